@@ -1,0 +1,1 @@
+"""The REST layer. It imports ``tuner``; ``tuner`` never imports it."""

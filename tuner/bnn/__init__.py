@@ -1,0 +1,1 @@
+"""What is trained: layers with a trial axis, networks and data sets."""

@@ -1,0 +1,46 @@
+"""The errors a user can meet, one line each: where, the rule, the value, the fix.
+
+    TunerError
+    ├── InvalidInput         a value, a file or a setting is refused (also a ValueError)
+    │   └── UnknownName      a name is not one of the valid choices
+    ├── DataMissing          a data set is not on this machine and could not be fetched
+    └── DatabaseProblem      the database cannot be reached, or is of another version
+
+Core code (``optim``, ``bnn``, ``train``, ``compare``) raises ``ValueError`` or one of these;
+every message fits on one line, and the command line prints it and exits with 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TunerError(Exception):
+    """Anything this software refuses or cannot do, in words meant for its user."""
+
+
+class InvalidInput(TunerError, ValueError):
+    """A value, a file or a setting breaks a rule that the message states."""
+
+
+class UnknownName(InvalidInput):
+    """A name is not one of the valid choices.
+
+    Args:
+        kind: What was named, such as ``"update rule"``.
+        name: The name that was given.
+        choices: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        valid = sorted(choices)
+        close = get_close_matches(name, valid, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"{kind} {name!r} is unknown{hint} (choose from {', '.join(valid)})")
+
+
+class DataMissing(TunerError):
+    """A data set is not on this machine; the message names where to put its files."""
+
+
+class DatabaseProblem(TunerError):
+    """The database cannot be reached, or holds another version's tables."""

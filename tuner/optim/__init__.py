@@ -1,0 +1,1 @@
+"""Update rules for binary weights, as torch optimizers."""

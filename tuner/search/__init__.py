@@ -1,0 +1,1 @@
+"""Studies in a SQL database: specs, spaces, the queue and the workers."""

@@ -1,0 +1,1 @@
+"""How it is trained: K trials of one workload as one program."""
