@@ -1,1 +1,14 @@
 """How it is trained: K trials of one workload as one program."""
+
+from tuner.train.fuse import trials_per_batch
+from tuner.train.loop import train
+from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
+
+__all__ = [
+    "EpochPoint",
+    "EpochReport",
+    "TrialConfig",
+    "TrialResult",
+    "train",
+    "trials_per_batch",
+]

@@ -1,0 +1,178 @@
+"""Layers with a leading trial axis: K networks of one shape run as one.
+
+Axes are named in suffixes: K trial, N batch, C channel, H height, W width. Activations are
+[N, K*C] or [N, K*C, H, W], the trials' channels side by side, so that batch norm and grouped
+convolution see one wide network. Weights are [K, ...]; K = 1 is an ordinary network.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tuner.optim.base import sign
+
+
+class BinaryParameter(nn.Parameter):
+    """A parameter that an update rule for binary weights trains; see ``binary_parameters``."""
+
+
+class _SignSTE(torch.autograd.Function):
+    """Sign forward; backward the gradient where |x| <= 1 (straight-through estimator)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -1.0, 1.0)
+        return passed
+
+
+def sign_ste(x: Tensor) -> Tensor:
+    """The sign of activations, +1 at 0, with the straight-through gradient clipped to |x| <= 1.
+
+    Source: Hubara et al. (2016), arXiv:1602.02830.
+    """
+    out: Tensor = _SignSTE.apply(x)
+    return out
+
+
+def _parameter(shape: tuple[int, ...], *, binary: bool) -> nn.Parameter:
+    """An unset parameter; ``initialise`` fills it."""
+    return (BinaryParameter if binary else nn.Parameter)(torch.empty(shape))
+
+
+class Linear(nn.Module):
+    """Fully connected layer, [N, K*C] -> [N, K*O].
+
+    Args:
+        n_trials: K.
+        in_features: C of one trial.
+        out_features: O of one trial.
+        binary: Whether the weight, shape [K, O, C], is binary; there is then no bias.
+    """
+
+    def __init__(
+        self, n_trials: int, in_features: int, out_features: int, *, binary: bool
+    ) -> None:
+        super().__init__()
+        self.weight = _parameter((n_trials, out_features, in_features), binary=binary)
+        self.bias = None if binary else _parameter((n_trials, 1, out_features), binary=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        k, out_features, in_features = self.weight.shape
+        x_KNC = x.view(-1, k, in_features).transpose(0, 1)
+        weight_KCO = self.weight.to(x.dtype).transpose(1, 2)
+        if self.bias is None:
+            y_KNO = torch.bmm(x_KNC, weight_KCO)
+        else:
+            y_KNO = torch.baddbmm(self.bias.to(x.dtype), x_KNC, weight_KCO)
+        return y_KNO.transpose(0, 1).reshape(-1, k * out_features)
+
+
+class Conv2d(nn.Module):
+    """Convolution without bias, [N, K*C, H, W] -> [N, K*O, H', W'], as K groups.
+
+    Args:
+        n_trials: K.
+        in_channels: C of one trial.
+        out_channels: O of one trial.
+        size: Side of the kernel; zeros pad the image by half of it.
+        stride: Step of the kernel.
+        binary: Whether the weight, shape [K, O, C, size, size], is binary.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        size: int = 3,
+        stride: int = 1,
+        binary: bool,
+    ) -> None:
+        super().__init__()
+        shape = (n_trials, out_channels, in_channels, size, size)
+        self.weight = _parameter(shape, binary=binary)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        k, size = self.weight.shape[0], self.weight.shape[-1]
+        weight = self.weight.to(x.dtype).flatten(0, 1)
+        return F.conv2d(x, weight, stride=self.stride, padding=size // 2, groups=k)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of [N, K*C] or [N, K*C, H, W], every trial's channels by themselves.
+
+    Args:
+        n_trials: K.
+        channels: C of one trial.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, n_trials: int, channels: int) -> None:
+        super().__init__()
+        self.weight = _parameter((n_trials, channels), binary=False)
+        self.bias = _parameter((n_trials, channels), binary=False)
+        self.register_buffer("running_mean", torch.zeros(n_trials, channels))
+        self.register_buffer("running_var", torch.ones(n_trials, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return F.batch_norm(
+            x,
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            self.weight.flatten(),
+            self.bias.flatten(),
+            training=self.training,
+        )
+
+
+def binary_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The binary weights of a network, for ``FilterFlip`` and the other update rules."""
+    return [p for p in module.parameters() if isinstance(p, BinaryParameter)]
+
+
+def real_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """All other parameters: batch norm, biases, real-valued layers."""
+    return [p for p in module.parameters() if not isinstance(p, BinaryParameter)]
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, seeds: list[int]) -> None:
+    """Draw each trial's first weights from its own seed, layer after layer.
+
+    Binary weights are uniform in [-1, 1): a rule takes their signs, or, times its initial scale,
+    the latent weights. Real weights are uniform in +-1/sqrt(fan-in), biases 0, batch norm 1 and 0.
+
+    Args:
+        module: A network of K trials.
+        seeds: The K seeds.
+    """
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    for layer in module.modules():
+        if isinstance(layer, BatchNorm):
+            layer.weight.fill_(1.0)
+            layer.bias.zero_()
+        elif isinstance(layer, Linear | Conv2d):
+            weight = layer.weight
+            binary = isinstance(weight, BinaryParameter)
+            bound = 1.0 if binary else 1 / math.sqrt(weight[0, 0].numel())
+            for trial, generator in enumerate(generators):
+                draw = torch.rand(weight.shape[1:], generator=generator, dtype=torch.float64)
+                weight[trial] = ((2 * draw - 1) * bound).to(weight)
+            if isinstance(layer, Linear) and layer.bias is not None:
+                layer.bias.zero_()

@@ -1,0 +1,234 @@
+"""The networks: first and last layer and batch norm real-valued, all other weights binary.
+
+Each takes images [N, K*C, H, W] and returns logits [N, K*O], for K trials side by side.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tuner.bnn.layers import BatchNorm, Conv2d, Linear, initialise, sign_ste
+from tuner.errors import InvalidInput
+from tuner.workload import Workload
+
+Shape = tuple[int, int, int]
+"""Channels, height, width of one image."""
+
+
+class MLP(nn.Module):
+    """Linear, batch norm, sign; again; then a last linear layer.
+
+    Args:
+        n_trials: K.
+        shape: One image's shape.
+        n_classes: O.
+        widths: Hidden widths.
+        binary_ends: Whether first and last layer are binary too; the logits then pass a last
+            batch norm, which gives them their scale.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        shape: Shape,
+        n_classes: int,
+        widths: Sequence[int],
+        *,
+        binary_ends: bool,
+    ) -> None:
+        super().__init__()
+        sizes = [shape[0] * shape[1] * shape[2], *widths]
+        self.hidden = nn.ModuleList(
+            Linear(n_trials, a, b, binary=binary_ends or i > 0)
+            for i, (a, b) in enumerate(pairwise(sizes))
+        )
+        self.norms = nn.ModuleList(BatchNorm(n_trials, width) for width in widths)
+        self.last = Linear(n_trials, sizes[-1], n_classes, binary=binary_ends)
+        self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the module."""
+        x = images.flatten(1)
+        for linear, norm in zip(self.hidden, self.norms, strict=True):
+            x = sign_ste(norm(linear(x)))
+        out: Tensor = self.last_norm(self.last(x))
+        return out
+
+
+class CNN(nn.Module):
+    """3x3 convolutions in pairs (VGG-like): the second of each pair is max-pooled by 2.
+
+    Convolution, [pool], batch norm, sign; again; then one linear layer over all positions.
+
+    Args:
+        n_trials: K.
+        shape: One image's shape.
+        n_classes: O.
+        widths: Channels of each convolution.
+        binary_ends: As in ``MLP``.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        shape: Shape,
+        n_classes: int,
+        widths: Sequence[int],
+        *,
+        binary_ends: bool,
+    ) -> None:
+        super().__init__()
+        channels = [shape[0], *widths]
+        self.convs = nn.ModuleList(
+            Conv2d(n_trials, a, b, binary=binary_ends or i > 0)
+            for i, (a, b) in enumerate(pairwise(channels))
+        )
+        self.norms = nn.ModuleList(BatchNorm(n_trials, width) for width in widths)
+        pools = len(widths) // 2
+        height, width = shape[1] >> pools, shape[2] >> pools
+        if not min(height, width):
+            raise InvalidInput(
+                f"model cnn: {len(widths)} layers halve a {shape[1]}x{shape[2]} image to nothing; "
+                "name fewer widths"
+            )
+        self.last = Linear(n_trials, widths[-1] * height * width, n_classes, binary=binary_ends)
+        self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the module."""
+        x = images
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = conv(x)
+            if i % 2:
+                x = F.max_pool2d(x, 2)
+            x = sign_ste(norm(x))
+        out: Tensor = self.last_norm(self.last(x.flatten(1)))
+        return out
+
+
+class BiRealBlock(nn.Module):
+    """Sign, binary 3x3 convolution, batch norm, plus a real-valued shortcut around the three.
+
+    Where the shape changes, the shortcut is a mean over 2x2, a real 1x1 convolution, batch norm.
+
+    Source: Liu et al. (2018), arXiv:1808.00278.
+    """
+
+    def __init__(self, n_trials: int, channels: int, out_channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv = Conv2d(n_trials, channels, out_channels, stride=stride, binary=True)
+        self.norm = BatchNorm(n_trials, out_channels)
+        self.stride = stride
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and channels == out_channels
+            else nn.Sequential(
+                Conv2d(n_trials, channels, out_channels, size=1, binary=False),
+                BatchNorm(n_trials, out_channels),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, K*C, H, W] -> [N, K*O, ceil(H/stride), ceil(W/stride)]."""
+        around = x if self.stride == 1 else F.avg_pool2d(x, 2, ceil_mode=True)
+        out: Tensor = self.norm(self.conv(sign_ste(x))) + self.shortcut(around)
+        return out
+
+
+class BiRealNet(nn.Module):
+    """Residual network of Bi-Real blocks, a real first convolution and a real last layer.
+
+    Args:
+        n_trials: K.
+        shape: One image's shape.
+        n_classes: O.
+        widths: Channels of each stage; each stage after the first halves the image.
+        blocks: Blocks (one binary convolution each) in a stage.
+        stem: The first layers, giving ``widths[0]`` channels.
+
+    Source: Liu et al. (2018), arXiv:1808.00278.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        n_classes: int,
+        widths: Sequence[int],
+        *,
+        blocks: int,
+        stem: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        stages: list[nn.Module] = []
+        channels = widths[0]
+        for stage, width in enumerate(widths):
+            for block in range(blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                stages.append(BiRealBlock(n_trials, channels, width, stride=stride))
+                channels = width
+        self.blocks = nn.Sequential(*stages)
+        self.last = Linear(n_trials, channels, n_classes, binary=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the module."""
+        x = self.blocks(self.stem(images))
+        out: Tensor = self.last(x.mean((2, 3)))
+        return out
+
+
+def bireal_resnet20(
+    n_trials: int, shape: Shape, n_classes: int, widths: Sequence[int]
+) -> BiRealNet:
+    """Three stages of six binary convolutions, for images of about 32x32."""
+    stem = nn.Sequential(
+        Conv2d(n_trials, shape[0], widths[0], binary=False), BatchNorm(n_trials, widths[0])
+    )
+    return BiRealNet(n_trials, n_classes, widths, blocks=6, stem=stem)
+
+
+def bireal_resnet18(
+    n_trials: int, shape: Shape, n_classes: int, widths: Sequence[int]
+) -> BiRealNet:
+    """Four stages of four binary convolutions, for images of about 224x224."""
+    stem = nn.Sequential(
+        Conv2d(n_trials, shape[0], widths[0], size=7, stride=2, binary=False),
+        BatchNorm(n_trials, widths[0]),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )
+    return BiRealNet(n_trials, n_classes, widths, blocks=4, stem=stem)
+
+
+Builder = Callable[[int, Shape, int, Sequence[int]], nn.Module]
+RESIDUAL: Mapping[str, Builder] = MappingProxyType(
+    {"bireal_resnet20": bireal_resnet20, "bireal_resnet18": bireal_resnet18}
+)
+PLAIN: Mapping[str, type[MLP] | type[CNN]] = MappingProxyType({"mlp": MLP, "cnn": CNN})
+
+
+def build(workload: Workload, shape: Shape, n_classes: int, seeds: Sequence[int]) -> nn.Module:
+    """The workload's network for K trials, each initialised from its seed.
+
+    Args:
+        workload: Names the model and its widths.
+        shape: One image's channels, height, width.
+        n_classes: Number of classes.
+        seeds: The K trials' seeds.
+
+    Raises:
+        InvalidInput: If the model cannot take such images, or has no binary weight.
+    """
+    widths = workload.layer_widths
+    if workload.model in PLAIN:
+        network: nn.Module = PLAIN[workload.model](
+            len(seeds), shape, n_classes, widths, binary_ends=workload.binary_ends
+        )
+    elif workload.binary_ends:
+        raise InvalidInput(f"workload.binary_ends: {workload.model} keeps its ends real; drop it")
+    else:
+        network = RESIDUAL[workload.model](len(seeds), shape, n_classes, widths)
+    initialise(network, list(seeds))
+    return network

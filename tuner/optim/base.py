@@ -1,0 +1,124 @@
+"""What all update rules for binary weights share.
+
+A parameter holds what the forward pass uses: signs (times a channel scale where a rule keeps
+one). Everything else, such as latent weights and filter states, is optimizer state. So one rule
+replaces another without touching the module.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+Layout = Sequence[tuple[int, int]]
+"""The weights packed in a flat [K, P] parameter, in order: (weights per trial, channels)."""
+
+
+@runtime_checkable
+class PerTrial(Protocol):
+    """Holds hyperparameters that may be vectors along the trial axis: a filter, a schedule."""
+
+    per_trial: bool
+
+    def select_trials(self, keep: Tensor) -> None:
+        """Keep only the trials at these positions, shape [k]."""
+        ...
+
+
+def sign(x: Tensor) -> Tensor:
+    """+1 where x >= 0 and -1 elsewhere, so the sign of either zero is +1."""
+    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)
+
+
+def vector(value: object) -> bool:
+    """Whether a hyperparameter has one value per trial, itself or inside a filter or schedule."""
+    if isinstance(value, Tensor):
+        return value.dim() == 1
+    return isinstance(value, PerTrial) and value.per_trial
+
+
+def select_vectors(owner: object, keep: Tensor) -> None:
+    """Keep only these trials' entries in the attributes of ``owner`` that are vectors."""
+    for name, value in vars(owner).items():
+        if isinstance(value, Tensor) and value.dim() == 1:
+            setattr(owner, name, value[keep])
+        elif isinstance(value, PerTrial) and value.per_trial:
+            value.select_trials(keep)
+
+
+class BinaryOptimizer(torch.optim.Optimizer):
+    """Base of the update rules; it turns its parameters into signs when it is made.
+
+    Hyperparameters are floats, or tensors of shape [K], one value per trial along the leading
+    axis of every parameter. ``flips`` holds how many signs the last step changed: shape [K] if
+    any hyperparameter is a vector, else [].
+
+    Subclasses give ``_start`` and ``_update``, and set what those need before ``__init__`` here.
+    """
+
+    def __init__(self, params: Parameters) -> None:
+        self.per_trial = any(vector(value) for value in vars(self).values())
+        self.step_count = 0
+        self.flips: Tensor = torch.zeros(())
+        super().__init__(params, {})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, replacing their values by signs."""
+        super().add_param_group(param_group)
+        with torch.no_grad():
+            for param in self.param_groups[-1]["params"]:
+                self.state[param].update(self._start(param))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's overloads
+        """Update every parameter that has a gradient; returns the closure's loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        flips: list[Tensor] = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    changed = self._update(param, param.grad, self.state[param])
+                    flips.append(changed.flatten(1).sum(1) if self.per_trial else changed.sum())
+        if flips:
+            self.flips = torch.stack(flips).sum(0)
+        self.step_count += 1
+        return loss
+
+    def finite(self) -> Tensor:
+        """Whether every number of a trial's state is finite, shape [K]; needs ``per_trial``."""
+        checks = [
+            torch.isfinite(value).flatten(1).all(1)
+            for state in self.state.values()
+            for value in state.values()
+        ]
+        return torch.stack(checks).all(0)
+
+    def select_trials(self, keep: Tensor) -> None:
+        """Keep only the trials at these positions of the leading axis, shape [k]."""
+        for state in self.state.values():
+            for name, value in state.items():
+                state[name] = value[keep]
+        select_vectors(self, keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's, with the number of steps taken."""
+        return {**super().state_dict(), "step_count": self.step_count}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """As torch's; the parameters' own values come with the module's state dict."""
+        kept = dict(state_dict)
+        self.step_count = int(kept.pop("step_count"))
+        super().load_state_dict(kept)
+
+    def _start(self, param: Tensor) -> dict[str, Tensor]:
+        """The state of a new parameter; writes its first signs."""
+        raise NotImplementedError
+
+    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Take one step on a parameter; returns which signs changed, as 0 and 1."""
+        raise NotImplementedError

@@ -1,0 +1,266 @@
+"""The magnitude parametrization: a real latent weight behind every binary one.
+
+The parameter holds sign(w), times mean|w| per channel with ``scaling``; the latent weight w is
+optimizer state and takes the parameter's gradient as its own (straight-through estimator).
+"""
+
+import math
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor
+
+from tuner.errors import InvalidInput
+from tuner.optim.base import BinaryOptimizer, Layout, Parameters, sign
+from tuner.optim.filters import Value, along, legal, lerp_, product
+from tuner.optim.schedules import Schedule
+
+
+class LatentOptions(TypedDict, total=False):
+    """The arguments that all latent rules share; see ``Latent``."""
+
+    weight_decay: Value
+    init_scale: Value
+    clip: Value
+    scaling: bool | Tensor
+    schedule: Schedule | None
+    layout: Layout | None
+
+
+class Latent(BinaryOptimizer):
+    """What the latent rules share: initial scale, clip, channel scaling, learning-rate schedule.
+
+    w_0 = init_scale p;    after each step of the rule w <- clamp(w, -clip, clip);
+    p = sign(w), or sign(w) mean|w| with the mean over each output channel
+
+    Args:
+        params: Parameters to make binary and train, each of shape [...] or [K, ...]; their
+            values, times ``init_scale``, are the first latent weights.
+        learning_rate: eta > 0, shape [] or [K].
+        weight_decay: lambda >= 0, shape [] or [K].
+        init_scale: Factor on the first latent weights, > 0, shape [] or [K].
+        clip: Bound on |w|, > 0; infinite for none; shape [] or [K].
+        scaling: Whether to scale by the channel's mean |w|; bool, or bools of shape [K].
+        schedule: Factor on the learning rate at each step.
+        layout: For flat [K, P] parameters, the weights they pack, for ``scaling``.
+
+    Raises:
+        InvalidInput: If a hyperparameter is out of range.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        *,
+        learning_rate: Value,
+        weight_decay: Value = 0.0,
+        init_scale: Value = 1.0,
+        clip: Value = math.inf,
+        scaling: bool | Tensor = False,
+        schedule: Schedule | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        legal(
+            "latent_sgd",
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            init_scale=init_scale,
+            clip=clip,
+        )
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.init_scale = init_scale
+        self.clip = clip
+        self.scaling = scaling
+        self.schedule = schedule
+        self.layout = layout
+        super().__init__(params)
+
+    def _start(self, param: Tensor) -> dict[str, Tensor]:
+        w = param * along(self.init_scale, param)
+        self._write(param, w)
+        return {"w": w}
+
+    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
+        w = state["w"]
+        self._move(w, gradient, state, along(product(self.learning_rate, factor), w))
+        if isinstance(self.clip, Tensor) or self.clip < math.inf:
+            clip = torch.as_tensor(along(self.clip, w), dtype=w.dtype, device=w.device)
+            w.clamp_(-clip, clip)
+        before = sign(param)
+        self._write(param, w)
+        return before * param < 0
+
+    def _move(
+        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
+    ) -> None:
+        """Take one step on the latent weight, in place."""
+        raise NotImplementedError
+
+    def _write(self, param: Tensor, w: Tensor) -> None:
+        """Let the parameter hold the signs, scaled where asked."""
+        param.copy_(sign(w))
+        if isinstance(self.scaling, Tensor):
+            if bool(self.scaling.any()):
+                scale = self._channel_means(w)
+                wanted = self.scaling.view(-1, *[1] * (w.dim() - 1))
+                param.mul_(torch.where(wanted, scale, torch.ones_like(scale)))
+        elif self.scaling:
+            param.mul_(self._channel_means(w))
+
+    def _channel_means(self, w: Tensor) -> Tensor:
+        """Mean |w| over each output channel, shaped to broadcast against ``w``."""
+        if self.layout is not None:
+            k = w.shape[0]
+            blocks = torch.split(w.abs(), [size for size, _ in self.layout], dim=1)
+            means = [
+                block.view(k, channels, -1).mean(2, keepdim=True).expand(-1, -1, size // channels)
+                for block, (size, channels) in zip(blocks, self.layout, strict=True)
+            ]
+            return torch.cat([mean.reshape(k, -1) for mean in means], 1)
+        kept = 2 if self.per_trial else 1
+        axes = tuple(range(min(kept, w.dim() - 1), w.dim()))
+        return w.abs().mean(axes, keepdim=True)
+
+
+class LatentSGD(Latent):
+    """Stochastic gradient descent on latent weights.
+
+    Decoupled (the default):
+        m_t = mu m_{t-1} + (1 - mu) g_t,    w <- (1 - eta_t lambda) w - eta_t m_t
+
+    Coupled, as torch.optim.SGD:
+        d_t = g_t + lambda w,    m_1 = d_1,    m_t = mu m_{t-1} + (1 - dampening) d_t
+        w <- w - eta_t m_t,    or w - eta_t (d_t + mu m_t) with nesterov
+
+    Args:
+        params: As in ``Latent``.
+        learning_rate: As in ``Latent``.
+        momentum: mu in [0, 1), shape [] or [K].
+        coupled: Whether weight decay enters the momentum, as in torch.optim.SGD.
+        nesterov: Nesterov momentum; coupled form only, momentum above 0, dampening 0.
+        dampening: In [0, 1]; coupled form only.
+        options: The other arguments of ``Latent``.
+
+    Raises:
+        InvalidInput: If a hyperparameter is out of range or the options do not go together.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        *,
+        learning_rate: Value,
+        momentum: Value = 0.0,
+        coupled: bool = False,
+        nesterov: bool = False,
+        dampening: float = 0.0,
+        **options: Unpack[LatentOptions],
+    ) -> None:
+        legal("latent_sgd", momentum=momentum, dampening=dampening)
+        if not coupled and (nesterov or dampening):
+            raise InvalidInput("LatentSGD: nesterov and dampening need coupled=True")
+        if nesterov and (dampening or not bool((torch.as_tensor(momentum) > 0).all())):
+            raise InvalidInput("LatentSGD: nesterov needs momentum > 0 and dampening 0")
+        self.momentum = momentum
+        self.coupled = coupled
+        self.nesterov = nesterov
+        self.dampening = dampening
+        super().__init__(params, learning_rate=learning_rate, **options)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is no momentum, hence no buffer."""
+        return not isinstance(self.momentum, Tensor) and self.momentum == 0
+
+    def _move(
+        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
+    ) -> None:
+        mu, decay = along(self.momentum, w), along(self.weight_decay, w)
+        if self.coupled:
+            w.sub_(learning_rate * self._torch_direction(gradient + decay * w, state, mu))
+            return
+        m = gradient
+        if not self._plain:
+            m = lerp_(state.setdefault("m", torch.zeros_like(w)), gradient, 1 - mu)
+        w.mul_(1 - learning_rate * decay).sub_(learning_rate * m)
+
+    def _torch_direction(self, d: Tensor, state: dict[str, Tensor], mu: Value) -> Tensor:
+        """torch.optim.SGD's direction; where momentum is 0 it ignores the dampening."""
+        if self._plain:
+            return d
+        if "m" not in state:
+            state["m"] = d.clone()
+        else:
+            taken = 1 - self.dampening * (mu > 0)
+            state["m"].mul_(mu).add_(taken * d)
+        return d + mu * state["m"] if self.nesterov else state["m"]
+
+
+class LatentAdam(Latent):
+    """Adam on latent weights, with weight decay added to the gradient.
+
+    Not a linear filter of the gradient: each weight is divided by its own gradient's size.
+
+    Args:
+        params: As in ``Latent``.
+        learning_rate: As in ``Latent``.
+        beta1: Memory of the gradient average, in [0, 1), shape [] or [K].
+        beta2: Memory of the squared gradient's average, in [0, 1), shape [] or [K].
+        eps: Added to the denominator.
+        options: The other arguments of ``Latent``.
+
+    Raises:
+        InvalidInput: If a hyperparameter is out of range.
+
+    Source: Kingma & Ba (2015), arXiv:1412.6980.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        *,
+        learning_rate: Value = 1e-3,
+        beta1: Value = 0.9,
+        beta2: Value = 0.999,
+        eps: float = 1e-8,
+        **options: Unpack[LatentOptions],
+    ) -> None:
+        legal("latent_adam", beta1=beta1, beta2=beta2)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
+        super().__init__(params, learning_rate=learning_rate, **options)
+
+    def _move(
+        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
+    ) -> None:
+        self._adam(w, gradient + along(self.weight_decay, w) * w, state, learning_rate)
+
+    def _adam(
+        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
+    ) -> None:
+        """Adam's step without weight decay."""
+        beta1, beta2 = along(self.beta1, w), along(self.beta2, w)
+        m = lerp_(state.setdefault("m", torch.zeros_like(w)), gradient, 1 - beta1)
+        v = lerp_(state.setdefault("v", torch.zeros_like(w)), gradient.square(), 1 - beta2)
+        steps = self.step_count + 1
+        root = (v / (1 - beta2**steps)).sqrt_().add_(self.eps)
+        w.sub_(learning_rate / (1 - beta1**steps) * m / root)
+
+
+class LatentAdamW(LatentAdam):
+    """Adam on latent weights, with decoupled weight decay: w <- (1 - eta lambda) w - eta Adam(g).
+
+    Takes ``LatentAdam``'s arguments. Equals a moving average with alpha = eta lambda over
+    Adam's normalised gradient: exact, but not linear in the gradient.
+
+    Source: Loshchilov & Hutter (2019), arXiv:1711.05101.
+    """
+
+    def _move(
+        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
+    ) -> None:
+        w.mul_(1 - learning_rate * along(self.weight_decay, w))
+        self._adam(w, gradient, state, learning_rate)

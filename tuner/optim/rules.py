@@ -1,0 +1,70 @@
+"""From an update rule's name and its trials' settings to one optimizer for all of them."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tuner.errors import InvalidInput
+from tuner.optim.base import BinaryOptimizer, Layout
+from tuner.optim.flip import Bop, FilterFlip
+from tuner.optim.latent import Latent, LatentAdam, LatentAdamW, LatentSGD
+from tuner.optim.schedules import Schedule
+from tuner.rules import RULES as HYPERPARAMETERS
+from tuner.rules import Number, Setting, complete
+
+RULES: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
+    {
+        "filter_flip": FilterFlip,
+        "latent_sgd": LatentSGD,
+        "latent_adam": LatentAdam,
+        "latent_adamw": LatentAdamW,
+        "bop": Bop,
+    }
+)
+"""Update rule name -> optimizer; the names and legal values lie in ``tuner.rules``."""
+
+_ONE_FOR_ALL = ("coupled", "nesterov", "dampening")
+
+
+def build(
+    rule: str,
+    weights: Tensor,
+    trials: Sequence[Mapping[str, Setting]],
+    *,
+    steps: int,
+    layout: Layout | None = None,
+) -> BinaryOptimizer:
+    """One optimizer that runs K trials of a rule along the leading axis of ``weights``.
+
+    Args:
+        rule: A name in ``RULES``.
+        weights: The binary weights, shape [K, P]; becomes signs.
+        trials: The K trials' settings; what they leave out takes the rule's default.
+        steps: Length of the run, for the schedules.
+        layout: The weights packed in ``weights``, for channel scaling.
+
+    Raises:
+        UnknownName: If the rule or a hyperparameter does not exist.
+        InvalidInput: If a value is out of range, or the trials differ in coupled, nesterov or
+            dampening.
+    """
+    settings = [complete(rule, trial) for trial in trials]
+    values: dict[str, Any] = {}
+    for name, kind in HYPERPARAMETERS[rule].items():
+        column = [trial[name] for trial in settings]
+        if name in _ONE_FOR_ALL:
+            if len(set(column)) > 1:
+                raise InvalidInput(f"{rule}.{name} must be the same for all trials of a batch")
+            values[name] = column[0]
+        elif name.endswith("_decay") and not isinstance(kind, Number):
+            values["schedule"] = Schedule([str(decay) for decay in column], steps)
+        else:
+            dtype = weights.dtype if isinstance(kind, Number) else torch.bool
+            values[name] = torch.tensor(column, dtype=dtype, device=weights.device)
+    cls = RULES[rule]
+    if issubclass(cls, Latent):
+        values["layout"] = layout
+    return cls([weights], **values)

@@ -1,0 +1,134 @@
+"""The update rules' hyperparameters: names, legal values, defaults.
+
+Plain data without torch: the search spaces, the spec files and the command line check against it,
+and ``tuner.optim`` builds from it. A new rule is one entry here and one class in ``tuner.optim``.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tuner.errors import InvalidInput, UnknownName
+
+Setting = float | str | bool
+DECAYS = ("constant", "linear", "cosine", "step")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A real hyperparameter and its legal interval, each end open or closed."""
+
+    default: float
+    low: float = 0.0
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def check(self, where: str, value: Setting) -> float:
+        """The value as a float, or InvalidInput naming ``where``, the interval and the value."""
+        if not isinstance(value, bool) and isinstance(value, int | float):
+            above = value > self.low if self.open_low else value >= self.low
+            below = value < self.high if self.open_high else value <= self.high
+            if above and below:
+                return float(value)
+        raise InvalidInput(f"{where} must be in {self}, got {value!r}")
+
+    def __str__(self) -> str:
+        return f"{'(' if self.open_low else '['}{self.low:g}, {self.high:g}" + (
+            ")" if self.open_high or self.high == math.inf else "]"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyperparameter that takes one of a few values."""
+
+    default: Setting
+    choices: tuple[Setting, ...]
+
+    def check(self, where: str, value: Setting) -> Setting:
+        """The value, or InvalidInput naming ``where`` and the choices."""
+        for choice in self.choices:
+            if type(choice) is type(value) and choice == value:
+                return choice
+        listed = ", ".join(str(choice).lower() for choice in self.choices)
+        raise InvalidInput(f"{where} must be one of {listed}, got {value!r}")
+
+
+Hyperparameter = Number | Choice
+
+_DECAY = Choice("constant", DECAYS)
+_SWITCH = Choice(False, (False, True))
+_LATENT: dict[str, Hyperparameter] = {
+    "learning_rate": Number(0.1, open_low=True, open_high=True),
+    "learning_rate_decay": _DECAY,
+    "weight_decay": Number(0.0, open_high=True),
+    "init_scale": Number(1.0, open_low=True, open_high=True),
+    "clip": Number(math.inf, open_low=True),
+    "scaling": _SWITCH,
+}
+_ADAM: dict[str, Hyperparameter] = {
+    **_LATENT,
+    "learning_rate": Number(1e-3, open_low=True, open_high=True),
+    "beta1": Number(0.9, high=1, open_high=True),
+    "beta2": Number(0.999, high=1, open_high=True),
+}
+
+RULES: Mapping[str, Mapping[str, Hyperparameter]] = MappingProxyType(
+    {
+        "filter_flip": {
+            "alpha": Number(1e-3, high=1, open_low=True),
+            "gamma": Number(1.0, high=1, open_low=True),
+            "alpha_decay": _DECAY,
+        },
+        "latent_sgd": {
+            **_LATENT,
+            "momentum": Number(0.0, high=1, open_high=True),
+            "coupled": _SWITCH,
+            "nesterov": _SWITCH,
+            "dampening": Number(0.0, high=1),
+        },
+        "latent_adam": _ADAM,
+        "latent_adamw": _ADAM,
+        "bop": {
+            "gamma": Number(1e-4, high=1, open_low=True),
+            "tau": Number(1e-8, open_high=True),
+        },
+    }
+)
+"""Rule name -> hyperparameter name -> legal values and default."""
+
+
+def complete(rule: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    """The settings checked against the rule, with defaults for what they leave out.
+
+    Args:
+        rule: A name in ``RULES``.
+        settings: Hyperparameter name -> value.
+
+    Raises:
+        UnknownName: If the rule or a hyperparameter does not exist.
+        InvalidInput: If a value is outside its legal range; NaN always is.
+    """
+    if rule not in RULES:
+        raise UnknownName("update rule", rule, RULES)
+    known = RULES[rule]
+    for name in settings:
+        if name not in known:
+            raise UnknownName(f"hyperparameter of {rule}", name, known)
+    full = {
+        name: kind.check(f"{rule}.{name}", settings.get(name, kind.default))
+        for name, kind in known.items()
+    }
+    if not full.get("coupled", True) and (full["nesterov"] or full["dampening"]):
+        raise InvalidInput(
+            "latent_sgd: nesterov and dampening exist in torch's coupled form only; "
+            "set coupled=true, or leave them out"
+        )
+    if full.get("nesterov") and (full["dampening"] or not full["momentum"]):
+        raise InvalidInput(
+            "latent_sgd: nesterov needs momentum > 0 and dampening 0, got "
+            f"momentum={full['momentum']} and dampening={full['dampening']}"
+        )
+    return full

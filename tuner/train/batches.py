@@ -1,0 +1,82 @@
+"""The stream of training batches: every trial draws its own order and augmentation."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuner.bnn.data import Dataset, Split, augment
+from tuner.workload import Workload
+
+
+def generator(seed: int, *path: int) -> torch.Generator:
+    """A generator of its own for each seed and path (say, an epoch), the same on every machine."""
+    words = np.random.SeedSequence([seed, *path]).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+class Batches:
+    """Training batches and evaluation images for K trials, as the network takes them.
+
+    Args:
+        data: The data set, on the device of the training.
+        workload: Gives batch size and augmentation.
+        dtype: Type of the images the network takes.
+        channels_last: Whether images are laid out with channels innermost.
+    """
+
+    def __init__(
+        self, data: Dataset, workload: Workload, *, dtype: torch.dtype, channels_last: bool
+    ) -> None:
+        self.data = data
+        self.workload = workload
+        self.dtype = dtype
+        self.memory = torch.channels_last if channels_last else torch.contiguous_format
+        n_train = len(data.train.labels)
+        self.batch_size = min(workload.batch_size, n_train)
+        self.steps_per_epoch = n_train // self.batch_size
+        self.scale = (1 / (255 * data.std)).view(-1, 1, 1).to(dtype)
+        self.shift = (-data.mean / data.std).view(-1, 1, 1).to(dtype)
+
+    def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the training split; a last, smaller batch is left out.
+
+        Args:
+            seeds: The K trials' seeds.
+            epoch: Which pass; it and the seed decide the order.
+
+        Yields:
+            Images [N, K*C, H, W] and labels [N, K], for N samples per trial.
+        """
+        train = self.data.train
+        generators = [generator(seed, epoch) for seed in seeds]
+        orders = [torch.randperm(len(train.labels), generator=g) for g in generators]
+        order_nK = torch.stack(orders, 1).to(train.labels.device)
+        for step in range(self.steps_per_epoch):
+            rows_NK = order_nK[step * self.batch_size : (step + 1) * self.batch_size]
+            images = train.images[rows_NK]
+            if self.workload.augment != "none":
+                images = torch.stack(
+                    [
+                        augment(images[:, k], self.workload.augment, g)
+                        for k, g in enumerate(generators)
+                    ],
+                    1,
+                )
+            yield self._prepare(images), train.labels[rows_NK]
+
+    def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The split in order, the same images for all trials: [n, K*C, H, W] and labels [n]."""
+        size = max(1, 2048 // n_trials)
+        for start in range(0, len(split.labels), size):
+            images = split.images[start : start + size, None]
+            yield (
+                self._prepare(images.expand(-1, n_trials, -1, -1, -1)),
+                split.labels[start : start + size],
+            )
+
+    def _prepare(self, images_NKCHW: Tensor) -> Tensor:
+        """uint8 to normalised numbers, the trials' channels side by side."""
+        x = images_NKCHW.to(self.dtype).mul_(self.scale).add_(self.shift)
+        return x.flatten(1, 2).contiguous(memory_format=self.memory)

@@ -1,0 +1,32 @@
+"""Which number type the activations take; weights, states and statistics stay as they are."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from tuner.workload import Workload
+
+_NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+def activation_dtype(workload: Workload, device: torch.device) -> torch.dtype:
+    """The workload's precision; ``auto`` is bfloat16 for convolutions where the device has it.
+
+    Binary weights and activations are exact in bfloat16, and so are their sums up to 256.
+    """
+    if workload.precision != "auto":
+        return _NAMED[workload.precision]
+    if workload.model != "mlp" and has_bfloat16(device.type):
+        return torch.bfloat16
+    return torch.float32
+
+
+@cache
+def has_bfloat16(device_type: str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device_type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    return device_type == "cpu" and ("avx512_bf16" in flags or "amx_bf16" in flags)
