@@ -53,7 +53,7 @@ class FilterFlip(BinaryOptimizer):
         if (alpha is None) == (sos is None):
             raise InvalidInput("FilterFlip: give alpha (and gamma), or sos, and not both")
         if sos is not None and not (schedule is None and gamma is None):
-            raise InvalidInput("FilterFlip: sos replaces alpha, gamma and schedule; leave them out")
+            raise InvalidInput("FilterFlip: sos replaces alpha, gamma, schedule; leave them out")
         self.filter: Filter
         if alpha is None:
             self.filter = Sections(sos)

@@ -193,8 +193,8 @@ class LatentSGD(Latent):
         if "m" not in state:
             state["m"] = d.clone()
         else:
-            taken = 1 - self.dampening * (mu > 0)
-            state["m"].mul_(mu).add_(taken * d)
+            used = (mu > 0).to(d.dtype) if isinstance(mu, Tensor) else 1.0
+            state["m"].mul_(mu).add_((1 - self.dampening * used) * d)
         return d + mu * state["m"] if self.nesterov else state["m"]
 
 
