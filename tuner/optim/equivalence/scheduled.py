@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.errors import InvalidInput
 from tuner.optim.equivalence.magnitude import require
 from tuner.optim.schedules import factor
 
@@ -59,7 +60,7 @@ def alphas_from_decoupled(
     eta, decay = _pair(rates, weight_decays, "learning rates", "weight decays")
     require(0 < start_norm < math.inf, "start_norm", "must be positive and finite", start_norm)
     product = eta * decay
-    require(bool((product <= 1).all()), "eta_t lambda_t", "must be at most 1", product.max())
+    _each(product <= 1, "eta_t lambda_t", "must be at most 1", product)
     norms = np.empty_like(eta)
     norm = start_norm
     for t in range(len(eta)):
@@ -86,7 +87,7 @@ def decoupled_from_alphas(alphas: Numbers, weight_decays: Numbers, *, start_norm
     alpha, decay = _pair(alphas, weight_decays, "alphas", "weight decays")
     require(0 < start_norm < math.inf, "start_norm", "must be positive and finite", start_norm)
     reached = (alpha < 1) | ((alpha == 1) & (decay > 0))
-    require(bool(reached.all()), "alphas", "must be in (0, 1], and below 1 without decay", alpha)
+    _each(reached, "alphas", "must be in (0, 1], and below 1 without weight decay", alpha)
     norm = start_norm
     rates = np.empty_like(alpha)
     for t in range(len(alpha)):
@@ -128,7 +129,7 @@ def filters_from_coupled(
         InvalidInput: If a value is outside its range.
     """
     eta, decay = _pair(rates, weight_decay, "learning rates", "weight decay")
-    require(bool((decay > 0).all()), "weight_decay", "must be positive", weight_decay)
+    require(weight_decay > 0, "weight_decay", "must be positive", weight_decay)
     require(0 <= momentum < 1, "momentum", "must be in [0, 1)", momentum)
     require(0 <= dampening < 1, "dampening", "must be in [0, 1)", dampening)
     product = eta * decay * (1 - dampening if momentum > 0 else 1.0)
@@ -160,20 +161,28 @@ def coupled_from_filters(filters: Filters) -> tuple[Steps, Steps]:
         InvalidInput: If an alpha or a gamma is outside (0, 1], or their lengths differ.
     """
     alpha, gamma = _pair(filters.alpha, filters.gamma, "alphas", "gammas")
-    inside = (alpha <= 1) & (0 < gamma) & (gamma <= 1)
-    require(bool(inside.all()), "filters", "alphas and gammas must be in (0, 1]", filters)
+    _each(alpha <= 1, "alphas", "must be in (0, 1]", alpha)
+    _each((0 < gamma) & (gamma <= 1), "gammas", "must be in (0, 1]", gamma)
     before_alpha = np.concatenate([alpha[:1], alpha[:-1]])
     before_gamma = np.concatenate([gamma[:1], gamma[:-1]])
     return alpha * gamma, before_gamma * (1 - gamma) * (1 - before_alpha) / gamma
 
 
+def _each(holds: NDArray[np.bool_], place: str, rule: str, values: Steps) -> None:
+    """Refuse the first value, by its step, of which the rule does not hold."""
+    if not holds.all():
+        step = int(np.argmin(holds))
+        raise InvalidInput(f"{place}: {rule}, got {values[step]:.6g} at step {step + 1}")
+
+
 def _pair(first: Numbers, second: Numbers, name: str, other: str) -> tuple[Steps, Steps]:
     """Both as arrays of shape [T]: the first positive, the second at least 0, all finite."""
     values = np.atleast_1d(np.asarray(first, dtype=np.float64))
-    require(values.ndim == 1 and len(values) > 0, name, "must be one number per step", first)
-    require(bool(((0 < values) & (values < math.inf)).all()), name, "must be positive", first)
     others = np.asarray(second, dtype=np.float64)
-    require(others.shape in ((), values.shape), other, f"must have {len(values)} steps", second)
+    require(values.ndim == 1 and values.size > 0, name, "must have shape [T]", values.shape)
+    fits = others.shape in ((), values.shape)
+    require(fits, other, f"must have shape [] or {values.shape}", others.shape)
     others = np.broadcast_to(others, values.shape)
-    require(bool(((others >= 0) & (others < math.inf)).all()), other, "must be >= 0", second)
+    _each((0 < values) & (values < math.inf), name, "must be positive and finite", values)
+    _each((others >= 0) & (others < math.inf), other, "must be at least 0 and finite", others)
     return values, others
