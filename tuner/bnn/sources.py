@@ -1,4 +1,8 @@
-"""The named data sets: where their files lie, how they are read, how they are fetched."""
+"""The named data sets: where their files lie, how they are read, how they are fetched.
+
+scikit-learn and torchvision are imported by the functions that use them: each costs a second of
+start-up that the other data sets need not pay.
+"""
 
 import gzip
 import os
@@ -8,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +38,6 @@ CIFAR10_FOLDER = "cifar-10-batches-py"
 
 def digits() -> Source:
     """scikit-learn's 1,797 handwritten digits of 8x8, grey; a quarter is the test split."""
-    # Imported here: a second of start-up that the other data sets need not pay.
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -141,8 +145,8 @@ def _read_idx(path: Path, *, axes: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{path}: cannot be read ({error}); replace the file") from error
     start = 4 + 4 * axes
-    shape = tuple(int(length) for length in np.frombuffer(content[4:start], ">u4"))
-    if content[:4] != bytes((0, 0, 8, axes)) or len(content) != start + np.prod(shape):
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
+    if content[:4] != bytes((0, 0, 8, axes)) or len(content) != start + prod(shape):
         raise InvalidInput(
             f"{path}: must be a complete idx file of unsigned bytes with {axes} axes, "
             "is damaged or of another kind; replace the file"
@@ -179,7 +183,9 @@ def _download(
                 os.replace(file, data_dir / subfolder / file.name)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split())
-        raise DataMissing(f"{remedy} (not found, and the download failed: {reason})") from error
+        raise DataMissing(
+            f"{remedy} (no intact copy was found, and downloading failed: {reason})"
+        ) from error
 
 
 @contextmanager
