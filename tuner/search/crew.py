@@ -1,0 +1,224 @@
+"""The worker processes of one machine: started, watched, replaced, stopped.
+
+Processes are spawned, one thread each, and stopped by SIGTERM: nothing is shared with them that a
+killed process could leave locked. A process whose parent is gone stops by itself.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import FrameType
+
+from tuner.errors import TunerError
+from tuner.search.queue import Queue
+from tuner.search.store import open_store
+from tuner.search.trainer import Trainer
+from tuner.search.worker import Worker
+
+MakeTrainer = Callable[[str], Trainer]
+"""Makes a trainer for a device, in the worker process; a module-level function or class."""
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_GRACE_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a crew works on; travels to its processes.
+
+    Args:
+        database: The address.
+        comparison: The comparison whose trials to run.
+        make_trainer: Makes each process's trainer.
+    """
+
+    database: str
+    comparison: str
+    make_trainer: MakeTrainer
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    slot: int
+    process: SpawnProcess
+    pipe: Connection
+
+
+class Crew:
+    """Worker processes on this machine.
+
+    Args:
+        task: What they work on.
+        size: How many.
+        queue: To put back at once what a dead process held.
+    """
+
+    def __init__(self, task: Task, size: int, queue: Queue) -> None:
+        self._task = task
+        self._size = size
+        self._queue = queue
+        self._gpus = gpus()
+        self._deaths = 0
+        self._members = [self._start(slot) for slot in range(size)]
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return [member.process.pid or 0 for member in self._members]
+
+    def watch(self, seconds: float) -> None:
+        """Wait, and replace the processes that died meanwhile.
+
+        Raises:
+            TunerError: If a worker says that no trial can run here, or if processes die again
+                and again without finishing a trial between.
+        """
+        wait([member.process.sentinel for member in self._members], timeout=seconds)
+        for place, member in enumerate(self._members):
+            if member.process.is_alive():
+                continue
+            fatal, reason = _last_words(member)
+            self._queue.release([member.name])
+            self._deaths += 1
+            if fatal:
+                raise TunerError(reason)
+            if self._deaths > 2 * self._size + 1:
+                raise TunerError(
+                    f"{self._deaths} worker processes stopped without finishing a trial, the last "
+                    f"with: {reason}; trials already finished are kept, run again to resume"
+                )
+            _log.warning("worker %s stopped (%s); starting another", member.name, reason)
+            self._members[place] = self._start(member.slot)
+
+    def progressed(self) -> None:
+        """Note that a trial finished: earlier deaths are forgiven."""
+        self._deaths = 0
+
+    def stop(self) -> None:
+        """Have every process put its trials back and end; kill those that do not."""
+        for member in self._members:
+            member.process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        try:
+            for member in self._members:
+                member.process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            for member in self._members:
+                member.process.kill()
+                member.process.join()
+                member.pipe.close()
+            self._queue.release([member.name for member in self._members])
+
+    def _start(self, slot: int) -> _Member:
+        context = get_context("spawn")
+        name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
+        ours, theirs = context.Pipe(duplex=False)
+        variables = dict(_ONE_THREAD)
+        if self._gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        device = "cuda" if self._gpus else "cpu"
+        process = context.Process(
+            target=_work,
+            args=(self._task, name, device, self._size, os.getpid(), theirs),
+            name=name,
+            daemon=True,
+        )
+        with _environment(variables), _without_interrupts():
+            process.start()
+        theirs.close()
+        return _Member(name, slot, process, ours)
+
+
+def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Connection) -> None:
+    """What a worker process runs; its last words, if it fails, go to the parent."""
+    told_to_stop = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal told_to_stop
+        told_to_stop = True
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        worker = Worker(
+            Queue(open_store(task.database, must_exist=True)),
+            task.make_trainer(device),
+            name=name,
+            device=device,
+            stopping=lambda: told_to_stop or os.getppid() != parent,
+            comparison=task.comparison,
+            share=share,
+        )
+        worker.run()
+    except Exception as error:
+        fatal = isinstance(error, TunerError)
+        pipe.send((fatal, str(error) if fatal else f"{type(error).__name__}: {error}"))
+        sys.exit(1)
+
+
+def _last_words(member: _Member) -> tuple[bool, str]:
+    """Whether the process said that nothing can run here, and what it said."""
+    try:
+        fatal, reason = member.pipe.recv()
+        return bool(fatal), " ".join(str(reason).split())
+    except EOFError:
+        code = member.process.exitcode or 0
+        return False, f"signal {-code}" if code < 0 else f"exit status {code}"
+    finally:
+        member.pipe.close()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block SIGINT in the processes started inside: Ctrl-C reaches all, the parent tells them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def gpus() -> list[str]:
+    """The NVIDIA GPUs that a child process may use, as CUDA_VISIBLE_DEVICES names them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    found = Path("/proc/driver/nvidia/gpus")
+    return [str(place) for place, _ in enumerate(found.iterdir())] if found.is_dir() else []
+
+
+def cores() -> int:
+    """The CPU cores this process may use, by its affinity and its control group's quota."""
+    affinity = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(affinity, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or no quota ("max")
+        return affinity

@@ -1,0 +1,179 @@
+"""Opening a database: SQLite in WAL mode, or PostgreSQL, with Optuna's tables and ours.
+
+Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, create_engine, inspect, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+
+from tuner.errors import DatabaseProblem, InvalidInput
+from tuner.search.tables import SCHEMA, VERSION_TABLE
+
+BUSY_SECONDS = 60
+"""How long a SQLite writer waits for the others before it gives up."""
+
+_HELP = "write sqlite:///FILE or postgresql://USER@HOST/NAME"
+
+
+def normalise(url: str) -> URL:
+    """The address in SQLAlchemy's terms; ``postgres://`` and ``postgresql://`` mean psycopg 3.
+
+    Raises:
+        InvalidInput: If it is not the address of a SQLite file or a PostgreSQL database.
+    """
+    try:
+        address = make_url(url)
+        backend = address.drivername.split("+")[0]
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput(f"database {url!r} is not an address; {_HELP}") from error
+    if backend in ("postgres", "postgresql"):
+        return address.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise InvalidInput(f"database {shown(address)}: {backend} is not supported; {_HELP}")
+    if address.database in (None, "", ":memory:"):
+        raise InvalidInput(f"database {url!r}: processes cannot share memory; {_HELP}")
+    return address
+
+
+def shown(address: URL) -> str:
+    """The address as a person may see it: without the password."""
+    return address.render_as_string(hide_password=True)
+
+
+def connect(address: URL, *, must_exist: bool) -> RDBStorage:
+    """Optuna's storage at a normalised address; our tables are on the same engine.
+
+    Args:
+        address: A normalised address.
+        must_exist: Refuse a database without our tables instead of making them.
+
+    Raises:
+        DatabaseProblem: If there is no such database, it cannot be reached or written, or it
+            belongs to another version of Optuna or of this software.
+    """
+    storage = connect_optuna(address, must_exist=must_exist)
+    try:
+        with storage.engine.connect() as connection:
+            if storage.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
+            else:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
+            _migrate(connection, shown(address), must_exist=must_exist)
+            connection.commit()
+    except DBAPIError as error:
+        raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+    return storage
+
+
+def connect_optuna(address: URL, *, must_exist: bool) -> RDBStorage:
+    """Optuna's storage at a normalised address, ours or anyone's.
+
+    Args:
+        address: A normalised address.
+        must_exist: Refuse a database without Optuna's tables instead of making them.
+
+    Raises:
+        DatabaseProblem: As ``connect``.
+    """
+    where = shown(address)
+    _check_file(address, where, must_exist=must_exist)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if must_exist:
+            _check_optuna(address, where)
+        try:
+            return _storage(address, must_exist=must_exist)
+        except (DBAPIError, StorageInternalError) as error:
+            if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
+                raise
+            return _storage(address, must_exist=False)  # another process made the tables
+    except (DBAPIError, StorageInternalError) as error:
+        raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+    except RuntimeError as error:
+        reason = str(error).split(". ")[0]
+        raise DatabaseProblem(f"database {where}: {reason}; use another database") from error
+
+
+def _storage(address: URL, *, must_exist: bool) -> RDBStorage:
+    url = address.render_as_string(hide_password=False)
+    return RDBStorage(
+        url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
+        engine_kwargs=_engine_options(address),
+        skip_table_creation=must_exist,
+    )
+
+
+def _engine_options(address: URL) -> dict[str, Any]:  # Any: create_engine's keyword arguments
+    if address.get_backend_name() == "sqlite":
+        return {
+            "connect_args": {"timeout": BUSY_SECONDS},
+            "pool_events": [(_set_pragmas, "connect")],
+        }
+    return {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:  # Any: a DBAPI connection
+    """Let readers and one writer work side by side; a crash loses no committed trial."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _check_file(address: URL, where: str, *, must_exist: bool) -> None:
+    if address.get_backend_name() != "sqlite" or "uri" in address.query:
+        return
+    path = Path(address.database or "")
+    if path.is_dir():
+        raise DatabaseProblem(f"database {where}: {path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise DatabaseProblem(f"database {where}: folder {path.parent} does not exist; create it")
+    if must_exist and not path.is_file():
+        raise DatabaseProblem(f"database {where}: there is no file {path}; check the name")
+
+
+def _check_optuna(address: URL, where: str) -> None:
+    engine = create_engine(address, **_engine_options(address))
+    try:
+        if not inspect(engine).has_table("version_info"):
+            raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
+    finally:
+        engine.dispose()
+
+
+def _migrate(connection: Connection, where: str, *, must_exist: bool) -> None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    found = context.get_current_revision()
+    if found == SCHEMA:
+        return
+    if found is not None:
+        raise DatabaseProblem(
+            f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; "
+            "use the software that made it, or another database"
+        )
+    if must_exist:
+        raise DatabaseProblem(
+            f"database {where}: no comparison was ever run in it; check the name"
+        )
+    config = Config()
+    scripts = str(Path(__file__).with_name("migrations"))
+    config.set_main_option("script_location", scripts.replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, SCHEMA)
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words, on one line, without SQL."""
+    cause: BaseException | None = error
+    while cause is not None and not getattr(cause, "orig", None):
+        cause = cause.__cause__
+    words = str(getattr(cause, "orig", error)).strip()
+    return " ".join(words.split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""How our tables came to be, one numbered file per change (Alembic)."""

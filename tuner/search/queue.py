@@ -1,0 +1,307 @@
+"""The queue: which trial may run, who runs it, and until when.
+
+Each step of a trial's life is one transaction over Optuna's tables and ours together, so a crash
+at any point leaves both agreeing: a trial is enqueued, claimed, finished or put back in both or
+in neither. A claim is one atomic statement, exact on SQLite and on PostgreSQL. Whatever a worker
+writes about a trial begins with an update that only the holder of its lease can make (the fence).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, Connection, case, func, insert, null, select, update
+
+from tuner.search.store import Store
+from tuner.search.tables import DONE, FAILED, RUNNING, WAITING, Now, trials
+
+LEASE_SECONDS = 60.0
+"""How long a claim lasts without a sign of life from its worker."""
+
+MAX_FAILURES = 2
+"""A trial that raised this many exceptions is FAIL: the first failure is retried."""
+
+
+class LeaseLost(Exception):
+    """The trial is no longer this worker's: its lease ran out and it was put back."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Trials of one study that one worker holds; parallel tuples."""
+
+    study_name: str
+    trial_ids: tuple[int, ...]
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Args:
+        state: COMPLETE or PRUNED.
+        value: Validation accuracy at the last epoch trained.
+        attributes: What goes into the trial's user attributes, JSON-able.
+        intermediate: Epoch -> validation accuracy not reported yet.
+    """
+
+    state: TrialState
+    value: float
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # Any: any JSON value
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """How far a study is: numbers of trials, and the best validation accuracy so far."""
+
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    best: float | None = None
+
+    @property
+    def total(self) -> int:
+        """Trials in the queue so far."""
+        return self.waiting + self.running + self.finished
+
+    @property
+    def finished(self) -> int:
+        """Trials that will not run again."""
+        return self.done + self.failed
+
+
+class Queue:
+    """The queue of a store's trials.
+
+    Args:
+        store: Where it lies.
+        lease_seconds: How long a claim lasts without a sign of life.
+    """
+
+    def __init__(self, store: Store, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.store = store
+        self.lease_seconds = lease_seconds
+
+    def add(self, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]) -> None:
+        """Enqueue trials, by position: all of them in both places, or none.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
+        """
+        storage = self.store.rdb
+        study_id = storage.get_study_id_from_name(study_name)
+        with self.store.transaction() as connection:
+            for position, template in templates.items():
+                trial_id = storage.create_new_trial(study_id, template)
+                connection.execute(
+                    insert(trials).values(
+                        trial_id=trial_id,
+                        comparison=comparison,
+                        study_name=study_name,
+                        position=position,
+                    )
+                )
+
+    def positions(self, study_name: str) -> dict[int, int]:
+        """Position -> trial id of every trial of the study that was ever enqueued."""
+        query = select(trials.c.position, trials.c.trial_id).where(
+            trials.c.study_name == study_name
+        )
+        with self.store.engine.connect() as connection:
+            return {row.position: row.trial_id for row in connection.execute(query)}
+
+    def next_study(self, comparison: str | None = None) -> tuple[str, int, bool] | None:
+        """The study to take trials from: name, trials waiting, and whether to take one alone.
+
+        Arms advance side by side, lowest position first. Trials that failed before come last, and
+        alone, so that they take nobody with them.
+
+        Args:
+            comparison: Look at this comparison only.
+        """
+        retry = trials.c.failures > 0
+        query = (
+            select(trials.c.study_name, func.count(), retry)
+            .where(trials.c.state == WAITING)
+            .group_by(trials.c.study_name, retry)
+            .order_by(retry, func.min(trials.c.position), trials.c.study_name)
+            .limit(1)
+        )
+        if comparison is not None:
+            query = query.where(trials.c.comparison == comparison)
+        with self.store.engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row[0], row[1], bool(row[2]))
+
+    def claim(self, study_name: str, worker: str, limit: int, *, retry: bool = False) -> Claim:
+        """Take up to ``limit`` waiting trials of the study, each exactly once among all workers.
+
+        Args:
+            study_name: The study.
+            worker: Who takes them; a name that no other process ever has.
+            limit: How many at most; there may be fewer, or none.
+            retry: Take trials that failed before instead of those that did not.
+        """
+        picked = (
+            select(trials.c.trial_id)
+            .where(
+                trials.c.study_name == study_name,
+                trials.c.state == WAITING,
+                trials.c.failures > 0 if retry else trials.c.failures == 0,
+            )
+            .order_by(trials.c.position)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # SQLite has one writer at a time and needs none
+            .cte("picked")
+        )
+        take = (
+            update(trials)
+            .where(trials.c.trial_id.in_(select(picked.c.trial_id)))
+            .values(
+                state=RUNNING,
+                worker=worker,
+                lease_expires=Now() + self.lease_seconds,
+                attempts=trials.c.attempts + 1,
+            )
+            .returning(trials.c.position, trials.c.trial_id)
+        )
+        with self.store.transaction() as connection:
+            rows = sorted((row[0], row[1]) for row in connection.execute(take))
+            for _, trial_id in rows:
+                self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return Claim(
+            study_name, tuple(trial_id for _, trial_id in rows), tuple(row[0] for row in rows)
+        )
+
+    def renew(self, worker: str) -> None:
+        """Extend the leases of everything the worker holds."""
+        with self.store.engine.begin() as connection:
+            connection.execute(
+                update(trials)
+                .where(trials.c.worker == worker, trials.c.state == RUNNING)
+                .values(lease_expires=Now() + self.lease_seconds)
+            )
+
+    def report(self, worker: str, epoch: int, values: Mapping[int, float]) -> set[int]:
+        """Write an epoch's validation accuracies down, for the trials the worker still holds.
+
+        Args:
+            worker: Who reports.
+            epoch: From 1.
+            values: Trial id -> validation accuracy.
+
+        Returns:
+            The trial ids it still holds; the others are someone else's by now.
+        """
+        fence = (
+            update(trials)
+            .where(*_held(worker), trials.c.trial_id.in_(values))
+            .values(lease_expires=Now() + self.lease_seconds)
+            .returning(trials.c.trial_id)
+        )
+        with self.store.transaction() as connection:
+            held = set(connection.scalars(fence))
+            for trial_id in held:
+                self.store.optuna.set_trial_intermediate_value(trial_id, epoch, values[trial_id])
+        return held
+
+    def finish(self, worker: str, trial_id: int, outcome: Outcome) -> None:
+        """End a trial: its attributes, values and state, here and in Optuna.
+
+        Raises:
+            LeaseLost: If the worker no longer holds it; nothing was written.
+        """
+        storage = self.store.optuna
+        with self.store.transaction() as connection:
+            self._fence(connection, worker, trial_id, state=DONE, value=outcome.value)
+            for key, value in outcome.attributes.items():
+                storage.set_trial_user_attr(trial_id, key, value)
+            for epoch, value in outcome.intermediate.items():
+                storage.set_trial_intermediate_value(trial_id, epoch, value)
+            storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
+
+    def fail(self, worker: str, trial_id: int, error: str) -> None:
+        """Note that a trial raised: it is put back once, and FAIL the second time.
+
+        Args:
+            worker: Who ran it.
+            trial_id: The trial.
+            error: The traceback, for the user attribute ``error``.
+
+        Raises:
+            LeaseLost: If the worker no longer holds it; nothing was written.
+        """
+        storage = self.store.optuna
+        failures = trials.c.failures + 1
+        state = case((failures < MAX_FAILURES, WAITING), else_=FAILED)
+        with self.store.transaction() as connection:
+            ended = self._fence(connection, worker, trial_id, failures=failures, state=state)
+            storage.set_trial_user_attr(trial_id, "error", error)
+            storage.set_trial_state_values(
+                trial_id, TrialState.FAIL if ended == FAILED else TrialState.WAITING
+            )
+
+    def release(self, workers: Sequence[str]) -> int:
+        """Put back everything these workers hold; returns how many trials that was."""
+        return self._put_back(trials.c.worker.in_(workers))
+
+    def reap(self) -> int:
+        """Put back every trial whose lease ran out; returns how many that was."""
+        return self._put_back(trials.c.lease_expires < Now())
+
+    def progress(self, comparison: str) -> dict[str, StudyProgress]:
+        """How far each study of the comparison is, by study name."""
+        query = (
+            select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
+            .where(trials.c.comparison == comparison)
+            .group_by(trials.c.study_name, trials.c.state)
+        )
+        studies: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
+        with self.store.engine.connect() as connection:
+            for study_name, state, count, best in connection.execute(query):
+                study = studies.setdefault(study_name, {})
+                study[state] = count
+                if best is not None:
+                    study["best"] = best
+        return {study_name: StudyProgress(**study) for study_name, study in studies.items()}
+
+    def errors(self, comparison: str) -> list[int]:
+        """Trial ids of the comparison's failed trials."""
+        query = select(trials.c.trial_id).where(
+            trials.c.comparison == comparison, trials.c.state == FAILED
+        )
+        with self.store.engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def _fence(self, connection: Connection, worker: str, trial_id: int, **values: object) -> str:
+        """Update the row of a trial that the worker holds; returns its new state."""
+        state = connection.scalar(
+            update(trials)
+            .where(*_held(worker), trials.c.trial_id == trial_id)
+            .values(**values)
+            .returning(trials.c.state)
+        )
+        if state is None:
+            raise LeaseLost(f"trial {trial_id} is no longer held by {worker}")
+        return str(state)
+
+    def _put_back(self, which: ColumnElement[bool]) -> int:
+        back = (
+            update(trials)
+            .where(trials.c.state == RUNNING, which)
+            .values(state=WAITING, worker=null(), lease_expires=null())
+            .returning(trials.c.trial_id)
+        )
+        with self.store.transaction() as connection:
+            ids: Iterable[int] = connection.scalars(back).all()
+            for trial_id in ids:
+                self.store.optuna.set_trial_state_values(trial_id, TrialState.WAITING)
+        return len(list(ids))
+
+
+def _held(worker: str) -> tuple[ColumnElement[bool], ...]:
+    return trials.c.worker == worker, trials.c.state == RUNNING

@@ -1,0 +1,137 @@
+"""From a declared comparison to Optuna studies with full queues, from any state of the database.
+
+Whatever was interrupted is completed, and nothing is enqueued twice: a trial's place in the queue
+is unique, and the trial and its place are written in one transaction.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from tuner.search.queue import Queue
+from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.store import Store
+from tuner.search.tables import DONE, FAILED, RUNNING, WAITING, trials
+
+_CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
+
+Template = Mapping[str, Any]  # Any: create_trial's keyword arguments
+
+
+def enqueue(store: Store, spec: ComparisonSpec) -> None:
+    """Make the comparison's searches and fill their queues, as far as that is not done.
+
+    Raises:
+        InvalidInput: If the database holds another comparison of that name.
+    """
+    store.declare(spec)
+    for study in spec.studies():
+        _reconcile(store, study.study_name)
+        _fill(store, study, {})
+
+
+def enqueue_retraining(store: Store, spec: ComparisonSpec) -> None:
+    """Enqueue each arm's incumbent with fresh seeds; its searches have ended."""
+    if not spec.retrain_seeds:
+        return
+    for arm in spec.arms:
+        best = incumbent(store, spec, arm)
+        if best is not None:
+            fixed = {"params": best.params, "distributions": best.distributions}
+            study = spec.retraining(arm)
+            _reconcile(store, study.study_name)
+            _fill(store, study, fixed)
+
+
+def incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> FrozenTrial | None:
+    """The arm's trial of best validation accuracy; one that was pruned only if all were.
+
+    Ties go to the earlier repeat, then to the lower index. None if every trial failed.
+    """
+    candidates = [
+        trial
+        for study in spec.studies()
+        if study.arm == arm
+        for trial in finished_trials(store, study.study_name)
+        if trial.state != TrialState.FAIL
+    ]
+    return max(candidates, key=_merit, default=None)
+
+
+def _merit(trial: FrozenTrial) -> tuple[bool, float]:
+    return trial.state == TrialState.COMPLETE, trial.value or 0.0
+
+
+def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:
+    """The study's finished trials by index; failed ones are among them. Empty if no study."""
+    if study_name not in optuna.get_all_study_names(store.optuna):
+        return []
+    study_id = store.rdb.get_study_id_from_name(study_name)
+    found = store.optuna.get_all_trials(study_id, deepcopy=False)
+    ended = [trial for trial in found if trial.state.is_finished() and "index" in trial.user_attrs]
+    return sorted(ended, key=lambda trial: int(trial.user_attrs["index"]))
+
+
+def _fill(store: Store, study: StudySpec, template: Template) -> None:
+    """Enqueue the trials that the study's queue lacks."""
+    made = optuna.create_study(
+        storage=store.optuna,
+        study_name=study.study_name,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if "spec" not in made.user_attrs:
+        made.set_user_attr("spec", study.model_dump(mode="json"))
+    queue = Queue(store)
+    while True:
+        present = queue.positions(study.study_name)
+        missing = (index for index in range(study.n_trials) if index not in present)
+        chunk = list(islice(missing, _CHUNK))
+        if not chunk:
+            return
+        templates = {
+            index: create_trial(
+                state=TrialState.WAITING,
+                user_attrs={"index": index, "seed": study.trial_seed(index)},
+                **template,
+            )
+            for index in chunk
+        }
+        try:
+            queue.add(study.comparison, study.study_name, templates)
+        except IntegrityError:
+            continue  # another process enqueued them first: look again
+
+
+def _reconcile(store: Store, study_name: str) -> None:
+    """Bring the queue in line with trials that were finished or deleted from outside.
+
+    The dashboard can do both. What was finished there counts; what was deleted is enqueued again.
+    """
+    place = trials.c.study_name == study_name
+    with store.engine.connect() as connection:
+        query = select(trials.c.trial_id, trials.c.state).where(place)
+        rows = {row.trial_id: row.state for row in connection.execute(query)}
+    if not rows:
+        return
+    exists = study_name in optuna.get_all_study_names(store.optuna)
+    study_id = store.rdb.get_study_id_from_name(study_name) if exists else None
+    found = store.optuna.get_all_trials(study_id, deepcopy=False) if study_id is not None else []
+    known = {trial._trial_id: trial for trial in found}
+    with store.engine.begin() as connection:
+        for trial_id, state in rows.items():
+            row = trials.c.trial_id == trial_id
+            if trial_id not in known:
+                connection.execute(delete(trials).where(row))
+            elif state in (WAITING, RUNNING) and known[trial_id].state.is_finished():
+                failed = known[trial_id].state == TrialState.FAIL
+                connection.execute(
+                    update(trials)
+                    .where(row)
+                    .values(state=FAILED if failed else DONE, value=known[trial_id].value)
+                )

@@ -1,0 +1,204 @@
+"""A worker: claims trials from the queue and has them trained until it is told to stop.
+
+The one module that sees both the database and torch. It imports torch only when a worker process
+makes its ``TorchTrainer``, so that the process which launches the workers stays light.
+"""
+
+import dataclasses
+import logging
+import math
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError
+
+from tuner.errors import InvalidInput, TunerError
+from tuner.rules import Setting
+from tuner.search.batch import Batch
+from tuner.search.queue import Claim, LeaseLost, Queue
+from tuner.search.spec import StudySpec
+from tuner.search.trainer import OnEpoch, Trainer, TrialResult
+from tuner.workload import Workload
+
+MAX_FAILED_BATCHES = 3
+"""A worker whose batches fail this often in a row stops: the fault may be its own."""
+
+_IDLE_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+
+class TorchTrainer:
+    """The training code of ``tuner.train`` on one device; single-threaded on a CPU.
+
+    Args:
+        device: A torch device.
+
+    Raises:
+        InvalidInput: If torch cannot use the device.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        import tuner.train
+        from tuner.optim import equivalence
+
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise InvalidInput(
+                "this machine has a GPU, but the installed torch cannot use it; install torch "
+                "with CUDA, or set CUDA_VISIBLE_DEVICES to nothing to train on the CPU"
+            )
+        torch.set_num_threads(1)
+        self._device = device
+        self._training = tuner.train
+        self._equivalence = equivalence
+
+    def batch_size(self, workload: Workload) -> int:
+        """How many trials of the workload to train at once on this device."""
+        return self._training.trials_per_batch(workload, self._device)
+
+    def train(
+        self,
+        workload: Workload,
+        rule: str,
+        trials: Sequence[tuple[Mapping[str, Setting], int]],
+        on_epoch: OnEpoch,
+        *,
+        test: bool,
+    ) -> Sequence[TrialResult]:
+        """See ``tuner.train.train``."""
+        configs = [self._training.TrialConfig(rule, settings, seed) for settings, seed in trials]
+        return self._training.train(workload, configs, on_epoch, device=self._device, test=test)
+
+    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+        """See ``tuner.optim.equivalence.describe``."""
+        return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))
+
+
+class Worker:
+    """Runs trials from a queue.
+
+    Args:
+        queue: The queue.
+        trainer: Trains them.
+        name: A name that no other process ever has.
+        device: The trainer's device, for the record.
+        stopping: Asked between batches and after every epoch.
+        comparison: Work on this comparison only.
+        share: How many workers share the queue, so that none takes more than its part.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        trainer: Trainer,
+        *,
+        name: str,
+        device: str,
+        stopping: Callable[[], bool],
+        comparison: str | None = None,
+        share: int = 1,
+    ) -> None:
+        self._queue = queue
+        self._trainer = trainer
+        self._name = name
+        self._stopping = stopping
+        self._comparison = comparison
+        self._share = share
+        self._specs: dict[str, StudySpec] = {}
+        packages = ("bnn-tuner", "optuna", "torch")
+        self._ran_on = {
+            "device": device,
+            "versions": {package: version(package) for package in packages},
+        }
+
+    def run(self) -> None:
+        """Work until told to stop; trials unfinished then are put back.
+
+        Raises:
+            TunerError: If no trial can run here, such as when the data set is missing.
+            RuntimeError: If several batches in a row raised; says what the last one did.
+        """
+        failed_batches = 0
+        try:
+            with self._heartbeat():
+                while not self._stopping():
+                    claim = self._claim()
+                    if claim is None:
+                        time.sleep(_IDLE_SECONDS)
+                        continue
+                    error = self._train(claim)
+                    failed_batches = failed_batches + 1 if error else 0
+                    if failed_batches == MAX_FAILED_BATCHES:
+                        raise RuntimeError(error)
+        finally:
+            self._queue.release([self._name])
+
+    def _claim(self) -> Claim | None:
+        found = self._queue.next_study(self._comparison)
+        if found is None:
+            return None
+        study_name, waiting, retry = found
+        most = self._trainer.batch_size(self._spec(study_name).workload)
+        limit = 1 if retry else min(most, math.ceil(waiting / self._share))
+        claim = self._queue.claim(study_name, self._name, limit, retry=retry)
+        return claim if claim.trial_ids else None
+
+    def _spec(self, study_name: str) -> StudySpec:
+        """What the study is, as its user attribute says."""
+        if study_name not in self._specs:
+            storage = self._queue.store.optuna
+            study_id = storage.get_study_id_from_name(study_name)
+            spec = StudySpec.model_validate(storage.get_study_user_attrs(study_id)["spec"])
+            storage.get_all_trials(study_id, deepcopy=False)  # Optuna writes to trials it has seen
+            self._specs[study_name] = spec
+        return self._specs[study_name]
+
+    def _train(self, claim: Claim) -> str:
+        """Train the claimed trials; returns what went wrong, in a line, or nothing."""
+        batch = Batch(
+            self._queue,
+            self._name,
+            claim,
+            self._spec(claim.study_name),
+            stopping=self._stopping,
+            ran_on=self._ran_on,
+        )
+        try:
+            batch.train(self._trainer)
+        except (TunerError, DBAPIError, StorageInternalError):
+            raise
+        except Exception as error:
+            _log.warning("%s: trials %s raised", claim.study_name, claim.positions, exc_info=True)
+            for trial_id in claim.trial_ids:
+                with suppress(LeaseLost):  # it had ended before another trial raised
+                    self._queue.fail(self._name, trial_id, traceback.format_exc())
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Keep the leases alive, however long an epoch takes, and reap those of the dead."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self._queue.lease_seconds / 4):
+                try:
+                    self._queue.renew(self._name)
+                    self._queue.reap()
+                except DBAPIError:  # the database is away; the next beat may find it
+                    _log.warning("%s: could not renew its leases", self._name, exc_info=True)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
