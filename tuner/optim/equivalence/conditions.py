@@ -219,13 +219,13 @@ def knobs_of_latent_sgd(
         Knob(
             "learning_rate",
             False,
-            "it is alpha: only its product with weight decay acts"
+            "it makes alpha: only its product with weight decay acts"
             if decay > 0
             else "its ratio to the init scale sets how fast alpha falls",
         ),
-        Knob("learning_rate_decay", False, "it is alpha's decay"),
+        Knob("learning_rate_decay", False, "it makes alpha's decay"),
         Knob("clip", clip.holds, clip.why),
         Knob("scaling", not squared, holds["scaling_off"].why),
-        Knob("momentum", False, "it is gamma"),
+        Knob("momentum", False, "it makes gamma" if latent.filter else "it damps the ringing"),
         weight_decay,
     )
