@@ -151,8 +151,8 @@ def scaling_off(scaling: bool) -> Condition:
     return Condition(
         "scaling_off",
         False,
-        "mean|w| divides each channel's gradient and moves with w (and only with batch norm's "
-        "eps 0 is it that simple)",
+        "mean|w| moves with w and divides each channel's gradient (exactly so only where batch "
+        "norm's eps is 0)",
     )
 
 
@@ -205,14 +205,17 @@ def knobs_of_latent_sgd(
             if squared
             else f"learning rate, init scale and clip by {decay:.3g}"
         )
+        exactly = " where batch norm's eps is 0" if squared else ""
         weight_decay = Knob(
-            "weight_decay", True, f"set it to 1 and multiply {factors}: no sign changes"
+            "weight_decay", True, f"set it to 1 and multiply {factors}: no sign changes{exactly}"
         )
         init_scale = Knob("init_scale", start.holds, start.why)
     else:
         weight_decay = Knob("weight_decay", False, "at 0, alpha falls like 1/t")
         init_scale = Knob(
-            "init_scale", True, "only its ratio to learning rate and clip acts: set it to 1"
+            "init_scale",
+            True,
+            "set it to 1 and rescale learning rate and clip with it: no sign changes",
         )
     return (
         init_scale,
