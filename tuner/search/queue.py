@@ -28,6 +28,15 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True)
+class NextUp:
+    """Where trials wait: the study, the first position, and whether they failed before."""
+
+    study_name: str
+    position: int
+    retry: bool
+
+
+@dataclass(frozen=True)
 class Claim:
     """Trials of one study that one worker holds; parallel tuples."""
 
@@ -114,47 +123,45 @@ class Queue:
         with self.store.engine.connect() as connection:
             return {row.position: row.trial_id for row in connection.execute(query)}
 
-    def next_study(self, comparison: str | None = None) -> tuple[str, int, bool] | None:
-        """The study to take trials from: name, trials waiting, and whether to take one alone.
+    def next_up(self, comparison: str | None = None) -> NextUp | None:
+        """The study to take trials from; None if nothing waits.
 
-        Arms advance side by side, lowest position first. Trials that failed before come last, and
-        alone, so that they take nobody with them.
+        Arms advance side by side, lowest position first. Trials that failed before come last.
 
         Args:
             comparison: Look at this comparison only.
         """
         retry = trials.c.failures > 0
+        first = func.min(trials.c.position)
         query = (
-            select(trials.c.study_name, func.count(), retry)
+            select(trials.c.study_name, first, retry)
             .where(trials.c.state == WAITING)
             .group_by(trials.c.study_name, retry)
-            .order_by(retry, func.min(trials.c.position), trials.c.study_name)
+            .order_by(retry, first, trials.c.study_name)
             .limit(1)
         )
         if comparison is not None:
             query = query.where(trials.c.comparison == comparison)
         with self.store.engine.connect() as connection:
             row = connection.execute(query).first()
-        return None if row is None else (row[0], row[1], bool(row[2]))
+        return None if row is None else NextUp(row[0], row[1], bool(row[2]))
 
-    def claim(self, study_name: str, worker: str, limit: int, *, retry: bool = False) -> Claim:
-        """Take up to ``limit`` waiting trials of the study, each exactly once among all workers.
+    def claim(self, study_name: str, worker: str, positions: range) -> Claim:
+        """Take the trials that wait at these positions, each exactly once among all workers.
 
         Args:
             study_name: The study.
             worker: Who takes them; a name that no other process ever has.
-            limit: How many at most; there may be fewer, or none.
-            retry: Take trials that failed before instead of those that did not.
+            positions: From where to where, in steps of one.
         """
         picked = (
             select(trials.c.trial_id)
             .where(
                 trials.c.study_name == study_name,
                 trials.c.state == WAITING,
-                trials.c.failures > 0 if retry else trials.c.failures == 0,
+                trials.c.position >= positions.start,
+                trials.c.position < positions.stop,
             )
-            .order_by(trials.c.position)
-            .limit(limit)
             .with_for_update(skip_locked=True)  # SQLite has one writer at a time and needs none
             .cte("picked")
         )
@@ -170,12 +177,10 @@ class Queue:
             .returning(trials.c.position, trials.c.trial_id)
         )
         with self.store.transaction() as connection:
-            rows = sorted((row[0], row[1]) for row in connection.execute(take))
+            rows = sorted((row.position, row.trial_id) for row in connection.execute(take))
             for _, trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
-        return Claim(
-            study_name, tuple(trial_id for _, trial_id in rows), tuple(row[0] for row in rows)
-        )
+        return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))
 
     def renew(self, worker: str) -> None:
         """Extend the leases of everything the worker holds."""

@@ -33,6 +33,23 @@ _IDLE_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
+def batch_size(n_trials: int, most: int, share: int) -> int:
+    """How many trials of a study to train at once: even parts, one per worker if they are few.
+
+    It is fixed for the whole study, so that a trial trains in the same company, and so gives the
+    same result to the last bit, whoever runs it and however often a run was interrupted. A fused
+    batch costs a good part of its time however small it is, hence at least a quarter of ``most``.
+
+    Args:
+        n_trials: Trials of the study.
+        most: The most to train at once, at least 1.
+        share: How many workers share the queue, at least 1.
+    """
+    least = math.ceil(most / 4)
+    batches = max(math.ceil(n_trials / most), min(share, math.ceil(n_trials / least)))
+    return math.ceil(n_trials / batches)
+
+
 class TorchTrainer:
     """The training code of ``tuner.train`` on one device; single-threaded on a CPU.
 
@@ -141,13 +158,14 @@ class Worker:
             self._queue.release([self._name])
 
     def _claim(self) -> Claim | None:
-        found = self._queue.next_study(self._comparison)
+        found = self._queue.next_up(self._comparison)
         if found is None:
             return None
-        study_name, waiting, retry = found
-        most = self._trainer.batch_size(self._spec(study_name).workload)
-        limit = 1 if retry else min(most, math.ceil(waiting / self._share))
-        claim = self._queue.claim(study_name, self._name, limit, retry=retry)
+        spec = self._spec(found.study_name)
+        size = batch_size(spec.n_trials, self._trainer.batch_size(spec.workload), self._share)
+        first = found.position if found.retry else found.position // size * size
+        positions = range(first, first + (1 if found.retry else size))
+        claim = self._queue.claim(found.study_name, self._name, positions)
         return claim if claim.trial_ids else None
 
     def _spec(self, study_name: str) -> StudySpec:
