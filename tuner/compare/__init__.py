@@ -1,1 +1,13 @@
-"""From finished trials to a verdict with its uncertainty."""
+"""From finished trials to a verdict with its uncertainty.
+
+comparison = compare([magnitude, filter_arm], Protocol(workload="digits", target=0.95))
+print_table(comparison, Console())          # tuner.compare.tables
+to_json(comparison)                         # tuner.compare.report
+to_html(comparison)                         # tuner.compare.html
+figure(comparison).savefig("curve.png")     # tuner.compare.figures
+"""
+
+from tuner.compare.comparison import Comparison, compare
+from tuner.compare.protocol import Arm, Protocol, Retrained
+
+__all__ = ["Arm", "Comparison", "Protocol", "Retrained", "compare"]

@@ -1,0 +1,294 @@
+"""The verdict in words: supported, equivalent, inconclusive or fragile, never without numbers.
+
+The rules, in order of precedence:
+
+- *fragile*: the primary difference is told from zero, but reverses or shrinks by more than half
+  when the control arm (narrow ranges) stands in for the old one; or the arms are equivalent, and
+  against the control they are not.
+- *equivalent*: the interval lies inside the region of practical equivalence.
+- *supported*: the interval excludes zero; the text names the arm that wins, whichever it is.
+- *inconclusive*: anything else, with the number of trials that would probably settle it.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from tuner.compare import words
+from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.contrast import FEWEST_REPEATS, Contrast
+from tuner.compare.estimators import Estimate
+from tuner.compare.protocol import Arm, Protocol
+
+Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the comparison says.
+
+    Args:
+        kind: One of the four.
+        text: The verdict in one paragraph.
+        test: What the retrained incumbents say, in one sentence; ``None`` without them.
+        ranges: The ranges that the verdict holds for.
+        winner: The arm that does better where the difference is told from zero, else ``None``.
+        more: About how many more trials (repeats) per arm would settle it, where known.
+    """
+
+    kind: Kind
+    text: str
+    test: str | None
+    ranges: str
+    winner: str | None
+    more: int | None
+
+
+def judge(
+    primary: Contrast, control: Contrast | None, new: Arm, old: Arm, k: int, protocol: Protocol
+) -> Verdict:
+    """Judge the primary contrast (new minus old), with the control where there is one."""
+    case = _Case(primary, control, new, old, k, protocol)
+    estimate = primary.difference
+    if estimate is None or estimate.interval is None:
+        kind: Kind = "inconclusive"
+        more = _missing(case, estimate)
+        text = _without_interval(case, estimate, more)
+    else:
+        found = classify(estimate, protocol.rope)
+        kind = "fragile" if _is_fragile(case, estimate, found) else found
+        more = _more(estimate, case.units, protocol.rope) if kind == "inconclusive" else None
+        text = _TEXTS[kind](case, estimate, more)
+    apart = estimate is not None and classify(estimate, 0.0) == "supported"
+    winner = (new.name if estimate.value > 0 else old.name) if apart and estimate else None
+    return Verdict(kind, text, _test_sentence(primary, protocol), _ranges(new, old), winner, more)
+
+
+def classify(
+    estimate: Estimate, rope: float
+) -> Literal["supported", "equivalent", "inconclusive"]:
+    """Whether an interval lies inside +-rope, else whether it excludes zero, else neither."""
+    if estimate.interval is None:
+        return "inconclusive"
+    low, high = estimate.interval
+    if -rope <= low and high <= rope:
+        return "equivalent"
+    return "supported" if low > 0 or high < 0 else "inconclusive"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The evidence, and the phrases that every verdict shares."""
+
+    primary: Contrast
+    control: Contrast | None
+    new: Arm
+    old: Arm
+    k: int
+    protocol: Protocol
+
+    @property
+    def by_budget(self) -> bool:
+        """Whether the verdict rests on the best of k* of random search, not on repeats."""
+        return self.primary.best_of_k is not None
+
+    @property
+    def units(self) -> int:
+        """Observations per arm: trials of random search, or repeats of another."""
+        if self.primary.best_of_k is None and self.primary.repeats is not None:
+            return self.primary.repeats.n
+        return max(self.new.n, self.old.n)
+
+    @property
+    def search(self) -> str:
+        """Whose trials they are: ``random search``, or the samplers of a repeated search."""
+        return f"{' and '.join(sorted({self.new.sampler, self.old.sampler}))} search"
+
+    @property
+    def budget(self) -> str:
+        """After how much of the search the arms are compared."""
+        if self.by_budget:
+            return f"after {self.k} trial{'s' if self.k > 1 else ''}"
+        return f"after its whole budget (mean of {self.units} repeats per arm)"
+
+    @property
+    def given(self) -> str:
+        return f"With these ranges, on {self.protocol.workload}"
+
+    def numbers(self, estimate: Estimate, *, winner_first: bool = False) -> str:
+        """The difference, and the probability or p-value beside it."""
+        flip = winner_first and estimate.value < 0
+        told = words.difference(_negated(estimate) if flip else estimate, self.protocol)
+        if self.primary.probability is not None:
+            chance = self.primary.probability
+            ahead, behind = (self.old, self.new) if flip else (self.new, self.old)
+            shown = words.probability(_complement(chance) if flip else chance, self.protocol)
+            return f"{told}, P(best of {self.k} in {ahead.name} beats {behind.name}) = {shown}"
+        repeats = self.primary.repeats
+        return told if repeats is None else f"{told}, Wilcoxon p {words.p_value(repeats.p)}"
+
+
+def _is_fragile(case: _Case, estimate: Estimate, found: str) -> bool:
+    against = case.control.difference if case.control is not None else None
+    if against is None:
+        return False
+    if found == "supported":
+        same_side = against.value * estimate.value > 0
+        return not same_side or 2 * abs(against.value) < abs(estimate.value)
+    return found == "equivalent" and classify(against, case.protocol.rope) == "supported"
+
+
+def _supported(case: _Case, estimate: Estimate, _: int | None) -> str:
+    won, lost = (case.new, case.old) if estimate.value > 0 else (case.old, case.new)
+    text = (
+        f"{case.given}, {case.search} reaches higher {words.measure(case.protocol)} "
+        f"{case.budget} in {won.name} than in {lost.name}: {case.numbers(estimate, winner_first=True)}."
+    )
+    if won is case.old:
+        text += f" The result goes against {case.new.name}, the arm declared as new."
+    low, high = estimate.interval or (0.0, 0.0)
+    if min(abs(low), abs(high)) < case.protocol.rope:
+        rope = words.width(case.protocol.rope, case.protocol.unit)
+        text += f" The difference may still be smaller than {rope}, too little to matter."
+    return f"{text}{_control_sentence(case)} Not tested on other workloads."
+
+
+def _equivalent(case: _Case, estimate: Estimate, _: int | None) -> str:
+    rope = words.width(case.protocol.rope, case.protocol.unit)
+    return (
+        f"{case.given}, {case.search} reaches the same {words.measure(case.protocol)} "
+        f"{case.budget} in {case.new.name} and {case.old.name} within the region of "
+        f"practical equivalence of {rope}: {case.numbers(estimate)}.{_control_sentence(case)} "
+        "Not tested on other workloads."
+    )
+
+
+def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
+    unit = "trials" if case.by_budget else "repeats"
+    needed = (
+        "no number of trials can settle a difference of exactly zero without a region of "
+        "practical equivalence"
+        if more is None
+        else f"about {more:,} more {unit} per arm would be needed if the estimate holds"
+    )
+    return (
+        f"{case.given}, too few {unit} were run to tell whether {case.search} reaches higher "
+        f"{words.measure(case.protocol)} {case.budget} in {case.new.name} or in "
+        f"{case.old.name}: {case.numbers(estimate)}; {needed}.{_control_sentence(case)}"
+    )
+
+
+def _fragile(case: _Case, estimate: Estimate, _: int | None) -> str:
+    assert case.control is not None and case.control.difference is not None
+    against = case.control.difference
+    told = words.difference(against, case.protocol)
+    stand_in = f"with the narrow ranges of {case.control.second} in place of {case.old.name}"
+    first = f"The result hangs on the ranges: {stand_in}, {case.new.name} "
+    if classify(estimate, case.protocol.rope) == "equivalent":
+        return f"{first}is no longer equivalent, {told}. {_equivalent(case, estimate, None)}"
+    change = (
+        "differs by less than half as much"
+        if against.value * estimate.value > 0
+        else "no longer leads"
+        if estimate.value > 0
+        else "no longer trails"
+    )
+    return f"{first}{change}, {told}. {_supported(case, estimate, None)}"
+
+
+_TEXTS = {
+    "supported": _supported,
+    "equivalent": _equivalent,
+    "inconclusive": _inconclusive,
+    "fragile": _fragile,
+}
+
+
+def _control_sentence(case: _Case) -> str:
+    """What the control says where it does not decide; nothing where it was already told."""
+    if case.control is None or case.control.difference is None:
+        return ""
+    estimate = case.primary.difference
+    if estimate is not None and _is_fragile(
+        case, estimate, classify(estimate, case.protocol.rope)
+    ):
+        return ""
+    told = words.difference(case.control.difference, case.protocol)
+    return f" Against the narrow ranges of {case.control.second} the difference is {told}."
+
+
+def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) -> str:
+    start = f"{case.given}, {case.new.name} and {case.old.name} cannot be told apart"
+    if estimate is not None:
+        return (
+            f"{start}: an interval of the best of {case.k} needs at least "
+            f"{trials_for_interval(case.k)} trials in every arm, so about {more:,} more. "
+            f"Without one: {case.numbers(estimate)}."
+        )
+    return (
+        f"{start}: one search by a sampler that learns, or by an unknown one, is a single "
+        f"observation however many trials it has. Repeat each search at least {FEWEST_REPEATS} "
+        "times at equal length, or compare random search without pruning."
+    )
+
+
+def _missing(case: _Case, estimate: Estimate | None) -> int | None:
+    if estimate is None:
+        repeats = case.primary.repeats
+        return FEWEST_REPEATS - (1 if repeats is None else repeats.n)
+    return trials_for_interval(case.k) - min(case.new.n, case.old.n)
+
+
+def _more(estimate: Estimate, n: int, rope: float) -> int | None:
+    """Observations to add until the half-width, which shrinks as 1/sqrt(n), settles the matter.
+
+    It must fall below |difference| (then zero is excluded) or below rope - |difference| (then
+    the interval is inside the region), whichever comes first.
+    """
+    low, high = estimate.interval or (0.0, 0.0)
+    needed = max(abs(estimate.value), rope - abs(estimate.value))
+    if needed == 0:
+        return None
+    return max(1, ceil(n * (((high - low) / 2 / needed) ** 2 - 1)))
+
+
+def _test_sentence(primary: Contrast, protocol: Protocol) -> str | None:
+    if primary.test is None:
+        return None
+    told = words.difference(primary.test, protocol)
+    rope = words.width(protocol.rope, protocol.unit)
+    start = (
+        "Retrained with fresh seeds and read once on the test set, the incumbent of "
+        f"{primary.first} differs from that of {primary.second} by {told}: "
+    )
+    found = classify(primary.test, protocol.rope)
+    if found == "equivalent":
+        return f"{start}similar, inside {rope}."
+    if found == "supported":
+        ahead = primary.first if primary.test.value > 0 else primary.second
+        return f"{start}not shown to be similar within {rope}; {ahead} is ahead."
+    return f"{start}too few seeds to show either a gap or similarity within {rope}."
+
+
+def _ranges(*arms: Arm) -> str:
+    told = (
+        f"{arm.name} ({'; '.join(f'{name} {span}' for name, span in arm.ranges.items())})"
+        if arm.ranges
+        else f"{arm.name} (ranges unknown)"
+        for arm in arms
+    )
+    return f"Ranges: {', '.join(told)}."
+
+
+def _negated(estimate: Estimate) -> Estimate:
+    if estimate.interval is None:
+        return Estimate(-estimate.value)
+    low, high = estimate.interval
+    return Estimate(-estimate.value, -high, -low)
+
+
+def _complement(chance: Estimate) -> Estimate:
+    flipped = _negated(chance)
+    if flipped.interval is None:
+        return Estimate(1 + flipped.value)
+    return Estimate(1 + flipped.value, 1 + flipped.interval[0], 1 + flipped.interval[1])

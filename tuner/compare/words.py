@@ -1,0 +1,105 @@
+"""Numbers as a reader sees them: accuracies in per cent, differences in points, intervals."""
+
+from tuner.compare.estimators import Estimate
+from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.compare.targets import Trials
+
+
+def measure(protocol: Protocol) -> str:
+    """What the scores of a search are called."""
+    return f"validation {ACCURACY}" if protocol.unit == ACCURACY else protocol.unit
+
+
+def score(value: float, unit: str) -> str:
+    """A score with its unit: ``97.41%``, or four digits of any other score."""
+    return f"{100 * value:.2f}%" if unit == ACCURACY else f"{value:.4g}"
+
+
+def points(value: float, unit: str) -> str:
+    """A difference of scores with its sign: ``+0.52 points``."""
+    return f"{_signed(value, unit)} points" if unit == ACCURACY else _signed(value, unit)
+
+
+def width(value: float, unit: str) -> str:
+    """A half-width: ``±0.30 points``."""
+    return f"±{100 * value:.2f} points" if unit == ACCURACY else f"±{value:.4g}"
+
+
+def difference(estimate: Estimate, protocol: Protocol) -> str:
+    """A difference with its interval: ``+0.52 points (95% CI +0.11 to +0.93)``."""
+    told = points(estimate.value, protocol.unit)
+    if estimate.interval is None:
+        return told
+    low, high = (_signed(bound, protocol.unit) for bound in estimate.interval)
+    return f"{told} ({level(protocol)} CI {low} to {high})"
+
+
+def probability(estimate: Estimate, protocol: Protocol) -> str:
+    """A probability with its interval: ``0.81 (95% CI 0.62 to 0.95)``."""
+    told = f"{estimate.value:.2f}"
+    if estimate.interval is None:
+        return told
+    return f"{told} ({level(protocol)} CI {estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def mean(estimate: Estimate, unit: str) -> str:
+    """A mean score with the half-width of its interval: ``97.41% ± 0.12``."""
+    told = score(estimate.value, unit)
+    if estimate.interval is None:
+        return told
+    half = (estimate.interval[1] - estimate.interval[0]) / 2
+    return f"{told} ± {100 * half:.2f}" if unit == ACCURACY else f"{told} ± {half:.2g}"
+
+
+def bracketed(estimate: Estimate, unit: str) -> str:
+    """A score and, where it has one, its interval: ``97.41% [96.80, 97.92]``."""
+    told = score(estimate.value, unit)
+    if estimate.interval is None:
+        return told
+    low, high = (score(bound, unit).rstrip("%") for bound in estimate.interval)
+    return f"{told} [{low}, {high}]"
+
+
+def share(estimate: Estimate) -> str:
+    """A share of trials with its interval, in per cent: ``20.0% [10.8, 32.3]``."""
+    low, high = estimate.interval or (estimate.value, estimate.value)
+    return f"{100 * estimate.value:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def trials(count: Trials) -> str:
+    """A number of trials with its interval: ``14 [8, 27]``; ``never`` for an unreached target."""
+    value, low, high = (
+        "never" if bound is None else f"{bound:,}"
+        for bound in (count.value, count.low, count.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration, short: ``0.31 s``, ``41 s``, ``12 min``, ``3.4 h``; ``unknown`` for ``None``."""
+    if seconds is None:
+        return "unknown"
+    for limit, divisor, unit in ((120.0, 1.0, "s"), (7200.0, 60.0, "min")):
+        if seconds < limit:
+            return (
+                f"{seconds / divisor:.2g} {unit}"
+                if seconds < 10
+                else (f"{seconds / divisor:.0f} {unit}")
+            )
+    return f"{seconds / 3600:.1f} h"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value, never as a bare zero."""
+    if p is None:
+        return "unknown"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def level(protocol: Protocol) -> str:
+    """The confidence level: ``95%``."""
+    return f"{100 * protocol.confidence:g}%"
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{100 * value:+.2f}" if unit == ACCURACY else f"{value:+.4g}"
