@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tuner.bnn.data import Dataset, Split, augment
+from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
 
@@ -24,6 +25,9 @@ class Batches:
         workload: Gives batch size and augmentation.
         dtype: Type of the images the network takes.
         channels_last: Whether images are laid out with channels innermost.
+
+    Raises:
+        InvalidInput: If a batch is larger than the training split.
     """
 
     def __init__(
@@ -34,10 +38,18 @@ class Batches:
         self.dtype = dtype
         self.memory = torch.channels_last if channels_last else torch.contiguous_format
         n_train = len(data.train.labels)
-        self.batch_size = min(workload.batch_size, n_train)
+        if workload.batch_size > n_train:
+            raise InvalidInput(
+                f"workload.batch_size: must be at most the {n_train} training samples of "
+                f"{data.name}, got {workload.batch_size}"
+            )
+        self.batch_size = workload.batch_size
         self.steps_per_epoch = n_train // self.batch_size
+        # A pixel that is always black must reach a binary layer as exactly 0: its gradient is 0 in
+        # truth, and a rule that looks at signs would flip its weights on rounding noise.
+        mean = torch.zeros_like(data.mean) if workload.binary_ends else data.mean
         self.scale = (1 / (255 * data.std)).view(-1, 1, 1).to(dtype)
-        self.shift = (-data.mean / data.std).view(-1, 1, 1).to(dtype)
+        self.shift = (-mean / data.std).view(-1, 1, 1).to(dtype)
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the training split; a last, smaller batch is left out.

@@ -1,0 +1,146 @@
+"""The trial axis: K networks side by side compute what each computes alone."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tuner.bnn.flat import FlatParameters
+from tuner.bnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Linear,
+    binary_parameters,
+    initialise,
+    real_parameters,
+    sign_ste,
+)
+from tuner.bnn.models import build
+from tuner.errors import InvalidInput
+from tuner.workload import MODELS, Workload
+
+SEEDS = [3, 14, 15]
+WIDTHS = {
+    "mlp": (9, 8),
+    "cnn": (4, 4, 6, 6),
+    "bireal_resnet20": (4, 6),
+    "bireal_resnet18": (4, 6, 8),
+}
+
+
+def double(layer: nn.Module, seeds=SEEDS) -> nn.Module:
+    initialise(layer, list(seeds))
+    return layer.double()
+
+
+def test_sign_passes_the_gradient_inside_the_unit_interval_only():
+    x = torch.tensor([-2.0, -1.0, -0.5, 0.0, -0.0, 1.0, 1.5], requires_grad=True)
+    y = sign_ste(x)
+    y.backward(torch.arange(1.0, 8.0))
+    assert y.tolist() == [-1, -1, -1, 1, 1, 1, 1]
+    # torch's hardtanh keeps the open interval; |x| = 1 has probability zero
+    assert x.grad.tolist() == [0, 0, 3, 4, 5, 0, 0]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_linear_is_torchs_linear_for_every_trial(binary):
+    layer = double(Linear(3, 5, 4, binary=binary))
+    x = torch.randn(7, 3, 5, dtype=torch.float64)
+    y = layer(x.flatten(1)).view(7, 3, 4)
+    for k in range(3):
+        bias = None if binary else layer.bias[k, 0]
+        torch.testing.assert_close(y[:, k], F.linear(x[:, k], layer.weight[k], bias))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_conv_is_torchs_conv_for_every_trial(stride):
+    layer = double(Conv2d(3, 2, 4, stride=stride, binary=True))
+    x = torch.randn(5, 3, 2, 8, 8, dtype=torch.float64)
+    y = layer(x.flatten(1, 2))
+    for k in range(3):
+        expected = F.conv2d(x[:, k], layer.weight[k], stride=stride, padding=1)
+        torch.testing.assert_close(y.view(5, 3, 4, *expected.shape[2:])[:, k], expected)
+
+
+def test_batch_norm_is_torchs_for_every_trial_in_training_and_evaluation():
+    layer = double(BatchNorm(3, 4))
+    twins = [nn.BatchNorm1d(4).double() for _ in range(3)]
+    for training in (True, True, False):
+        layer.train(training)
+        x = 3 + torch.randn(9, 3, 4, dtype=torch.float64)
+        y = layer(x.flatten(1)).view(9, 3, 4)
+        for k, twin in enumerate(twins):
+            torch.testing.assert_close(y[:, k], twin.train(training)(x[:, k]))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_network_of_k_trials_is_k_networks(model):
+    workload = Workload(model=model, widths=WIDTHS[model])
+    side = 40 if model == "bireal_resnet18" else 16
+    x = torch.randn(6, 3, 3, side, side, dtype=torch.float64)
+    wide = build(workload, (3, side, side), 5, SEEDS).double()
+    logits = wide(x.flatten(1, 2)).view(6, 3, 5)
+    logits.square().sum().backward()
+    for k, seed in enumerate(SEEDS):
+        alone = build(workload, (3, side, side), 5, [seed]).double()
+        one = alone(x[:, k])
+        one.square().sum().backward()
+        torch.testing.assert_close(logits[:, k], one, rtol=1e-10, atol=1e-10)
+        for p, q in zip(wide.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(p.grad[k], q.grad[0], rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_first_and_last_layer_and_batch_norm_stay_real(model):
+    workload = Workload(model=model, widths=WIDTHS[model])
+    network = build(workload, (1, 32, 32), 4, [0])
+    weighty = [m for m in network.modules() if isinstance(m, Linear | Conv2d)]
+    body = [m for m in weighty[1:-1] if getattr(m, "weight").shape[-1] != 1]  # noqa: B009
+    binary = binary_parameters(network)
+    assert [p is m.weight for p, m in zip(binary, body, strict=True)] == [True] * len(body)
+    assert len(binary) + len(real_parameters(network)) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_binary_ends_leave_only_batch_norm_real(model):
+    workload = Workload(model=model, widths=WIDTHS[model], binary_ends=True)
+    network = build(workload, (1, 16, 16), 4, [0])
+    assert all(p.dim() == 2 for p in real_parameters(network))
+    assert len(binary_parameters(network)) == len(WIDTHS[model]) + 1
+
+
+def test_networks_that_cannot_be_are_refused():
+    with pytest.raises(InvalidInput, match="keeps its ends real"):
+        build(Workload(model="bireal_resnet20", binary_ends=True), (3, 32, 32), 10, [0])
+    with pytest.raises(InvalidInput, match="halve a 4x4 image to nothing"):
+        build(Workload(model="cnn"), (1, 4, 4), 10, [0])
+    network = build(Workload(widths=(8,)), (1, 4, 4), 10, [0])
+    with pytest.raises(InvalidInput, match="needs a binary layer"):
+        FlatParameters(binary_parameters(network))
+
+
+def test_flat_parameters_share_memory_and_gather_gradients():
+    network = build(Workload(widths=(6, 5, 4)), (1, 3, 3), 2, SEEDS)
+    weights = binary_parameters(network)
+    before = [w.detach().clone() for w in weights]
+    flat = FlatParameters(weights)
+    assert flat.flat.shape == (3, 6 * 5 + 5 * 4)
+    assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
+    flat.flat.data.mul_(2)
+    assert all(torch.equal(2 * a, b) for a, b in zip(before, weights, strict=True))
+    network(torch.randn(4, 3, 3, 3)).sum().backward()
+    gradients = [w.grad.clone() for w in weights]
+    flat.collect_gradients()
+    assert torch.equal(flat.flat.grad, torch.cat([g.flatten(1) for g in gradients], 1))
+    flat.select_trials(torch.tensor([2, 0]))
+    assert torch.equal(weights[0], 2 * before[0][[2, 0]])
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    def weights(seeds):
+        return [p.detach() for p in build(Workload(), (1, 8, 8), 10, seeds).parameters()]
+
+    for a, b, c in zip(weights([5, 6]), weights([6]), weights([5]), strict=True):
+        assert torch.equal(a[1], b[0])
+        assert torch.equal(a[0], c[0])
+    assert not torch.equal(weights([5])[0], weights([6])[0])
