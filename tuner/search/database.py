@@ -75,12 +75,13 @@ def connect(address: URL, *, must_exist: bool) -> RDBStorage:
     return storage
 
 
-def connect_optuna(address: URL, *, must_exist: bool) -> RDBStorage:
+def connect_optuna(address: URL, *, must_exist: bool, foreign: bool = False) -> RDBStorage:
     """Optuna's storage at a normalised address, ours or anyone's.
 
     Args:
         address: A normalised address.
         must_exist: Refuse a database without Optuna's tables instead of making them.
+        foreign: Leave the database's own settings alone.
 
     Raises:
         DatabaseProblem: As ``connect``.
@@ -92,7 +93,7 @@ def connect_optuna(address: URL, *, must_exist: bool) -> RDBStorage:
         if must_exist:
             _check_optuna(address, where)
         try:
-            return _storage(address, must_exist=must_exist)
+            return _storage(address, must_exist=must_exist, foreign=foreign)
         except (DBAPIError, StorageInternalError) as error:
             if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise
@@ -104,21 +105,19 @@ def connect_optuna(address: URL, *, must_exist: bool) -> RDBStorage:
         raise DatabaseProblem(f"database {where}: {reason}; use another database") from error
 
 
-def _storage(address: URL, *, must_exist: bool) -> RDBStorage:
+def _storage(address: URL, *, must_exist: bool, foreign: bool = False) -> RDBStorage:
     url = address.render_as_string(hide_password=False)
     return RDBStorage(
         url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
-        engine_kwargs=_engine_options(address),
+        engine_kwargs=_engine_options(address, foreign=foreign),
         skip_table_creation=must_exist,
     )
 
 
-def _engine_options(address: URL) -> dict[str, Any]:  # Any: create_engine's keyword arguments
+def _engine_options(address: URL, *, foreign: bool) -> dict[str, Any]:  # Any: keyword arguments
     if address.get_backend_name() == "sqlite":
-        return {
-            "connect_args": {"timeout": BUSY_SECONDS},
-            "pool_events": [(_set_pragmas, "connect")],
-        }
+        events = [] if foreign else [(_set_pragmas, "connect")]
+        return {"connect_args": {"timeout": BUSY_SECONDS}, "pool_events": events}
     return {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}
 
 
@@ -141,7 +140,7 @@ def _check_file(address: URL, where: str, *, must_exist: bool) -> None:
 
 
 def _check_optuna(address: URL, where: str) -> None:
-    engine = create_engine(address, **_engine_options(address))
+    engine = create_engine(address, **_engine_options(address, foreign=True))
     try:
         if not inspect(engine).has_table("version_info"):
             raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")

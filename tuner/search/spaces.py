@@ -145,7 +145,9 @@ class Space(Declared):
     def ranges(self) -> dict[str, str]:
         """Optuna parameter name -> its range in words; fixed settings are named too."""
         searched = {optuna_name(name, p): str(p) for name, p in self.parameters.items()}
-        return searched | {name: f"{value} (fixed)" for name, value in self.fixed.items()}
+        return searched | {
+            name: f"{str(value).lower()} (fixed)" for name, value in self.fixed.items()
+        }
 
 
 def optuna_name(name: str, parameter: Range | Choices) -> str:

@@ -1,0 +1,116 @@
+"""Any Optuna study as an arm of a comparison, whoever made it."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.compare.protocol import Arm
+from tuner.errors import InvalidInput, UnknownName
+from tuner.search.database import connect_optuna, normalise
+from tuner.search.results import failures, score
+
+Direction = Literal["maximize", "minimize"]
+
+
+def foreign_arm(
+    address: str, *, name: str | None = None, direction: Direction | None = None
+) -> tuple[Arm, tuple[str, ...]]:
+    """The finished trials of an Optuna study, and notes on what was done to them.
+
+    Failed trials, and those that ended without a finite value, score the worst value that the
+    study saw; pruned trials score their last reported value; unfinished trials are left out.
+
+    Args:
+        address: ``URL::STUDY``, such as ``sqlite:///a.db::old``.
+        name: What to call the arm; the study's name if not given.
+        direction: ``"maximize"`` or ``"minimize"`` in place of the study's own direction.
+
+    Raises:
+        InvalidInput: If the address is malformed, the study has several objectives, or none of
+            its trials has a value.
+        UnknownName: If the database holds no such study.
+        DatabaseProblem: If the database cannot be read.
+    """
+    url, separator, study_name = address.rpartition("::")
+    if not separator or not url or not study_name:
+        raise InvalidInput(
+            f"study {address!r}: write DATABASE::STUDY, such as sqlite:///a.db::old"
+        )
+    storage = connect_optuna(normalise(url), must_exist=True, foreign=True)
+    try:
+        names = optuna.get_all_study_names(storage)
+        if study_name not in names:
+            raise UnknownName(f"study in {url}", study_name, names)
+        study = optuna.load_study(study_name=study_name, storage=storage)
+        if len(study.directions) > 1:
+            raise InvalidInput(
+                f"study {study_name!r} has {len(study.directions)} objectives; "
+                "only studies with one can be compared"
+            )
+        trials = study.get_trials(deepcopy=False)
+        declared = "minimize" if study.direction == StudyDirection.MINIMIZE else "maximize"
+        sampler = study.user_attrs.get("spec", {}).get("arm", {}).get("sampler", "unknown")
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+    return _arm(
+        trials,
+        name=name or study_name,
+        sign=-1 if (direction or declared) == "minimize" else 1,
+        sampler=sampler,
+    )
+
+
+def _arm(
+    trials: list[FrozenTrial], *, name: str, sign: int, sampler: str
+) -> tuple[Arm, tuple[str, ...]]:
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    failed = failures(ended)
+    arm = Arm(
+        name=name,
+        scores=score(ended, name, sign=sign),
+        seconds=np.array([_seconds(trial) for trial in ended]),
+        failed=failed,
+        pruned=np.array([trial.state == TrialState.PRUNED for trial in ended]),
+        sampler=sampler,
+        ranges=_ranges(ended),
+    )
+    notes = []
+    if left_out := len(trials) - len(ended):
+        notes.append(f"{name}: {left_out} unfinished trials are left out")
+    if without := sum(trial.state == TrialState.FAIL for trial in ended):
+        notes.append(f"{name}: {without} failed trials score the worst value seen in the study")
+    if sign < 0:
+        notes.append(f"{name}: minimized, so its values are shown with the opposite sign")
+    return arm, tuple(notes)
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    if "seconds" in trial.user_attrs:
+        return float(trial.user_attrs["seconds"])
+    return trial.duration.total_seconds() if trial.duration is not None else math.nan
+
+
+def _ranges(trials: list[FrozenTrial]) -> dict[str, str]:
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        distributions |= trial.distributions
+    return {name: _in_words(kind) for name, kind in distributions.items()}
+
+
+def _in_words(kind: BaseDistribution) -> str:
+    if isinstance(kind, CategoricalDistribution):
+        return ", ".join(str(choice).lower() for choice in kind.choices)
+    if isinstance(kind, FloatDistribution | IntDistribution):
+        return f"{kind.low:g} .. {kind.high:g}" + (", log" if kind.log else "")
+    return str(kind)

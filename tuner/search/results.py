@@ -1,0 +1,131 @@
+"""From a comparison's finished trials to the arms and the protocol of ``tuner.compare``."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.compare.protocol import Arm, Bools, Floats, Protocol, Retrained
+from tuner.errors import InvalidInput
+from tuner.search.spec import ArmSpec, ComparisonSpec, declaration_hash
+from tuner.search.store import Store
+from tuner.search.studies import finished_trials, incumbent
+from tuner.workload import Workload
+
+
+def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
+    """The arms of a comparison as far as it was run, and what was declared about it.
+
+    Args:
+        store: The database.
+        comparison: Its name.
+
+    Raises:
+        UnknownName: If the database holds no such comparison.
+        InvalidInput: If an arm has no finished trial yet.
+    """
+    spec = store.comparison(comparison)
+    verdict = spec.verdict
+    protocol = Protocol(
+        primary=verdict.primary,
+        control=verdict.control,
+        k=spec.k,
+        target=verdict.target,
+        rope=verdict.rope / 100,
+        workload=in_words(spec.workload),
+        declaration_hash=declaration_hash(spec),
+    )
+    return [_arm(store, spec, arm) for arm in spec.arms], protocol
+
+
+def in_words(workload: Workload) -> str:
+    """The workload in a phrase, such as "digits, mlp 64-64-64, 20 epochs"."""
+    widths = "-".join(str(width) for width in workload.layer_widths)
+    parts = [workload.folder or workload.dataset, f"{workload.model} {widths}"]
+    if workload.binary_ends:
+        parts.append("all layers binary")
+    if workload.n_train:
+        parts.append(f"{workload.n_train} training samples")
+    return ", ".join((*parts, f"{workload.epochs} epochs"))
+
+
+def score(trials: Sequence[FrozenTrial], name: str, *, sign: int = 1) -> Floats:
+    """The trials' scores, higher is better, shape [n]; those without one get the worst seen.
+
+    A pruned trial has its last reported value.
+
+    Args:
+        trials: Finished trials.
+        name: The arm, for the error.
+        sign: -1 for a study that minimizes.
+
+    Raises:
+        InvalidInput: If no trial has a finite value.
+    """
+    values = np.array([sign * _value(trial) for trial in trials], dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise InvalidInput(
+            f"arm {name!r}: none of its {len(trials)} finished trials has a value; "
+            "run the study first"
+        )
+    return np.where(np.isfinite(values), values, finite.min())
+
+
+def failures(trials: Sequence[FrozenTrial]) -> Bools:
+    """Whether each trial diverged, failed, or ended without a finite value, shape [n]."""
+    return np.array(
+        [
+            not math.isfinite(_value(trial)) or bool(trial.user_attrs.get("diverged", False))
+            for trial in trials
+        ],
+        dtype=np.bool_,
+    )
+
+
+def _value(trial: FrozenTrial) -> float:
+    if trial.state == TrialState.FAIL:
+        return math.nan
+    if trial.value is not None:
+        return trial.value
+    return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
+
+
+def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
+    searches = [study for study in spec.studies() if study.arm == arm]
+    found = [
+        (study.repeat, trial)
+        for study in searches
+        for trial in finished_trials(store, study.study_name)
+    ]
+    trials = [trial for _, trial in found]
+    return Arm(
+        name=arm.name,
+        scores=score(trials, arm.name),
+        seconds=np.array([trial.user_attrs.get("seconds", math.nan) for trial in trials]),
+        failed=failures(trials),
+        pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
+        sampler=arm.sampler,
+        ranges=arm.space.ranges,
+        retrained=_retrained(store, spec, arm),
+        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats > 1 else None,
+    )
+
+
+def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | None:
+    if not spec.retrain_seeds:
+        return None
+    again = [
+        trial
+        for trial in finished_trials(store, spec.retraining(arm).study_name)
+        if trial.state == TrialState.COMPLETE
+    ]
+    best = incumbent(store, spec, arm)
+    if not again or best is None:
+        return None
+    return Retrained(
+        settings=best.user_attrs["settings"],
+        val=np.array([trial.value for trial in again], dtype=np.float64),
+        test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
+    )
