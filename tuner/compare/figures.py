@@ -4,13 +4,15 @@ Colours are Okabe and Ito's, told apart by every common kind of colour blindness
 has its own marker and line, so that the figure survives a black-and-white printer.
 """
 
+import re
 from collections.abc import Sequence
 from io import StringIO
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from tuner.compare import words
 from tuner.compare.comparison import ArmSummary, Comparison
@@ -20,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), "-", "-")
 INK, QUIET = "#222222", "#6b6b6b"
+FEW_TRIALS = 3
 
 
 def figure(comparison: Comparison) -> Figure:
@@ -40,13 +43,16 @@ def figure(comparison: Comparison) -> Figure:
 
 def svg(comparison: Comparison) -> str:
     """The figure as an ``<svg>`` element to put into a page; the same numbers, the same bytes."""
-    from matplotlib import rc_context
-
     buffer = StringIO()
     with rc_context({"svg.hashsalt": "tuner", "svg.fonttype": "none"}):
-        figure(comparison).savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        figure(comparison).savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
 
 
 def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
@@ -127,21 +133,25 @@ def _traces(axes: Axes, arm: ArmSummary, colour: str, line: object) -> None:
 
 
 def _limits(comparison: Comparison) -> tuple[float, float]:
-    """The scores worth looking at: from the lowest curve at a few trials to the highest score."""
+    """The scores worth looking at: from the lowest curve at a few trials to the highest score.
+
+    The first two budgets may run out of the picture: where many trials diverge they lie so low
+    that everything else would be squeezed into one line.
+    """
     shown: list[float] = [arm.best for arm in comparison.arms]
     for arm in comparison.arms:
-        points = [point.value for point in arm.curve] or [p.best for p in arm.trace[0]]
-        shown += points
-    low, high = min(shown), max(shown)
+        shown += [point.value for point in arm.curve if point.k >= min(FEW_TRIALS, arm.n)]
+        if not arm.curve:
+            shown += [trace[-1].best for trace in arm.trace]
     if comparison.protocol.target is not None:
-        low, high = min(low, comparison.protocol.target), max(high, comparison.protocol.target)
-    margin = 0.06 * (high - low) or 0.01
-    return low - margin, high + margin
+        shown.append(comparison.protocol.target)
+    margin = 0.08 * (max(shown) - min(shown)) or 0.01
+    return min(shown) - margin, max(shown) + margin
 
 
 def _test_scores(axes: Axes, comparison: Comparison) -> None:
     """Every fresh seed as a dot, the mean with its interval beside them."""
-    names = []
+    names: list[str] = []
     for number, arm in enumerate(comparison.arms):
         if arm.retrained is None:
             continue
@@ -187,4 +197,4 @@ def _tidy(axes: Axes, unit: str) -> None:
         label.set_color(INK)
         label.set_fontsize(9.5)
     if unit == ACCURACY:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))

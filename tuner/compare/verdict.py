@@ -142,7 +142,8 @@ def _supported(case: _Case, estimate: Estimate, _: int | None) -> str:
     won, lost = (case.new, case.old) if estimate.value > 0 else (case.old, case.new)
     text = (
         f"{case.given}, {case.search} reaches higher {words.measure(case.protocol)} "
-        f"{case.budget} in {won.name} than in {lost.name}: {case.numbers(estimate, winner_first=True)}."
+        f"{case.budget} in {won.name} than in {lost.name}: "
+        f"{case.numbers(estimate, winner_first=True)}."
     )
     if won is case.old:
         text += f" The result goes against {case.new.name}, the arm declared as new."

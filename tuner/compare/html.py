@@ -1,0 +1,90 @@
+"""The comparison as one self-contained HTML file: no script, no font, no link to anywhere."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tuner.compare import words
+from tuner.compare.comparison import Comparison
+from tuner.compare.figures import svg
+from tuner.compare.rows import arm_rows, contrast_headings, contrast_rows
+
+PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
+
+
+def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None) -> str:
+    """A page with the verdict first, then figure, tables, ranges, notes and provenance.
+
+    Args:
+        comparison: What ``compare`` returned.
+        provenance: Further rows for the last table, such as the command that remakes the page or
+            the hardware the trials ran on.
+    """
+    pages = Environment(
+        loader=PackageLoader("tuner.compare"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return pages.get_template("report.html.j2").render(
+        comparison=comparison,
+        verdict=comparison.verdict,
+        arms=comparison.arms,
+        figure=svg(comparison),
+        arm_rows=arm_rows(comparison),
+        contrast_headings=contrast_headings(comparison),
+        contrast_rows=contrast_rows(comparison),
+        ranges=_ranges(comparison),
+        incumbents=_incumbents(comparison),
+        protocol=_protocol(comparison),
+        provenance={**_versions(), **(provenance or {})},
+        level=words.level(comparison.protocol),
+    )
+
+
+def _ranges(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Each hyperparameter's range in every arm, in the order the arms name them."""
+    names = dict.fromkeys(name for arm in comparison.arms for name in arm.ranges)
+    return [(name, [arm.ranges.get(name, "-") for arm in comparison.arms]) for name in names]
+
+
+def _incumbents(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Each setting of the retrained incumbents, in the order the arms name them."""
+    settings = [arm.retrained.settings if arm.retrained else {} for arm in comparison.arms]
+    names = dict.fromkeys(name for one in settings for name in one)
+    return [(name, [_setting(one.get(name, "-")) for one in settings]) for name in names]
+
+
+def _setting(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
+    protocol = comparison.protocol
+    primary = comparison.contrasts[0]
+    rows = [
+        ("workload", protocol.workload),
+        ("primary contrast", f"{primary.first} against {primary.second}"),
+        ("control", protocol.control or "none"),
+        ("budget k*", f"{comparison.k:,} trials"),
+        ("practical equivalence", words.width(protocol.rope, protocol.unit)),
+        ("confidence", words.level(protocol)),
+        ("bootstrap seed", str(protocol.seed)),
+        ("declaration", protocol.declaration_hash or "none"),
+    ]
+    if protocol.target is not None:
+        rows.insert(4, ("target", words.score(protocol.target, protocol.unit)))
+    return rows
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
