@@ -37,7 +37,12 @@ def trials_for_interval(k: int) -> int:
 
 
 def best_of_k_interval(
-    scores: Floats, k: int, *, confidence: float = 0.95, seed: int = 0
+    scores: Floats,
+    k: int,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Estimate:
     """U_k with its interval; without bounds where n is below ``trials_for_interval(k)``.
 
@@ -46,18 +51,26 @@ def best_of_k_interval(
         k: Budget in 1..n.
         confidence: In (0, 1).
         seed: Of the resamples.
+        resamples: How many.
     """
     value = float(expected_best_of_k(scores, [k])[0])
     if scores.size < trials_for_interval(k):
         return Estimate(value)
     values, shares = _decisive(scores, k)
-    blocks = _resampled_cdfs(scores.size, k, shares, np.random.default_rng(seed), _rows(shares))
+    sizes = _block_sizes(resamples, shares)
+    blocks = _resampled_cdfs(scores.size, k, shares, np.random.default_rng(seed), sizes)
     draws = np.concatenate([_masses(block) @ values for block in blocks])
     return _expanded(value, draws, scores.size / k, confidence)
 
 
 def best_of_k_contrast(
-    first: Floats, second: Floats, k: int, *, confidence: float = 0.95, seed: int = 0
+    first: Floats,
+    second: Floats,
+    k: int,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> tuple[Estimate, Estimate]:
     """U_k(first) - U_k(second) and P(best of k of the first beats the second's), with intervals.
 
@@ -69,6 +82,7 @@ def best_of_k_contrast(
         k: Budget, at most min(n, m).
         confidence: In (0, 1).
         seed: Of the resamples.
+        resamples: How many.
     """
     u_first, u_second = (float(expected_best_of_k(arm, [k])[0]) for arm in (first, second))
     difference, probability = u_first - u_second, probability_best_of_k_beats(first, second, k)
@@ -77,12 +91,12 @@ def best_of_k_contrast(
         return Estimate(difference), Estimate(probability)
     (a, shares_a), (b, shares_b) = _decisive(first, k), _decisive(second, k)
     left, right = np.searchsorted(b, a, "left"), np.searchsorted(b, a, "right")
-    rows = _rows(shares_a, shares_b)
+    sizes = _block_sizes(resamples, shares_a, shares_b)
     generators = np.random.default_rng(seed).spawn(2)
     differences, probabilities = [], []
     for cdf_a, cdf_b in zip(
-        _resampled_cdfs(first.size, k, shares_a, generators[0], rows),
-        _resampled_cdfs(second.size, k, shares_b, generators[1], rows),
+        _resampled_cdfs(first.size, k, shares_a, generators[0], sizes),
+        _resampled_cdfs(second.size, k, shares_b, generators[1], sizes),
         strict=True,
     ):
         masses = _masses(cdf_a)
@@ -111,19 +125,19 @@ def _decisive(scores: Floats, k: int) -> tuple[Floats, Floats]:
     return values, shares
 
 
-def _rows(*shares: Floats) -> int:
-    """Resamples worked on at once, so that a block stays small whatever n is."""
-    return max(1, _CELLS // max(share.size for share in shares))
+def _block_sizes(resamples: int, *shares: Floats) -> list[int]:
+    """How many resamples to work on at once, so that a block stays small whatever n is."""
+    rows = max(1, _CELLS // max(share.size for share in shares))
+    return [min(rows, resamples - start) for start in range(0, resamples, rows)]
 
 
 def _resampled_cdfs(
-    n: int, k: int, shares: Floats, rng: np.random.Generator, rows: int
+    n: int, k: int, shares: Floats, rng: np.random.Generator, sizes: list[int]
 ) -> Iterator[Floats]:
-    """Blocks [rows, len(shares)]: distribution function of the best of k in each resample."""
+    """Blocks [size, len(shares)]: distribution function of the best of k in each resample."""
     cdf = best_of_k_cdf(n, k)
-    for start in range(0, RESAMPLES, rows):
-        counts = rng.multinomial(n, shares, size=min(rows, RESAMPLES - start))
-        yield cdf[np.cumsum(counts, axis=1)]
+    for size in sizes:
+        yield cdf[np.cumsum(rng.multinomial(n, shares, size=size), axis=1)]
 
 
 def _masses(cdf: Floats) -> Floats:

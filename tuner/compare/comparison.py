@@ -112,12 +112,13 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
+def compare(arms: Sequence[Arm], protocol: Protocol, *, remarks: Sequence[str] = ()) -> Comparison:
     """Compare the arms' searches as the protocol declares.
 
     Args:
         arms: At least two, with distinct names and finite scores.
         protocol: The declaration.
+        remarks: What the adapter that read the trials has to add to the notes.
 
     Raises:
         InvalidInput: If arms and protocol do not fit each other.
@@ -134,7 +135,7 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
         arms=tuple(summarize(arm, k, protocol) for arm in arms),
         contrasts=tuple(contrasts),
         verdict=verdict,
-        notes=notes(arms, k, protocol),
+        notes=(*notes(arms, k, protocol), *remarks),
     )
 
 
@@ -167,6 +168,8 @@ def _curve(arm: Arm, k: int, protocol: Protocol) -> tuple[BestOfK, ...]:
     low, high = tuning_curve_band(
         arm.scores, ks, confidence=protocol.confidence, bounds=protocol.range
     )
+    # The unbiased estimate may leave the band near k = n, where it hangs on the best trial alone.
+    low, high = np.minimum(low, values), np.maximum(high, values)
     points = zip(ks, values.tolist(), low.tolist(), high.tolist(), strict=True)
     return tuple(BestOfK(b, value, _finite(lo), _finite(hi)) for b, value, lo, hi in points)
 

@@ -82,10 +82,11 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
         axes.axhline(protocol.target, color=QUIET, linewidth=0.8, linestyle=(0, (6, 3)), zorder=0)
         axes.annotate(
             f"target {words.score(protocol.target, protocol.unit)}",
-            (0.01, protocol.target),
+            (1, protocol.target),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(-2, 3),
             textcoords="offset points",
+            ha="right",
             color=QUIET,
             fontsize=8,
         )

@@ -24,9 +24,9 @@ def print_table(comparison: Comparison, console: Console) -> None:
     arms = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     arms.add_column("")
     for arm in comparison.arms:
-        arms.add_column(arm.name, justify="right", overflow="fold")
+        arms.add_column(Text(arm.name), justify="right", overflow="fold")
     for label, cells in arm_rows(comparison):
-        arms.add_row(Text(label, style="dim"), *cells)
+        arms.add_row(Text(label, style="dim"), *map(Text, cells))
     console.print(arms)
     console.print()
     console.print(_contrasts(comparison))

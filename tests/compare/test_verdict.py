@@ -1,0 +1,167 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
+
+MakeArm = Callable[..., Arm]
+WORKLOAD = "digits (mlp, 10 epochs)"
+
+
+def scores(top: float, seed: int, n: int = 200, spread: float = 0.05) -> np.ndarray:
+    """Scores spread evenly below ``top``, in random order."""
+    return np.random.default_rng(seed).permutation(top - spread * np.linspace(0, 1, n) ** 2)
+
+
+def judged(arm: MakeArm, new: Any, old: Any, narrow: Any = None, **declared: Any) -> Comparison:
+    arms = [arm("magnitude", old), arm("filter", new)]
+    if narrow is not None:
+        arms.append(arm("magnitude_narrow", narrow))
+        declared["control"] = "magnitude_narrow"
+    protocol = Protocol(primary=("filter", "magnitude"), workload=WORKLOAD, **declared)
+    return compare(arms, protocol)
+
+
+def test_a_clear_difference_is_supported_with_ranges_workload_and_uncertainty(
+    arm: MakeArm,
+) -> None:
+    verdict = judged(arm, scores(0.97, 0), scores(0.93, 1)).verdict
+    assert (verdict.kind, verdict.winner, verdict.more) == ("supported", "filter", None)
+    assert verdict.text.startswith(
+        f"With these ranges, on {WORKLOAD}, random search reaches higher validation accuracy "
+        "after 10 trials in filter than in magnitude: +4.00 points (95% CI +"
+    )
+    assert "P(best of 10 in filter beats magnitude) = 1.00" in verdict.text
+    assert verdict.text.endswith("Not tested on other workloads.")
+    assert verdict.ranges.startswith("Ranges: filter (alpha 1e-05 .. 0.1, log), magnitude (")
+    assert "better" not in verdict.text
+
+
+def test_the_old_arm_can_win_and_is_named(arm: MakeArm) -> None:
+    verdict = judged(arm, scores(0.93, 0), scores(0.97, 1)).verdict
+    assert (verdict.kind, verdict.winner) == ("supported", "magnitude")
+    assert "in magnitude than in filter: +4.00 points (95% CI +" in verdict.text
+    assert "P(best of 10 in magnitude beats filter) = 1.00" in verdict.text
+    assert "goes against filter, the arm declared as new" in verdict.text
+
+
+def test_an_interval_inside_the_rope_is_equivalent(arm: MakeArm) -> None:
+    verdict = judged(arm, scores(0.95, 0), scores(0.95, 1), rope=0.003).verdict
+    assert (verdict.kind, verdict.winner) == ("equivalent", None)
+    assert "within the region of practical equivalence of ±0.30 points: +0.00" in verdict.text
+
+
+def test_a_difference_smaller_than_the_rope_is_equivalent_even_if_it_excludes_zero(
+    arm: MakeArm,
+) -> None:
+    verdict = judged(arm, scores(0.951, 0), scores(0.95, 1), rope=0.003).verdict
+    assert verdict.kind == "equivalent"
+
+
+def test_too_few_trials_are_inconclusive_and_say_how_many_more(arm: MakeArm) -> None:
+    few = judged(arm, scores(0.951, 0, 40), scores(0.95, 1, 40), rope=0.0001)
+    assert few.verdict.kind == "inconclusive"
+    assert few.verdict.more is not None and few.verdict.more > 0
+    assert f"about {few.verdict.more:,} more trials per arm" in few.verdict.text
+    # The half-width must shrink to the larger of |difference| and rope - |difference|.
+    gap = few.contrasts[0].best_of_k
+    assert gap is not None and gap.interval is not None
+    half = (gap.interval[1] - gap.interval[0]) / 2
+    needed = max(abs(gap.value), 0.0001 - abs(gap.value))
+    assert few.verdict.more == np.ceil(40 * ((half / needed) ** 2 - 1))
+
+
+def test_a_lead_that_narrow_ranges_more_than_halve_is_fragile_and_says_so_first(
+    arm: MakeArm,
+) -> None:
+    found = judged(arm, scores(0.97, 0), scores(0.93, 1), narrow=scores(0.96, 2))
+    assert found.verdict.kind == "fragile"
+    assert found.verdict.text.startswith(
+        "The result hangs on the ranges: with the narrow ranges of magnitude_narrow in place of "
+        "magnitude, filter differs by less than half as much, +1.00 points"
+    )
+    assert "+4.00 points" in found.verdict.text
+    assert found.verdict.text.count("+1.00 points") == 1
+
+
+def test_a_lead_that_narrow_ranges_reverse_is_fragile_for_either_winner(arm: MakeArm) -> None:
+    led = judged(arm, scores(0.96, 0), scores(0.93, 1), narrow=scores(0.97, 2)).verdict
+    assert led.kind == "fragile" and "filter no longer leads, -1.00 points" in led.text
+    trailed = judged(arm, scores(0.93, 0), scores(0.96, 1), narrow=scores(0.92, 2)).verdict
+    assert trailed.kind == "fragile" and "filter no longer trails, +1.00 points" in trailed.text
+
+
+def test_equivalence_that_narrow_ranges_break_is_fragile(arm: MakeArm) -> None:
+    found = judged(arm, scores(0.95, 0), scores(0.95, 1), narrow=scores(0.97, 2)).verdict
+    assert found.kind == "fragile"
+    assert "filter is no longer equivalent, -2.00 points" in found.text
+
+
+def test_a_lead_that_survives_the_control_is_supported_and_tells_it(arm: MakeArm) -> None:
+    found = judged(arm, scores(0.97, 0), scores(0.93, 1), narrow=scores(0.94, 2)).verdict
+    assert found.kind == "supported"
+    assert "Against the narrow ranges of magnitude_narrow the difference is +3.00" in found.text
+
+
+def test_a_budget_too_large_for_an_interval_is_inconclusive(arm: MakeArm) -> None:
+    found = judged(arm, scores(0.97, 0), scores(0.93, 1), k=50).verdict
+    assert (found.kind, found.winner, found.more) == ("inconclusive", None, 300)
+    assert "best of 50 needs at least 500 trials in every arm, so about 300 more" in found.text
+
+
+def test_one_search_by_a_learning_sampler_is_never_a_verdict(arm: MakeArm) -> None:
+    arms = [arm("a", scores(0.97, 0), sampler="tpe"), arm("b", scores(0.93, 1), sampler="tpe")]
+    found = compare(arms, Protocol()).verdict
+    assert (found.kind, found.more) == ("inconclusive", 9)
+    assert "Repeat each search at least 10 times" in found.text
+
+
+def test_ten_repeats_of_a_learning_sampler_are_judged_on_their_endpoints(arm: MakeArm) -> None:
+    repeat = np.repeat(np.arange(10), 20)
+    arms = [
+        arm("a", scores(0.97, 0), sampler="tpe", repeat=repeat),
+        arm("b", scores(0.90, 1), sampler="tpe", repeat=repeat),
+    ]
+    found = compare(arms, Protocol(target=0.95))
+    assert (found.verdict.kind, found.verdict.winner) == ("supported", "a")
+    assert "tpe search reaches higher" in found.verdict.text
+    assert "(mean of 10 repeats per arm)" in found.verdict.text
+    assert "Wilcoxon p 0.002" in found.verdict.text
+    repeats = found.contrasts[0].repeats
+    assert repeats is not None and repeats.mean_trials is not None
+    assert repeats.mean_trials[0] < repeats.mean_trials[1] == 20
+
+
+@pytest.mark.parametrize(
+    ("means", "words"),
+    [
+        ((0.950, 0.950), "similar, inside ±0.30 points."),
+        ((0.970, 0.950), "not shown to be similar within ±0.30 points; filter is ahead."),
+        ((0.950, 0.970), "not shown to be similar within ±0.30 points; magnitude is ahead."),
+    ],
+)
+def test_retrained_incumbents_are_held_against_the_rope(
+    arm: MakeArm, retrained: Callable[..., Retrained], means: tuple[float, float], words: str
+) -> None:
+    arms = [
+        arm("filter", scores(0.96, 0), retrained=retrained(means[0])),
+        arm("magnitude", scores(0.96, 1), retrained=retrained(means[1])),
+    ]
+    told = compare(arms, Protocol()).verdict.test
+    assert told is not None and told.endswith(words)
+
+
+def test_noisy_incumbents_show_neither_a_gap_nor_similarity(
+    arm: MakeArm, retrained: Callable[..., Retrained]
+) -> None:
+    arms = [arm(name, scores(0.96, 0), retrained=retrained(0.9, 0.05)) for name in ("a", "b")]
+    told = compare(arms, Protocol()).verdict.test
+    assert told is not None and "too few seeds" in told
+
+
+def test_a_supported_lead_that_may_not_matter_says_so(arm: MakeArm) -> None:
+    found = judged(arm, scores(0.955, 0), scores(0.95, 1), rope=0.0045).verdict
+    assert found.kind == "supported"
+    assert "may still be smaller than ±0.45 points" in found.text
