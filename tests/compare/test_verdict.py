@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
+from tuner.compare.rows import contrast_table
 
 MakeArm = Callable[..., Arm]
 WORKLOAD = "digits (mlp, 10 epochs)"
@@ -45,6 +46,11 @@ def test_the_old_arm_can_win_and_is_named(arm: MakeArm) -> None:
     assert "in magnitude than in filter: +4.00 points (95% CI +" in verdict.text
     assert "P(best of 10 in magnitude beats filter) = 1.00" in verdict.text
     assert "goes against filter, the arm declared as new" in verdict.text
+
+
+def test_no_arm_is_called_new_where_none_was_declared(arm: MakeArm) -> None:
+    found = compare([arm("a", scores(0.93, 0)), arm("b", scores(0.97, 1))], Protocol()).verdict
+    assert found.winner == "b" and "declared" not in found.text
 
 
 def test_an_interval_inside_the_rope_is_equivalent(arm: MakeArm) -> None:
@@ -131,6 +137,10 @@ def test_ten_repeats_of_a_learning_sampler_are_judged_on_their_endpoints(arm: Ma
     assert "Wilcoxon p 0.002" in found.verdict.text
     repeats = found.contrasts[0].repeats
     assert repeats is not None and repeats.mean_trials is not None
+    headings, rows = contrast_table(found)
+    assert headings == ["best of whole searches", "mean trials to target"]
+    assert rows[0][1][0].endswith("10 repeats, Wilcoxon p 0.002")
+    assert rows[0][1][1].endswith("against 20.0, log-rank p < 0.001")
     assert repeats.mean_trials[0] < repeats.mean_trials[1] == 20
 
 
@@ -165,3 +175,13 @@ def test_a_supported_lead_that_may_not_matter_says_so(arm: MakeArm) -> None:
     found = judged(arm, scores(0.955, 0), scores(0.95, 1), rope=0.0045).verdict
     assert found.kind == "supported"
     assert "may still be smaller than ±0.45 points" in found.text
+
+
+def test_a_control_that_cannot_be_compared_is_not_passed_over(arm: MakeArm) -> None:
+    arms = [arm("filter", scores(0.97, 0)), arm("magnitude", scores(0.93, 1))]
+    narrow = arm("narrow", scores(0.96, 2), sampler="tpe")
+    found = compare([*arms, narrow], Protocol(control="narrow"))
+    assert found.verdict.kind == "supported"
+    assert "The control narrow allows no comparison" in found.verdict.text
+    bare = compare(arms, Protocol())
+    assert any(note.startswith("No arm with narrow ranges") for note in bare.notes)

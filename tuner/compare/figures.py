@@ -63,21 +63,24 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
         if arm.curve:
             _curve(axes, arm, colour, line, MARKERS[number % len(MARKERS)], comparison.k)
         else:
-            _traces(axes, arm, colour, line)
+            _traces(axes, arm, colour)
     axes.set_xscale("log")
-    axes.set_xlim(1, max(arm.n for arm in comparison.arms))
+    curves = [arm for arm in comparison.arms if arm.curve]
+    longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for arm in comparison.arms)
+    axes.set_xlim(1, max(longest, 2))
     axes.set_ylim(*_limits(comparison))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:,.0f}"))
-    axes.axvline(comparison.k, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
-    axes.annotate(
-        f"k* = {comparison.k:,}",
-        (comparison.k, 0.01),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 2),
-        textcoords="offset points",
-        color=QUIET,
-        fontsize=8,
-    )
+    if curves:
+        axes.axvline(comparison.k, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
+        axes.annotate(
+            f"k* = {comparison.k:,}",
+            (comparison.k, 0.01),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 2),
+            textcoords="offset points",
+            color=QUIET,
+            fontsize=8,
+        )
     if protocol.target is not None:
         axes.axhline(protocol.target, color=QUIET, linewidth=0.8, linestyle=(0, (6, 3)), zorder=0)
         axes.annotate(
@@ -91,13 +94,9 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
             fontsize=8,
         )
     axes.set_xlabel("trials k")
-    axes.set_ylabel(f"expected best {words.measure(protocol)}")
-    axes.set_title(
-        f"Tuning curves with simultaneous {words.level(protocol)} bands",
-        loc="left",
-        fontsize=10,
-        color=INK,
-    )
+    title = f"Tuning curves with simultaneous {words.level(protocol)} bands"
+    axes.set_title(title if curves else "Best so far", loc="left", fontsize=10, color=INK)
+    axes.set_ylabel(f"{'expected ' if curves else ''}best {words.measure(protocol)}")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     _tidy(axes, protocol.unit)
 
@@ -123,13 +122,15 @@ def _floats(bounds: Sequence[float | None]) -> np.ndarray:
     return np.array(bounds, dtype=np.float64)
 
 
-def _traces(axes: Axes, arm: ArmSummary, colour: str, line: object) -> None:
+def _traces(axes: Axes, arm: ArmSummary, colour: str) -> None:
+    """Every repeat's best score so far, thinner the more there are."""
+    width, opacity = (1.8, 1.0) if len(arm.trace) == 1 else (1.0, 0.55)
     for number, trace in enumerate(arm.trace):
         steps = [*(point.trial for point in trace), arm.n // len(arm.trace)]
         best = [*(point.best for point in trace), trace[-1].best]
         label = f"{arm.name} (best so far)" if number == 0 else None
         axes.step(
-            steps, best, where="post", color=colour, linestyle=line, linewidth=1.6, label=label
+            steps, best, where="post", color=colour, linewidth=width, alpha=opacity, label=label
         )
 
 

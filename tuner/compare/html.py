@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures import svg
-from tuner.compare.rows import arm_rows, contrast_headings, contrast_rows
+from tuner.compare.rows import arm_rows, contrast_table
 
 PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
 
@@ -29,14 +29,15 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    headings, contrasts = contrast_table(comparison)
     return pages.get_template("report.html.j2").render(
         comparison=comparison,
         verdict=comparison.verdict,
         arms=comparison.arms,
         figure=svg(comparison),
         arm_rows=arm_rows(comparison),
-        contrast_headings=contrast_headings(comparison),
-        contrast_rows=contrast_rows(comparison),
+        contrast_headings=headings,
+        contrast_rows=contrasts,
         ranges=_ranges(comparison),
         incumbents=_incumbents(comparison),
         protocol=_protocol(comparison),

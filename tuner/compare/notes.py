@@ -69,5 +69,10 @@ def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator
             "No incumbent was retrained: the best scores printed were selected on the same data "
             "and are optimistic."
         )
+    if protocol.control is None:
+        yield (
+            "No arm with narrow ranges was declared as control, so nothing says whether the "
+            "verdict hangs on the ranges."
+        )
     if protocol.declaration_hash is None:
         yield "Nothing was declared before the trials ran, so this comparison is exploratory."

@@ -47,30 +47,58 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
     return [(label, cells) for label, cells in rows if set(cells) != {"-"}]
 
 
-def contrast_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Label and cells (best of k*, probability, test difference, Holm's p) of each contrast."""
-    protocol = comparison.protocol
-
-    def cells(contrast: Contrast) -> list[str]:
-        gap = contrast.difference
-        return [
-            words.difference(gap, protocol) if gap else "-",
-            words.probability(contrast.probability, protocol) if contrast.probability else "-",
-            words.difference(contrast.test, protocol) if contrast.test else "-",
-            words.p_value(contrast.test_p_holm) if contrast.test_p_holm is not None else "-",
-        ]
-
-    return [(f"{c.first} - {c.second}", cells(c)) for c in comparison.contrasts]
-
-
-def contrast_headings(comparison: Comparison) -> list[str]:
-    """Headings of the columns of ``contrast_rows``."""
-    return [
-        f"best of {comparison.k:,}",
-        f"P(best of {comparison.k:,} wins)",
-        "incumbents on test",
-        "their p (Holm)",
+def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The headings, and label and cells of each contrast; an empty column is left out."""
+    k = comparison.k
+    columns = {
+        f"best of {k:,}": _best_of_k,
+        f"P(best of {k:,} wins)": _probability,
+        "best of whole searches": _whole_searches,
+        "mean trials to target": _mean_trials,
+        "incumbents on test": _incumbents,
+        "their p (Holm)": _holm,
+    }
+    cells = {
+        heading: [cell(contrast, comparison.protocol) for contrast in comparison.contrasts]
+        for heading, cell in columns.items()
+    }
+    shown = [heading for heading in columns if set(cells[heading]) != {"-"}]
+    return shown, [
+        (f"{contrast.first} - {contrast.second}", [cells[heading][row] for heading in shown])
+        for row, contrast in enumerate(comparison.contrasts)
     ]
+
+
+def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:
+    return words.difference(contrast.best_of_k, protocol) if contrast.best_of_k else "-"
+
+
+def _probability(contrast: Contrast, protocol: Protocol) -> str:
+    return words.probability(contrast.probability, protocol) if contrast.probability else "-"
+
+
+def _whole_searches(contrast: Contrast, protocol: Protocol) -> str:
+    repeats = contrast.repeats
+    if repeats is None:
+        return "-"
+    told = words.difference(repeats.difference, protocol)
+    return f"{told}, {repeats.n} repeats, Wilcoxon p {words.p_value(repeats.p)}"
+
+
+def _mean_trials(contrast: Contrast, _: Protocol) -> str:
+    repeats = contrast.repeats
+    if repeats is None or repeats.mean_trials is None:
+        return "-"
+    ours, theirs = repeats.mean_trials
+    return f"{ours:.1f} against {theirs:.1f}, log-rank p {words.p_value(repeats.logrank_p)}"
+
+
+def _incumbents(contrast: Contrast, protocol: Protocol) -> str:
+    return words.difference(contrast.test, protocol) if contrast.test else "-"
+
+
+def _holm(contrast: Contrast, _: Protocol) -> str:
+    return "-" if contrast.test_p_holm is None else words.p_value(contrast.test_p_holm)
 
 
 def _best_of(arm: ArmSummary, k: int, protocol: Protocol) -> str:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.compare.comparison import Comparison
-from tuner.compare.rows import arm_rows, contrast_headings, contrast_rows
+from tuner.compare.rows import arm_rows, contrast_table
 
 VERDICT_STYLES = {
     "supported": "green",
@@ -36,12 +36,13 @@ def print_table(comparison: Comparison, console: Console) -> None:
 
 
 def _contrasts(comparison: Comparison) -> Group:
+    headings, rows = contrast_table(comparison)
     lines = []
-    for label, cells in contrast_rows(comparison):
+    for label, cells in rows:
         lines.append(Text(label, style="bold"))
-        for heading, cell in zip(contrast_headings(comparison), cells, strict=True):
+        for heading, cell in zip(headings, cells, strict=True):
             if cell != "-":
-                lines.append(Text.assemble((f"  {heading:<22}", "dim"), cell))
+                lines.append(Text.assemble((f"  {heading:<24}", "dim"), cell))
     return Group(*lines)
 
 

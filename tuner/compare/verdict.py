@@ -145,7 +145,7 @@ def _supported(case: _Case, estimate: Estimate, _: int | None) -> str:
         f"{case.budget} in {won.name} than in {lost.name}: "
         f"{case.numbers(estimate, winner_first=True)}."
     )
-    if won is case.old:
+    if won is case.old and case.protocol.primary is not None:
         text += f" The result goes against {case.new.name}, the arm declared as new."
     low, high = estimate.interval or (0.0, 0.0)
     if min(abs(low), abs(high)) < case.protocol.rope:
@@ -207,8 +207,10 @@ _TEXTS = {
 
 def _control_sentence(case: _Case) -> str:
     """What the control says where it does not decide; nothing where it was already told."""
-    if case.control is None or case.control.difference is None:
+    if case.control is None:
         return ""
+    if case.control.difference is None:
+        return f" The control {case.control.second} allows no comparison, see the notes."
     estimate = case.primary.difference
     if estimate is not None and _is_fragile(
         case, estimate, classify(estimate, case.protocol.rope)
