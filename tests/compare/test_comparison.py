@@ -96,11 +96,6 @@ def test_test_set_p_values_are_adjusted_for_the_number_of_contrasts(
     assert third.test is None and third.test_p_holm is None
 
 
-def test_remarks_of_the_adapter_end_the_notes(arm: MakeArm) -> None:
-    arms = [arm("a", [0.5]), arm("b", [0.5])]
-    assert compare(arms, Protocol(), remarks=["b: 3 unfinished"]).notes[-1] == "b: 3 unfinished"
-
-
 @pytest.mark.slow
 def test_twenty_thousand_trials_are_compared(arm: MakeArm) -> None:
     arms = [arm("a", RNG.beta(2, 2, 20_000)), arm("b", RNG.beta(2, 2.05, 20_000))]

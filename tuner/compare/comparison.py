@@ -112,13 +112,12 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(arms: Sequence[Arm], protocol: Protocol, *, remarks: Sequence[str] = ()) -> Comparison:
+def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     """Compare the arms' searches as the protocol declares.
 
     Args:
         arms: At least two, with distinct names and finite scores.
         protocol: The declaration.
-        remarks: What the adapter that read the trials has to add to the notes.
 
     Raises:
         InvalidInput: If arms and protocol do not fit each other.
@@ -135,7 +134,7 @@ def compare(arms: Sequence[Arm], protocol: Protocol, *, remarks: Sequence[str] =
         arms=tuple(summarize(arm, k, protocol) for arm in arms),
         contrasts=tuple(contrasts),
         verdict=verdict,
-        notes=(*notes(arms, k, protocol), *remarks),
+        notes=notes(arms, k, protocol),
     )
 
 
