@@ -3,6 +3,7 @@
 Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,19 @@ def connect(address: URL, *, must_exist: bool) -> RDBStorage:
             belongs to another version of Optuna or of this software.
     """
     storage = connect_optuna(address, must_exist=must_exist)
-    try:
-        with storage.engine.connect() as connection:
-            if storage.engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
-            else:
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
-            _migrate(connection, shown(address), must_exist=must_exist)
-            connection.commit()
-    except DBAPIError as error:
-        raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+    with ExitStack() as on_failure:
+        on_failure.callback(storage.engine.dispose)
+        try:
+            with storage.engine.connect() as connection:
+                if storage.engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
+                else:
+                    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
+                _migrate(connection, shown(address), must_exist=must_exist)
+                connection.commit()
+        except DBAPIError as error:
+            raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+        on_failure.pop_all()
     return storage
 
 

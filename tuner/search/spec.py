@@ -190,7 +190,7 @@ class StudySpec(Declared):
 
     def sampler_seed(self, index: int) -> int:
         """Seed of the sampler for trial ``index``, below 2^32; every arm has its own."""
-        return _stable_hash(self.seed, self.study_name, index, bits=32)
+        return _stable_hash(self.seed, self.arm.name, self.repeat, index, bits=32)
 
 
 def _stable_hash(*parts: int | str, bits: int) -> int:

