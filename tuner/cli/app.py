@@ -1,0 +1,66 @@
+"""The ``tuner`` command: one file per command, errors in one line.
+
+Exit status: 0 done; 1 something went wrong while running; 2 the input was refused.
+"""
+
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tuner import __version__
+from tuner.cli.compare import compare
+from tuner.cli.run import demo, run
+from tuner.cli.show import spaces, status, workloads
+from tuner.cli.train import train
+from tuner.cli.translate import translate
+from tuner.errors import DatabaseProblem, DataMissing, InvalidInput, TunerError
+
+
+class Commands(TyperGroup):
+    """Prints the errors meant for the user in one line instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: click's own types, which typer hides
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except TunerError as error:
+            typer.echo(f"tuner: {error}", err=True)
+            refused = isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
+            raise typer.Exit(2 if refused else 1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="tuner",
+    help=(
+        "Tune binary neural networks in gradient-filter space, and see on your own workload "
+        "how much tuning that saves.\n\nStart with: tuner demo"
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+for command in (demo, run, compare, status, train, translate, spaces, workloads):
+    app.command()(command)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What holds for every command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The console script."""
+    logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    app()

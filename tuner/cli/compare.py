@@ -1,0 +1,109 @@
+"""``tuner compare``: what finished trials say, ours or anyone's Optuna studies."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.compare import Comparison, Protocol
+from tuner.config import database_url
+from tuner.errors import InvalidInput
+from tuner.search.foreign import Direction, foreign_arm
+from tuner.search.results import arms
+from tuner.search.store import open_store
+
+
+def compare(
+    studies: Annotated[
+        list[str],
+        typer.Argument(help="a comparison's name, or two or more studies as DATABASE::STUDY"),
+    ],
+    database: Database = None,
+    direction: Annotated[
+        str | None, typer.Option(help="maximize or minimize \\[as each study says]")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="score that counts as good, fixed beforehand")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="budget of the verdict, in trials")] = None,
+    rope: Annotated[
+        float | None, typer.Option(help="difference that does not matter, in units of the score")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="what drew the studies' trials, such as random or tpe")
+    ] = None,
+    workload: Annotated[str | None, typer.Option(help="the workload in words")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="accuracy for shares in \\[0, 1], else the score's name")
+    ] = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    picture: PictureFile = None,
+) -> None:
+    """Say which search space needed less tuning, and how sure that is.
+
+    The first study is the new space, the second the old one. Studies made by other software
+    count as random search only if --sampler random says so: the unbiased tuning curve needs it.
+
+    For example:
+
+    tuner compare digits --html report.html
+
+    tuner compare sqlite:///a.db::new sqlite:///b.db::old --sampler random --target 0.95
+    """
+    outputs = Outputs(json, html, picture)
+    outputs.check()
+    if len(studies) == 1 and "::" not in studies[0]:
+        given = {
+            "--direction": direction,
+            "--target": target,
+            "--k": k,
+            "--rope": rope,
+            "--sampler": sampler,
+            "--workload": workload,
+            "--unit": unit,
+        }
+        extra = [option for option, value in given.items() if value is not None]
+        if extra:
+            raise InvalidInput(
+                f"{', '.join(extra)}: comparison {studies[0]!r} declares this itself; leave it out"
+            )
+        outputs.write(declared(studies[0], database or database_url()))
+        return
+    protocol = Protocol(
+        target=target if direction != "minimize" or target is None else -target,
+        k=k,
+        workload=workload or "the workload of these studies",
+        unit=unit or "score",
+        rope=0.0 if rope is None else rope,
+    )
+    outputs.write(foreign(studies, protocol, direction, sampler))
+
+
+def declared(name: str, database: str) -> Comparison:
+    """A comparison of the database, as far as it was run."""
+    store = open_store(database, must_exist=True)
+    try:
+        return judged(*arms(store, name))
+    finally:
+        store.close()
+
+
+def foreign(
+    studies: list[str], protocol: Protocol, direction: str | None, sampler: str | None
+) -> Comparison:
+    """Any Optuna studies as arms; an arm is called by the study, with its database if need be."""
+    if direction not in (None, "maximize", "minimize"):
+        raise InvalidInput(f"--direction must be maximize or minimize, got {direction!r}")
+    which: Direction | None = (
+        None if direction is None else "minimize" if direction == "minimize" else "maximize"
+    )
+    names = [address.rpartition("::")[2] for address in studies]
+    read = [
+        foreign_arm(address, name=name if names.count(name) == 1 else address, direction=which)
+        for address, name in zip(studies, names, strict=True)
+    ]
+    notes = tuple(note for _, found in read for note in found)
+    drawn = [arm if sampler is None else replace(arm, sampler=sampler) for arm, _ in read]
+    return judged(drawn, protocol, notes=notes)

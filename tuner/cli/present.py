@@ -1,0 +1,128 @@
+"""What the commands have in common: where results are written, and how."""
+
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tuner.compare import Arm, Comparison, Protocol, compare
+from tuner.compare.figures import figure
+from tuner.compare.html import to_html
+from tuner.compare.report import to_json
+from tuner.compare.tables import print_table
+from tuner.errors import InvalidInput
+
+Database = Annotated[
+    str | None,
+    typer.Option(
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME "
+        "\\[TUNER_DATABASE_URL, or sqlite:///tuner.db]"
+    ),
+]
+JsonFile = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="write the results as JSON; - prints")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="write the report, one HTML file")
+]
+PictureFile = Annotated[
+    Path | None,
+    typer.Option("--picture", metavar="FILE", help="write the figure: .png, .svg or .pdf"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results of a comparison go, besides the terminal.
+
+    Args:
+        json: A file, or ``-`` for standard output.
+        html: A file.
+        picture: A file ending in .png, .svg or .pdf.
+    """
+
+    json: str | None = None
+    html: Path | None = None
+    picture: Path | None = None
+
+    def check(self) -> None:
+        """Refuse, before any work is done, what could not be written afterwards.
+
+        Raises:
+            InvalidInput: If a folder does not exist or a picture's ending is not known.
+        """
+        files = {"--html": self.html, "--picture": self.picture}
+        if self.json not in (None, "-"):
+            files["--json"] = Path(str(self.json))
+        for option, file in files.items():
+            if file is not None and not file.resolve().parent.is_dir():
+                raise InvalidInput(f"{option}: the folder {file.parent} does not exist; make it")
+            if file is not None and file.is_dir():
+                raise InvalidInput(f"{option}: {file} is a folder; name a file")
+        if self.picture is not None and self.picture.suffix not in (".png", ".svg", ".pdf"):
+            raise InvalidInput(
+                f"--picture: the file must end in .png, .svg or .pdf, got {self.picture.name!r}"
+            )
+
+    @property
+    def console(self) -> Console:
+        """The console for people: standard error when standard output carries the JSON."""
+        return Console(stderr=self.json == "-")
+
+    def write(self, comparison: Comparison) -> None:
+        """Print the comparison and write the files asked for."""
+        print_table(comparison, self.console)
+        written: list[Path] = []
+        if self.json == "-":
+            sys.stdout.write(as_text(to_json(comparison)))
+        elif self.json is not None:
+            written.append(Path(self.json))
+            written[-1].write_text(as_text(to_json(comparison)), encoding="utf-8")
+        if self.html is not None:
+            written.append(self.html)
+            self.html.write_text(to_html(comparison, provenance()), encoding="utf-8")
+        if self.picture is not None:
+            written.append(self.picture)
+            figure(comparison).savefig(self.picture, dpi=200)
+        for file in written:
+            self.console.print(f"written: {file}", soft_wrap=True)
+
+
+def as_text(data: object) -> str:
+    """JSON for people and programs: indented, without NaN and Infinity, one line feed after."""
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:
+    """The comparison of these arms, with the notes of whoever read them put first."""
+    comparison = compare(arms, protocol)
+    return replace(comparison, notes=(*notes, *comparison.notes))
+
+
+def provenance() -> dict[str, str]:
+    """What a reader needs to remake the report: command, versions, hardware."""
+    packages = ("bnn-tuner", "optuna", "opda", "torch")
+    return {
+        "Command": " ".join(["tuner", *sys.argv[1:]]),
+        "Versions": ", ".join(f"{name} {version(name)}" for name in packages),
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "Processor": processor(),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

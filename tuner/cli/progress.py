@@ -1,0 +1,98 @@
+"""Progress of a running comparison: bars on a terminal, a line now and then elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from tuner.search.launch import ArmProgress
+from tuner.search.launch import Progress as State
+
+_LINES = 10
+"""Lines in all that a run prints where there is no terminal."""
+
+
+class Display:
+    """Shows the states that ``launch.run`` reports; use it as a context manager.
+
+    Args:
+        console: Where to show them.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tasks: dict[str, TaskID] = {}
+        self._lines = 0
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[best]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, state: State) -> None:
+        """Show a state."""
+        if self._console.is_terminal:
+            for arm in state.arms:
+                self._move(arm.name, arm.done + arm.retrained, arm.total + arm.to_retrain, arm)
+            self._move("all", *_sum(state), None)
+        else:
+            self._print(state)
+
+    def _move(self, name: str, done: int, total: int, arm: ArmProgress | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total, best="")
+        self._bars.update(
+            self._tasks[name], completed=done, total=total, best="" if arm is None else _best(arm)
+        )
+
+    def _print(self, state: State) -> None:
+        done, total = _sum(state)
+        line = done * _LINES // max(total, 1)
+        if line > self._lines:
+            self._lines = line
+            arms = ", ".join(
+                f"{arm.name} {arm.done}/{arm.total}{_best(arm)}" for arm in state.arms
+            )
+            self._console.print(
+                f"{done}/{total} trials after {state.seconds:.0f} s: {arms}", soft_wrap=True
+            )
+
+
+def _sum(state: State) -> tuple[int, int]:
+    """Trials finished and trials in all, retrained incumbents included."""
+    return (
+        sum(arm.done + arm.retrained for arm in state.arms),
+        sum(arm.total + arm.to_retrain for arm in state.arms),
+    )
+
+
+def _best(arm: ArmProgress) -> str:
+    failed = f", {arm.failed} failed" if arm.failed else ""
+    return ("" if arm.best is None else f" best {arm.best:.2%}") + failed

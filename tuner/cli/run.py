@@ -1,0 +1,97 @@
+"""``tuner run`` and ``tuner demo``: run a comparison to its end and say what came out."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.cli.progress import Display
+from tuner.config import database_url
+from tuner.errors import TunerError
+from tuner.search import launch
+from tuner.search.results import arms
+from tuner.search.spec import ComparisonSpec, load
+from tuner.search.store import open_store
+
+Workers = Annotated[
+    int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")
+]
+INTERRUPTED = 130
+
+
+def run(
+    spec: Annotated[str, typer.Argument(help="a TOML file, or the name of a declared study")],
+    workers: Workers = None,
+    database: Database = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    picture: PictureFile = None,
+) -> None:
+    """Run a comparison and print its verdict; goes on from where an earlier run stopped.
+
+    For example:
+
+    tuner run digits
+
+    tuner run my_study.toml --workers 4 --html report.html --json report.json
+
+    tuner run digits --database postgresql://me@host/tuner
+    """
+    outputs = Outputs(json, html, picture)
+    outputs.check()
+    finish(load(spec), database or database_url(), workers, outputs)
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="where database and report go")] = Path("results"),
+    workers: Workers = None,
+) -> None:
+    """Compare the two parametrizations on 8x8 digits: about a minute on two cores.
+
+    600 random trials in three search spaces, then each space's best setting on ten fresh seeds.
+
+    For example:
+
+    tuner demo
+
+    tuner demo --folder /tmp/demo --workers 8
+    """
+    spec = load("digits")
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = Outputs(
+        json=str(folder / "digits.json"),
+        html=folder / "digits.html",
+        picture=folder / "digits.png",
+    )
+    outputs.check()
+    finish(spec, f"sqlite:///{folder / 'digits.db'}", workers, outputs)
+
+
+def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Outputs) -> None:
+    """Run what is missing, then compare and write the results.
+
+    Raises:
+        TunerError: If no trial could be finished.
+    """
+    console = outputs.console
+    console.print(f"{spec.name}: {' '.join(spec.description.split())}", highlight=False)
+    try:
+        with Display(console) as display:
+            state = launch.run(spec, database=database, workers=workers, on_progress=display)
+    except KeyboardInterrupt:
+        again = " ".join(["tuner", *sys.argv[1:]])
+        console.print(f"\nstopped; finished trials are kept. Go on with: {again}", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    failed = sum(arm.failed for arm in state.arms)
+    if failed:
+        console.print(f"{failed} trials raised twice; tuner status {spec.name} shows why")
+    if any(arm.best is None for arm in state.arms):
+        raise TunerError(f"{spec.name}: an arm has no finished trial, so nothing can be compared")
+    console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
+    store = open_store(database, must_exist=True)
+    try:
+        outputs.write(judged(*arms(store, spec.name)))
+    finally:
+        store.close()

@@ -1,0 +1,155 @@
+"""``tuner status``, ``tuner spaces``, ``tuner workloads``: what there is."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tuner.cli.present import AsJson, Database, as_text
+from tuner.config import database_url
+from tuner.search.launch import ArmProgress, progress
+from tuner.search.queue import Queue
+from tuner.search.results import in_words
+from tuner.search.spaces import Space, declared_spaces, load_space
+from tuner.search.spec import declared, load
+from tuner.search.store import Store, open_store
+from tuner.workload import AUGMENTATIONS, DATASETS, MODELS
+
+Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
+
+
+def status(name: Name = None, database: Database = None, as_json: AsJson = False) -> None:
+    """How far the comparisons in a database are, and what failed.
+
+    For example:
+
+    tuner status
+
+    tuner status digits --database sqlite:///results/digits.db --json
+    """
+    store = open_store(database or database_url(), must_exist=True)
+    try:
+        names = store.names() if name is None else [name]
+        found = {each: progress(store, store.comparison(each)).arms for each in names}
+        errors = {each: _errors(store, each) for each in names}
+    finally:
+        store.close()
+    if as_json:
+        typer.echo(
+            as_text(
+                {
+                    each: {"arms": [asdict(arm) for arm in arms], "errors": errors[each]}
+                    for each, arms in found.items()
+                }
+            )
+        )
+        return
+    console = Console()
+    if not found:
+        console.print("no comparison yet; start one with: tuner run digits")
+    for each, arms in found.items():
+        console.print(_progress_table(each, arms))
+        for error in errors[each]:
+            console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
+            if name is not None:
+                console.print(error, style="dim", highlight=False)
+
+
+def _errors(store: Store, comparison: str) -> list[str]:
+    """The tracebacks of the comparison's failed trials."""
+    return [
+        str(store.optuna.get_trial(trial_id).user_attrs.get("error", ""))
+        for trial_id in Queue(store).errors(comparison)
+    ]
+
+
+def _progress_table(name: str, arms: tuple[ArmProgress, ...]) -> Table:
+    table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+    for heading in ("arm", "done", "running", "failed", "best validation", "retrained"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for arm in arms:
+        table.add_row(
+            arm.name,
+            f"{arm.done}/{arm.total}",
+            str(arm.running),
+            str(arm.failed),
+            "-" if arm.best is None else f"{arm.best:.2%}",
+            f"{arm.retrained}/{arm.to_retrain}",
+        )
+    return table
+
+
+def spaces(name: Name = None, as_json: AsJson = False) -> None:
+    """The declared search spaces: what each varies, between which bounds, with which defaults.
+
+    For example:
+
+    tuner spaces
+
+    tuner spaces magnitude --json
+    """
+    names = list(declared_spaces()) if name is None else [name]
+    found = [load_space(each) for each in names]
+    if as_json:
+        typer.echo(as_text({space.name: space.model_dump(mode="json") for space in found}))
+        return
+    console = Console()
+    for space in found:
+        console.print(_space_table(space))
+        if name is not None:
+            console.print(" ".join(space.description.split()), highlight=False)
+        console.print()
+
+
+def _space_table(space: Space) -> Table:
+    table = Table(
+        title=f"{space.name} (update rule {space.rule})",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for heading in ("hyperparameter", "range", "default"):
+        table.add_column(heading)
+    for hyperparameter, span in space.ranges.items():
+        default = space.defaults.get(hyperparameter.removeprefix("one_minus_"), "-")
+        if hyperparameter.startswith("one_minus_") and isinstance(default, float):
+            default = round(1 - default, 12)
+        table.add_row(hyperparameter, span, str(default).lower())
+    return table
+
+
+def workloads(name: Name = None, as_json: AsJson = False) -> None:
+    """The declared comparisons with their workloads, and what a workload may name.
+
+    For example:
+
+    tuner workloads
+
+    tuner workloads fashion_mnist_cnn --json
+    """
+    names = list(declared()) if name is None else [name]
+    found = {each: load(each) for each in names}
+    choices = {
+        "dataset": list(DATASETS),
+        "model": list(MODELS),
+        "augment": list(AUGMENTATIONS),
+    }
+    if as_json:
+        declared_workloads = {
+            each: {"description": spec.description, "workload": asdict(spec.workload)}
+            for each, spec in found.items()
+        }
+        typer.echo(as_text({"declared": declared_workloads, "choices": choices}))
+        return
+    console = Console()
+    for each, spec in found.items():
+        trials = f"{spec.n_trials} trials in each of {len(spec.arms)} arms"
+        console.print(f"[bold]{each}[/]: {in_words(spec.workload)}; {trials}", highlight=False)
+        if name is not None:
+            console.print(" ".join(spec.description.split()), highlight=False)
+    if name is None:
+        console.print()
+        for field, valid in choices.items():
+            console.print(f"{field}: {', '.join(valid)}", highlight=False)

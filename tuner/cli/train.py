@@ -1,0 +1,149 @@
+"""``tuner train``: one configuration of either parametrization, a few seeds at once."""
+
+import math
+from dataclasses import asdict
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from tuner.cli.present import AsJson, as_text
+from tuner.errors import InvalidInput
+from tuner.rules import Setting, complete
+from tuner.search.spaces import load_space
+from tuner.search.spec import load
+from tuner.workload import Workload
+
+if TYPE_CHECKING:
+    from tuner.train import EpochReport, TrialResult
+
+
+def train(
+    spec: Annotated[
+        str, typer.Argument(help="a TOML file or a declared study, whose workload is trained")
+    ] = "digits",
+    space: Annotated[
+        str, typer.Option(help="the search space whose default settings are taken")
+    ] = "filter",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change a setting")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="epochs \\[the workload's]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="how many seeds")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
+    device: Annotated[str, typer.Option(help="a torch device")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Train one configuration and print accuracy and flip ratio per epoch.
+
+    For example:
+
+    tuner train digits --set alpha=3e-3 --set gamma=0.2 --seeds 5
+
+    tuner train digits --space magnitude --set weight_decay=1e-2 --epochs 10 --json
+    """
+    chosen = load_space(space)
+    given = dict(_parse(text) for text in settings or [])
+    full = complete(chosen.rule, {**chosen.fixed, **chosen.defaults, **given})
+    workload = load(spec).workload
+    if epochs is not None:
+        workload = Workload(**{**vars(workload), "epochs": epochs})
+
+    import torch
+
+    from tuner.optim.equivalence import describe
+    from tuner.train import TrialConfig
+    from tuner.train import train as train_trials
+
+    _check_device(torch.device, device)
+    console = Console(stderr=as_json)
+
+    def show(report: "EpochReport") -> tuple[int, ...]:
+        console.print(
+            f"epoch {report.epoch:>3}/{workload.epochs}  loss {mean(report.train_loss):.4f}  "
+            f"validation {mean(report.val_accuracy):.2%}  "
+            f"flip ratio {mean(report.flip_ratio):.2e}",
+            highlight=False,
+        )
+        return ()
+
+    configs = [TrialConfig(chosen.rule, full, seed + i) for i in range(seeds)]
+    results = train_trials(workload, configs, show, device=device, test=True)
+    record = describe(chosen.rule, full, results[0].steps)
+    if as_json:
+        typer.echo(as_text(_document(workload, chosen.rule, full, results, asdict(record))))
+        return
+    console.print(f"validation {_spread([r.val_accuracy for r in results])}", highlight=False)
+    console.print(
+        f"test       {_spread([r.test_accuracy or 0.0 for r in results])}", highlight=False
+    )
+    if record.alpha is not None:
+        console.print(
+            f"as a filter: alpha {record.alpha:.3g}, gamma {record.gamma or 1:.3g}; "
+            f"tuner translate says under which conditions",
+            highlight=False,
+        )
+
+
+def _parse(text: str) -> tuple[str, Setting]:
+    """NAME=VALUE as a setting: a number, true, false, or a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise InvalidInput(f"--set {text!r}: write NAME=VALUE, such as alpha=1e-3")
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value
+
+
+def _check_device(make: type, device: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have."""
+    import torch
+
+    try:
+        torch.zeros(1, device=make(device))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"--device {device!r} cannot be used here: {reason}") from None
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2%}"
+    return f"{mean(values):.2%}, standard deviation {stdev(values):.2%} over {len(values)} seeds"
+
+
+def _document(
+    workload: Workload,
+    rule: str,
+    settings: dict[str, Setting],
+    results: "list[TrialResult]",
+    record: dict[str, object],
+) -> dict[str, object]:
+    """What ``--json`` prints: workload, rule, settings, filter, and one entry per seed."""
+
+    def finite(value: Setting) -> Setting | None:
+        return value if not isinstance(value, float) or math.isfinite(value) else None
+
+    return {
+        "workload": asdict(workload),
+        "rule": rule,
+        "settings": {name: finite(value) for name, value in settings.items()},
+        "filter": record,
+        "seeds": [
+            {
+                "val_accuracy": result.val_accuracy,
+                "test_accuracy": result.test_accuracy,
+                "diverged": result.diverged,
+                "seconds": result.seconds,
+                "curve": [
+                    {name: finite(value) for name, value in asdict(point).items()}
+                    for point in result.curve
+                ],
+            }
+            for result in results
+        ],
+    }
