@@ -85,7 +85,7 @@ class BinaryOptimizer(torch.optim.Optimizer):
                     changed = self._update(param, param.grad, self.state[param])
                     flips.append(changed.flatten(1).sum(1) if self.per_trial else changed.sum())
         if flips:
-            self.flips = torch.stack(flips).sum(0)
+            self.flips = torch.stack(flips).sum(0).to(torch.int64)
         self.step_count += 1
         return loss
 
@@ -120,5 +120,5 @@ class BinaryOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Take one step on a parameter; returns which signs changed, as 0 and 1."""
+        """Take one step on a parameter; returns which signs changed, as floats 0 and 1."""
         raise NotImplementedError

@@ -104,7 +104,8 @@ class Bop(BinaryOptimizer):
         return flip_where(param, m * param > along(self.tau, param))
 
 
-def flip_where(weight: Tensor, flips: Tensor) -> Tensor:
-    """Negate the weights where ``flips`` holds, in place; returns ``flips``."""
-    weight.copy_(torch.where(flips, -weight, weight))
+def flip_where(weight: Tensor, where: Tensor) -> Tensor:
+    """Negate the weights where the condition holds, in place; returns it as 0 and 1."""
+    flips = where.to(weight.dtype)
+    weight.addcmul_(flips, weight, value=-2)
     return flips

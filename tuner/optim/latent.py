@@ -78,7 +78,7 @@ class Latent(BinaryOptimizer):
 
     def _start(self, param: Tensor) -> dict[str, Tensor]:
         w = param * along(self.init_scale, param)
-        self._write(param, w)
+        self._write(param, w, sign(w))
         return {"w": w}
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
@@ -88,9 +88,10 @@ class Latent(BinaryOptimizer):
         if isinstance(self.clip, Tensor) or self.clip < math.inf:
             clip = torch.as_tensor(along(self.clip, w), dtype=w.dtype, device=w.device)
             w.clamp_(-clip, clip)
-        before = sign(param)
-        self._write(param, w)
-        return before * param < 0
+        new = sign(w)
+        changed = (new * param < 0).to(w.dtype)
+        self._write(param, w, new)
+        return changed
 
     def _move(
         self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
@@ -98,9 +99,9 @@ class Latent(BinaryOptimizer):
         """Take one step on the latent weight, in place."""
         raise NotImplementedError
 
-    def _write(self, param: Tensor, w: Tensor) -> None:
-        """Let the parameter hold the signs, scaled where asked."""
-        param.copy_(sign(w))
+    def _write(self, param: Tensor, w: Tensor, signs: Tensor) -> None:
+        """Let the parameter hold the signs of w, scaled where asked."""
+        param.copy_(signs)
         if isinstance(self.scaling, Tensor):
             if bool(self.scaling.any()):
                 scale = self._channel_means(w)
@@ -122,6 +123,14 @@ class Latent(BinaryOptimizer):
         kept = 2 if self.per_trial else 1
         axes = tuple(range(min(kept, w.dim() - 1), w.dim()))
         return w.abs().mean(axes, keepdim=True)
+
+
+def descend_(w: Tensor, rate: Value, direction: Tensor) -> None:
+    """Subtract rate times direction from w, in place."""
+    if isinstance(rate, Tensor):
+        w.addcmul_(rate.to(w.dtype), direction, value=-1)
+    else:
+        w.add_(direction, alpha=-rate)
 
 
 class LatentSGD(Latent):
@@ -179,12 +188,13 @@ class LatentSGD(Latent):
     ) -> None:
         mu, decay = along(self.momentum, w), along(self.weight_decay, w)
         if self.coupled:
-            w.sub_(learning_rate * self._torch_direction(gradient + decay * w, state, mu))
+            direction = self._torch_direction(gradient + decay * w, state, mu)
+            descend_(w, learning_rate, direction)
             return
         m = gradient
         if not self._plain:
             m = lerp_(state.setdefault("m", torch.zeros_like(w)), gradient, 1 - mu)
-        w.mul_(1 - learning_rate * decay).sub_(learning_rate * m)
+        descend_(w.mul_(1 - learning_rate * decay), learning_rate, m)
 
     def _torch_direction(self, d: Tensor, state: dict[str, Tensor], mu: Value) -> Tensor:
         """torch.optim.SGD's direction; where momentum is 0 it ignores the dampening."""
@@ -247,7 +257,7 @@ class LatentAdam(Latent):
         v = lerp_(state.setdefault("v", torch.zeros_like(w)), gradient.square(), 1 - beta2)
         steps = self.step_count + 1
         root = (v / (1 - beta2**steps)).sqrt_().add_(self.eps)
-        w.sub_(learning_rate / (1 - beta1**steps) * m / root)
+        descend_(w, learning_rate / (1 - beta1**steps), m / root)
 
 
 class LatentAdamW(LatentAdam):

@@ -102,7 +102,6 @@ class _Run:
 
         self.active = list(range(len(trials)))
         self.curves: list[list[EpochPoint]] = [[] for _ in trials]
-        self.steps_taken = [0] * len(trials)
         self.diverged: set[int] = set()
         self.stopped: set[int] = set()
 
@@ -128,7 +127,6 @@ class _Run:
             seconds=(seconds,) * len(self.active),
         )
         for row, position in enumerate(self.active):
-            self.steps_taken[position] += self.batches.steps_per_epoch
             self.curves[position].append(
                 EpochPoint(
                     epoch,
@@ -162,7 +160,7 @@ class _Run:
                 diverged=position in self.diverged,
                 stopped=position in self.stopped,
                 seconds=sum(point.seconds for point in curve),
-                steps=self.steps_taken[position],
+                steps=self.steps,
             )
             for position, curve in enumerate(self.curves)
         ]

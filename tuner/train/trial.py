@@ -64,7 +64,8 @@ class TrialResult:
         diverged: Whether a loss, weight or state became infinite or NaN.
         stopped: Whether ``on_epoch`` stopped it before its last epoch.
         seconds: Sum of the curve's seconds.
-        steps: Optimizer steps taken.
+        steps: Length of the whole run in optimizer steps, which the schedules are made for; a
+            trial that left early took fewer.
     """
 
     val_accuracy: float
