@@ -57,7 +57,7 @@ def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator
     if independent and not all(np.isfinite(protocol.range)):
         yield (
             "The band of the tuning curve is left out where the scores have no known bound; "
-            "declare the least and greatest score possible to see it (--unit accuracy says 0 and 1)."
+            "declare the least and greatest score to see it (for shares, --unit accuracy)."
         )
     if len({arm.n for arm in arms}) > 1:
         told = ", ".join(f"{arm.name} {arm.n}" for arm in arms)
