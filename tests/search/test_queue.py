@@ -61,6 +61,8 @@ def test_enqueueing_that_was_interrupted_is_completed(store):
     optuna.create_study(storage=store.rdb, study_name="small/old", direction="maximize")
     some = {i: create_trial(state=TrialState.WAITING, user_attrs={"index": i}) for i in (0, 1, 7)}
     queue.add("small", "small/old", some)
+    assert queue.next_up("small") is None
+    assert queue.progress("small")["small/old"].waiting == 3
     enqueue(store, spec)
     assert sorted(queue.positions("small/old")) == list(range(60))
     indices = sorted(trial.user_attrs["index"] for trial in trials_of(store))

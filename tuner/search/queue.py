@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, case, func, insert, null, select, update
 
 from tuner.search.store import Store
-from tuner.search.tables import DONE, FAILED, RUNNING, WAITING, Now, trials
+from tuner.search.tables import DONE, FAILED, HELD, RUNNING, WAITING, Now, trials
 
 LEASE_SECONDS = 60.0
 """How long a claim lasts without a sign of life from its worker."""
@@ -96,7 +96,7 @@ class Queue:
         self.lease_seconds = lease_seconds
 
     def add(self, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]) -> None:
-        """Enqueue trials, by position: all of them in both places, or none.
+        """Enqueue trials, by position, held: all of them in both places, or none.
 
         Raises:
             sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
@@ -114,6 +114,15 @@ class Queue:
                         position=position,
                     )
                 )
+
+    def open(self, study_name: str) -> None:
+        """Let workers take the study's trials, all of them from the same moment on."""
+        with self.store.engine.begin() as connection:
+            connection.execute(
+                update(trials)
+                .where(trials.c.study_name == study_name, trials.c.state == HELD)
+                .values(state=WAITING)
+            )
 
     def positions(self, study_name: str) -> dict[int, int]:
         """Position -> trial id of every trial of the study that was ever enqueued."""
@@ -269,18 +278,11 @@ class Queue:
         with self.store.engine.connect() as connection:
             for study_name, state, count, best in connection.execute(query):
                 study = studies.setdefault(study_name, {})
-                study[state] = count
+                field = WAITING if state == HELD else state
+                study[field] = study.get(field, 0) + count
                 if best is not None:
                     study["best"] = best
         return {study_name: StudyProgress(**study) for study_name, study in studies.items()}
-
-    def errors(self, comparison: str) -> list[int]:
-        """Trial ids of the comparison's failed trials."""
-        query = select(trials.c.trial_id).where(
-            trials.c.comparison == comparison, trials.c.state == FAILED
-        )
-        with self.store.engine.connect() as connection:
-            return list(connection.scalars(query))
 
     def _fence(self, connection: Connection, worker: str, trial_id: int, **values: object) -> str:
         """Update the row of a trial that the worker holds; returns its new state."""

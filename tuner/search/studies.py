@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from tuner.search.queue import Queue
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
 from tuner.search.store import Store
-from tuner.search.tables import DONE, FAILED, RUNNING, WAITING, trials
+from tuner.search.tables import DONE, FAILED, HELD, RUNNING, WAITING, trials
 
 _CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
 
@@ -93,6 +93,7 @@ def _fill(store: Store, study: StudySpec, template: Template) -> None:
         missing = (index for index in range(study.n_trials) if index not in present)
         chunk = list(islice(missing, _CHUNK))
         if not chunk:
+            queue.open(study.study_name)
             return
         templates = {
             index: create_trial(
@@ -128,7 +129,7 @@ def _reconcile(store: Store, study_name: str) -> None:
             row = trials.c.trial_id == trial_id
             if trial_id not in known:
                 connection.execute(delete(trials).where(row))
-            elif state in (WAITING, RUNNING) and known[trial_id].state.is_finished():
+            elif state in (HELD, WAITING, RUNNING) and known[trial_id].state.is_finished():
                 failed = known[trial_id].state == TrialState.FAIL
                 connection.execute(
                     update(trials)

@@ -27,7 +27,8 @@ SCHEMA: Final = "0001"
 
 VERSION_TABLE: Final = "tuner_alembic_version"
 
-WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+HELD, WAITING, RUNNING, DONE, FAILED = "held", "waiting", "running", "done", "failed"
+"""A trial's states in the queue; a held one waits, but nobody may take it yet."""
 
 metadata = MetaData()
 
@@ -48,7 +49,7 @@ trials = Table(
     Column("comparison", String(100), ForeignKey("tuner_comparisons.name"), nullable=False),
     Column("study_name", String(300), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("state", String(10), nullable=False, default=WAITING),
+    Column("state", String(10), nullable=False, default=HELD),
     Column("worker", String(200)),
     Column("lease_expires", Float),
     Column("attempts", Integer, nullable=False, default=0),

@@ -129,6 +129,7 @@ class Worker:
         self._comparison = comparison
         self._share = share
         self._specs: dict[str, StudySpec] = {}
+        self._shown: set[int] = set()
         packages = ("bnn-tuner", "optuna", "torch")
         self._ran_on = {
             "device": device,
@@ -166,7 +167,10 @@ class Worker:
         first = found.position if found.retry else found.position // size * size
         positions = range(first, first + (1 if found.retry else size))
         claim = self._queue.claim(found.study_name, self._name, positions)
-        return claim if claim.trial_ids else None
+        if not claim.trial_ids:
+            return None
+        self._show_to_optuna(claim)
+        return claim
 
     def _spec(self, study_name: str) -> StudySpec:
         """What the study is, as its user attribute says."""
@@ -174,9 +178,16 @@ class Worker:
             storage = self._queue.store.optuna
             study_id = storage.get_study_id_from_name(study_name)
             spec = StudySpec.model_validate(storage.get_study_user_attrs(study_id)["spec"])
-            storage.get_all_trials(study_id, deepcopy=False)  # Optuna writes to trials it has seen
             self._specs[study_name] = spec
         return self._specs[study_name]
+
+    def _show_to_optuna(self, claim: Claim) -> None:
+        """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""
+        if not self._shown.issuperset(claim.trial_ids):
+            storage = self._queue.store.optuna
+            study_id = storage.get_study_id_from_name(claim.study_name)
+            found = storage.get_all_trials(study_id, deepcopy=False)
+            self._shown.update(trial._trial_id for trial in found)
 
     def _train(self, claim: Claim) -> str:
         """Train the claimed trials; returns what went wrong, in a line, or nothing."""
