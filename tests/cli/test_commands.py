@@ -1,0 +1,270 @@
+"""The ``tuner`` command as a person meets it: results, help, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from typer.testing import CliRunner
+
+from tuner.cli.app import app
+
+SPEC = """
+n_trials = 8
+retrain_seeds = 2
+
+[workload]
+dataset = "digits"
+widths = [16, 16]
+binary_ends = true
+epochs = 2
+n_train = 128
+batch_size = 32
+
+[[arms]]
+name = "filter"
+space = "filter"
+
+[[arms]]
+name = "magnitude"
+space = "magnitude"
+
+[verdict]
+primary = ["filter", "magnitude"]
+k = 2
+target = 0.5
+"""
+COMMANDS = ("demo", "run", "compare", "status", "train", "translate", "spaces", "workloads")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TUNER_DATABASE_URL", raising=False)
+    return tmp_path
+
+
+def tuner(*arguments):
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def refused(*arguments) -> str:
+    """The one line a refused command prints; it leaves no file behind."""
+    before = sorted(Path().rglob("*"))
+    result = tuner(*arguments)
+    assert result.exit_code == 2, result.output
+    assert sorted(Path().rglob("*")) == before
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def write(text: str, name: str = "mine.toml") -> str:
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def test_every_command_has_help_with_an_example():
+    listed = tuner("--help").output
+    for command in COMMANDS:
+        assert command in listed
+        shown = tuner(command, "--help")
+        assert shown.exit_code == 0
+        assert "For example" in shown.output
+        assert f"tuner {command}" in shown.output
+
+
+def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
+    write(SPEC)
+    first = tuner("run", "mine.toml", "--json", "a.json", "--html", "a.html", "--picture", "a.png")
+    assert first.exit_code == 0, first.output
+    report = json.loads(Path("a.json").read_text())
+    assert [arm["n"] for arm in report["arms"]] == [8, 8]
+    for arm in report["arms"]:
+        assert [point["k"] for point in arm["curve"]] == list(range(1, 9))
+        values = [point["value"] for point in arm["curve"]]
+        assert values == sorted(values)
+        assert values[-1] == pytest.approx(arm["best"])
+        assert len(arm["retrained"]["test_scores"]) == 2
+    assert report["verdict"]["text"] in " ".join(Path("a.html").read_text().split())
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    second = tuner("run", "mine.toml", "--json", "b.json")
+    assert second.exit_code == 0
+    assert json.loads(Path("b.json").read_text()) == report
+
+
+def test_json_alone_is_on_standard_output():
+    write(SPEC)
+    tuner("run", "mine.toml")
+    result = tuner("compare", "mine", "--json", "-")
+    assert json.loads(result.stdout)["schema_version"] == 1
+    status = json.loads(tuner("status", "--json").stdout)
+    assert {arm["name"]: arm["done"] for arm in status["mine"]["arms"]} == {
+        "filter": 8,
+        "magnitude": 8,
+    }
+    assert "8/8" in tuner("status").output
+
+
+def test_compare_takes_studies_that_other_software_made():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for name, sign in (("old", 3.0), ("new", 1.0)):
+        study = optuna.create_study(
+            storage=f"sqlite:///{name}.db",
+            study_name=name,
+            sampler=optuna.samplers.RandomSampler(seed=1),
+        )
+        study.optimize(lambda t, sign=sign: sign * t.suggest_float("x", 0.1, 1), n_trials=40)
+    studies = ("sqlite:///old.db::old", "sqlite:///new.db::new")
+    result = tuner("compare", *studies, "--sampler", "random", "--target", "0.3", "--json", "-")
+    report = json.loads(result.stdout)
+    by_name = {arm["name"]: arm for arm in report["arms"]}
+    # losses: reaching a target of 0.3 means staying below it
+    assert by_name["new"]["target"]["hits"] > by_name["old"]["target"]["hits"] >= 0
+    assert report["verdict"]["winner"] == "new"
+    unknown = json.loads(tuner("compare", *studies, "--json", "-").stdout)
+    assert unknown["arms"][0]["curve"] == []
+    assert any("--sampler" in note for note in unknown["notes"])
+    assert "must be maximize or minimize" in refused("compare", *studies, "--direction", "up")
+
+
+def test_train_reports_every_epoch_and_the_test_accuracy():
+    write(SPEC)
+    result = tuner("train", "mine.toml", "--set", "alpha=0.05", "--seeds", 3, "--json")
+    document = json.loads(result.stdout)
+    assert document["settings"]["alpha"] == document["filter"]["alpha"] == 0.05
+    assert [len(seed["curve"]) for seed in document["seeds"]] == [2, 2, 2]
+    assert "epoch   2/2" in result.stderr
+    shown = tuner("train", "mine.toml", "--space", "magnitude", "--set", "scaling=true")
+    assert "test " in shown.output and "alpha" in shown.output
+
+
+def test_spaces_and_workloads_list_what_is_declared():
+    spaces = json.loads(tuner("spaces", "--json").stdout)
+    assert {"filter", "magnitude", "magnitude_narrow"} <= set(spaces)
+    assert "one_minus_momentum" in tuner("spaces", "magnitude").output
+    found = json.loads(tuner("workloads", "--json").stdout)
+    assert found["declared"]["digits"]["workload"]["dataset"] == "digits"
+    assert "digits" in tuner("workloads").output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("n_trials = 8", "n_trials = 0", "n_trials: .*greater than or equal to 1, got 0"),
+        ("n_trials = 8", "n_trials = -3", "n_trials: .*got -3"),
+        ("n_trials = 8", "n_trails = 8", "'n_trails' is unknown; did you mean 'n_trials'"),
+        ("n_trials = 8", "n_trials = ", "not valid TOML"),
+        ("epochs = 2", "epochs = 0", "epochs: must be >= 1, got 0"),
+        ("epochs = 2", "epoch = 2", "'epoch' is unknown; did you mean 'epochs'"),
+        ('"digits"', '"digit"', "data set 'digit' is unknown; did you mean 'digits'"),
+        ('space = "filter"', 'space = "filtre"', "'filtre' is unknown; did you mean 'filter'"),
+        ('"filter", "magnitude"]', '"filter", "magnitud"]', "'magnitud' is unknown"),
+        ("k = 2", "k = 9", "k: must be at most n_trials=8, got 9"),
+        ("target = 0.5", "target = nan", "target: .*finite"),
+        ("batch_size = 32", "batch_size = 200", "at most the 128 training samples of digits"),
+        ("binary_ends = true", 'binary_ends = true\nmodel = "bireal_resnet20"', "keeps its ends"),
+        (
+            'space = "filter"',
+            'space = {rule = "filter_flip", parameters.alpha = {low = 0.1, high = 0.01}}',
+            "low must be below high, got low=0.1, high=0.01",
+        ),
+        (
+            'space = "filter"',
+            'space = {rule = "filter_flip", parameters.alpha = {low = 0.1, high = 1.5}}',
+            r"alpha must be in \(0, 1\], got 1.5",
+        ),
+        (
+            'space = "filter"',
+            'space = {rule = "filter_flip", parameters.alpha = {low = nan, high = 1.0}}',
+            "finite",
+        ),
+    ],
+)
+def test_a_bad_spec_is_refused_in_one_line_that_names_place_rule_and_value(old, new, words):
+    import re
+
+    assert old in SPEC
+    line = refused("run", write(SPEC.replace(old, new, 1)))
+    assert re.search(words, line), line
+
+
+def test_what_is_not_there_is_refused_by_name():
+    assert "nothing.toml: cannot be read: No such file" in refused("run", "nothing.toml")
+    assert "did you mean 'digits'" in refused("run", "digit")
+    assert "did you mean 'filter'" in refused("spaces", "fliter")
+    assert "did you mean 'digits'" in refused("workloads", "digitz")
+    assert "no such database" in refused("status").lower() or "does not exist" in refused("status")
+    line = refused("compare", "sqlite:///gone.db::a", "sqlite:///gone.db::b")
+    assert "gone.db" in line
+
+
+def test_other_refusals_name_the_fix():
+    write(SPEC)
+    assert "--html: the folder gone does not exist" in refused(
+        "run", "mine.toml", "--html", "gone/a.html"
+    )
+    assert "must end in .png" in refused("run", "mine.toml", "--picture", "a.jpeg")
+    assert "workers must be at least 1, got 0" in refused("run", "mine.toml", "--workers", 0)
+    assert "write NAME=VALUE" in refused("train", "mine.toml", "--set", "alpha")
+    assert "must be in (0, 1], got 2" in refused("train", "mine.toml", "--set", "alpha=2")
+    assert "got nan" in refused("train", "mine.toml", "--set", "alpha=nan")
+    assert "cannot be used here" in refused("train", "mine.toml", "--device", "tpu9")
+    assert "declares this itself" in refused("compare", "mine", "--target", "0.5")
+
+
+def test_a_database_of_something_else_is_refused():
+    Path("tuner.db").write_text("not a database at all, but long enough to be looked at" * 20)
+    write(SPEC)
+    line = refused("run", "mine.toml")
+    assert "tuner.db" in line
+
+
+def test_bad_images_are_refused_before_a_database_is_made():
+    folder = SPEC.replace('dataset = "digits"', 'dataset = "folder"\nfolder = "images"')
+    write(folder.replace("n_train = 128\n", ""))
+    Path("images/cat").mkdir(parents=True)
+    Path("images/dog").mkdir()
+    assert "cat" in refused("run", "mine.toml")
+    for animal in ("cat", "dog"):
+        for i in range(4):
+            Path(f"images/{animal}/{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    assert ".png" in refused("run", "mine.toml")
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
+    write(SPEC.replace("n_trials = 8", "n_trials = 40").replace("epochs = 2", "epochs = 12"))
+    command = [sys.executable, "-m", "tuner.cli.app", "run", "mine.toml", "--json", "out.json"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    finished = 0
+    while not finished and time.monotonic() < deadline:
+        time.sleep(0.2)
+        if Path("tuner.db").exists():
+            finished = _finished()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "stopped; finished trials are kept" in output
+    kept = _finished()
+    assert finished <= kept < 84
+    again = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=False)
+    assert again.returncode == 0, again.stdout
+    report = json.loads(Path("out.json").read_text())
+    assert [arm["n"] for arm in report["arms"]] == [40, 40]
+    assert _finished() == 84
+
+
+def _finished() -> int:
+    status = tuner("status", "--json")
+    if status.exit_code:
+        return 0
+    arms = json.loads(status.stdout).get("mine", {"arms": []})["arms"]
+    return sum(arm["done"] + arm["retrained"] for arm in arms)
