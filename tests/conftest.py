@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tuner", deadline=None)
+settings.load_profile("tuner")
 
 _numbers = count()
 

@@ -64,3 +64,7 @@ def main() -> None:
     """The console script."""
     logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
     app()
+
+
+if __name__ == "__main__":
+    main()

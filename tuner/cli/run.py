@@ -77,6 +77,7 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     """
     console = outputs.console
     console.print(f"{spec.name}: {' '.join(spec.description.split())}", highlight=False)
+    _check(spec)
     try:
         with Display(console) as display:
             state = launch.run(spec, database=database, workers=workers, on_progress=display)
@@ -95,3 +96,10 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
         outputs.write(judged(*arms(store, spec.name)))
     finally:
         store.close()
+
+
+def _check(spec: ComparisonSpec) -> None:
+    """Refuse here, before a database is made, what every worker would refuse."""
+    from tuner.train import check  # torch takes a second or two to import
+
+    check(spec.workload)

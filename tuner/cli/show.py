@@ -4,17 +4,18 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
 from tuner.cli.present import AsJson, Database, as_text
 from tuner.config import database_url
 from tuner.search.launch import ArmProgress, progress
-from tuner.search.queue import Queue
 from tuner.search.results import in_words
 from tuner.search.spaces import Space, declared_spaces, load_space
 from tuner.search.spec import declared, load
 from tuner.search.store import Store, open_store
+from tuner.search.studies import finished_trials
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
@@ -59,9 +60,13 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
 
 def _errors(store: Store, comparison: str) -> list[str]:
     """The tracebacks of the comparison's failed trials."""
+    spec = store.comparison(comparison)
+    studies = [*spec.studies(), *map(spec.retraining, spec.arms if spec.retrain_seeds else ())]
     return [
-        str(store.optuna.get_trial(trial_id).user_attrs.get("error", ""))
-        for trial_id in Queue(store).errors(comparison)
+        str(trial.user_attrs["error"])
+        for study in studies
+        for trial in finished_trials(store, study.study_name)
+        if trial.state == TrialState.FAIL and "error" in trial.user_attrs
     ]
 
 

@@ -1,7 +1,7 @@
 """How it is trained: K trials of one workload as one program."""
 
 from tuner.train.fuse import trials_per_batch
-from tuner.train.loop import train
+from tuner.train.loop import check, train
 from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "EpochReport",
     "TrialConfig",
     "TrialResult",
+    "check",
     "train",
     "trials_per_batch",
 ]

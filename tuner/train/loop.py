@@ -69,6 +69,18 @@ def train(
     return run.results(test=test)
 
 
+def check(workload: Workload) -> None:
+    """Refuse a workload that cannot be trained, before anybody waits for it.
+
+    Raises:
+        InvalidInput: If data, network and batch size do not fit each other.
+        DataMissing: If the data set is not there.
+    """
+    data = load(workload)
+    Batches(data, workload, dtype=torch.float32, channels_last=False)
+    FlatParameters(binary_parameters(build(workload, data.shape, data.n_classes, [0])))
+
+
 class _Run:
     """The state of a batch of trials in training."""
 
