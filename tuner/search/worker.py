@@ -29,6 +29,9 @@ from tuner.workload import Workload
 MAX_FAILED_BATCHES = 3
 """A worker whose batches fail this often in a row stops: the fault may be its own."""
 
+LEARNING_BATCHES = 20
+"""A sampler that learns is asked in at least this many batches, so that it has what to learn."""
+
 _IDLE_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
@@ -163,7 +166,10 @@ class Worker:
         if found is None:
             return None
         spec = self._spec(found.study_name)
-        size = batch_size(spec.n_trials, self._trainer.batch_size(spec.workload), self._share)
+        most = self._trainer.batch_size(spec.workload)
+        if spec.arm.sampler != "random" and not spec.retrain:
+            most = min(most, math.ceil(spec.n_trials / LEARNING_BATCHES))
+        size = batch_size(spec.n_trials, most, self._share)
         first = found.position if found.retry else found.position // size * size
         positions = range(first, first + (1 if found.retry else size))
         claim = self._queue.claim(found.study_name, self._name, positions)

@@ -1,0 +1,183 @@
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from comparisons import comparison, work_here
+from light_trainer import LightTrainer, Result
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from tuner.compare import compare
+from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
+from tuner.search.foreign import foreign_arm
+from tuner.search.results import arms, in_words
+from tuner.search.spec import declaration_hash
+from tuner.search.store import Store, open_store
+from tuner.search.studies import enqueue, enqueue_retraining, finished_trials
+from tuner.workload import Workload
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/tuner.db")
+    yield opened
+    opened.close()
+
+
+class HalfDivergingTrainer(LightTrainer):
+    """Loses its way in the first trial of each batch."""
+
+    def train(self, *arguments: object, **options: object) -> list[Result]:
+        results = super().train(*arguments, **options)  # type: ignore[arg-type]
+        results[0].diverged, results[0].val_accuracy = True, 0.1
+        return results
+
+
+def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: Store):
+    spec = comparison(verdict={"primary": ["new", "old"], "k": 2, "target": 0.5, "rope": 0.5})
+    enqueue(store, spec)
+    work_here(store)
+    enqueue_retraining(store, spec)
+    work_here(store)
+    found, protocol = arms(store, "small")
+    assert [arm.name for arm in found] == ["old", "new"]
+    assert (protocol.primary, protocol.k, protocol.target) == (("new", "old"), 2, 0.5)
+    assert protocol.rope == 0.005
+    assert protocol.declaration_hash == declaration_hash(spec)
+    old = found[0]
+    trials = finished_trials(store, "small/old")
+    assert old.scores.tolist() == [trial.value for trial in trials]
+    assert (old.sampler, old.repeat) == ("random", None)
+    assert old.ranges["learning_rate"] == "0.0001 .. 10, log"
+    assert old.ranges["one_minus_momentum"] == "0.001 .. 1, log"
+    assert old.retrained is not None
+    assert old.retrained.settings == trials[int(old.scores.argmax())].user_attrs["settings"]
+    assert old.retrained.test.shape == (2,)
+    assert compare(found, protocol).verdict.text
+
+
+def test_a_diverged_trial_is_counted_and_scores_chance(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store, trainer=HalfDivergingTrainer("cpu"))
+    found, _ = arms(store, "small")
+    assert found[0].failed.tolist() == [True, False, False, True, False, False]
+    assert found[0].scores[[0, 3]].tolist() == [0.1, 0.1]
+    assert found[0].retrained is None
+
+
+def test_repeats_are_told_apart(store: Store):
+    enqueue(store, comparison(repeats=2, retrain_seeds=0))
+    work_here(store)
+    found, _ = arms(store, "small")
+    assert found[0].repeat is not None
+    assert found[0].repeat.tolist() == [0] * 6 + [1] * 6
+    assert len({tuple(search) for search in found[0].searches}) == 2
+
+
+def test_a_comparison_without_finished_trials_is_refused(store: Store):
+    enqueue(store, comparison())
+    with pytest.raises(InvalidInput, match="arm 'old': none of its 0 finished trials has a value"):
+        arms(store, "small")
+    with pytest.raises(UnknownName, match="comparison 'smal' is unknown"):
+        arms(store, "smal")
+
+
+def test_a_workload_is_named_in_words():
+    assert in_words(Workload()) == "digits, mlp 64-64-64, 20 epochs"
+    assert in_words(Workload(model="cnn", widths=(8, 8), epochs=2, binary_ends=True)) == (
+        "digits, cnn 8-8, all layers binary, 2 epochs"
+    )
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> str:
+    """The address of a study that Optuna made by itself, with trials in every state."""
+    url = f"sqlite:///{tmp_path}/foreign.db"
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.create_study(storage=storage, study_name="old loss", direction="minimize")
+    ranges = {
+        "x": FloatDistribution(1e-3, 1.0, log=True),
+        "kind": CategoricalDistribution(("a", "b")),
+    }
+    for state, value, intermediate in (
+        (TrialState.COMPLETE, 0.5, {}),
+        (TrialState.FAIL, None, {}),
+        (TrialState.PRUNED, None, {1: 0.9, 2: 0.8}),
+        (TrialState.COMPLETE, math.inf, {}),
+        (TrialState.RUNNING, None, {}),
+        (TrialState.WAITING, None, {}),
+        (TrialState.COMPLETE, 0.2, {}),
+        (TrialState.PRUNED, None, {}),
+    ):
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params={"x": 0.1, "kind": "a"},
+                distributions=ranges,
+                intermediate_values=intermediate,
+            )
+        )
+    storage.remove_session()
+    storage.engine.dispose()
+    return url
+
+
+def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
+    arm, notes = foreign_arm(f"{foreign}::old loss")
+    assert arm.name == "old loss"
+    assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
+    assert arm.failed.tolist() == [False, True, False, True, False, True]
+    assert arm.pruned.tolist() == [False, False, True, False, False, True]
+    assert arm.sampler == "unknown"
+    assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
+    assert any("2 unfinished trials are left out" in note for note in notes)
+    assert any("opposite sign" in note for note in notes)
+
+
+def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
+    arm, _ = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    assert arm.name == "mine"
+    assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
+
+
+def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store)
+    arm, notes = foreign_arm(f"{store.engine.url}::small/new")
+    assert np.array_equal(arm.scores, arms(store, "small")[0][1].scores)
+    assert arm.sampler == "random"
+    assert notes == ()
+
+
+def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path: Path):
+    before = (tmp_path / "foreign.db").read_bytes()
+    foreign_arm(f"{foreign}::old loss")
+    assert (tmp_path / "foreign.db").read_bytes() == before
+
+
+def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
+    with pytest.raises(UnknownName, match="'old los' is unknown; did you mean 'old loss'"):
+        foreign_arm(f"{foreign}::old los")
+    with pytest.raises(InvalidInput, match="write DATABASE::STUDY"):
+        foreign_arm(foreign)
+    with pytest.raises(DatabaseProblem, match="there is no file"):
+        foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")
+    assert not (tmp_path / "missing.db").exists()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("create table other (a int)")
+    with pytest.raises(DatabaseProblem, match="holds no Optuna studies"):
+        foreign_arm(f"sqlite:///{tmp_path}/other.db::old")
+
+
+def test_a_study_with_two_objectives_is_refused(foreign: str):
+    storage = optuna.storages.RDBStorage(foreign)
+    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
+    storage.engine.dispose()
+    with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
+        foreign_arm(f"{foreign}::two")
