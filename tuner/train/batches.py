@@ -80,7 +80,7 @@ class Batches:
 
     def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The split in order, the same images for all trials: [n, K*C, H, W] and labels [n]."""
-        size = max(1, 2048 // n_trials)
+        size = max(1, 512 // n_trials)
         for start in range(0, len(split.labels), size):
             images = split.images[start : start + size, None]
             yield (
