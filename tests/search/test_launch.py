@@ -21,10 +21,12 @@ from optuna.trial import FrozenTrial
 
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
+from tuner.search.crew import cores, gpus
 from tuner.search.queue import Queue
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import open_store
 from tuner.search.studies import finished_trials
+from tuner.search.worker import TorchTrainer
 
 HERE = Path(__file__).parent
 ONE_ARM = [{"name": "old", "space": "magnitude"}]
@@ -236,3 +238,25 @@ def test_environment_and_signals_are_as_before_after_a_run(sqlite: str):
     run(comparison(n_trials=1, retrain_seeds=0), sqlite, 1)
     assert dict(os.environ) == environment
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"), [("", []), ("-1", []), ("0,2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
+)
+def test_gpus_are_those_that_cuda_may_see(
+    monkeypatch: pytest.MonkeyPatch, visible: str, found: list[str]
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus() == found
+
+
+def test_there_is_a_worker_for_each_core_this_process_may_use():
+    assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+def test_a_gpu_that_torch_cannot_use_is_refused_with_the_way_out(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "no-such-gpu")
+    with pytest.raises(TunerError, match="set CUDA_VISIBLE_DEVICES to nothing to train on the"):
+        run(comparison(), sqlite, 1, TorchTrainer)

@@ -31,11 +31,11 @@ def test_every_suggestion_and_every_default_is_legal(name: str):
 
 
 @pytest.mark.parametrize("name", declared_spaces())
-def test_the_documented_default_of_a_space_lies_in_its_ranges(name: str):
+def test_the_documented_default_of_a_space_is_off_or_lies_in_its_ranges(name: str):
     declared = load_space(name)
     for parameter, value in declared.defaults.items():
         searched = declared.parameters.get(parameter)
-        if isinstance(searched, Range):
+        if isinstance(searched, Range) and value != 0:
             assert min(searched.ends) <= float(value) <= max(searched.ends)
 
 

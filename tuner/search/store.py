@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from optuna import get_all_study_names
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect, normalise, shown
@@ -69,25 +70,23 @@ class Store:
             InvalidInput: If the database holds another comparison of that name.
         """
         declared = declaration_hash(spec)
-        with self.engine.begin() as connection:
-            found = connection.scalar(
-                select(comparisons.c.declaration_hash).where(comparisons.c.name == spec.name)
+        row = {
+            "name": spec.name,
+            "declaration_hash": declared,
+            "spec": spec.model_dump_json(),
+            "created": time.time(),
+        }
+        with suppress(IntegrityError), self.engine.begin() as connection:  # it may be there
+            connection.execute(insert(comparisons).values(row))
+        query = select(comparisons.c.declaration_hash).where(comparisons.c.name == spec.name)
+        with self.engine.connect() as connection:
+            found = connection.scalar(query)
+        if found != declared:
+            raise InvalidInput(
+                f"comparison {spec.name!r}: the database {shown(self.engine.url)} holds another "
+                f"declaration under this name ({str(found)[:12]}, this one is {declared[:12]}); "
+                "change the name, or use another database"
             )
-            if found is None:
-                connection.execute(
-                    insert(comparisons).values(
-                        name=spec.name,
-                        declaration_hash=declared,
-                        spec=spec.model_dump_json(),
-                        created=time.time(),
-                    )
-                )
-            elif found != declared:
-                raise InvalidInput(
-                    f"comparison {spec.name!r}: the database {shown(self.engine.url)} holds "
-                    f"another declaration under this name ({found[:12]}, this one is "
-                    f"{declared[:12]}); change the name, or use another database"
-                )
 
     def names(self) -> list[str]:
         """The comparisons in the database, oldest first."""
