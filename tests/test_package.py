@@ -21,7 +21,7 @@ import sys
 sys.path[:0] = [{str(site)!r}]
 import tuner
 assert tuner.__file__.startswith({str(site)!r}), tuner.__file__
-from tuner.cli.app import main
+from tuner.cli import main
 sys.argv = ["tuner", *sys.argv[1:]]
 main()
 """

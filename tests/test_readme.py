@@ -44,7 +44,7 @@ def test_a_command_of_the_readme_runs(command, folder):
     assert program == "tuner"
     environment = {n: v for n, v in os.environ.items() if n != "TUNER_DATABASE_URL"}
     done = subprocess.run(
-        [sys.executable, "-m", "tuner.cli.app", *arguments],
+        [sys.executable, "-m", "tuner.cli", *arguments],
         cwd=folder,
         env=environment,
         text=True,

@@ -128,10 +128,15 @@ def test_compare_takes_studies_that_other_software_made():
     # losses: reaching a target of 0.3 means staying below it
     assert by_name["new"]["target"]["hits"] > by_name["old"]["target"]["hits"] >= 0
     assert report["verdict"]["winner"] == "new"
+    assert (report["contrasts"][0]["first"], report["contrasts"][0]["second"]) == ("new", "old")
     unknown = json.loads(tuner("compare", *studies, "--json", "-").stdout)
     assert unknown["arms"][0]["curve"] == []
     assert any("--sampler" in note for note in unknown["notes"])
     assert "must be maximize or minimize" in refused("compare", *studies, "--direction", "up")
+    optuna.create_study(storage="sqlite:///up.db", study_name="up", direction="maximize").optimize(
+        lambda t: t.suggest_float("x", 0, 1), n_trials=3
+    )
+    assert "others maximize" in refused("compare", studies[0], "sqlite:///up.db::up")
 
 
 def test_train_reports_every_epoch_and_the_test_accuracy():
@@ -200,7 +205,7 @@ def test_what_is_not_there_is_refused_by_name():
     assert "did you mean 'digits'" in refused("run", "digit")
     assert "did you mean 'filter'" in refused("spaces", "fliter")
     assert "did you mean 'digits'" in refused("workloads", "digitz")
-    assert "no such database" in refused("status").lower() or "does not exist" in refused("status")
+    assert "there is no file tuner.db" in refused("status")
     line = refused("compare", "sqlite:///gone.db::a", "sqlite:///gone.db::b")
     assert "gone.db" in line
 
@@ -240,7 +245,7 @@ def test_bad_images_are_refused_before_a_database_is_made():
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
     write(SPEC.replace("n_trials = 8", "n_trials = 40").replace("epochs = 2", "epochs = 12"))
-    command = [sys.executable, "-m", "tuner.cli.app", "run", "mine.toml", "--json", "out.json"]
+    command = [sys.executable, "-m", "tuner.cli", "run", "mine.toml", "--json", "out.json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 120

@@ -129,7 +129,9 @@ def foreign(tmp_path: Path) -> str:
 
 
 def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
-    arm, notes = foreign_arm(f"{foreign}::old loss")
+    found = foreign_arm(f"{foreign}::old loss")
+    arm, notes = found.arm, found.notes
+    assert found.minimized
     assert arm.name == "old loss"
     assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
     assert arm.failed.tolist() == [False, True, False, True, False, True]
@@ -141,7 +143,9 @@ def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
 
 
 def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
-    arm, _ = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    found = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    arm = found.arm
+    assert not found.minimized
     assert arm.name == "mine"
     assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
 
@@ -149,10 +153,10 @@ def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str
 def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
     enqueue(store, comparison(retrain_seeds=0))
     work_here(store)
-    arm, notes = foreign_arm(f"{store.engine.url}::small/new")
-    assert np.array_equal(arm.scores, arms(store, "small")[0][1].scores)
-    assert arm.sampler == "random"
-    assert notes == ()
+    found = foreign_arm(f"{store.engine.url}::small/new")
+    assert np.array_equal(found.arm.scores, arms(store, "small")[0][1].scores)
+    assert found.arm.sampler == "random"
+    assert found.notes == ()
 
 
 def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path: Path):

@@ -10,7 +10,7 @@ from tuner.compare import Comparison, Protocol
 from tuner.config import database_url
 from tuner.errors import InvalidInput
 from tuner.search.foreign import Direction, foreign_arm
-from tuner.search.results import arms
+from tuner.search.results import arms as read_arms
 from tuner.search.store import open_store
 
 
@@ -43,14 +43,14 @@ def compare(
 ) -> None:
     """Say which search space needed less tuning, and how sure that is.
 
-    The first study is the new space, the second the old one. Studies made by other software
+    The first study is the old space, the second the new one. Studies made by other software
     count as random search only if --sampler random says so: the unbiased tuning curve needs it.
 
     For example:
 
     tuner compare digits --html report.html
 
-    tuner compare sqlite:///a.db::new sqlite:///b.db::old --sampler random --target 0.95
+    tuner compare sqlite:///a.db::old sqlite:///b.db::new --sampler random --target 0.95
     """
     outputs = Outputs(json, html, picture)
     outputs.check()
@@ -72,38 +72,58 @@ def compare(
         outputs.write(declared(studies[0], database or database_url()))
         return
     protocol = Protocol(
-        target=target if direction != "minimize" or target is None else -target,
+        target=target,
         k=k,
         workload=workload or "the workload of these studies",
         unit=unit or "score",
         rope=0.0 if rope is None else rope,
     )
-    outputs.write(foreign(studies, protocol, direction, sampler))
+    outputs.write(foreign(studies, protocol, _direction(direction), sampler))
 
 
 def declared(name: str, database: str) -> Comparison:
     """A comparison of the database, as far as it was run."""
     store = open_store(database, must_exist=True)
     try:
-        return judged(*arms(store, name))
+        return judged(*read_arms(store, name))
     finally:
         store.close()
 
 
 def foreign(
-    studies: list[str], protocol: Protocol, direction: str | None, sampler: str | None
+    studies: list[str], protocol: Protocol, direction: Direction | None, sampler: str | None
 ) -> Comparison:
-    """Any Optuna studies as arms; an arm is called by the study, with its database if need be."""
-    if direction not in (None, "maximize", "minimize"):
-        raise InvalidInput(f"--direction must be maximize or minimize, got {direction!r}")
-    which: Direction | None = (
-        None if direction is None else "minimize" if direction == "minimize" else "maximize"
-    )
+    """Any Optuna studies as arms; an arm is called by the study, with its database if need be.
+
+    Args:
+        studies: Addresses, the old space first and the new one second.
+        protocol: What was fixed beforehand; its target in the studies' own units.
+        direction: In place of the studies' own.
+        sampler: In place of what the studies say of themselves.
+
+    Raises:
+        InvalidInput: If some of the studies are minimized and others maximized.
+    """
     names = [address.rpartition("::")[2] for address in studies]
-    read = [
-        foreign_arm(address, name=name if names.count(name) == 1 else address, direction=which)
+    found = [
+        foreign_arm(address, name=name if names.count(name) == 1 else address, direction=direction)
         for address, name in zip(studies, names, strict=True)
     ]
-    notes = tuple(note for _, found in read for note in found)
-    drawn = [arm if sampler is None else replace(arm, sampler=sampler) for arm, _ in read]
-    return judged(drawn, protocol, notes=notes)
+    if len({each.minimized for each in found}) > 1:
+        raise InvalidInput(
+            "some of these studies minimize and others maximize; --direction says what holds"
+        )
+    if found[0].minimized and protocol.target is not None:
+        protocol = replace(protocol, target=-protocol.target)
+    arms = [each.arm if sampler is None else replace(each.arm, sampler=sampler) for each in found]
+    if len(arms) > 1:
+        protocol = replace(protocol, primary=(arms[1].name, arms[0].name))
+    notes = [note for each in found for note in each.notes]
+    return judged(arms, protocol, notes=notes)
+
+
+def _direction(given: str | None) -> Direction | None:
+    match given:
+        case None | "maximize" | "minimize":
+            return given
+    raise InvalidInput(f"--direction must be maximize or minimize, got {given!r}")

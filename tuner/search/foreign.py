@@ -1,6 +1,7 @@
 """Any Optuna study as an arm of a comparison, whoever made it."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,10 +23,25 @@ from tuner.search.results import failures, score
 Direction = Literal["maximize", "minimize"]
 
 
+@dataclass(frozen=True)
+class ForeignArm:
+    """A study as an arm.
+
+    Args:
+        arm: Its finished trials, turned so that higher is better.
+        minimized: Whether they were turned, so that a score is the value with the opposite sign.
+        notes: What was done to them, for the reader of the comparison.
+    """
+
+    arm: Arm
+    minimized: bool
+    notes: tuple[str, ...]
+
+
 def foreign_arm(
     address: str, *, name: str | None = None, direction: Direction | None = None
-) -> tuple[Arm, tuple[str, ...]]:
-    """The finished trials of an Optuna study, and notes on what was done to them.
+) -> ForeignArm:
+    """The finished trials of an Optuna study as an arm.
 
     Failed trials, and those that ended without a finite value, score the worst value that the
     study saw; pruned trials score their last reported value; unfinished trials are left out.
@@ -63,22 +79,16 @@ def foreign_arm(
     finally:
         storage.remove_session()
         storage.engine.dispose()
-    return _arm(
-        trials,
-        name=name or study_name,
-        sign=-1 if (direction or declared) == "minimize" else 1,
-        sampler=sampler,
-    )
+    minimized = (direction or declared) == "minimize"
+    return _arm(trials, name=name or study_name, minimized=minimized, sampler=sampler)
 
 
-def _arm(
-    trials: list[FrozenTrial], *, name: str, sign: int, sampler: str
-) -> tuple[Arm, tuple[str, ...]]:
+def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str) -> ForeignArm:
     ended = [trial for trial in trials if trial.state.is_finished()]
     failed = failures(ended)
     arm = Arm(
         name=name,
-        scores=score(ended, name, sign=sign),
+        scores=score(ended, name, sign=-1 if minimized else 1),
         seconds=np.array([_seconds(trial) for trial in ended]),
         failed=failed,
         pruned=np.array([trial.state == TrialState.PRUNED for trial in ended]),
@@ -90,9 +100,9 @@ def _arm(
         notes.append(f"{name}: {left_out} unfinished trials are left out")
     if without := sum(trial.state == TrialState.FAIL for trial in ended):
         notes.append(f"{name}: {without} failed trials score the worst value seen in the study")
-    if sign < 0:
+    if minimized:
         notes.append(f"{name}: minimized, so its values are shown with the opposite sign")
-    return arm, tuple(notes)
+    return ForeignArm(arm, minimized, tuple(notes))
 
 
 def _seconds(trial: FrozenTrial) -> float:
