@@ -1,1 +1,16 @@
 """The ``tuner`` command."""
+
+import logging
+import sys
+
+
+def main() -> None:
+    """The console script.
+
+    It imports the commands only when called: worker processes import their parent's main module
+    again, and need none of them.
+    """
+    from tuner.cli.app import app
+
+    logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    app()

@@ -3,8 +3,6 @@
 Exit status: 0 done; 1 something went wrong while running; 2 the input was refused.
 """
 
-import logging
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -58,13 +56,3 @@ def options(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-def main() -> None:
-    """The console script."""
-    logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    app()
-
-
-if __name__ == "__main__":
-    main()

@@ -104,25 +104,26 @@ class Latent(BinaryOptimizer):
         param.copy_(signs)
         if isinstance(self.scaling, Tensor):
             if bool(self.scaling.any()):
-                scale = self._channel_means(w)
-                wanted = self.scaling.view(-1, *[1] * (w.dim() - 1))
-                param.mul_(torch.where(wanted, scale, torch.ones_like(scale)))
+                self._scale(param, w, self.scaling)
         elif self.scaling:
-            param.mul_(self._channel_means(w))
+            self._scale(param, w, torch.ones((), dtype=torch.bool, device=w.device))
 
-    def _channel_means(self, w: Tensor) -> Tensor:
-        """Mean |w| over each output channel, shaped to broadcast against ``w``."""
+    def _scale(self, param: Tensor, w: Tensor, wanted: Tensor) -> None:
+        """Multiply each output channel by its mean |w|, in the trials that want it."""
+        blocks = [(param, w)]
         if self.layout is not None:
-            k = w.shape[0]
-            blocks = torch.split(w.abs(), [size for size, _ in self.layout], dim=1)
-            means = [
-                block.view(k, channels, -1).mean(2, keepdim=True).expand(-1, -1, size // channels)
-                for block, (size, channels) in zip(blocks, self.layout, strict=True)
+            sizes = [size for size, _ in self.layout]
+            splits = torch.split(param, sizes, 1), torch.split(w, sizes, 1)
+            blocks = [
+                (p.view(len(p), channels, -1), x.view(len(x), channels, -1))
+                for p, x, (_, channels) in zip(*splits, self.layout, strict=True)
             ]
-            return torch.cat([mean.reshape(k, -1) for mean in means], 1)
-        kept = 2 if self.per_trial else 1
-        axes = tuple(range(min(kept, w.dim() - 1), w.dim()))
-        return w.abs().mean(axes, keepdim=True)
+        for p, x in blocks:
+            first = min(2 if self.per_trial else 1, x.dim() - 1)
+            means = x.abs().mean(tuple(range(first, x.dim())), keepdim=True)
+            p.mul_(
+                torch.where(wanted.view(-1, *[1] * (x.dim() - 1)), means, torch.ones_like(means))
+            )
 
 
 def descend_(w: Tensor, rate: Value, direction: Tensor) -> None:

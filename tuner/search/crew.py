@@ -30,6 +30,8 @@ MakeTrainer = Callable[[str], Trainer]
 """Makes a trainer for a device, in the worker process; a module-level function or class."""
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_KEEP_MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**30))
+"""glibc hands large tensors back after every step otherwise, and faults their pages in again."""
 _GRACE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ class Crew:
         context = get_context("spawn")
         name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
         ours, theirs = context.Pipe(duplex=False)
-        variables = dict(_ONE_THREAD)
+        variables = _ONE_THREAD | _KEEP_MEMORY
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         device = "cuda" if self._gpus else "cpu"

@@ -1,0 +1,6 @@
+"""``python -m tuner.cli``, the same as ``tuner``."""
+
+from tuner.cli import main
+
+if __name__ == "__main__":
+    main()
