@@ -32,7 +32,7 @@ MakeTrainer = Callable[[str], Trainer]
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _KEEP_MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**30))
 """glibc hands large tensors back after every step otherwise, and faults their pages in again."""
-_GRACE_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
