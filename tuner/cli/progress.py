@@ -18,7 +18,8 @@ from tuner.search.launch import ArmProgress
 from tuner.search.launch import Progress as State
 
 _LINES = 10
-"""Lines in all that a run prints where there is no terminal."""
+_SECONDS = 300.0
+"""Where there is no terminal, a line at every tenth of the run, and after so long a silence."""
 
 
 class Display:
@@ -32,6 +33,7 @@ class Display:
         self._console = console
         self._tasks: dict[str, TaskID] = {}
         self._lines = 0
+        self._last_line = 0.0
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -75,8 +77,8 @@ class Display:
     def _print(self, state: State) -> None:
         done, total = _sum(state)
         line = done * _LINES // max(total, 1)
-        if line > self._lines:
-            self._lines = line
+        if line > self._lines or state.seconds - self._last_line >= _SECONDS:
+            self._lines, self._last_line = line, state.seconds
             arms = ", ".join(
                 f"{arm.name} {arm.done}/{arm.total}{_best(arm)}" for arm in state.arms
             )
