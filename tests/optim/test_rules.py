@@ -1,6 +1,8 @@
 """Every update rule beside its slow twin, alone and along the trial axis."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -136,6 +138,31 @@ def test_a_saved_state_goes_on_bit_for_bit(rule, tmp_path):
         weights.grad = g[t].clone()
         optimizer.step()
     assert torch.equal(weights.data, whole[-1])
+
+
+@pytest.mark.parametrize("copy", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_copy_goes_on_as_the_original(rule, copy):
+    trials = TRIALS[rule]
+    weights = torch.nn.Parameter(2 * torch.rand(len(trials), 5, dtype=torch.float64) - 1)
+    pair = [weights, build(rule, weights, trials, steps=STEPS)]
+    g = gradients(6, len(trials), 5)
+    for t in range(STEPS):
+        if t == 20:
+            other = copy(pair)
+            assert other[1].param_groups[0]["params"][0] is other[0]
+        for p, optimizer in [pair] if t < 20 else [pair, other]:
+            p.grad = g[t].clone()
+            optimizer.step()
+    assert torch.equal(pair[0], other[0])
+    assert torch.equal(pair[1].flips, other[1].flips)
+
+
+def test_a_parameter_group_with_hyperparameters_of_its_own_is_refused():
+    one, two = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    with pytest.raises(InvalidInput, match="cannot have its own alpha; make one optimizer"):
+        RULES["filter_flip"]([{"params": [one], "alpha": 0.1}, {"params": [two]}], alpha=0.2)
+    assert len(RULES["filter_flip"]([{"params": [one]}, {"params": [two]}], 0.2).state) == 2
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -11,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from tuner.errors import InvalidInput
+
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 Layout = Sequence[tuple[int, int]]
 """The weights packed in a flat [K, P] parameter, in order: (weights per trial, channels)."""
@@ -61,11 +63,20 @@ class BinaryOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Parameters) -> None:
         self.per_trial = any(vector(value) for value in vars(self).values())
         self.step_count = 0
-        self.flips: Tensor = torch.zeros(())
+        self.flips = torch.zeros((), dtype=torch.int64)
         super().__init__(params, {})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, replacing their values by signs."""
+        """Add parameters, replacing their values by signs.
+
+        Raises:
+            InvalidInput: If the group names hyperparameters of its own.
+        """
+        if own := set(param_group) - {"params"}:
+            raise InvalidInput(
+                f"{type(self).__name__}: a parameter group cannot have its own {sorted(own)[0]}; "
+                "make one optimizer for each set of hyperparameters"
+            )
         super().add_param_group(param_group)
         with torch.no_grad():
             for param in self.param_groups[-1]["params"]:
@@ -105,8 +116,12 @@ class BinaryOptimizer(torch.optim.Optimizer):
                 state[name] = value[keep]
         select_vectors(self, keep)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All that is public: torch's own would lose the hyperparameters in a copy or a pickle."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
     def state_dict(self) -> dict[str, Any]:
-        """As torch's, with the number of steps taken."""
+        """As torch's, with the number of steps taken; hyperparameters are not state."""
         return {**super().state_dict(), "step_count": self.step_count}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
