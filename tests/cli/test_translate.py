@@ -104,7 +104,7 @@ def test_every_configuration_gives_a_page_and_valid_json(arguments):
         ("--learning-rate .1 --nesterov", "nesterov needs momentum > 0"),
         (f"{TORCH} --decoupled --nesterov", "coupled"),
         (f"{TORCH} --schedule cosin", "cosine"),
-        (f"{TORCH} --steps 0", "steps: must be at least 1, got 0"),
+        (f"{TORCH} --steps 0", "steps: must be in 1 .. 10,000,000, got 0"),
         (f"{TORCH} --gradient-max nan", "gradient_max: must be at least 0"),
     ],
 )

@@ -28,6 +28,10 @@ NORM_GROWS = "alpha_t = eta_t / (N_0 + sum of eta), gamma constant; N_0 is the i
 NO_FILTER = "no real filter, hence no alpha to schedule"
 
 
+MOST_STEPS = 10_000_000
+"""A schedule's filters are computed step by step; beyond this it takes more than seconds."""
+
+
 @dataclass(frozen=True)
 class FilterSchedule:
     """How the filter moves over the run.
@@ -91,7 +95,7 @@ def describe(
     Args:
         rule: A name in ``tuner.rules.RULES``.
         settings: The rule's hyperparameters; absent ones take defaults.
-        steps: Length of the run, at least 1; None if not known.
+        steps: Length of the run, in 1 .. ``MOST_STEPS``; None if not known.
         gradient_max: The largest |gradient| (before any momentum), at least 0; None if not known.
 
     Raises:
@@ -99,7 +103,8 @@ def describe(
         InvalidInput: If a value is outside its range.
     """
     full = complete(rule, settings)
-    require(steps is None or steps >= 1, "describe.steps", "must be at least 1", steps)
+    fits = steps is None or 1 <= steps <= MOST_STEPS
+    require(fits, "describe.steps", f"must be in 1 .. {MOST_STEPS:,}", steps)
     bounded = gradient_max is None or 0 <= gradient_max < math.inf
     require(bounded, "describe.gradient_max", "must be at least 0 and finite", gradient_max)
     if rule == "latent_sgd":
