@@ -1,0 +1,35 @@
+"""The same training on a GPU; skipped where there is none."""
+
+import pytest
+import torch
+
+from tuner.train import TrialConfig, train, trials_per_batch
+from tuner.workload import Workload
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+RULES = {
+    "filter_flip": {"alpha": 1e-2, "gamma": 0.5, "alpha_decay": "cosine"},
+    "latent_sgd": {"learning_rate": 1.0, "weight_decay": 1e-2, "momentum": 0.5, "scaling": True},
+    "bop": {"gamma": 1e-2, "tau": 1e-6},
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_gpu_learns_as_well_as_the_cpu(rule):
+    workload = Workload(widths=(128, 128), binary_ends=True, epochs=8, precision="float32")
+    trials = [TrialConfig(rule, RULES[rule], seed) for seed in range(5)]
+    means = [
+        sum(r.val_accuracy for r in train(workload, trials, device=device)) / len(trials)
+        for device in ("cpu", "cuda")
+    ]
+    assert means[1] == pytest.approx(means[0], abs=0.03)
+
+
+@pytest.mark.parametrize("model", ["cnn", "bireal_resnet20"])
+def test_convolutions_train_in_bfloat16_on_a_gpu(model):
+    workload = Workload(model=model, widths=(8, 8), epochs=3, augment="flip_crop")
+    assert trials_per_batch(workload, "cuda") >= 1
+    trials = [TrialConfig("filter_flip", RULES["filter_flip"], seed) for seed in range(3)]
+    for result in train(workload, trials, device="cuda", test=True):
+        assert result.test_accuracy > 0.3
