@@ -280,7 +280,7 @@ def test_settings_outside_their_range_are_refused():
         Magnitude(learning_rate=math.nan)
     with pytest.raises(InvalidInput, match="coupled"):
         Magnitude(learning_rate=0.1, nesterov=True)
-    with pytest.raises(InvalidInput, match="steps: must be in 1 .. 10,000,000, got 0"):
+    with pytest.raises(InvalidInput, match=r"steps: must be in 1 \.\. 10,000,000, got 0"):
         describe("latent_sgd", {}, 0)
     with pytest.raises(InvalidInput, match="gradient_max: must be at least 0"):
         describe("latent_sgd", {}, gradient_max=math.nan)

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 something went wrong while running; 2 the input was refus
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from tuner import __version__
@@ -25,9 +26,15 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except TunerError as error:
-            typer.echo(f"tuner: {error}", err=True)
-            refused = isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
-            raise typer.Exit(2 if refused else 1) from None
+            told, refused = error, isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
+        except DBAPIError as error:
+            told, refused = DatabaseProblem(f"the database said: {error.orig}"), True
+        except OSError as error:
+            if error.filename is None:
+                raise
+            told, refused = TunerError(f"{error.filename}: {error.strerror}"), True
+        typer.echo(f"tuner: {' '.join(str(told).split())}", err=True)
+        raise typer.Exit(2 if refused else 1)
 
 
 app = typer.Typer(
