@@ -84,6 +84,8 @@ class Workload:
         ):
             if value < least:
                 raise InvalidInput(f"workload.{name}: must be >= {least}, got {value}")
+        if not 0 <= self.split_seed < 2**53:
+            raise InvalidInput(f"workload.split_seed: must be in 0 .. 2^53, got {self.split_seed}")
         if not 0 < self.real_learning_rate < float("inf"):
             raise InvalidInput(
                 "workload.real_learning_rate: must be positive and finite, "

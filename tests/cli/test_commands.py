@@ -273,3 +273,42 @@ def _finished() -> int:
         return 0
     arms = json.loads(status.stdout).get("mine", {"arms": []})["arms"]
     return sum(arm["done"] + arm["retrained"] for arm in arms)
+
+
+def test_failed_trials_cannot_lift_a_study():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    good = optuna.create_study(storage="sqlite:///a.db", study_name="good", direction="maximize")
+    good.optimize(lambda t: t.suggest_float("x", 0.5, 0.9), n_trials=30)
+    bad = optuna.create_study(storage="sqlite:///a.db", study_name="bad", direction="maximize")
+    for state, value in [(optuna.trial.TrialState.FAIL, None)] * 29 + [
+        (optuna.trial.TrialState.COMPLETE, 0.99)
+    ]:
+        bad.add_trial(optuna.trial.create_trial(state=state, value=value))
+    studies = ("sqlite:///a.db::good", "sqlite:///a.db::bad")
+    for unit in ("accuracy", "score"):
+        result = tuner("compare", *studies, "--sampler", "random", "--unit", unit, "--json", "-")
+        report = json.loads(result.stdout)
+        assert report["contrasts"][0]["best_of_k"]["value"] < 0, unit
+        assert report["verdict"]["winner"] != "bad"
+
+
+def test_what_could_not_be_compared_is_refused_before_anything_runs():
+    one_arm = SPEC[: SPEC.index('[[arms]]\nname = "magnitude"')]
+    assert "at least two arms" in refused("run", write(one_arm))
+    again = SPEC.replace("k = 2", 'control = "magnitude"\nk = 2')
+    assert "must be a third arm" in refused("run", write(again))
+    for value in ('"2"', "true", "2.5"):
+        line = refused("run", write(SPEC.replace("epochs = 2", f"epochs = {value}")))
+        assert "epochs: must be of type int" in line
+    assert "split_seed" in refused(
+        "run", write(SPEC.replace("epochs = 2", "epochs = 2\nsplit_seed = -1"))
+    )
+    write(SPEC)
+    tuner("run", "mine.toml")
+    assert "'rnadom' is unknown; did you mean 'random'" in refused(
+        "compare",
+        "sqlite:///tuner.db::mine/filter",
+        "sqlite:///tuner.db::mine/magnitude",
+        "--sampler",
+        "rnadom",
+    )

@@ -10,7 +10,10 @@ def main() -> None:
     It imports the commands only when called: worker processes import their parent's main module
     again, and need none of them.
     """
-    from tuner.cli.app import app
+    try:
+        from tuner.cli.app import app
 
-    logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    app()
+        logging.basicConfig(format="tuner: %(message)s", level=logging.WARNING, stream=sys.stderr)
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,15 +3,19 @@
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
 from tuner.compare import Comparison, Protocol
+from tuner.compare.protocol import ACCURACY
 from tuner.config import database_url
-from tuner.errors import InvalidInput
+from tuner.errors import InvalidInput, UnknownName
 from tuner.search.foreign import Direction, foreign_arm
 from tuner.search.results import arms as read_arms
 from tuner.search.store import open_store
+
+SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
 
 
 def compare(
@@ -113,9 +117,14 @@ def foreign(
         raise InvalidInput(
             "some of these studies minimize and others maximize; --direction says what holds"
         )
-    if found[0].minimized and protocol.target is not None:
-        protocol = replace(protocol, target=-protocol.target)
+    if sampler is not None and sampler not in SAMPLERS:
+        raise UnknownName("--sampler", sampler, SAMPLERS)
+    if found[0].minimized:
+        target = None if protocol.target is None else -protocol.target
+        protocol = replace(protocol, target=target, unit=f"negated {protocol.unit}")
     arms = [each.arm if sampler is None else replace(each.arm, sampler=sampler) for each in found]
+    worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
+    arms = [replace(arm, scores=np.where(arm.failed, worst, arm.scores)) for arm in arms]
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[1].name, arms[0].name))
     notes = [note for each in found for note in each.notes]

@@ -9,7 +9,7 @@ import typer
 from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
 from tuner.cli.progress import Display
 from tuner.config import database_url
-from tuner.errors import TunerError
+from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
 from tuner.search.results import arms
 from tuner.search.spec import ComparisonSpec, load
@@ -100,6 +100,8 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
 
 def _check(spec: ComparisonSpec) -> None:
     """Refuse here, before a database is made, what every worker would refuse."""
+    if len(spec.arms) < 2:
+        raise InvalidInput(f"{spec.name}: a comparison needs at least two arms, got 1")
     from tuner.train import check  # torch takes a second or two to import
 
     check(spec.workload)

@@ -31,7 +31,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs \\[the workload's]")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="how many seeds")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**52, help="the first seed")] = 0,
     device: Annotated[str, typer.Option(help="a torch device")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +53,7 @@ def train(
     import torch
 
     from tuner.optim.equivalence import describe
-    from tuner.train import TrialConfig
+    from tuner.train import TrialConfig, trials_per_batch
     from tuner.train import train as train_trials
 
     _check_device(torch.device, device)
@@ -69,7 +69,14 @@ def train(
         return ()
 
     configs = [TrialConfig(chosen.rule, full, seed + i) for i in range(seeds)]
-    results = train_trials(workload, configs, show, device=device, test=True)
+    size = trials_per_batch(workload, device)
+    results = [
+        result
+        for first in range(0, seeds, size)
+        for result in train_trials(
+            workload, configs[first : first + size], show, device=device, test=True
+        )
+    ]
     record = describe(chosen.rule, full, results[0].steps)
     if as_json:
         typer.echo(as_text(_document(workload, chosen.rule, full, results, asdict(record))))
@@ -78,10 +85,13 @@ def train(
     console.print(
         f"test       {_spread([r.test_accuracy or 0.0 for r in results])}", highlight=False
     )
+    if diverged := sum(result.diverged for result in results):
+        console.print(f"{diverged} of {seeds} seeds diverged and score chance")
     if record.alpha is not None:
+        open_points = [c.name for c in record.conditions if c.holds is not True]
+        exact = f"not shown to hold: {', '.join(open_points)}" if open_points else "exactly"
         console.print(
-            f"as a filter: alpha {record.alpha:.3g}, gamma {record.gamma or 1:.3g}; "
-            f"tuner translate says under which conditions",
+            f"as a filter: alpha {record.alpha:.3g}, gamma {record.gamma or 1:.3g} ({exact})",
             highlight=False,
         )
 

@@ -93,7 +93,7 @@ def translate(
             extra = _sgd_settings(filter_)
             page = _sgd_page(record, extra)
     except InvalidInput as error:
-        Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
+        Console(stderr=True).print(Text(f"tuner: {error}"), soft_wrap=True)
         raise typer.Exit(2) from error
     if as_json:
         typer.echo(json.dumps({**asdict(record), **extra}, indent=2, allow_nan=False))

@@ -17,6 +17,10 @@ class FilterFlip(BinaryOptimizer):
     The filter is a cascade of two moving averages (see ``Cascade``), a single one if gamma is 1,
     or any stable linear filter given as second-order sections (see ``Sections``).
 
+    The filter starts at rest, so the first step sets every weight against its first gradient: the
+    initial signs are forgotten at once. To keep them, as when training goes on from a trained
+    network, start the filter on their side: ``rule.state[p]["s"].copy_(-strength * p)``.
+
     Args:
         params: Parameters to make binary and train, each of shape [...] or [K, ...].
         alpha: Filter coefficient in (0, 1], shape [] or [K]. Memory is about 1/alpha steps.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -74,6 +74,7 @@ class Crew:
         self._queue = queue
         self._gpus = gpus()
         self._deaths = 0
+        resource_tracker.ensure_running()  # it unblocks SIGINT, so it starts before we block it
         self._members = [self._start(slot) for slot in range(size)]
 
     @property

@@ -99,7 +99,9 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
     if left_out := len(trials) - len(ended):
         notes.append(f"{name}: {left_out} unfinished trials are left out")
     if without := sum(trial.state == TrialState.FAIL for trial in ended):
-        notes.append(f"{name}: {without} failed trials score the worst value seen in the study")
+        notes.append(
+            f"{name}: {without} failed trials score the worst value seen, 0 for accuracies"
+        )
     if minimized:
         notes.append(f"{name}: minimized, so its values are shown with the opposite sign")
     return ForeignArm(arm, minimized, tuple(notes))

@@ -50,8 +50,10 @@ def in_words(workload: Workload) -> str:
     return ", ".join((*parts, f"{workload.epochs} epochs"))
 
 
-def score(trials: Sequence[FrozenTrial], name: str, *, sign: int = 1) -> Floats:
-    """The trials' scores, higher is better, shape [n]; those without one get the worst seen.
+def score(
+    trials: Sequence[FrozenTrial], name: str, *, sign: int = 1, worst: float | None = None
+) -> Floats:
+    """The trials' scores, higher is better, shape [n]; those without one get the worst.
 
     A pruned trial has its last reported value.
 
@@ -59,6 +61,7 @@ def score(trials: Sequence[FrozenTrial], name: str, *, sign: int = 1) -> Floats:
         trials: Finished trials.
         name: The arm, for the error.
         sign: -1 for a study that minimizes.
+        worst: What a trial without a value scores; the worst seen in the study if None.
 
     Raises:
         InvalidInput: If no trial has a finite value.
@@ -70,7 +73,7 @@ def score(trials: Sequence[FrozenTrial], name: str, *, sign: int = 1) -> Floats:
             f"arm {name!r}: none of its {len(trials)} finished trials has a value; "
             "run the study first"
         )
-    return np.where(np.isfinite(values), values, finite.min())
+    return np.where(np.isfinite(values), values, finite.min() if worst is None else worst)
 
 
 def failures(trials: Sequence[FrozenTrial]) -> Bools:
@@ -102,7 +105,7 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
     trials = [trial for _, trial in found]
     return Arm(
         name=arm.name,
-        scores=score(trials, arm.name),
+        scores=score(trials, arm.name, worst=0.0),
         seconds=np.array([trial.user_attrs.get("seconds", math.nan) for trial in trials]),
         failed=failures(trials),
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),

@@ -41,6 +41,11 @@ def _space(data: Any) -> Any:  # Any: unchecked outside data; a name or an inlin
 def _workload(data: Any) -> Any:  # Any: unchecked outside data
     if isinstance(data, dict):
         refuse_unknown_keys(data, (field.name for field in fields(Workload)))
+        for field in fields(Workload):
+            value, kind = data.get(field.name, field.default), type(field.default)
+            exact = type(value) is kind or (kind is float and type(value) is int)
+            if not exact and kind is not tuple:
+                raise InvalidInput(f"{field.name}: must be of type {kind.__name__}, got {value!r}")
     return data
 
 
@@ -114,6 +119,10 @@ class ComparisonSpec(Declared):
                 raise UnknownName("verdict: arm", name, names)
         if self.verdict.primary and self.verdict.primary[0] == self.verdict.primary[1]:
             raise InvalidInput("verdict.primary: name two different arms")
+        if self.verdict.control in (self.verdict.primary or names[:2]):
+            raise InvalidInput(
+                f"verdict.control: must be a third arm, not {self.verdict.control!r} again"
+            )
         if self.verdict.k is not None and self.verdict.k > self.n_trials:
             raise InvalidInput(
                 f"verdict.k: must be at most n_trials={self.n_trials}, got {self.verdict.k}"
