@@ -29,24 +29,6 @@ def test_a_declared_space_is_valid_and_described(name):
     assert f"| {name} | `{space.rule}` |" in README
 
 
-def test_the_filter_space_searches_three_knobs_and_the_magnitude_space_seven():
-    assert set(load_space("filter").parameters) == {"alpha", "gamma", "alpha_decay"}
-    assert set(load_space("magnitude").parameters) == {
-        "init_scale",
-        "learning_rate",
-        "learning_rate_decay",
-        "clip",
-        "scaling",
-        "momentum",
-        "weight_decay",
-    }
-
-
-def test_the_prior_of_momentum_is_that_of_gamma():
-    gamma = load_space("filter").distributions["gamma"]
-    assert load_space("magnitude").distributions["one_minus_momentum"] == gamma
-
-
 def test_the_study_that_the_readme_shows_is_valid():
     (text,) = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     spec = ComparisonSpec.model_validate({"name": "mine", **tomllib.loads(text)})

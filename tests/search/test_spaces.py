@@ -51,6 +51,10 @@ def test_the_magnitude_space_searches_all_seven_hyperparameters():
     }
 
 
+def test_the_filter_space_searches_three():
+    assert set(load_space("filter").parameters) == {"alpha", "gamma", "alpha_decay"}
+
+
 def test_one_minus_momentum_has_the_prior_of_gamma():
     momentum = load_space("magnitude").distributions["one_minus_momentum"]
     assert momentum == load_space("filter").distributions["gamma"]

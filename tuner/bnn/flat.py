@@ -23,7 +23,10 @@ class FlatParameters:
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         if not parameters:
-            raise InvalidInput("the network has no such parameter; a BNN needs a binary layer")
+            raise InvalidInput(
+                "the network needs a binary layer and has none: name two widths or more, or set "
+                "workload.binary_ends"
+            )
         self.parameters = list(parameters)
         rows = [p.detach().flatten(1) for p in self.parameters]
         self.sizes = [row.shape[1] for row in rows]
