@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -13,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.app import app
+from tuner.cli.present import Outputs
+from tuner.errors import InvalidInput
 
 SPEC = """
 n_trials = 8
@@ -222,6 +226,33 @@ def test_other_refusals_name_the_fix():
     assert "got nan" in refused("train", "mine.toml", "--set", "alpha=nan")
     assert "cannot be used here" in refused("train", "mine.toml", "--device", "tpu9")
     assert "declares this itself" in refused("compare", "mine", "--target", "0.5")
+
+
+def test_a_result_file_that_cannot_be_written_is_refused_before_anything_runs():
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        (folder / "old.html").touch(0o444)
+        folder.chmod(0o555)
+        with without_privileges():
+            for outputs in (
+                Outputs(json=str(folder / "new.json")),
+                Outputs(html=folder / "old.html"),
+                Outputs(picture=folder / "new.png"),
+            ):
+                with pytest.raises(InvalidInput, match=r"cannot be written; name another file"):
+                    outputs.check()
+        folder.chmod(0o755)
+
+
+@contextmanager
+def without_privileges():
+    """Root may write anywhere, so be nobody for a while."""
+    before = os.geteuid()
+    os.seteuid(65534 if before == 0 else before)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def test_a_database_of_something_else_is_refused():

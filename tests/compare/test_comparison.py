@@ -46,6 +46,18 @@ def test_other_samplers_leave_best_of_k_out_and_show_the_incumbent_instead(arm: 
     assert "cut: 2 of 3 trials were pruned" in notes
 
 
+def test_a_target_above_the_retrained_mean_is_noted_where_luck_reached_it(arm: MakeArm) -> None:
+    scores = np.linspace(0.9, 0.97, 60)
+    runs = Retrained({}, val=np.full(10, 0.962), test=np.full(10, 0.9))
+    solid = Retrained({}, val=np.full(10, 0.966), test=np.full(10, 0.9))
+    arms = [arm("a", scores, retrained=runs), arm("b", scores, retrained=solid)]
+    told = [n for n in compare(arms, Protocol(target=0.965)).notes if "are lucky" in n]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "a: its best setting, found above the target of 96.50%, reaches 96.2"
+    )
+
+
 def test_a_target_never_reached_gives_a_bound_and_a_note(arm: MakeArm) -> None:
     found = compare([arm("a", np.full(60, 0.5)), arm("b", RNG.random(60))], Protocol(target=0.99))
     target = found.arms[0].target

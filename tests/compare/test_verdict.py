@@ -86,7 +86,7 @@ def test_a_lead_that_narrow_ranges_more_than_halve_is_fragile_and_says_so_first(
     assert found.verdict.kind == "fragile"
     assert found.verdict.text.startswith(
         "The result hangs on the ranges: with the narrow ranges of magnitude_narrow in place of "
-        "magnitude, filter differs by less than half as much, +1.00 points"
+        "magnitude, filter differs by less than half as much (25%), +1.00 points"
     )
     assert "+4.00 points" in found.verdict.text
     assert found.verdict.text.count("+1.00 points") == 1
@@ -109,6 +109,7 @@ def test_a_lead_that_survives_the_control_is_supported_and_tells_it(arm: MakeArm
     found = judged(arm, scores(0.97, 0), scores(0.93, 1), narrow=scores(0.94, 2)).verdict
     assert found.kind == "supported"
     assert "Against the narrow ranges of magnitude_narrow the difference is +3.00" in found.text
+    assert "), 75% of it (below 50% it would be called fragile)." in found.text
 
 
 def test_a_budget_too_large_for_an_interval_is_inconclusive(arm: MakeArm) -> None:

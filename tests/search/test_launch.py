@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,11 +22,11 @@ from optuna.trial import FrozenTrial
 
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
-from tuner.search.crew import cores, gpus
+from tuner.search.crew import cores, gpus, orphaned
 from tuner.search.queue import Queue
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import open_store
-from tuner.search.studies import finished_trials
+from tuner.search.studies import enqueue, finished_trials
 from tuner.search.worker import TorchTrainer
 
 HERE = Path(__file__).parent
@@ -160,6 +161,27 @@ def test_workers_whose_launcher_is_killed_put_their_trials_back(
         while any(study.running for study in queue.progress("small").values()):
             time.sleep(0.05)
     assert run(comparison(n_trials=24, retrain_seeds=0), sqlite, 2).complete
+
+
+def test_trials_whose_launcher_is_gone_do_not_wait_for_their_leases(sqlite: str):
+    spec = comparison(n_trials=2, retrain_seeds=0)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with closing(open_store(sqlite)) as store:
+        enqueue(store, spec)
+        lost = f"{socket.gethostname()}-{gone.pid}-0-c0ffee"
+        assert Queue(store, lease_seconds=1e6).claim("small/old", lost, range(2)).trial_ids
+    assert run(spec, sqlite, 1).complete
+
+
+def test_only_workers_of_this_machine_whose_launcher_is_gone_are_orphaned():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    here = socket.gethostname()
+    assert orphaned(f"{here}-{gone.pid}-0-c0ffee")
+    assert not orphaned(f"not-{here}-{gone.pid}-0-c0ffee")
+    assert not orphaned(f"{here}-{os.getpid()}-0-c0ffee")
+    assert not orphaned(here)
 
 
 def test_a_finished_comparison_is_not_run_again(sqlite: str):

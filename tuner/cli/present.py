@@ -1,6 +1,7 @@
 """What the commands have in common: where results are written, and how."""
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -63,10 +64,12 @@ class Outputs:
         if self.json not in (None, "-"):
             files["--json"] = Path(str(self.json))
         for option, file in files.items():
-            if file is not None and not file.resolve().parent.is_dir():
+            if file is not None and not _folder(file).is_dir():
                 raise InvalidInput(f"{option}: the folder {file.parent} does not exist; make it")
             if file is not None and file.is_dir():
                 raise InvalidInput(f"{option}: {file} is a folder; name a file")
+            if file is not None and not _writable(file):
+                raise InvalidInput(f"{option}: {file} cannot be written; name another file")
         if self.picture is not None and self.picture.suffix not in (".png", ".svg", ".pdf"):
             raise InvalidInput(
                 f"--picture: the file must end in .png, .svg or .pdf, got {self.picture.name!r}"
@@ -94,6 +97,15 @@ class Outputs:
             figure(comparison).savefig(self.picture, dpi=200)
         for file in written:
             self.console.print(f"written: {file}", soft_wrap=True)
+
+
+def _folder(file: Path) -> Path:
+    return file.resolve().parent
+
+
+def _writable(file: Path) -> bool:
+    place = file if file.exists() else _folder(file)
+    return os.access(place, os.W_OK, effective_ids=True)
 
 
 def as_text(data: object) -> str:

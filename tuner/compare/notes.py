@@ -45,6 +45,16 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
         target = words.score(protocol.target, protocol.unit)
         yield f"{arm.name}: no trial reached the target of {target}; only a bound can be given."
 
+    runs = arm.retrained
+    if protocol.target is not None and runs is not None:
+        again = float(runs.val.mean())
+        if again < protocol.target <= arm.scores.max():
+            target, mean = (words.score(x, protocol.unit) for x in (protocol.target, again))
+            yield (
+                f"{arm.name}: its best setting, found above the target of {target}, reaches "
+                f"{mean} on average when retrained; part of the trials that reach it are lucky."
+            )
+
 
 def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[str]:
     independent = [arm for arm in arms if arm.independent]

@@ -188,7 +188,7 @@ def _fragile(case: _Case, estimate: Estimate, _: int | None) -> str:
     if classify(estimate, case.protocol.rope) == "equivalent":
         return f"{first}is no longer equivalent, {told}. {_equivalent(case, estimate, None)}"
     change = (
-        "differs by less than half as much"
+        f"differs by less than half as much ({_ratio(against, estimate)})"
         if against.value * estimate.value > 0
         else "no longer leads"
         if estimate.value > 0
@@ -216,8 +216,17 @@ def _control_sentence(case: _Case) -> str:
         case, estimate, classify(estimate, case.protocol.rope)
     ):
         return ""
-    told = words.difference(case.control.difference, case.protocol)
-    return f" Against the narrow ranges of {case.control.second} the difference is {told}."
+    against = case.control.difference
+    told = words.difference(against, case.protocol)
+    part = ""
+    if estimate is not None and classify(estimate, case.protocol.rope) == "supported":
+        part = f", {_ratio(against, estimate)} of it (below 50% it would be called fragile)"
+    return f" Against the narrow ranges of {case.control.second} the difference is {told}{part}."
+
+
+def _ratio(against: Estimate, estimate: Estimate) -> str:
+    """How much of the difference is left under narrow ranges, in per cent."""
+    return f"{against.value / estimate.value:.0%}"
 
 
 def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) -> str:

@@ -145,6 +145,16 @@ class Crew:
         return _Member(name, slot, process, ours)
 
 
+def orphaned(name: str) -> bool:
+    """Whether a worker was started on this machine by a process that is gone.
+
+    Its trials need not wait for their leases to run out. (If it is still finishing an epoch, the
+    queue lets it write nothing more.)
+    """
+    host, launcher, *_ = [*name.rsplit("-", 3), ""]
+    return host == socket.gethostname() and not Path("/proc", launcher).exists()
+
+
 def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Connection) -> None:
     """What a worker process runs; its last words, if it fails, go to the parent."""
     told_to_stop = False

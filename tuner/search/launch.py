@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from tuner.errors import InvalidInput
-from tuner.search.crew import Crew, MakeTrainer, Task, cores, gpus
+from tuner.search.crew import Crew, MakeTrainer, Task, cores, gpus, orphaned
 from tuner.search.queue import Queue, StudyProgress
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store, open_store
@@ -103,6 +103,7 @@ def run(
     try:
         store.declare(spec)
         queue.reap()
+        queue.release([name for name in queue.holders() if orphaned(name)])
         now = progress(store, spec, began=began)
         if now.complete:
             return now

@@ -263,6 +263,12 @@ class Queue:
         """Put back everything these workers hold; returns how many trials that was."""
         return self._put_back(trials.c.worker.in_(workers))
 
+    def holders(self) -> list[str]:
+        """The workers that hold a trial."""
+        query = select(trials.c.worker).where(trials.c.state == RUNNING).distinct()
+        with self.store.engine.connect() as connection:
+            return list(connection.scalars(query))
+
     def reap(self) -> int:
         """Put back every trial whose lease ran out; returns how many that was."""
         return self._put_back(trials.c.lease_expires < Now())
