@@ -1,4 +1,4 @@
-"""Where things lie: the database, the data sets. Each has one environment variable."""
+"""Where things lie: the database, the data sets, the cache. Each has one environment variable."""
 
 import os
 from pathlib import Path
@@ -15,3 +15,10 @@ def data_dir() -> Path:
     """The folder of the data sets: ``$TUNER_DATA_DIR``, or ``~/.local/share/bnn-tuner/data``."""
     given = os.environ.get("TUNER_DATA_DIR", "")
     return Path(given) if given else Path.home() / ".local" / "share" / "bnn-tuner" / "data"
+
+
+def cache_dir() -> Path:
+    """The folder of what can be made again: ``$TUNER_CACHE_DIR``, or ``~/.cache/bnn-tuner``."""
+    given = os.environ.get("TUNER_CACHE_DIR", "")
+    root = os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache"
+    return Path(given) if given else Path(root) / "bnn-tuner"

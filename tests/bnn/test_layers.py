@@ -13,9 +13,10 @@ from tuner.bnn.layers import (
     binary_parameters,
     initialise,
     real_parameters,
-    sign_ste,
+    side_by_side,
 )
 from tuner.bnn.models import build
+from tuner.bnn.normsign import sign_ste
 from tuner.errors import InvalidInput
 from tuner.workload import MODELS, Workload
 
@@ -45,20 +46,20 @@ def test_sign_passes_the_gradient_inside_the_unit_interval_only():
 @pytest.mark.parametrize("binary", [False, True])
 def test_linear_is_torchs_linear_for_every_trial(binary):
     layer = double(Linear(3, 5, 4, binary=binary))
-    x = torch.randn(7, 3, 5, dtype=torch.float64)
-    y = layer(x.flatten(1)).view(7, 3, 4)
+    x = torch.randn(3, 7, 5, dtype=torch.float64)
+    y = layer(x)
     for k in range(3):
         bias = None if binary else layer.bias[k, 0]
-        torch.testing.assert_close(y[:, k], F.linear(x[:, k], layer.weight[k], bias))
+        torch.testing.assert_close(y[k], F.linear(x[k], layer.weight[k], bias))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_conv_is_torchs_conv_for_every_trial(stride):
     layer = double(Conv2d(3, 2, 4, stride=stride, binary=True))
-    x = torch.randn(5, 3, 2, 8, 8, dtype=torch.float64)
-    y = layer(x.flatten(1, 2))
+    x = torch.randn(3, 5, 2, 8, 8, dtype=torch.float64)
+    y = layer(side_by_side(x))
     for k in range(3):
-        expected = F.conv2d(x[:, k], layer.weight[k], stride=stride, padding=1)
+        expected = F.conv2d(x[k], layer.weight[k], stride=stride, padding=1)
         torch.testing.assert_close(y.view(5, 3, 4, *expected.shape[2:])[:, k], expected)
 
 
@@ -67,25 +68,25 @@ def test_batch_norm_is_torchs_for_every_trial_in_training_and_evaluation():
     twins = [nn.BatchNorm1d(4).double() for _ in range(3)]
     for training in (True, True, False):
         layer.train(training)
-        x = 3 + torch.randn(9, 3, 4, dtype=torch.float64)
-        y = layer(x.flatten(1)).view(9, 3, 4)
+        x = 3 + torch.randn(3, 9, 4, dtype=torch.float64)
+        y = layer(x)
         for k, twin in enumerate(twins):
-            torch.testing.assert_close(y[:, k], twin.train(training)(x[:, k]))
+            torch.testing.assert_close(y[k], twin.train(training)(x[k]))
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_network_of_k_trials_is_k_networks(model):
     workload = Workload(model=model, widths=WIDTHS[model])
     side = 40 if model == "bireal_resnet18" else 16
-    x = torch.randn(6, 3, 3, side, side, dtype=torch.float64)
+    x = torch.randn(3, 6, 3, side, side, dtype=torch.float64)
     wide = build(workload, (3, side, side), 5, SEEDS).double()
-    logits = wide(x.flatten(1, 2)).view(6, 3, 5)
+    logits = wide(x)
     logits.square().sum().backward()
     for k, seed in enumerate(SEEDS):
         alone = build(workload, (3, side, side), 5, [seed]).double()
-        one = alone(x[:, k])
+        one = alone(x[k : k + 1])
         one.square().sum().backward()
-        torch.testing.assert_close(logits[:, k], one, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(logits[k], one[0], rtol=1e-10, atol=1e-10)
         for p, q in zip(wide.parameters(), alone.parameters(), strict=True):
             torch.testing.assert_close(p.grad[k], q.grad[0], rtol=1e-8, atol=1e-9)
 
@@ -128,7 +129,7 @@ def test_flat_parameters_share_memory_and_gather_gradients():
     assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
     flat.flat.data.mul_(2)
     assert all(torch.equal(2 * a, b) for a, b in zip(before, weights, strict=True))
-    network(torch.randn(4, 3, 3, 3)).sum().backward()
+    network(torch.randn(3, 4, 1, 3, 3)).sum().backward()
     gradients = [w.grad.clone() for w in weights]
     flat.collect_gradients()
     assert torch.equal(flat.flat.grad, torch.cat([g.flatten(1) for g in gradients], 1))

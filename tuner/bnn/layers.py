@@ -1,46 +1,22 @@
 """Layers with a leading trial axis: K networks of one shape run as one.
 
 Axes are named in suffixes: K trial, N batch, C channel, H height, W width. Activations are
-[N, K*C] or [N, K*C, H, W], the trials' channels side by side, so that batch norm and grouped
-convolution see one wide network. Weights are [K, ...]; K = 1 is an ordinary network.
+[K, N, C] between fully connected layers, so that one batched matrix product serves all trials, and
+[N, K*C, H, W] between convolutions, the trials' channels side by side as the groups of one wide
+network. Weights are [K, ...]; K = 1 is an ordinary network.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuner.optim.base import sign
+from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign
 
 
 class BinaryParameter(nn.Parameter):
     """A parameter that an update rule for binary weights trains; see ``binary_parameters``."""
-
-
-class _SignSTE(torch.autograd.Function):
-    """Sign forward; backward the gradient where |x| <= 1 (straight-through estimator)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -1.0, 1.0)
-        return passed
-
-
-def sign_ste(x: Tensor) -> Tensor:
-    """The sign of activations, +1 at 0, with the straight-through gradient clipped to |x| <= 1.
-
-    Source: Hubara et al. (2016), arXiv:1602.02830.
-    """
-    out: Tensor = _SignSTE.apply(x)
-    return out
 
 
 def _parameter(shape: tuple[int, ...], *, binary: bool) -> nn.Parameter:
@@ -48,13 +24,24 @@ def _parameter(shape: tuple[int, ...], *, binary: bool) -> nn.Parameter:
     return (BinaryParameter if binary else nn.Parameter)(torch.empty(shape))
 
 
+def side_by_side(x_KNCHW: Tensor) -> Tensor:
+    """[K, N, C, H, W] -> [N, K*C, H, W], channels innermost in memory."""
+    x = x_KNCHW.transpose(0, 1).flatten(1, 2)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def trials_first(x: Tensor, n_trials: int) -> Tensor:
+    """[N, K*C, ...] -> [K, N, C*...]."""
+    return x.reshape(len(x), n_trials, -1).transpose(0, 1).contiguous()
+
+
 class Linear(nn.Module):
-    """Fully connected layer, [N, K*C] -> [N, K*O].
+    """Fully connected layer, [K, N, C] -> [K, N, O].
 
     Args:
         n_trials: K.
-        in_features: C of one trial.
-        out_features: O of one trial.
+        in_features: C.
+        out_features: O.
         binary: Whether the weight, shape [K, O, C], is binary; there is then no bias.
     """
 
@@ -65,16 +52,12 @@ class Linear(nn.Module):
         self.weight = _parameter((n_trials, out_features, in_features), binary=binary)
         self.bias = None if binary else _parameter((n_trials, 1, out_features), binary=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
-        k, out_features, in_features = self.weight.shape
-        x_KNC = x.view(-1, k, in_features).transpose(0, 1)
-        weight_KCO = self.weight.to(x.dtype).transpose(1, 2)
+        weight_KCO = self.weight.to(x_KNC.dtype).transpose(1, 2)
         if self.bias is None:
-            y_KNO = torch.bmm(x_KNC, weight_KCO)
-        else:
-            y_KNO = torch.baddbmm(self.bias.to(x.dtype), x_KNC, weight_KCO)
-        return y_KNO.transpose(0, 1).reshape(-1, k * out_features)
+            return torch.bmm(x_KNC, weight_KCO)
+        return torch.baddbmm(self.bias.to(x_KNC.dtype), x_KNC, weight_KCO)
 
 
 class Conv2d(nn.Module):
@@ -112,7 +95,7 @@ class Conv2d(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of [N, K*C] or [N, K*C, H, W], every trial's channels by themselves.
+    """Batch normalisation of [K, N, C] or [N, K*C, H, W], every trial's channels by themselves.
 
     Args:
         n_trials: K.
@@ -129,16 +112,32 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(n_trials, channels))
         self.register_buffer("running_var", torch.ones(n_trials, channels))
 
+    @property
+    def norm(self) -> Norm:
+        """The parameters as the functions of ``normsign`` take them."""
+        return Norm(self.weight, self.bias, self.running_mean, self.running_var, self.training)
+
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return F.batch_norm(
-            x,
-            self.running_mean.view(-1),
-            self.running_var.view(-1),
-            self.weight.flatten(),
-            self.bias.flatten(),
-            training=self.training,
-        )
+        return batch_norm(x, self.norm)
+
+
+class NormSign(BatchNorm):
+    """Batch norm, then sign with the straight-through gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return norm_sign(x, self.norm)
+
+
+class NormAddSign(BatchNorm):
+    """z = batch norm of [N, K*C, H, W] + shortcut; returns z and its sign (straight-through)."""
+
+    def forward(  # type: ignore[override]  # torch's Module leaves forward open
+        self, x: Tensor, shortcut: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        return norm_add_sign(x, self.norm, shortcut)
 
 
 def binary_parameters(module: nn.Module) -> list[nn.Parameter]:

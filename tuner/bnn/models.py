@@ -1,6 +1,6 @@
 """The networks: first and last layer and batch norm real-valued, all other weights binary.
 
-Each takes images [N, K*C, H, W] and returns logits [N, K*O], for K trials side by side.
+Each takes images [K, N, C, H, W] and returns logits [K, N, O].
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,17 @@ from types import MappingProxyType
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuner.bnn.layers import BatchNorm, Conv2d, Linear, initialise, sign_ste
+from tuner.bnn.layers import (
+    BatchNorm,
+    Conv2d,
+    Linear,
+    NormAddSign,
+    NormSign,
+    initialise,
+    side_by_side,
+    trials_first,
+)
+from tuner.bnn.normsign import max_pool, sign_ste
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
@@ -45,15 +55,15 @@ class MLP(nn.Module):
             Linear(n_trials, a, b, binary=binary_ends or i > 0)
             for i, (a, b) in enumerate(pairwise(sizes))
         )
-        self.norms = nn.ModuleList(BatchNorm(n_trials, width) for width in widths)
+        self.norms = nn.ModuleList(NormSign(n_trials, width) for width in widths)
         self.last = Linear(n_trials, sizes[-1], n_classes, binary=binary_ends)
         self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
-        x = images.flatten(1)
+        x = images.flatten(2)
         for linear, norm in zip(self.hidden, self.norms, strict=True):
-            x = sign_ste(norm(linear(x)))
+            x = norm(linear(x))
         out: Tensor = self.last_norm(self.last(x))
         return out
 
@@ -86,7 +96,7 @@ class CNN(nn.Module):
             Conv2d(n_trials, a, b, binary=binary_ends or i > 0)
             for i, (a, b) in enumerate(pairwise(channels))
         )
-        self.norms = nn.ModuleList(BatchNorm(n_trials, width) for width in widths)
+        self.norms = nn.ModuleList(NormSign(n_trials, width) for width in widths)
         pools = len(widths) // 2
         height, width = shape[1] >> pools, shape[2] >> pools
         if not min(height, width):
@@ -99,13 +109,13 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
-        x = images
+        x = side_by_side(images)
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
             if i % 2:
-                x = F.max_pool2d(x, 2)
-            x = sign_ste(norm(x))
-        out: Tensor = self.last_norm(self.last(x.flatten(1)))
+                x = max_pool(x)
+            x = norm(x)
+        out: Tensor = self.last_norm(self.last(trials_first(x, len(images))))
         return out
 
 
@@ -113,6 +123,8 @@ class BiRealBlock(nn.Module):
     """Sign, binary 3x3 convolution, batch norm, plus a real-valued shortcut around the three.
 
     Where the shape changes, the shortcut is a mean over 2x2, a real 1x1 convolution, batch norm.
+    The block takes and returns a real-valued activation and its sign: the sign that the next
+    block begins with is taken where the sum is made.
 
     Source: Liu et al. (2018), arXiv:1808.00278.
     """
@@ -120,7 +132,7 @@ class BiRealBlock(nn.Module):
     def __init__(self, n_trials: int, channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
         self.conv = Conv2d(n_trials, channels, out_channels, stride=stride, binary=True)
-        self.norm = BatchNorm(n_trials, out_channels)
+        self.norm = NormAddSign(n_trials, out_channels)
         self.stride = stride
         self.shortcut = (
             nn.Identity()
@@ -131,11 +143,20 @@ class BiRealBlock(nn.Module):
             )
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, K*C, H, W] -> [N, K*O, ceil(H/stride), ceil(W/stride)]."""
-        around = x if self.stride == 1 else F.avg_pool2d(x, 2, ceil_mode=True)
-        out: Tensor = self.norm(self.conv(sign_ste(x))) + self.shortcut(around)
+    def forward(self, activation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """[N, K*C, H, W] -> [N, K*O, ceil(H/stride), ceil(W/stride)], twice."""
+        z, signs = activation
+        around = z if self.stride == 1 else F.avg_pool2d(z, 2, ceil_mode=True)
+        out: tuple[Tensor, Tensor] = self.norm(self.conv(signs), self.shortcut(around))
         return out
+
+
+class WithSign(nn.Module):
+    """A real-valued activation and its sign, as ``BiRealBlock`` takes them."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        return x, sign_ste(x)
 
 
 class BiRealNet(nn.Module):
@@ -147,7 +168,7 @@ class BiRealNet(nn.Module):
         n_classes: O.
         widths: Channels of each stage; each stage after the first halves the image.
         blocks: Blocks (one binary convolution each) in a stage.
-        stem: The first layers, giving ``widths[0]`` channels.
+        stem: The first layers, giving ``widths[0]`` channels and their sign.
 
     Source: Liu et al. (2018), arXiv:1808.00278.
     """
@@ -175,8 +196,8 @@ class BiRealNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
-        x = self.blocks(self.stem(images))
-        out: Tensor = self.last(x.mean((2, 3)))
+        z, _ = self.blocks(self.stem(side_by_side(images)))
+        out: Tensor = self.last(trials_first(z.mean((2, 3)), len(images)))
         return out
 
 
@@ -185,7 +206,7 @@ def bireal_resnet20(
 ) -> BiRealNet:
     """Three stages of six binary convolutions, for images of about 32x32."""
     stem = nn.Sequential(
-        Conv2d(n_trials, shape[0], widths[0], binary=False), BatchNorm(n_trials, widths[0])
+        Conv2d(n_trials, shape[0], widths[0], binary=False), NormAddSign(n_trials, widths[0])
     )
     return BiRealNet(n_trials, n_classes, widths, blocks=6, stem=stem)
 
@@ -198,6 +219,7 @@ def bireal_resnet18(
         Conv2d(n_trials, shape[0], widths[0], size=7, stride=2, binary=False),
         BatchNorm(n_trials, widths[0]),
         nn.MaxPool2d(3, stride=2, padding=1),
+        WithSign(),
     )
     return BiRealNet(n_trials, n_classes, widths, blocks=4, stem=stem)
 

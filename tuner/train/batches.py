@@ -24,19 +24,15 @@ class Batches:
         data: The data set, on the device of the training.
         workload: Gives batch size and augmentation.
         dtype: Type of the images the network takes.
-        channels_last: Whether images are laid out with channels innermost.
 
     Raises:
         InvalidInput: If a batch is larger than the training split.
     """
 
-    def __init__(
-        self, data: Dataset, workload: Workload, *, dtype: torch.dtype, channels_last: bool
-    ) -> None:
+    def __init__(self, data: Dataset, workload: Workload, *, dtype: torch.dtype) -> None:
         self.data = data
         self.workload = workload
         self.dtype = dtype
-        self.memory = torch.channels_last if channels_last else torch.contiguous_format
         n_train = len(data.train.labels)
         if workload.batch_size > n_train:
             raise InvalidInput(
@@ -59,36 +55,31 @@ class Batches:
             epoch: Which pass; it and the seed decide the order.
 
         Yields:
-            Images [N, K*C, H, W] and labels [N, K], for N samples per trial.
+            Images [K, N, C, H, W] and labels [K, N], for N samples per trial.
         """
         train = self.data.train
         generators = [generator(seed, epoch) for seed in seeds]
         orders = [torch.randperm(len(train.labels), generator=g) for g in generators]
-        order_nK = torch.stack(orders, 1).to(train.labels.device)
+        order_Kn = torch.stack(orders).to(train.labels.device)
         for step in range(self.steps_per_epoch):
-            rows_NK = order_nK[step * self.batch_size : (step + 1) * self.batch_size]
-            images = train.images[rows_NK]
+            rows_KN = order_Kn[:, step * self.batch_size : (step + 1) * self.batch_size]
+            images = train.images[rows_KN]
             if self.workload.augment != "none":
                 images = torch.stack(
                     [
-                        augment(images[:, k], self.workload.augment, g)
-                        for k, g in enumerate(generators)
-                    ],
-                    1,
+                        augment(one, self.workload.augment, g)
+                        for one, g in zip(images, generators, strict=True)
+                    ]
                 )
-            yield self._prepare(images), train.labels[rows_NK]
+            yield self._prepare(images), train.labels[rows_KN]
 
     def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The split in order, the same images for all trials: [n, K*C, H, W] and labels [n]."""
+        """The split in order, the same images for all trials: [K, n, C, H, W] and labels [n]."""
         size = max(1, 512 // n_trials)
         for start in range(0, len(split.labels), size):
-            images = split.images[start : start + size, None]
-            yield (
-                self._prepare(images.expand(-1, n_trials, -1, -1, -1)),
-                split.labels[start : start + size],
-            )
+            images = self._prepare(split.images[start : start + size])
+            yield images.expand(n_trials, *images.shape), split.labels[start : start + size]
 
-    def _prepare(self, images_NKCHW: Tensor) -> Tensor:
-        """uint8 to normalised numbers, the trials' channels side by side."""
-        x = images_NKCHW.to(self.dtype).mul_(self.scale).add_(self.shift)
-        return x.flatten(1, 2).contiguous(memory_format=self.memory)
+    def _prepare(self, images: Tensor) -> Tensor:
+        """uint8 [..., C, H, W] to normalised numbers."""
+        return images.to(self.dtype).mul_(self.scale).add_(self.shift)

@@ -77,7 +77,7 @@ def check(workload: Workload) -> None:
         DataMissing: If the data set is not there.
     """
     data = load(workload)
-    Batches(data, workload, dtype=torch.float32, channels_last=False)
+    Batches(data, workload, dtype=torch.float32)
     FlatParameters(binary_parameters(build(workload, data.shape, data.n_classes, [0])))
 
 
@@ -92,9 +92,7 @@ class _Run:
         self.data = load(workload).to(device)
         self.chance = 1 / self.data.n_classes
         dtype = activation_dtype(workload, device)
-        self.batches = Batches(
-            self.data, workload, dtype=dtype, channels_last=workload.model != "mlp"
-        )
+        self.batches = Batches(self.data, workload, dtype=dtype)
         self.steps = workload.epochs * self.batches.steps_per_epoch
 
         seeds = [trial.seed for trial in trials]
@@ -185,9 +183,8 @@ class _Run:
         loss_sum = torch.zeros(k, device=self.binary.flat.device)
         flip_sum = torch.zeros(k, device=self.binary.flat.device)
         seeds = [self.trials[position].seed for position in self.active]
-        for step, (images, labels_NK) in enumerate(self.batches.epoch(seeds, epoch)):
-            logits = self.network(images).view(*labels_NK.shape, -1)
-            loss_K = _cross_entropy(logits, labels_NK)
+        for step, (images, labels_KN) in enumerate(self.batches.epoch(seeds, epoch)):
+            loss_K = _cross_entropy(self.network(images), labels_KN)
             torch.autograd.backward(loss_K.sum())
             self.binary.collect_gradients()
             self.real.collect_gradients()
@@ -206,8 +203,8 @@ class _Run:
         k = len(self.active)
         right = torch.zeros(k, dtype=torch.int64, device=self.binary.flat.device)
         for images, labels in self.batches.evaluation(split, k):
-            predicted = self.network(images).view(len(labels), k, -1).argmax(2)
-            right += (predicted == labels[:, None]).sum(0)
+            predicted = self.network(images).argmax(2)
+            right += (predicted == labels).sum(1)
         return [count / len(split.labels) for count in right.tolist()]
 
     def _leave(self, positions: Collection[int]) -> None:
@@ -231,9 +228,8 @@ class _Run:
                 layer.running_var = layer.running_var[keep]
 
 
-def _cross_entropy(logits_NKO: Tensor, labels_NK: Tensor) -> Tensor:
+def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
     """Mean cross-entropy of each trial, shape [K], in nats."""
-    n, k = labels_NK.shape
-    wide = logits_NKO if logits_NKO.dtype == torch.float64 else logits_NKO.float()
-    losses = F.cross_entropy(wide.flatten(0, 1), labels_NK.flatten(), reduction="none")
-    return losses.view(n, k).mean(0)
+    wide = logits_KNO if logits_KNO.dtype == torch.float64 else logits_KNO.float()
+    losses = F.cross_entropy(wide.flatten(0, 1), labels_KN.flatten(), reduction="none")
+    return losses.view(labels_KN.shape).mean(1)

@@ -1,0 +1,253 @@
+"""Batch norm and sign in one: what stands between two binary layers.
+
+On a CPU these are most of a training step, so one compiled operation does them in two passes over
+the activations. The twin, in torch, runs where that operation is not there, and on GPUs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tuner import kernels
+from tuner.optim.base import sign
+
+EPS = 1e-5
+MOMENTUM = 0.1
+"""Of batch norm's running statistics, as torch has them."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch norm's parameters and running statistics, float [K, C] each."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    training: bool
+
+
+class _SignSTE(torch.autograd.Function):
+    """Sign forward; backward the gradient where |x| < 1 (straight-through estimator)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -1.0, 1.0)
+        return passed
+
+
+def sign_ste(x: Tensor) -> Tensor:
+    """The sign of activations, +1 at 0, with the straight-through gradient clipped to |x| < 1.
+
+    Source: Hubara et al. (2016), arXiv:1602.02830.
+    """
+    out: Tensor = _SignSTE.apply(x)
+    return out
+
+
+def batch_norm(x: Tensor, norm: Norm) -> Tensor:
+    """Batch normalisation of [K, N, C] or [N, K*C, H, W], every trial's channels by themselves."""
+    if x.dim() == 3:
+        k, n, c = x.shape
+        flat = batch_norm(x.transpose(0, 1).reshape(n, k * c, 1, 1), norm)
+        return flat.view(n, k, c).transpose(0, 1)
+    return F.batch_norm(
+        x,
+        norm.running_mean.view(-1),
+        norm.running_var.view(-1),
+        norm.weight.flatten(),
+        norm.bias.flatten(),
+        training=norm.training,
+        momentum=MOMENTUM,
+        eps=EPS,
+    )
+
+
+def norm_sign(x: Tensor, norm: Norm) -> Tensor:
+    """sign(batch_norm(x)), with the straight-through gradient.
+
+    Args:
+        x: Activations, [K, N, C] or [N, K*C, H, W].
+        norm: Batch norm's parameters.
+    """
+    if not _compiled(x):
+        return sign_ste(batch_norm(x, norm))
+    signs: Tensor = _NormSign.apply(x, *_packed(norm), norm)
+    return signs
+
+
+def norm_add_sign(x: Tensor, norm: Norm, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The sum z = batch_norm(x) + residual, and sign(z) with the straight-through gradient.
+
+    Args:
+        x: Activations, [N, K*C, H, W].
+        norm: Batch norm's parameters.
+        residual: Shaped as x; None for none.
+    """
+    if not _compiled(x) or (residual is not None and residual.dtype != x.dtype):
+        z = batch_norm(x, norm) if residual is None else batch_norm(x, norm) + residual
+        return z, sign_ste(z)
+    z, signs = _NormAddSign.apply(x, *_packed(norm), residual, norm)
+    return z, signs
+
+
+def max_pool(x: Tensor) -> Tensor:
+    """Largest of each 2x2 square of [N, C, H, W]; a last odd row or column is left out."""
+    if not _compiled(x):
+        return F.max_pool2d(x, 2)
+    out: Tensor = _MaxPool.apply(x)
+    return out
+
+
+def _packed(norm: Norm) -> tuple[Tensor, Tensor]:
+    """Weight and bias without gaps; a network's parameters are columns of one wide buffer."""
+    return norm.weight.contiguous(), norm.bias.contiguous()
+
+
+def _compiled(x: Tensor) -> bool:
+    return kernels.suffix(x.dtype) is not None and kernels.usable(x)
+
+
+def _innermost_channels(x: Tensor) -> Tensor:
+    """A view [..., channels] of contiguous memory; copies if x lies otherwise."""
+    if x.dim() == 3:
+        return x.contiguous()
+    return x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+
+
+def _like(flat: Tensor, x: Tensor) -> Tensor:
+    """The inverse of ``_innermost_channels``."""
+    return flat if x.dim() == 3 else flat.permute(0, 3, 1, 2)
+
+
+def _sizes(flat: Tensor) -> tuple[int, int, int]:
+    """Groups, rows and channels as the compiled operations count them."""
+    if flat.dim() == 3:
+        k, n, c = flat.shape
+        return k, n, c
+    return 1, flat.shape[:3].numel(), flat.shape[3]
+
+
+def _forward(
+    x: Tensor, weight: Tensor, bias: Tensor, norm: Norm, residual: Tensor | None, z: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Signs, and the [2, K, C] mean and 1/deviation that normalised x; writes z if given."""
+    statistics = torch.empty((2, *weight.shape))
+    signs = torch.empty_like(x)
+    kernels.call(
+        f"tuner_norm_sign_{kernels.suffix(x.dtype)}",
+        x,
+        *_sizes(x),
+        norm.training,
+        EPS,
+        MOMENTUM,
+        norm.running_mean,
+        norm.running_var,
+        weight,
+        bias,
+        residual,
+        statistics[0],
+        statistics[1],
+        z,
+        signs,
+    )
+    return signs, statistics
+
+
+def _backward(
+    gz: Tensor | None, gs: Tensor, x: Tensor, z: Tensor | None, *parameters: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of x, weight, bias and, where there is z, of what was added."""
+    statistics, weight, bias = parameters
+    dx = torch.empty_like(x)
+    inner = None if z is None else torch.empty_like(x)
+    dweight, dbias = torch.empty_like(weight), torch.empty_like(bias)
+    kernels.call(
+        f"tuner_norm_sign_backward_{kernels.suffix(x.dtype)}",
+        gz,
+        gs,
+        x,
+        z,
+        *_sizes(x),
+        statistics[0],
+        statistics[1],
+        weight,
+        bias,
+        inner,
+        dx,
+        dweight,
+        dbias,
+    )
+    return dx, dweight, dbias, inner
+
+
+class _NormSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: Norm) -> Tensor:
+        flat = _innermost_channels(x)
+        signs, statistics = _forward(flat, weight, bias, norm, None, None)
+        ctx.save_for_backward(flat, statistics, weight, bias)
+        return _like(signs, x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *parameters = ctx.saved_tensors
+        dx, dweight, dbias, _ = _backward(
+            None, _innermost_channels(gradient), x, None, *parameters
+        )
+        return _like(dx, gradient), dweight, dbias, None
+
+
+class _NormAddSign(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, norm: Norm
+    ) -> tuple[Tensor, Tensor]:
+        flat = _innermost_channels(x)
+        z = torch.empty_like(flat)
+        added = None if residual is None else _innermost_channels(residual)
+        signs, statistics = _forward(flat, weight, bias, norm, added, z)
+        ctx.save_for_backward(flat, z, statistics, weight, bias)
+        ctx.adds = residual is not None
+        ctx.set_materialize_grads(False)
+        return _like(z, x), _like(signs, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, z, *parameters = ctx.saved_tensors
+        gz, gs = (None if g is None else _innermost_channels(g) for g in gradients)
+        gs = torch.zeros_like(x) if gs is None else gs
+        dx, dweight, dbias, inner = _backward(gz, gs, x, z, *parameters)
+        like = _like(dx, next(g for g in gradients if g is not None))
+        added = inner.permute(0, 3, 1, 2) if ctx.adds and inner is not None else None
+        return like, dweight, dbias, added, None
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        flat = _innermost_channels(x)
+        n, height, width, channels = ctx.shape = flat.shape
+        out = flat.new_empty((n, height // 2, width // 2, channels))
+        which = torch.empty_like(out, dtype=torch.uint8)
+        kernels.call(f"tuner_pool_{kernels.suffix(x.dtype)}", flat, *ctx.shape, out, which)
+        ctx.save_for_backward(which)
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (which,) = ctx.saved_tensors
+        g = _innermost_channels(gradient)
+        dx = g.new_empty(ctx.shape)
+        name = f"tuner_pool_backward_{kernels.suffix(g.dtype)}"
+        kernels.call(name, g, which, *ctx.shape, dx)
+        return dx.permute(0, 3, 1, 2)
