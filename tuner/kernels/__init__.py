@@ -21,7 +21,7 @@ from torch import Tensor
 from tuner import config
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
-_FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+_FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
 _FOR_THIS_PROCESSOR = ("-march=native",)
 _SECONDS = 120
 _log = logging.getLogger(__name__)

@@ -10,74 +10,104 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include <vector>
 
 #if defined(__clang__)
 #define IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define IVDEP _Pragma("GCC ivdep")  // the arrays of one loop never overlap
 #else
-#define IVDEP
+#define IVDEP _Pragma("GCC ivdep")  // the arrays of one loop never overlap
 #endif
 
 namespace {
 
 constexpr int64_t BLOCK = 64;  // rows whose sums stay in float
+constexpr int LANES = 16;      // channels of one vector
+
+// Vectors of 16 in GCC's and clang's own notation: compiled for whatever the processor has.
+using F = float __attribute__((vector_size(LANES * 4)));
+using U8 = uint8_t __attribute__((vector_size(LANES)));
+using U16 = uint16_t __attribute__((vector_size(LANES * 2)));
+using U32 = uint32_t __attribute__((vector_size(LANES * 4)));
 
 struct bf16 {
   uint16_t bits;
 };
+template <class T>
+struct Raw {};  // a type's values as bits
+template <>
+struct Raw<float> {
+  using Scalar = uint32_t;
+  using V = U32;
+};
+template <>
+struct Raw<bf16> {
+  using Scalar = uint16_t;
+  using V = U16;
+};
 
-inline float load(float x) { return x; }
-inline float load(bf16 x) {
-  uint32_t bits = uint32_t(x.bits) << 16;
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
+using All = std::integral_constant<int, LANES>;
+template <int B>
+using Vectors = std::integral_constant<int, B>;
+
+// n is All, or the number of the last channels, fewer than a vector.
+template <class V, class T, class N>
+inline V bits_at(const T* from, N n) {
+  V bits = {};
+  std::memcpy(&bits, from, n * sizeof(T));
+  return bits;
 }
-inline void store(float& to, float x) { to = x; }
-inline void store(bf16& to, float x) {  // to nearest, ties to even
-  uint32_t bits;
-  std::memcpy(&bits, &x, 4);
-  to.bits = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+template <class N>
+inline F load(const float* from, N n) {
+  return (F)bits_at<U32>(from, n);
+}
+template <class N>
+inline F load(const bf16* from, N n) {
+  return (F)(__builtin_convertvector(bits_at<U16>(from, n), U32) << 16);
+}
+template <class N>
+inline void store(float* to, F x, N n) {
+  std::memcpy(to, &x, n * sizeof(float));
+}
+template <class N>
+inline void store(bf16* to, F x, N n) {  // to nearest, ties to even
+  U32 bits = (U32)x;
+  U16 rounded = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, U16);
+  std::memcpy(to, &rounded, n * sizeof(bf16));
 }
 
-inline void store_sign(float& to, float x) { to = x >= 0 ? 1.0f : -1.0f; }
-inline void store_sign(bf16& to, float x) {
-  int32_t bits = x >= 0 ? 0x3f80 : 0xbf80;
-  to.bits = uint16_t(bits);
-}
-inline float inside(float x, float gradient) {  // what passes a sign: the straight-through estimator
-  return std::fabs(x) < 1 ? gradient : 0.0f;
+inline F all(float x) { return x - F{}; }
+inline F sign(F x) { return x >= 0 ? all(1) : all(-1); }
+inline F inside(F x, F gradient) {  // what passes a sign: the straight-through estimator
+  return (x < 1) & (x > -1) ? gradient : all(0);
 }
 
-template <int W>
-using Width = std::integral_constant<int, W>;
-
-// Call body(first channel, width) over all channels; most widths are constants, so that the
-// compiler keeps the sums of a block of channels in registers.
+// Call body(first channel, vectors, n) over all channels: four vectors at a time, whose sums stay
+// in registers, then two, then one, then the channels left over.
 template <class Body>
 inline void by_channels(int64_t channels, Body body) {
   int64_t c = 0;
-  for (; c + 64 <= channels; c += 64) body(c, Width<64>());
-  if (c + 32 <= channels) body(c, Width<32>()), c += 32;
-  if (c + 16 <= channels) body(c, Width<16>()), c += 16;
-  if (c < channels) body(c, int(channels - c));
+  for (; c + 4 * LANES <= channels; c += 4 * LANES) body(c, Vectors<4>(), All());
+  if (c + 2 * LANES <= channels) body(c, Vectors<2>(), All()), c += 2 * LANES;
+  if (c + LANES <= channels) body(c, Vectors<1>(), All()), c += LANES;
+  if (c < channels) body(c, Vectors<1>(), int(channels - c));
 }
 
-// Two sums over the rows of a block of up to 64 channels. add(row, j, a, b) adds one element to a
-// and b: floats, kept in registers over BLOCK rows, and in double over the blocks.
-template <class W, class Add>
-inline void sum_rows(int64_t rows, W width, double* first, double* second, Add add) {
-  for (int j = 0; j < width; j++) first[j] = second[j] = 0;
+// Over the rows of some channels: the sums of g and of g (x - centre), where value(at, i, x - centre)
+// gives the g of the i-th vector. Floats in registers over BLOCK rows, doubles over the blocks.
+template <int B, class N, class T, class Value>
+inline void sum_rows(const T* x, int64_t rows, int64_t channels, Vectors<B>, N n, const F* centre,
+                     double* plain, double* scaled, Value value) {
+  for (int j = 0; j < B * LANES; j++) plain[j] = scaled[j] = 0;
   for (int64_t start = 0; start < rows; start += BLOCK) {
     int64_t end = start + BLOCK < rows ? start + BLOCK : rows;
-    float a[64] = {}, b[64] = {};
-    for (int64_t r = start; r < end; r++) {
-      IVDEP
-      for (int j = 0; j < width; j++) add(r, j, a[j], b[j]);
-    }
-    for (int j = 0; j < width; j++) first[j] += a[j], second[j] += b[j];
+    F a[B] = {}, b[B] = {};
+    for (int64_t at = start * channels; at < end * channels; at += channels)
+      for (int i = 0; i < B; i++) {
+        F deviation = load(x + at + i * LANES, n) - centre[i];
+        F g = value(at + i * LANES, i, deviation);
+        a[i] += g, b[i] += g * deviation;
+      }
+    for (int j = 0; j < B * LANES; j++)
+      plain[j] += a[j / LANES][j % LANES], scaled[j] += b[j / LANES][j % LANES];
   }
 }
 
@@ -85,20 +115,17 @@ inline void sum_rows(int64_t rows, W width, double* first, double* second, Add a
 template <class T>
 void moments(const T* x, int64_t rows, int64_t channels, float eps, float momentum,
              float* running_mean, float* running_var, float* mean, float* invstd) {
-  by_channels(channels, [&](int64_t c, auto width) {
-    double first[64], second[64];
-    float shift[64];  // the first row: what is left to square is small beside the deviation
-    for (int j = 0; j < width; j++) shift[j] = load(x[c + j]);
-    sum_rows(rows, width, first, second, [&](int64_t r, int j, float& sum, float& squares) {
-      float v = load(x[r * channels + c + j]) - shift[j];
-      sum += v, squares += v * v;
-    });
-    IVDEP
-    for (int j = 0; j < width; j++) {
+  by_channels(channels, [&](int64_t c, auto vectors, auto n) {
+    double first[4 * LANES], second[4 * LANES];
+    F shift[vectors];  // the first row: what is left to square is small beside the deviation
+    for (int i = 0; i < vectors; i++) shift[i] = load(x + c + i * LANES, n);
+    sum_rows(x + c, rows, channels, vectors, n, shift, first, second,
+             [](int64_t, int, F deviation) { return deviation; });
+    for (int j = 0; j < (vectors - 1) * LANES + n; j++) {
       double m = first[j] / rows;
       double var = second[j] / rows - m * m;
       if (var < 0) var = 0;
-      mean[c + j] = float(shift[j] + m);
+      mean[c + j] = float(shift[j / LANES][j % LANES] + m);
       invstd[c + j] = float(1 / std::sqrt(var + eps));
       running_mean[c + j] += momentum * (mean[c + j] - running_mean[c + j]);
       running_var[c + j] += momentum * (float(var * rows / (rows - 1)) - running_var[c + j]);
@@ -106,39 +133,41 @@ void moments(const T* x, int64_t rows, int64_t channels, float eps, float moment
   });
 }
 
-// y = scale x + offset is batch norm; z = y + residual where there is one; sign of z.
+// Batch norm's numbers of some channels: y = (x - centre) scale + offset.
+template <int B>
+struct Affine {
+  F centre[B], scale[B], offset[B];
+  template <class N>
+  Affine(int64_t c, N n, const float* mean, const float* invstd, const float* weight,
+         const float* bias) {
+    for (int i = 0; i < B; i++, c += LANES) {
+      centre[i] = load(mean + c, n);
+      scale[i] = load(invstd + c, n) * load(weight + c, n);
+      offset[i] = load(bias + c, n);
+    }
+  }
+};
+
+// z = batch norm of x, + residual where there is one, written where z is wanted; and its sign.
 template <class T>
 void normalise(const T* x, int64_t rows, int64_t channels, const float* mean, const float* invstd,
                const float* weight, const float* bias, const T* residual, T* z, T* signs) {
-  by_channels(channels, [&](int64_t c, auto width) {
-    float scale[64], offset[64];
-    IVDEP
-    for (int j = 0; j < width; j++) {
-      scale[j] = invstd[c + j] * weight[c + j];
-      offset[j] = bias[c + j] - mean[c + j] * scale[j];
-    }
-    for (int64_t r = 0; r < rows; r++) {
-      int64_t at = r * channels + c;
-      if (z == nullptr) {
-        IVDEP
-        for (int j = 0; j < width; j++)
-          store_sign(signs[at + j], load(x[at + j]) * scale[j] + offset[j]);
-      } else if (residual == nullptr) {
-        IVDEP
-        for (int j = 0; j < width; j++) {
-          float y = load(x[at + j]) * scale[j] + offset[j];
-          store(z[at + j], y);
-          store_sign(signs[at + j], y);
+  by_channels(channels, [&](int64_t c, auto vectors, auto n) {
+    Affine<vectors> affine(c, n, mean, invstd, weight, bias);
+    auto over_rows = [&](auto also) {
+      for (int64_t row = c; row < rows * channels; row += channels)
+        for (int i = 0; i < vectors; i++) {
+          int64_t at = row + i * LANES;
+          F y = (load(x + at, n) - affine.centre[i]) * affine.scale[i] + affine.offset[i];
+          store(signs + at, sign(also(at, y)), n);
         }
-      } else {
-        IVDEP
-        for (int j = 0; j < width; j++) {
-          float y = load(x[at + j]) * scale[j] + offset[j] + load(residual[at + j]);
-          store(z[at + j], y);
-          store_sign(signs[at + j], y);
-        }
-      }
-    }
+    };
+    if (residual)
+      over_rows([&](int64_t at, F y) { return y += load(residual + at, n), store(z + at, y, n), y; });
+    else if (z)
+      over_rows([&](int64_t at, F y) { return store(z + at, y, n), y; });
+    else
+      over_rows([&](int64_t, F y) { return y; });
   });
 }
 
@@ -150,61 +179,52 @@ void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_
                         int64_t channels, const float* mean, const float* invstd,
                         const float* weight, const float* bias, T* inner, T* dx, float* dweight,
                         float* dbias) {
-  by_channels(channels, [&](int64_t c, auto width) {
-    double plain[64], scaled[64];
-    float scale[64], offset[64], centre[64];
-    for (int j = 0; j < width; j++) {
-      centre[j] = mean[c + j];
-      scale[j] = invstd[c + j] * weight[c + j];
-      offset[j] = bias[c + j] - centre[j] * scale[j];
-    }
-    auto from_sign = [&](int64_t r, int j, float& sum, float& along_x) {
-      int64_t at = r * channels + c + j;
-      float v = load(x[at]), g = inside(v * scale[j] + offset[j], load(gs[at]));
-      sum += g, along_x += g * (v - centre[j]);
+  by_channels(channels, [&](int64_t c, auto vectors, auto n) {
+    double plain[4 * LANES], scaled[4 * LANES];
+    Affine<vectors> affine(c, n, mean, invstd, weight, bias);
+    auto through_sign = [&](int64_t at, int i, F deviation) {
+      return inside(deviation * affine.scale[i] + affine.offset[i], load(gs + c + at, n));
     };
-    auto from_z = [&](int64_t r, int j, float& sum, float& along_x) {
-      int64_t at = r * channels + c + j;
-      float g = inside(load(z[at]), load(gs[at]));
-      store(inner[at], g);
-      sum += g, along_x += g * (load(x[at]) - centre[j]);
+    auto from_z = [&](int64_t at, int, F) {
+      F g = inside(load(z + c + at, n), load(gs + c + at, n));
+      return store(inner + c + at, g, n), g;
     };
-    auto from_both = [&](int64_t r, int j, float& sum, float& along_x) {
-      int64_t at = r * channels + c + j;
-      float g = inside(load(z[at]), load(gs[at])) + load(gz[at]);
-      store(inner[at], g);
-      sum += g, along_x += g * (load(x[at]) - centre[j]);
+    auto from_both = [&](int64_t at, int, F) {
+      F g = inside(load(z + c + at, n), load(gs + c + at, n)) + load(gz + c + at, n);
+      return store(inner + c + at, g, n), g;
     };
-    if (z == nullptr)
-      sum_rows(rows, width, plain, scaled, from_sign);
-    else if (gz == nullptr)
-      sum_rows(rows, width, plain, scaled, from_z);
+    auto sum = [&](auto value) {
+      sum_rows(x + c, rows, channels, vectors, n, affine.centre, plain, scaled, value);
+    };
+    if (!z)
+      sum(through_sign);
+    else if (!gz)
+      sum(from_z);
     else
-      sum_rows(rows, width, plain, scaled, from_both);
-    float along[64], constant[64];  // dx = scale g + along x + constant
-    IVDEP
-    for (int j = 0; j < width; j++) {
+      sum(from_both);
+    F along[vectors], constant[vectors];  // dx = scale g + along (x - mean) + constant
+    for (int j = 0; j < (vectors - 1) * LANES + n; j++) {
+      int i = j / LANES, lane = j % LANES;
+      float scale = affine.scale[i][lane];
       double dw = scaled[j] * invstd[c + j];
       dweight[c + j] = float(dw);
       dbias[c + j] = float(plain[j]);
-      along[j] = float(-scale[j] * invstd[c + j] * dw / rows);
-      constant[j] = float(-scale[j] * plain[j] / rows) - along[j] * centre[j];
+      along[i][lane] = float(-scale * invstd[c + j] * dw / rows);
+      constant[i][lane] = float(-scale * plain[j] / rows);
     }
-    for (int64_t r = 0; r < rows; r++) {
-      int64_t at = r * channels + c;
-      if (z == nullptr) {
-        IVDEP
-        for (int j = 0; j < width; j++) {
-          float v = load(x[at + j]);
-          float g = inside(v * scale[j] + offset[j], load(gs[at + j]));
-          store(dx[at + j], scale[j] * g + along[j] * v + constant[j]);
+    auto write = [&](auto gradient) {
+      for (int64_t row = 0; row < rows * channels; row += channels)
+        for (int i = 0; i < vectors; i++) {
+          int64_t at = row + i * LANES;
+          F d = load(x + c + at, n) - affine.centre[i];
+          F g = gradient(at, i, d);
+          store(dx + c + at, affine.scale[i] * g + along[i] * d + constant[i], n);
         }
-      } else {
-        IVDEP
-        for (int j = 0; j < width; j++)
-          store(dx[at + j], scale[j] * load(inner[at + j]) + along[j] * load(x[at + j]) + constant[j]);
-      }
-    }
+    };
+    if (z)
+      write([&](int64_t at, int, F) { return load(inner + c + at, n); });
+    else
+      write(through_sign);
   });
 }
 
@@ -213,38 +233,46 @@ template <class T>
 void pool(const T* x, int64_t height, int64_t width, int64_t channels, T* out, uint8_t* which) {
   for (int64_t i = 0; i < height / 2; i++)
     for (int64_t j = 0; j < width / 2; j++) {
-      const T* a = x + (2 * i * width + 2 * j) * channels;
-      const T *b = a + channels, *c = a + width * channels, *d = c + channels;
-      int64_t at = (i * (width / 2) + j) * channels;
-      IVDEP
-      for (int64_t k = 0; k < channels; k++) {
-        float va = load(a[k]), vb = load(b[k]), vc = load(c[k]), vd = load(d[k]);
-        bool right = vb > va, right_below = vd > vc;
-        float top = right ? vb : va, below = right_below ? vd : vc;
-        bool lower = below > top;
-        store(out[at + k], lower ? below : top);
-        which[at + k] = uint8_t(lower ? 2 + right_below : right);
-      }
+      const T* corner = x + (2 * i * width + 2 * j) * channels;
+      int64_t to = (i * (width / 2) + j) * channels;
+      auto step = [&](int64_t c, auto n) {
+        F best = load(corner + c, n);
+        U32 first = {};
+        for (uint32_t k = 1; k < 4; k++) {
+          F next = load(corner + c + (k / 2 * width + k % 2) * channels, n);
+          auto more = (next > best) | (next != next);  // as torch, let NaN win
+          best = more ? next : best;
+          first = more ? U32{} + k : first;
+        }
+        store(out + to + c, best, n);
+        U8 bytes = __builtin_convertvector(first, U8);
+        std::memcpy(which + to + c, &bytes, n);
+      };
+      by_channels(channels, [&](int64_t c, auto vectors, auto n) {
+        for (int v = 0; v < vectors; v++) step(c + v * LANES, n);
+      });
     }
 }
 
 template <class T>
 void pool_backward(const T* g, const uint8_t* which, int64_t height, int64_t width,
                    int64_t channels, T* dx) {
-  T none;
-  store(none, 0.0f);
+  using V = typename Raw<T>::V;
   for (int64_t i = 0; i < height / 2; i++)
     for (int64_t j = 0; j < width / 2; j++) {
-      T* a = dx + (2 * i * width + 2 * j) * channels;
-      T *b = a + channels, *c = a + width * channels, *d = c + channels;
-      int64_t at = (i * (width / 2) + j) * channels;
-      IVDEP
-      for (int64_t k = 0; k < channels; k++) {
-        a[k] = which[at + k] == 0 ? g[at + k] : none;
-        b[k] = which[at + k] == 1 ? g[at + k] : none;
-        c[k] = which[at + k] == 2 ? g[at + k] : none;
-        d[k] = which[at + k] == 3 ? g[at + k] : none;
-      }
+      T* corner = dx + (2 * i * width + 2 * j) * channels;
+      int64_t from = (i * (width / 2) + j) * channels;
+      auto step = [&](int64_t c, auto n) {
+        V gradient = bits_at<V>(g + from + c, n);
+        V first = __builtin_convertvector(bits_at<U8>(which + from + c, n), V);
+        for (uint32_t k = 0; k < 4; k++) {
+          V part = gradient & (V)(first == (V{} + typename Raw<T>::Scalar(k)));
+          std::memcpy(corner + c + (k / 2 * width + k % 2) * channels, &part, n * sizeof(T));
+        }
+      };
+      by_channels(channels, [&](int64_t c, auto vectors, auto n) {
+        for (int v = 0; v < vectors; v++) step(c + v * LANES, n);
+      });
     }
   int64_t row = width * channels;  // what the windows leave over has no part in the maximum
   if (width % 2)
