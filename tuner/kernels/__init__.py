@@ -20,9 +20,9 @@ from torch import Tensor
 
 from tuner import config
 
-_SOURCE = Path(__file__).with_name("kernels.cpp")
-_FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
-_FOR_THIS_PROCESSOR = ("-march=native",)
+_FOLDER = Path(__file__).parent
+_FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+_FOR_THIS_PROCESSOR = ("-march=native", "-Wno-psabi")
 _SECONDS = 120
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ def _built() -> Path:
     version = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, check=True, timeout=_SECONDS
     ).stdout
-    made_of = (_SOURCE.read_text(encoding="utf-8"), version, _processor(), *_FLAGS)
+    sources = [p for p in sorted(_FOLDER.iterdir()) if p.suffix in (".cpp", ".h")]
+    texts = [source.read_text(encoding="utf-8") for source in sources]
+    made_of = (*texts, version, _processor(), *_FLAGS)
     name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
     folder = config.cache_dir()
     target = folder / f"kernels-{name}.so"
@@ -94,7 +96,8 @@ def _built() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch, target.name)
-            command = [compiler, *_FLAGS, *_FOR_THIS_PROCESSOR, "-o", str(made), str(_SOURCE)]
+            source = str(_FOLDER / "kernels.cpp")
+            command = [compiler, *_FLAGS, *_FOR_THIS_PROCESSOR, "-o", str(made), source]
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
             made.replace(target)  # at once, so that no other process loads half a file
     return target

@@ -89,14 +89,14 @@ class BinaryOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        flips: list[Tensor] = []
-        for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is not None:
-                    changed = self._update(param, param.grad, self.state[param])
-                    flips.append(changed.flatten(1).sum(1) if self.per_trial else changed.sum())
+        flips = [
+            self._update(param, param.grad, self.state[param])
+            for group in self.param_groups
+            for param in group["params"]
+            if param.grad is not None
+        ]
         if flips:
-            self.flips = torch.stack(flips).sum(0).to(torch.int64)
+            self.flips = torch.stack(flips).sum(0) if len(flips) > 1 else flips[0]
         self.step_count += 1
         return loss
 
@@ -135,5 +135,13 @@ class BinaryOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Take one step on a parameter; returns which signs changed, as floats 0 and 1."""
+        """Take one step on a parameter; returns how many signs changed, as ``_count`` does."""
         raise NotImplementedError
+
+    def _no_flips(self, param: Tensor) -> Tensor:
+        """Room for a count, shaped as ``_count``'s."""
+        return param.new_empty(param.shape[:1] if self.per_trial else (), dtype=torch.int64)
+
+    def _count(self, changed: Tensor) -> Tensor:
+        """How many are true, int64: of each trial, [K], or of all, []."""
+        return changed.flatten(1).sum(1) if self.per_trial else changed.sum()

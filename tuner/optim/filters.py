@@ -37,6 +37,11 @@ class Filter(Protocol):
         ...
 
 
+def state_like(param: Tensor) -> Tensor:
+    """Zeros for a rule's state: shaped as the parameter, in float32 at least."""
+    return torch.zeros_like(param, dtype=torch.promote_types(param.dtype, torch.float32))
+
+
 def along(value: Value, like: Tensor) -> Value:
     """The value shaped to broadcast along the leading axis of ``like``; floats pass through."""
     if isinstance(value, float | int) or value.dim() == 0:
@@ -92,7 +97,7 @@ class Cascade:
     def init(self, like: Tensor) -> State:
         """See Filter."""
         names = ["s"] if self.first_order else ["s", "m"]
-        return {name: torch.zeros_like(like) for name in names}
+        return {name: state_like(like) for name in names}
 
     def update(self, state: State, gradient: Tensor, factor: Value) -> Tensor:
         """See Filter."""
@@ -153,7 +158,7 @@ class Sections:
     def init(self, like: Tensor) -> State:
         """See Filter."""
         names = (f"z{i}_{s}" for s in range(self.sos.shape[-2]) for i in (1, 2))
-        return {name: torch.zeros_like(like) for name in names}
+        return {name: state_like(like) for name in names}
 
     def update(self, state: State, gradient: Tensor, factor: Value) -> Tensor:
         """See Filter; a section has no alpha, so the factor must be 1."""

@@ -1,11 +1,21 @@
 """Update rules that look at gradients alone: the binary weight is all there is."""
 
-import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
+from tuner.optim import compiled
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
-from tuner.optim.filters import Cascade, Filter, Sections, Value, along, legal, lerp_
+from tuner.optim.filters import (
+    Cascade,
+    Filter,
+    Sections,
+    Value,
+    along,
+    legal,
+    lerp_,
+    product,
+    state_like,
+)
 from tuner.optim.schedules import Schedule
 
 
@@ -72,7 +82,13 @@ class FilterFlip(BinaryOptimizer):
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
         factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
-        return flip_where(param, self.filter.update(state, gradient, factor) * param > 0)
+        if isinstance(self.filter, Cascade) and compiled.fits(param, gradient, state):
+            flips = self._no_flips(param)
+            alpha, gamma = product(self.filter.alpha, factor), self.filter.gamma
+            compiled.cascade(flips, param, gradient, state, alpha=alpha, gamma=gamma)
+            return flips
+        s = self.filter.update(state, gradient.to(next(iter(state.values())).dtype), factor)
+        return self._count(flip_where(param, s * param > 0))
 
 
 class Bop(BinaryOptimizer):
@@ -101,15 +117,14 @@ class Bop(BinaryOptimizer):
 
     def _start(self, param: Tensor) -> dict[str, Tensor]:
         param.copy_(sign(param))
-        return {"m": torch.zeros_like(param)}
+        return {"m": state_like(param)}
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        m = lerp_(state["m"], gradient, along(self.gamma, param))
-        return flip_where(param, m * param > along(self.tau, param))
+        m = lerp_(state["m"], gradient.to(state["m"].dtype), along(self.gamma, param))
+        return self._count(flip_where(param, m * param > along(self.tau, param)))
 
 
 def flip_where(weight: Tensor, where: Tensor) -> Tensor:
-    """Negate the weights where the condition holds, in place; returns it as 0 and 1."""
-    flips = where.to(weight.dtype)
-    weight.addcmul_(flips, weight, value=-2)
-    return flips
+    """Negate the weights where the condition holds, in place; returns the condition."""
+    weight.addcmul_(where.to(weight.dtype), weight, value=-2)
+    return where

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
+from tuner.optim import compiled
 from tuner.optim.base import BinaryOptimizer, Layout, Parameters, sign
-from tuner.optim.filters import Value, along, legal, lerp_, product
+from tuner.optim.filters import Value, along, legal, lerp_, product, state_like
 from tuner.optim.schedules import Schedule
 
 
@@ -72,26 +73,30 @@ class Latent(BinaryOptimizer):
         self.init_scale = init_scale
         self.clip = clip
         self.scaling = scaling
+        self.scales = bool(torch.as_tensor(scaling).any())
         self.schedule = schedule
         self.layout = layout
         super().__init__(params)
 
     def _start(self, param: Tensor) -> dict[str, Tensor]:
-        w = param * along(self.init_scale, param)
-        self._write(param, w, sign(w))
+        w = state_like(param).copy_(param).mul_(along(self.init_scale, param))
+        self._write(param, w)
         return {"w": w}
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
         w = state["w"]
-        self._move(w, gradient, state, along(product(self.learning_rate, factor), w))
+        self._move(w, gradient.to(w.dtype), state, along(self._rate(), w))
         if isinstance(self.clip, Tensor) or self.clip < math.inf:
             clip = torch.as_tensor(along(self.clip, w), dtype=w.dtype, device=w.device)
             w.clamp_(-clip, clip)
-        new = sign(w)
-        changed = (new * param < 0).to(w.dtype)
-        self._write(param, w, new)
-        return changed
+        flips = self._count(sign(w) * param < 0)
+        self._write(param, w)
+        return flips
+
+    def _rate(self) -> Value:
+        """The learning rate at this step."""
+        factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
+        return product(self.learning_rate, factor)
 
     def _move(
         self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
@@ -99,17 +104,16 @@ class Latent(BinaryOptimizer):
         """Take one step on the latent weight, in place."""
         raise NotImplementedError
 
-    def _write(self, param: Tensor, w: Tensor, signs: Tensor) -> None:
+    def _write(self, param: Tensor, w: Tensor) -> None:
         """Let the parameter hold the signs of w, scaled where asked."""
-        param.copy_(signs)
-        if isinstance(self.scaling, Tensor):
-            if bool(self.scaling.any()):
-                self._scale(param, w, self.scaling)
-        elif self.scaling:
-            self._scale(param, w, torch.ones((), dtype=torch.bool, device=w.device))
+        param.copy_(sign(w))
+        self._scale(param, w)
 
-    def _scale(self, param: Tensor, w: Tensor, wanted: Tensor) -> None:
+    def _scale(self, param: Tensor, w: Tensor) -> None:
         """Multiply each output channel by its mean |w|, in the trials that want it."""
+        if not self.scales:
+            return
+        wanted = torch.as_tensor(self.scaling, device=w.device)
         blocks = [(param, w)]
         if self.layout is not None:
             sizes = [size for size, _ in self.layout]
@@ -179,6 +183,34 @@ class LatentSGD(Latent):
         self.dampening = dampening
         super().__init__(params, learning_rate=learning_rate, **options)
 
+    def _start(self, param: Tensor) -> dict[str, Tensor]:
+        state = super()._start(param)
+        return state if self._plain or self.coupled else {**state, "m": state_like(param)}
+
+    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        if not compiled.fits(param, gradient, state):
+            return super()._update(param, gradient, state)
+        fresh = not self._plain and "m" not in state
+        if fresh:
+            state["m"] = torch.empty_like(state["w"])
+        flips = self._no_flips(param)
+        compiled.latent_sgd(
+            flips,
+            param,
+            gradient,
+            state,
+            learning_rate=self._rate(),
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            clip=self.clip,
+            dampening=self.dampening,
+            coupled=self.coupled,
+            nesterov=self.nesterov,
+            fresh=fresh,
+        )
+        self._scale(param, state["w"])
+        return flips
+
     @property
     def _plain(self) -> bool:
         """Whether there is no momentum, hence no buffer."""
@@ -194,7 +226,7 @@ class LatentSGD(Latent):
             return
         m = gradient
         if not self._plain:
-            m = lerp_(state.setdefault("m", torch.zeros_like(w)), gradient, 1 - mu)
+            m = lerp_(state["m"], gradient, 1 - mu)
         descend_(w.mul_(1 - learning_rate * decay), learning_rate, m)
 
     def _torch_direction(self, d: Tensor, state: dict[str, Tensor], mu: Value) -> Tensor:
@@ -244,6 +276,9 @@ class LatentAdam(Latent):
         self.eps = eps
         super().__init__(params, learning_rate=learning_rate, **options)
 
+    def _start(self, param: Tensor) -> dict[str, Tensor]:
+        return {**super()._start(param), "m": state_like(param), "v": state_like(param)}
+
     def _move(
         self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
     ) -> None:
@@ -254,8 +289,8 @@ class LatentAdam(Latent):
     ) -> None:
         """Adam's step without weight decay."""
         beta1, beta2 = along(self.beta1, w), along(self.beta2, w)
-        m = lerp_(state.setdefault("m", torch.zeros_like(w)), gradient, 1 - beta1)
-        v = lerp_(state.setdefault("v", torch.zeros_like(w)), gradient.square(), 1 - beta2)
+        m = lerp_(state["m"], gradient, 1 - beta1)
+        v = lerp_(state["v"], gradient.square(), 1 - beta2)
         steps = self.step_count + 1
         root = (v / (1 - beta2**steps)).sqrt_().add_(self.eps)
         descend_(w, learning_rate / (1 - beta1**steps), m / root)

@@ -1,0 +1,112 @@
+"""The compiled steps against their twins in torch."""
+
+import itertools
+
+import pytest
+import torch
+
+from tuner import kernels
+from tuner.optim import FilterFlip, LatentSGD, Schedule, compiled
+
+pytestmark = pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler")
+
+K, STEPS = 3, 40
+SIZES = [(1,), (16,), (5, 7), (33, 16)]
+"""Of one trial's weights: below, at and beyond a vector, with and without a rest."""
+
+VECTOR = torch.tensor([0.02, 0.3, 0.9])
+FILTERS = {
+    "cascade": {"alpha": 0.05, "gamma": 0.3},
+    "first order": {"alpha": 0.05},
+    "per trial": {"alpha": VECTOR, "gamma": VECTOR.flip(0)},
+    "scheduled": {"alpha": 0.3, "gamma": VECTOR, "schedule": Schedule("cosine", STEPS)},
+    "scheduled per trial": {
+        "alpha": 0.3,
+        "schedule": Schedule(["cosine", "constant", "step"], STEPS),
+    },
+}
+OPTIONS = [
+    {"learning_rate": 0.1, "coupled": coupled, **momentum, **decay, **extra}
+    for coupled, momentum, decay, extra in itertools.product(
+        [False, True],
+        [{}, {"momentum": 0.9}, {"momentum": torch.tensor([0.0, 0.5, 0.99])}],
+        [{}, {"weight_decay": 0.1}],
+        [{}, {"clip": 0.217}, {"scaling": torch.tensor([True, False, True])}],
+    )
+] + [
+    {"learning_rate": VECTOR, "coupled": True, "momentum": 0.8, "nesterov": True},
+    {"learning_rate": 0.1, "coupled": True, "momentum": 0.8, "dampening": 0.5},
+    {"learning_rate": VECTOR, "schedule": Schedule("linear", STEPS), "init_scale": 3.0},
+]
+
+
+def run(make, size, dtype, *, plain=None):
+    """Signs and flips after each step, and the last state; ``plain`` turns compilation off."""
+    if plain is not None:
+        plain.setattr(compiled, "fits", lambda *_: False)
+    generator = torch.Generator().manual_seed(1)
+    start = torch.rand((K, *size), generator=generator) * 2 - 1
+    weights = torch.nn.Parameter(start)
+    rule = make([weights])
+    weights.data = weights.data.to(dtype)
+    signs, flips = [], []
+    for _ in range(STEPS):
+        weights.grad = torch.randn((K, *size), generator=generator).to(dtype)
+        rule.step()
+        signs.append(weights.detach().float().clone())
+        flips.append(rule.flips.clone())
+    return torch.stack(signs), torch.stack(flips), dict(rule.state[weights])
+
+
+def assert_same(make, size, dtype, monkeypatch):
+    signs, flips, state = run(make, size, dtype)
+    with monkeypatch.context() as plain:
+        twin_signs, twin_flips, twin_state = run(make, size, dtype, plain=plain)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-2  # scaled signs are rounded to bfloat16
+    torch.testing.assert_close(signs, twin_signs, rtol=tolerance, atol=tolerance)
+    assert flips.dtype == torch.int64
+    assert torch.equal(flips, twin_flips)
+    assert flips.sum() > 0
+    assert state.keys() == twin_state.keys()
+    for name, value in state.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, twin_state[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", FILTERS)
+def test_filter_flip(name, size, dtype, monkeypatch):
+    assert_same(lambda params: FilterFlip(params, **FILTERS[name]), size, dtype, monkeypatch)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_latent_sgd(options, dtype, monkeypatch):
+    assert_same(lambda params: LatentSGD(params, **options), (5, 7), dtype, monkeypatch)
+
+
+def test_the_compiled_step_is_taken_where_it_fits(monkeypatch):
+    taken = []
+    monkeypatch.setattr(kernels, "call", lambda name, *_: taken.append(name))
+    for dtype, gaps in ((torch.float32, False), (torch.float64, False), (torch.float32, True)):
+        weights = torch.nn.Parameter(torch.ones(4, 6, dtype=dtype))
+        if gaps:
+            weights.data = weights.data.t()
+        rule = FilterFlip([weights], alpha=0.1)
+        weights.grad = torch.ones_like(weights)
+        rule.step()
+    assert taken == ["tuner_cascade_f32"]
+
+
+def test_nan_and_infinity_stay_visible():
+    for make in (
+        lambda p: FilterFlip(p, alpha=torch.full((2,), 0.1), gamma=0.5),
+        lambda p: LatentSGD(p, learning_rate=torch.full((2,), 0.1), momentum=0.5, clip=1.0),
+    ):
+        weights = torch.nn.Parameter(torch.ones(2, 20))
+        rule = make([weights])
+        weights.grad = torch.ones(2, 20)
+        weights.grad[1, 17] = torch.nan
+        rule.step()
+        assert rule.finite().tolist() == [True, False]

@@ -1,0 +1,88 @@
+// Steps of update rules: state, signs and the count of flips in one pass. Twins in torch:
+// tuner/optim/flip.py, tuner/optim/latent.py. T, the type of weights and gradients, is float or
+// bf16; state is float.
+
+#pragma once
+
+#include "vectors.h"
+
+namespace {
+
+// Call step(i, n) over the vectors of P weights; returns the sum of the 0 and -1 it gives, negated.
+template <class Step>
+inline int64_t count_flips(int64_t weights, Step step) {
+  using I32 = int32_t __attribute__((vector_size(LANES * 4)));
+  I32 counts = {};
+  int64_t i = 0, flips = 0;
+  for (; i + LANES <= weights; i += LANES) counts -= (I32)step(i, All());
+  for (int lane = 0; lane < LANES; lane++) flips += counts[lane];
+  if (i < weights) {
+    I32 last = (I32)step(i, int(weights - i));
+    for (int lane = 0; lane < weights - i; lane++) flips -= last[lane];
+  }
+  return flips;
+}
+
+inline F lerp(F from, F to, float weight) {  // as torch.lerp rounds it
+  return weight < 0.5f ? from + weight * (to - from) : to - (1 - weight) * (to - from);
+}
+
+// FilterFlip's step on P weights: two moving averages, flip where s b > 0. m is nullptr for one.
+template <class T>
+int64_t cascade(T* b, float* m, float* s, const T* gradient, float alpha, float gamma,
+                int64_t weights) {
+  auto step = [&](auto average) {
+    return count_flips(weights, [&](int64_t i, auto n) {
+      F next = lerp(load(s + i, n), average(i, n), alpha), before = load(b + i, n);
+      store(s + i, next, n);
+      auto flip = next * before > 0;
+      if (any((U32)flip)) store(b + i, flip ? -before : before, n);  // spares memory: few flip
+      return flip;
+    });
+  };
+  if (!m) return step([&](int64_t i, auto n) { return load(gradient + i, n); });
+  return step([&](int64_t i, auto n) {
+    F average = lerp(load(m + i, n), load(gradient + i, n), gamma);
+    return store(m + i, average, n), average;
+  });
+}
+
+struct LatentOptions {
+  float rate, decay, momentum, clip, dampening;
+  bool coupled, nesterov, fresh;
+};
+
+// LatentSGD's step on P weights; see its docstring. `p` holds the signs, or the scaled signs that
+// forward used, and receives the new signs. m is nullptr without momentum.
+template <class T>
+int64_t latent_sgd(T* p, float* w, float* m, const T* gradient, const LatentOptions& o,
+                   int64_t weights) {
+  auto step = [&](auto move) {
+    return count_flips(weights, [&](int64_t i, auto n) {
+      F next = move(i, n, load(w + i, n), load(gradient + i, n));
+      next = next > o.clip ? all(o.clip) : next;
+      next = next < -o.clip ? all(-o.clip) : next;
+      F after = sign(next);
+      auto flip = after * load(p + i, n) < 0;
+      store(w + i, next, n), store(p + i, after, n);
+      return flip;
+    });
+  };
+  float keep = 1 - o.rate * o.decay, fed = o.momentum > 0 ? 1 - o.dampening : 1;
+  if (!o.coupled && !m)
+    return step([&](int64_t, auto, F x, F g) { return x * keep - o.rate * g; });
+  if (!o.coupled)
+    return step([&](int64_t i, auto n, F x, F g) {
+      F average = lerp(load(m + i, n), g, 1 - o.momentum);
+      return store(m + i, average, n), x * keep - o.rate * average;
+    });
+  if (!m) return step([&](int64_t, auto, F x, F g) { return x - o.rate * (g + o.decay * x); });
+  return step([&](int64_t i, auto n, F x, F g) {
+    F d = g + o.decay * x;
+    F average = o.fresh ? d : o.momentum * load(m + i, n) + fed * d;
+    store(m + i, average, n);
+    return x - o.rate * (o.nesterov ? d + o.momentum * average : average);
+  });
+}
+
+}  // namespace
