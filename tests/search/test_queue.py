@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +12,7 @@ from light_trainer import LightTrainer
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 
-from tuner.search.queue import LeaseLost, NextUp, Outcome, Queue, StudyProgress
+from tuner.search.queue import NextUp, Outcome, Queue, StudyProgress
 from tuner.search.store import Store, open_store
 from tuner.search.studies import enqueue, enqueue_retraining, finished_trials, incumbent
 
@@ -106,7 +109,7 @@ def test_arms_take_turns(queue):
 
 def test_a_finished_trial_has_its_value_attributes_and_curve(store, queue):
     claim = queue.claim("small/old", "a", range(1))
-    queue.finish("a", claim.trial_ids[0], GOOD)
+    assert queue.finish("a", {claim.trial_ids[0]: GOOD}) == set(claim.trial_ids)
     trial = trials_of(store)[0]
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.9)
     assert trial.user_attrs["seconds"] == 1.0
@@ -114,14 +117,77 @@ def test_a_finished_trial_has_its_value_attributes_and_curve(store, queue):
     assert queue.progress("small")["small/old"] == StudyProgress(waiting=5, done=1, best=0.9)
 
 
-def test_a_trial_that_cannot_be_written_down_stays_running_in_both_places(store, queue):
-    claim = queue.claim("small/old", "a", range(1))
-    unwritable = Outcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0, "curve": object()})
+def nothing_is_written_about(trials: list[FrozenTrial]) -> bool:
+    return all(
+        trial.value is None
+        and trial.user_attrs.keys() == {"index", "seed"}
+        and trial.intermediate_values == {}
+        for trial in trials
+    )
+
+
+def test_trials_that_cannot_be_written_down_stay_running_in_both_places(store, queue):
+    claim = queue.claim("small/old", "a", range(3))
+    outcomes = dict.fromkeys(claim.trial_ids, GOOD)
+    outcomes[claim.trial_ids[1]] = Outcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0, "x": set()})
     with pytest.raises(TypeError, match="not JSON serializable"):
-        queue.finish("a", claim.trial_ids[0], unwritable)
-    assert states(store) == {"RUNNING": 1, "WAITING": 5}
-    assert "seconds" not in trials_of(store)[0].user_attrs
-    assert queue.progress("small")["small/old"].running == 1
+        queue.finish("a", outcomes)
+    assert states(store) == {"RUNNING": 3, "WAITING": 3}
+    assert nothing_is_written_about(trials_of(store))
+    assert queue.progress("small")["small/old"].running == 3
+
+
+def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(database: str):
+    store = open_store(database)
+    enqueue(store, comparison())
+    code = f"""
+import os, signal
+from optuna.trial import TrialState
+from tuner.search.queue import Outcome, Queue
+from tuner.search.store import open_store
+
+class Deadly(dict):
+    def items(self):
+        yield "seconds", 1.0
+        os.kill(os.getpid(), signal.SIGKILL)
+
+queue = Queue(open_store({database!r}))
+first, second, third = queue.claim("small/old", "dead", range(3)).trial_ids
+good, deadly = (Outcome(TrialState.COMPLETE, 0.9, kind(seconds=1.0)) for kind in (dict, Deadly))
+queue.finish("dead", {{first: good, second: deadly, third: good}})
+"""
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert states(store) == {"RUNNING": 3, "WAITING": 3}
+    assert nothing_is_written_about(trials_of(store))
+    assert Queue(store).release(["dead"]) == 3
+    work_here(store)
+    assert states(store) == {"COMPLETE": 6}
+    store.close()
+
+
+def test_a_lease_lost_in_a_batch_does_not_touch_the_others(store):
+    enqueue(store, comparison())
+    hasty, patient = Queue(store, lease_seconds=-1), Queue(store, lease_seconds=1000)
+    ids = [
+        queue.claim("small/old", "a", range(place, place + 1)).trial_ids[0]
+        for place, queue in enumerate((patient, hasty, patient, hasty, patient))
+    ]
+    assert patient.reap() == 2
+    assert patient.claim("small/old", "thief", range(3, 4)).trial_ids == (ids[3],)
+    assert patient.report("a", 1, dict.fromkeys(ids, 0.5)) == {ids[0], ids[2], ids[4]}
+    assert patient.finish("a", dict.fromkeys(ids[:4], GOOD)) == {ids[0], ids[2]}
+    assert patient.fail("a", ids[1:], "Traceback") == {ids[4]}
+    trials = trials_of(store)
+    assert [trial.state.name for trial in trials] == [
+        *("COMPLETE", "WAITING", "COMPLETE", "RUNNING", "WAITING", "WAITING")
+    ]
+    assert [trial.intermediate_values for trial in trials[::2]] == [
+        *({1: 0.5, 3: 0.9}, {1: 0.5, 3: 0.9}, {1: 0.5})
+    ]
+    assert nothing_is_written_about([trials[1], trials[3], trials[5]])
+    assert trials[4].user_attrs["error"] == "Traceback"
+    assert patient.finish("thief", {ids[3]: GOOD}) == {ids[3]}
 
 
 def test_a_lease_that_ran_out_puts_the_trial_back_and_fences_its_worker(store):
@@ -131,15 +197,12 @@ def test_a_lease_that_ran_out_puts_the_trial_back_and_fences_its_worker(store):
     assert hasty.reap() == 1
     assert states(store) == {"WAITING": 6}
     assert hasty.report("slow", 1, {claim.trial_ids[0]: 0.5}) == set()
-    with pytest.raises(LeaseLost):
-        hasty.finish("slow", claim.trial_ids[0], GOOD)
-    with pytest.raises(LeaseLost):
-        hasty.fail("slow", claim.trial_ids[0], "Traceback")
-    assert trials_of(store)[0].intermediate_values == {}
+    assert hasty.finish("slow", {claim.trial_ids[0]: GOOD}) == set()
+    assert hasty.fail("slow", claim.trial_ids, "Traceback") == set()
+    assert nothing_is_written_about(trials_of(store))
     again = hasty.claim("small/old", "quick", range(1))
-    with pytest.raises(LeaseLost):
-        hasty.finish("slow", claim.trial_ids[0], GOOD)
-    hasty.finish("quick", again.trial_ids[0], GOOD)
+    assert hasty.finish("slow", {claim.trial_ids[0]: GOOD}) == set()
+    assert hasty.finish("quick", {again.trial_ids[0]: GOOD}) == set(again.trial_ids)
     assert states(store) == {"COMPLETE": 1, "WAITING": 5}
 
 
@@ -164,14 +227,14 @@ def test_releasing_a_worker_puts_back_its_trials_only(store, queue):
 
 
 def test_a_trial_that_raises_is_retried_once_and_then_fails(store, queue):
-    trial_id = queue.claim("small/old", "a", range(1)).trial_ids[0]
-    queue.fail("a", trial_id, "Traceback: one")
+    trial_ids = queue.claim("small/old", "a", range(1)).trial_ids
+    queue.fail("a", trial_ids, "Traceback: one")
     assert states(store) == {"WAITING": 6}
     queue.claim("small/old", "a", range(1, 1000))
     queue.claim("small/new", "a", EVERYTHING)
     assert queue.next_up("small") == NextUp("small/old", 0, retry=True)
     queue.claim("small/old", "b", range(1))
-    queue.fail("b", trial_id, "Traceback: two")
+    queue.fail("b", trial_ids, "Traceback: two")
     trial = trials_of(store)[0]
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["error"] == "Traceback: two"
@@ -196,8 +259,8 @@ def test_the_incumbent_is_the_best_over_all_repeats_and_the_earliest_of_equals(s
     values = {"small/old/0": [0.5, 0.8, 0.8, 0.1, 0.1, 0.1], "small/old/1": [0.8] + [0.2] * 5}
     for study_name, accuracies in values.items():
         claim = queue.claim(study_name, "a", EVERYTHING)
-        for trial_id, value in zip(claim.trial_ids, accuracies, strict=True):
-            queue.finish("a", trial_id, Outcome(TrialState.COMPLETE, value))
+        outcomes = [Outcome(TrialState.COMPLETE, value) for value in accuracies]
+        queue.finish("a", dict(zip(claim.trial_ids, outcomes, strict=True)))
     best = incumbent(store, spec, spec.arms[0])
     assert best is not None
     assert best.user_attrs["index"] == 1

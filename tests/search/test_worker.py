@@ -1,13 +1,18 @@
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from comparisons import comparison, work_here
-from light_trainer import LightTrainer, Result, Trials
+from light_trainer import LightTrainer, Result, Trials, score
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
 
+from tuner.search import batch
 from tuner.search.queue import Queue
+from tuner.search.spaces import suggest
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store, open_store
 from tuner.search.studies import enqueue, enqueue_retraining, finished_trials
@@ -67,9 +72,10 @@ def test_pruned_trials_keep_their_last_value_and_cost_fewer_epochs(store: Store,
     assert pruned
     assert len(trials) == 16
     for trial in trials:
-        epochs = len(trial.user_attrs["curve"]["epoch"])
+        curve = trial.user_attrs["run"]["curve"]
+        epochs = len(curve["epoch"])
         assert (epochs == 9) == (trial.state == TrialState.COMPLETE)
-        assert trial.value == trial.user_attrs["curve"]["val_accuracy"][-1]
+        assert trial.value == curve["val_accuracy"][-1]
         assert trial.intermediate_values[epochs] == trial.value
 
 
@@ -85,14 +91,130 @@ def test_retrained_incumbents_are_never_pruned(store: Store):
 def test_a_trial_s_record_is_complete_and_valid_json(store: Store):
     trial = finished(store, one_arm())[0]
     record = trial.user_attrs
+    assert record.keys() == {"index", "seed", "settings", "seconds", "run"}
     assert record["seed"] == one_arm().studies()[0].trial_seed(0)
     assert record["settings"] == trial.params
-    assert record["filter"] == {"rule": "filter_flip", "steps": 1, "half_life_steps": "inf"}
-    assert record["curve"]["epoch"] == list(range(1, 10))
-    assert record["ran_on"]["worker"] == "here"
-    assert record["ran_on"]["batch"] == 4
-    assert set(record["ran_on"]["versions"]) == {"bnn-tuner", "optuna", "torch"}
-    assert record["diverged"] is False
+    run = record["run"]
+    assert run["filter"] == {"rule": "filter_flip", "steps": 1, "half_life_steps": "inf"}
+    assert run["curve"]["epoch"] == list(range(1, 10))
+    assert (run["device"], run["worker"], run["batch"]) == ("cpu", "here", 4)
+    assert set(run["versions"]) == {"bnn-tuner", "optuna", "torch"}
+
+
+def test_a_trial_reported_on_the_way_has_its_end_among_the_reports(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batch, "_REPORT_SECONDS", 0.0)
+    for trial in finished(store, one_arm()):
+        curve = trial.user_attrs["run"]["curve"]
+        reports = zip(curve["epoch"], curve["val_accuracy"], strict=True)
+        assert trial.intermediate_values == dict(reports)
+
+
+def test_a_trial_too_short_for_a_report_has_none(store: Store):
+    assert [trial.intermediate_values for trial in finished(store, one_arm())] == [{}] * 16
+
+
+def test_random_search_tries_what_optuna_asked_one_by_one_would(store: Store):
+    spec = one_arm(space="magnitude")
+    study = spec.studies()[0]
+    for index, trial in enumerate(finished(store, spec)):
+        alone = optuna.create_study(sampler=RandomSampler(seed=study.sampler_seed(index)))
+        assert trial.params == alone.ask(study.arm.space.distributions).params
+
+
+def test_a_sampler_that_learns_sees_what_optuna_asked_one_by_one_would_show_it(store: Store):
+    spec = one_arm(sampler="tpe").model_copy(update={"n_trials": 80})
+    spec_of_study = spec.studies()[0]
+    trials = finished(store, spec)
+    study = optuna.create_study(direction="maximize")
+    for first in range(0, 80, 4):
+        asked = [study.ask() for _ in range(4)]
+        for index, trial in enumerate(asked, first):
+            study.sampler = TPESampler(seed=spec_of_study.sampler_seed(index))
+            suggest(spec.arms[0].space, trial)
+            assert trials[index].params == trial.params
+        for index, trial in enumerate(asked, first):
+            study.tell(trial, score(trial.params, spec_of_study.trial_seed(index), 9))
+
+
+class Sized(LightTrainer):
+    """Trains so many at a time."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("cpu")
+        self.size = size
+
+    def batch_size(self, _workload: object) -> int:
+        return self.size
+
+
+def test_a_batch_takes_as_many_transactions_however_many_trials_it_has(database: str):
+    counts: dict[int, int] = {}
+    for size in (1, 4, 16):
+        store = open_store(database)
+        spec = one_arm().model_copy(update={"name": f"by-{size}"})
+        enqueue(store, spec)
+        queue = Queue(store)
+        commits: list[object] = []
+        event.listen(store.engine, "commit", commits.append)
+        Worker(
+            queue,
+            Sized(size),
+            name=f"by-{size}",
+            device="cpu",
+            stopping=lambda queue=queue, name=spec.name: bool(
+                queue.progress(name)[f"{name}/new"].done
+            ),
+            comparison=spec.name,
+        ).run()
+        counts[size] = len(commits)
+        assert queue.progress(spec.name)[f"{spec.name}/new"].done == size
+        store.close()
+    assert len(set(counts.values())) == 1, counts
+
+
+class TimedTrainer(LightTrainer):
+    """Knows how long it trained and described, and fails its second batch."""
+
+    training = describing = 0.0
+    batches = 0
+
+    def train(self, *arguments: object, **options: object) -> list[Result]:
+        began = time.monotonic()
+        self.batches += 1
+        try:
+            return super().train(*arguments, **options)  # type: ignore[arg-type]
+        finally:
+            self.training += time.monotonic() - began
+
+    def between_epochs(self, _trials: Trials, _epoch: int) -> None:
+        if self.batches == 2:
+            raise ArithmeticError("out of luck")
+
+    def describe(self, rule: str, settings: object, steps: int) -> dict[str, object]:
+        began = time.monotonic()
+        record = super().describe(rule, settings, steps)
+        self.describing += time.monotonic() - began
+        return record
+
+
+def test_a_worker_knows_how_long_it_was_busy_and_how_long_it_trained(store: Store):
+    enqueue(store, one_arm())
+    trainer = TimedTrainer("cpu")
+    began = time.monotonic()
+    worker = Worker(
+        Queue(store),
+        trainer,
+        name="here",
+        device="cpu",
+        stopping=lambda: trainer.batches == 2,
+    )
+    assert (worker.busy_seconds, worker.training_seconds) == (0.0, 0.0)
+    worker.run()
+    elapsed = time.monotonic() - began
+    assert 0.0 < trainer.training <= worker.training_seconds
+    assert worker.training_seconds + trainer.describing <= worker.busy_seconds <= elapsed
 
 
 class DivergingTrainer(LightTrainer):
@@ -160,7 +282,7 @@ def test_a_trial_put_back_keeps_its_parameters_also_with_a_sampler_that_learns(s
 
 def test_a_sampler_that_learns_is_asked_for_few_trials_at_once(store: Store):
     trials = finished(store, one_arm(sampler="tpe"))
-    assert {trial.user_attrs["ran_on"]["batch"] for trial in trials} == {1}
+    assert {trial.user_attrs["run"]["batch"] for trial in trials} == {1}
 
 
 @pytest.mark.parametrize("pruner", ["none", "median"])
@@ -190,7 +312,7 @@ def test_a_worker_that_lost_its_trials_writes_nothing_about_them(store: Store, p
     study = optuna.load_study(study_name="small/new", storage=store.rdb)
     stolen = study.trials[:4]
     assert {trial.state for trial in stolen} == {TrialState.RUNNING}
-    assert not any("curve" in trial.user_attrs for trial in stolen)
+    assert not any("run" in trial.user_attrs for trial in stolen)
     assert {trial.state for trial in study.trials[4:12]} <= {
         TrialState.COMPLETE,
         TrialState.PRUNED,
@@ -227,7 +349,8 @@ def test_real_trials_are_trained_and_recorded(store: Store):
     for arm in spec.arms:
         for trial in finished_trials(store, f"small/{arm.name}"):
             assert 0.0 < (trial.value or 0.0) <= 1.0
-            assert trial.user_attrs["curve"]["epoch"] == [1, 2]
-            assert trial.user_attrs["filter"]["rule"] == arm.space.rule
+            run = trial.user_attrs["run"]
+            assert run["curve"]["epoch"] == [1, 2]
+            assert run["filter"]["rule"] == arm.space.rule
         again = finished_trials(store, f"small/{arm.name}/retrain")
         assert [0.0 < trial.user_attrs["test_accuracy"] <= 1.0 for trial in again] == [True] * 2

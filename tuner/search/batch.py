@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from tuner.rules import Setting
-from tuner.search.queue import Claim, LeaseLost, Outcome, Queue
+from tuner.search.queue import Claim, Outcome, Queue
 from tuner.search.samplers import make_pruner, make_sampler
 from tuner.search.spaces import suggest
 from tuner.search.spec import StudySpec
@@ -28,6 +28,9 @@ class Batch:
         spec: Their study.
         stopping: Asked after every epoch; once true the trials stop, unfinished.
         ran_on: What to record about where they ran, JSON-able.
+
+    Attributes:
+        training_seconds: How much of ``train`` went by inside ``trainer.train``.
     """
 
     def __init__(
@@ -48,41 +51,58 @@ class Batch:
         self._ran_on = {**ran_on, "worker": worker, "batch": len(claim.trial_ids)}
         self._pruner = make_pruner(spec.arm.pruner, spec.workload.epochs)
         self._prunes = spec.arm.pruner != "none" and not spec.retrain
+        self.training_seconds = 0.0
         self._last_report = time.monotonic()
+        self._reported = False
         self._pruned: set[int] = set()
         self._abandoned: set[int] = set()
 
     def train(self, trainer: Trainer) -> None:
         """Suggest, train, and record; trials stopped before their end are left as they are."""
         spec, claim = self._spec, self._claim
-        settings = [
-            self._suggest(trial_id, index)
-            for trial_id, index in zip(claim.trial_ids, claim.positions, strict=True)
-        ]
+        settings = self._suggest_all()
         seeds = [spec.trial_seed(index) for index in claim.positions]
-        results = trainer.train(
-            spec.workload,
-            spec.arm.space.rule,
-            list(zip(settings, seeds, strict=True)),
-            self._on_epoch,
-            test=spec.retrain,
-        )
+        began = time.monotonic()
+        try:
+            results = trainer.train(
+                spec.workload,
+                spec.arm.space.rule,
+                list(zip(settings, seeds, strict=True)),
+                self._on_epoch,
+                test=spec.retrain,
+            )
+        finally:
+            self.training_seconds = time.monotonic() - began
+        outcomes: dict[int, Outcome] = {}
         for place, result in enumerate(results):
             if place not in self._abandoned:
                 record = trainer.describe(spec.arm.space.rule, settings[place], result.steps)
-                self._record(place, result, settings=settings[place], filter=record)
+                outcomes[claim.trial_ids[place]] = self._outcome(
+                    place, result, settings[place], record
+                )
+        if outcomes:
+            self._queue.finish(self._worker, outcomes)  # those it lost, somebody else finishes
 
-    def _suggest(self, trial_id: int, index: int) -> dict[str, Setting]:
-        """The settings of a trial: all its parameters are written, or none."""
+    def _suggest_all(self) -> list[dict[str, Setting]]:
+        """The trials' settings, asked for in one transaction; what an earlier attempt got stays.
+
+        A sampler that learns is asked in a transaction for each: it is to see what it said
+        before, and it may think for seconds, in which others could write nothing.
+        """
         spec = self._spec
-        study = Study(
-            study_name=spec.study_name,
-            storage=self._queue.store.optuna,
-            sampler=make_sampler(spec.arm.sampler, spec.sampler_seed(index)),
-            pruner=self._pruner,
-        )
-        with self._queue.store.transaction():
-            return suggest(spec.arm.space, Trial(study, trial_id))
+        trials = list(zip(self._claim.trial_ids, self._claim.positions, strict=True))
+        settings: list[dict[str, Setting]] = []
+        for together in [[trial] for trial in trials] if spec.learns else [trials]:
+            study = self._study()
+            with self._queue.store.transaction():
+                for trial_id, index in together:
+                    study.sampler = make_sampler(spec.arm.sampler, spec.sampler_seed(index))
+                    settings.append(suggest(spec.arm.space, Trial(study, trial_id)))
+        return settings
+
+    def _study(self) -> Study:
+        """The study for one question: it remembers the trials that it saw."""
+        return Study(self._spec.study_name, self._queue.store.optuna, pruner=self._pruner)
 
     def _on_epoch(self, report: EpochReport) -> Collection[int]:
         """Report, if due, and say which trials stop: pruned, lost, or all of them."""
@@ -94,6 +114,7 @@ class Batch:
         if last or not (self._prunes or due):
             return ()
         self._last_report = time.monotonic()
+        self._reported = True
         ids = self._claim.trial_ids
         values = {
             ids[place]: value
@@ -114,38 +135,33 @@ class Batch:
 
     def _should_prune(self, trial_id: int, epoch: int) -> bool:
         """The pruner's decision; epochs of an earlier, interrupted attempt are not looked at."""
-        study = Study(
-            study_name=self._spec.study_name,
-            storage=self._queue.store.optuna,
-            pruner=self._pruner,
-        )
         trial = self._queue.store.optuna.get_trial(trial_id)
         trial.intermediate_values = {
             step: value for step, value in trial.intermediate_values.items() if step <= epoch
         }
-        return self._pruner.prune(study, trial)
+        return self._pruner.prune(self._study(), trial)
 
-    def _record(self, place: int, result: TrialResult, **attributes: object) -> None:
-        """Finish a trial, unless somebody else has it by now."""
+    def _outcome(
+        self, place: int, result: TrialResult, settings: Mapping[str, Setting], record: object
+    ) -> Outcome:
+        """How a trial ended, in few user attributes: each costs two statements."""
         fields = ("epoch", "train_loss", "val_accuracy", "flip_ratio", "seconds")
-        attributes |= {
-            "curve": {name: [getattr(point, name) for point in result.curve] for name in fields},
-            "diverged": result.diverged,
+        curve = {name: [getattr(point, name) for point in result.curve] for name in fields}
+        attributes: dict[str, object] = {
+            "settings": settings,
             "seconds": result.seconds,
-            "ran_on": self._ran_on,
+            "run": {**self._ran_on, "filter": record, "curve": curve},
         }
+        if result.diverged:
+            attributes["diverged"] = True
         if result.test_accuracy is not None:
             attributes["test_accuracy"] = result.test_accuracy
-        outcome = Outcome(
+        return Outcome(
             TrialState.PRUNED if place in self._pruned else TrialState.COMPLETE,
             result.val_accuracy,
             {name: _jsonable(value) for name, value in attributes.items()},
-            {len(result.curve): result.val_accuracy},
+            {len(result.curve): result.val_accuracy} if self._reported else {},
         )
-        try:
-            self._queue.finish(self._worker, self._claim.trial_ids[place], outcome)
-        except LeaseLost:
-            return  # whoever holds it now finishes it
 
 
 def _jsonable(value: Any) -> Any:  # Any: any value made of JSON's types, NaN and infinity

@@ -11,8 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -22,6 +21,7 @@ from types import FrameType
 
 from tuner.errors import TunerError
 from tuner.search.queue import Queue
+from tuner.search.spawn import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
 from tuner.search.store import open_store
 from tuner.search.trainer import Trainer
 from tuner.search.worker import Worker
@@ -29,9 +29,6 @@ from tuner.search.worker import Worker
 MakeTrainer = Callable[[str], Trainer]
 """Makes a trainer for a device, in the worker process; a module-level function or class."""
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_KEEP_MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**30))
-"""glibc hands large tensors back after every step otherwise, and faults their pages in again."""
 _GRACE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -129,7 +126,7 @@ class Crew:
         context = get_context("spawn")
         name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
         ours, theirs = context.Pipe(duplex=False)
-        variables = _ONE_THREAD | _KEEP_MEMORY
+        variables = ONE_THREAD | KEEP_MEMORY
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         device = "cuda" if self._gpus else "cpu"
@@ -139,7 +136,7 @@ class Crew:
             name=name,
             daemon=True,
         )
-        with _environment(variables), _without_interrupts():
+        with environment(variables), without_interrupts():
             process.start()
         theirs.close()
         return _Member(name, slot, process, ours)
@@ -191,31 +188,6 @@ def _last_words(member: _Member) -> tuple[bool, str]:
         return False, f"signal {-code}" if code < 0 else f"exit status {code}"
     finally:
         member.pipe.close()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started inside."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT in the processes started inside: Ctrl-C reaches all, the parent tells them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def gpus() -> list[str]:

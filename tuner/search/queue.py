@@ -1,9 +1,10 @@
 """The queue: which trial may run, who runs it, and until when.
 
-Each step of a trial's life is one transaction over Optuna's tables and ours together, so a crash
-at any point leaves both agreeing: a trial is enqueued, claimed, finished or put back in both or
-in neither. A claim is one atomic statement, exact on SQLite and on PostgreSQL. Whatever a worker
-writes about a trial begins with an update that only the holder of its lease can make (the fence).
+Each step of a trial's life, however many trials take it together, is one transaction over Optuna's
+tables and ours, so a crash at any point leaves both agreeing: trials are enqueued, claimed,
+finished or put back in both or in neither. A claim is one atomic statement, exact on SQLite and on
+PostgreSQL. Whatever a worker writes about trials begins with an update that only the holder of
+their leases can make (the fence); it leaves out those that were lost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +22,6 @@ LEASE_SECONDS = 60.0
 
 MAX_FAILURES = 2
 """A trial that raised this many exceptions is FAIL: the first failure is retried."""
-
-
-class LeaseLost(Exception):
-    """The trial is no longer this worker's: its lease ran out and it was put back."""
 
 
 @dataclass(frozen=True)
@@ -211,53 +208,59 @@ class Queue:
         Returns:
             The trial ids it still holds; the others are someone else's by now.
         """
-        fence = (
-            update(trials)
-            .where(*_held(worker), trials.c.trial_id.in_(values))
-            .values(lease_expires=Now() + self.lease_seconds)
-            .returning(trials.c.trial_id)
-        )
+        expires = Now() + self.lease_seconds
         with self.store.transaction() as connection:
-            held = set(connection.scalars(fence))
+            held = _fence(connection, worker, values, lease_expires=expires)
             for trial_id in held:
                 self.store.optuna.set_trial_intermediate_value(trial_id, epoch, values[trial_id])
-        return held
+        return set(held)
 
-    def finish(self, worker: str, trial_id: int, outcome: Outcome) -> None:
-        """End a trial: its attributes, values and state, here and in Optuna.
-
-        Raises:
-            LeaseLost: If the worker no longer holds it; nothing was written.
-        """
-        storage = self.store.optuna
-        with self.store.transaction() as connection:
-            self._fence(connection, worker, trial_id, state=DONE, value=outcome.value)
-            for key, value in outcome.attributes.items():
-                storage.set_trial_user_attr(trial_id, key, value)
-            for epoch, value in outcome.intermediate.items():
-                storage.set_trial_intermediate_value(trial_id, epoch, value)
-            storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
-
-    def fail(self, worker: str, trial_id: int, error: str) -> None:
-        """Note that a trial raised: it is put back once, and FAIL the second time.
+    def finish(self, worker: str, outcomes: Mapping[int, Outcome]) -> set[int]:
+        """End trials: their attributes, values and states, here and in Optuna, all at once.
 
         Args:
-            worker: Who ran it.
-            trial_id: The trial.
+            worker: Who ran them.
+            outcomes: Trial id -> how it ended, at least one.
+
+        Returns:
+            The trial ids it still held; about the others nothing was written.
+        """
+        storage = self.store.optuna
+        values = {trial_id: outcome.value for trial_id, outcome in outcomes.items()}
+        value = case(values, value=trials.c.trial_id)
+        with self.store.transaction() as connection:
+            held = _fence(connection, worker, outcomes, state=DONE, value=value)
+            for trial_id in held:
+                outcome = outcomes[trial_id]
+                for key, attribute in outcome.attributes.items():
+                    storage.set_trial_user_attr(trial_id, key, attribute)
+                for epoch, accuracy in outcome.intermediate.items():
+                    storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+                storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
+        return set(held)
+
+    def fail(self, worker: str, trial_ids: Iterable[int], error: str) -> set[int]:
+        """Note that trials raised: each is put back once, and FAIL the second time.
+
+        Args:
+            worker: Who ran them.
+            trial_ids: The trials.
             error: The traceback, for the user attribute ``error``.
 
-        Raises:
-            LeaseLost: If the worker no longer holds it; nothing was written.
+        Returns:
+            The trial ids it still held; about the others nothing was written.
         """
         storage = self.store.optuna
         failures = trials.c.failures + 1
         state = case((failures < MAX_FAILURES, WAITING), else_=FAILED)
         with self.store.transaction() as connection:
-            ended = self._fence(connection, worker, trial_id, failures=failures, state=state)
-            storage.set_trial_user_attr(trial_id, "error", error)
-            storage.set_trial_state_values(
-                trial_id, TrialState.FAIL if ended == FAILED else TrialState.WAITING
-            )
+            held = _fence(connection, worker, trial_ids, failures=failures, state=state)
+            for trial_id, ended in held.items():
+                storage.set_trial_user_attr(trial_id, "error", error)
+                storage.set_trial_state_values(
+                    trial_id, TrialState.FAIL if ended == FAILED else TrialState.WAITING
+                )
+        return set(held)
 
     def release(self, workers: Sequence[str]) -> int:
         """Put back everything these workers hold; returns how many trials that was."""
@@ -290,18 +293,6 @@ class Queue:
                     study["best"] = best
         return {study_name: StudyProgress(**study) for study_name, study in studies.items()}
 
-    def _fence(self, connection: Connection, worker: str, trial_id: int, **values: object) -> str:
-        """Update the row of a trial that the worker holds; returns its new state."""
-        state = connection.scalar(
-            update(trials)
-            .where(*_held(worker), trials.c.trial_id == trial_id)
-            .values(**values)
-            .returning(trials.c.state)
-        )
-        if state is None:
-            raise LeaseLost(f"trial {trial_id} is no longer held by {worker}")
-        return str(state)
-
     def _put_back(self, which: ColumnElement[bool]) -> int:
         back = (
             update(trials)
@@ -316,5 +307,18 @@ class Queue:
         return len(list(ids))
 
 
-def _held(worker: str) -> tuple[ColumnElement[bool], ...]:
-    return trials.c.worker == worker, trials.c.state == RUNNING
+def _fence(
+    connection: Connection, worker: str, trial_ids: Iterable[int], **values: object
+) -> dict[int, str]:
+    """Update the rows of those trials that the worker holds; returns trial id -> new state."""
+    rows = connection.execute(
+        update(trials)
+        .where(
+            trials.c.worker == worker,
+            trials.c.state == RUNNING,
+            trials.c.trial_id.in_(trial_ids),
+        )
+        .values(**values)
+        .returning(trials.c.trial_id, trials.c.state)
+    )
+    return {row.trial_id: row.state for row in rows}

@@ -186,6 +186,11 @@ class StudySpec(Declared):
     seed: Seed = 0
 
     @property
+    def learns(self) -> bool:
+        """Whether what a trial tries depends on how earlier ones ended."""
+        return self.arm.sampler != "random" and not self.retrain
+
+    @property
     def study_name(self) -> str:
         """What the study is called in Optuna: comparison/arm, /repeat if several, or /retrain."""
         name = f"{self.comparison}/{self.arm.name}"

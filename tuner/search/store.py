@@ -8,6 +8,7 @@ from optuna import get_all_study_names
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect, normalise, shown
@@ -45,18 +46,25 @@ class Store:
     def transaction(self) -> Iterator[Connection]:
         """One transaction in which Optuna's storage takes part, in this thread.
 
-        SQLAlchemy's recipe for joining a session into an outer transaction: inside, the commits
-        that Optuna makes after each of its calls wait for the end of the block, and an exception
-        rolls everything back. Not to be nested.
+        SQLAlchemy's recipe for joining a session into an outer transaction: the commits that
+        Optuna makes after each of its calls wait for the end of the block, and an exception rolls
+        everything back. So do most of its writes, which then take few statements, however many
+        trials they are about: until then queries may not find what was written in the block. Not
+        to be nested.
         """
         sessions = self.rdb.scoped_session
         sessions.remove()
         with self.engine.begin() as connection:
-            sessions(bind=connection, join_transaction_mode="rollback_only")
+            session = _LastingSession(
+                bind=connection, join_transaction_mode="rollback_only", autoflush=False
+            )
+            sessions.registry.set(session)
             try:
                 yield connection
+                session.flush()
             finally:
-                sessions.remove()
+                sessions.registry.clear()
+                session.end()
 
     def close(self) -> None:
         """Let go of the database's connections."""
@@ -126,3 +134,17 @@ class Store:
             connection.execute(delete(comparisons).where(comparisons.c.name == name))
             for study_id in ids:
                 self.optuna.delete_study(study_id)
+
+
+class _LastingSession(Session):
+    """A session that goes on after Optuna commits and closes it, as it does after each call."""
+
+    def commit(self) -> None:
+        """Do nothing: the transaction commits at its end."""
+
+    def close(self) -> None:
+        """Do nothing: see ``end``."""
+
+    def end(self) -> None:
+        """Let go of all objects and of the connection."""
+        super().close()

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from tuner.errors import InvalidInput, TunerError
 from tuner.rules import Setting
 from tuner.search.batch import Batch
-from tuner.search.queue import Claim, LeaseLost, Queue
+from tuner.search.queue import Claim, Queue
 from tuner.search.spec import StudySpec
 from tuner.search.trainer import OnEpoch, Trainer, TrialResult
 from tuner.workload import Workload
@@ -112,6 +112,10 @@ class Worker:
         stopping: Asked between batches and after every epoch.
         comparison: Work on this comparison only.
         share: How many workers share the queue, so that none takes more than its part.
+
+    Attributes:
+        busy_seconds: Seconds spent on trials so far, from their claim to their record.
+        training_seconds: The part of them inside ``trainer.train``.
     """
 
     def __init__(
@@ -133,6 +137,8 @@ class Worker:
         self._share = share
         self._specs: dict[str, StudySpec] = {}
         self._shown: set[int] = set()
+        self.busy_seconds = 0.0
+        self.training_seconds = 0.0
         packages = ("bnn-tuner", "optuna", "torch")
         self._ran_on = {
             "device": device,
@@ -150,11 +156,13 @@ class Worker:
         try:
             with self._heartbeat():
                 while not self._stopping():
+                    began = time.monotonic()
                     claim = self._claim()
                     if claim is None:
                         time.sleep(_IDLE_SECONDS)
                         continue
                     error = self._train(claim)
+                    self.busy_seconds += time.monotonic() - began
                     failed_batches = failed_batches + 1 if error else 0
                     if failed_batches == MAX_FAILED_BATCHES:
                         raise RuntimeError(error)
@@ -167,7 +175,7 @@ class Worker:
             return None
         spec = self._spec(found.study_name)
         most = self._trainer.batch_size(spec.workload)
-        if spec.arm.sampler != "random" and not spec.retrain:
+        if spec.learns:
             most = min(most, math.ceil(spec.n_trials / LEARNING_BATCHES))
         size = batch_size(spec.n_trials, most, self._share)
         first = found.position if found.retry else found.position // size * size
@@ -211,10 +219,10 @@ class Worker:
             raise
         except Exception as error:
             _log.warning("%s: trials %s raised", claim.study_name, claim.positions, exc_info=True)
-            for trial_id in claim.trial_ids:
-                with suppress(LeaseLost):  # it had ended before another trial raised
-                    self._queue.fail(self._name, trial_id, traceback.format_exc())
+            self._queue.fail(self._name, claim.trial_ids, traceback.format_exc())
             return f"{type(error).__name__}: {error}"
+        finally:
+            self.training_seconds += batch.training_seconds
         return ""
 
     @contextmanager
