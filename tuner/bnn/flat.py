@@ -47,6 +47,12 @@ class FlatParameters:
             p.grad = None
         self.flat.grad = torch.cat(gradients, 1)
 
+    def to(self, dtype: torch.dtype) -> None:
+        """Keep the values in another number type; ``flat`` stays the same parameter."""
+        self.flat.data = self.flat.data.to(dtype)
+        self.flat.grad = None
+        self._view()
+
     def select_trials(self, keep: Tensor) -> None:
         """Keep only the trials at these positions, shape [k]."""
         self.flat.data = self.flat.data[keep]

@@ -7,6 +7,7 @@ network. Weights are [K, ...]; K = 1 is an ordinary network.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,21 @@ def trials_first(x: Tensor, n_trials: int) -> Tensor:
     return x.reshape(len(x), n_trials, -1).transpose(0, 1).contiguous()
 
 
+class _Product(torch.autograd.Function):
+    """[K, N, C] times [K, O, C] -> [K, N, O]; the weight's gradient lies in memory as the weight."""
+
+    @staticmethod
+    def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor) -> Tensor:
+        ctx.save_for_backward(x_KNC, weight_KOC)
+        return torch.bmm(x_KNC, weight_KOC.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor]:
+        x_KNC, weight_KOC = ctx.saved_tensors
+        dx = torch.bmm(gradient_KNO, weight_KOC) if ctx.needs_input_grad[0] else None
+        return dx, torch.bmm(gradient_KNO.transpose(1, 2), x_KNC)
+
+
 class Linear(nn.Module):
     """Fully connected layer, [K, N, C] -> [K, N, O].
 
@@ -54,10 +70,11 @@ class Linear(nn.Module):
 
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
-        weight_KCO = self.weight.to(x_KNC.dtype).transpose(1, 2)
+        weight_KOC = self.weight.to(x_KNC.dtype)
         if self.bias is None:
-            return torch.bmm(x_KNC, weight_KCO)
-        return torch.baddbmm(self.bias.to(x_KNC.dtype), x_KNC, weight_KCO)
+            out: Tensor = _Product.apply(x_KNC, weight_KOC)
+            return out
+        return torch.baddbmm(self.bias.to(x_KNC.dtype), x_KNC, weight_KOC.transpose(1, 2))
 
 
 class Conv2d(nn.Module):

@@ -108,6 +108,7 @@ class _Run:
             steps=self.steps,
             layout=self.binary.layout,
         )
+        self.binary.to(dtype)  # signs are exact in any type; the rule's state stays as it is
         self.adam = torch.optim.Adam([self.real.flat], lr=workload.real_learning_rate, fused=True)
 
         self.active = list(range(len(trials)))
@@ -121,9 +122,11 @@ class _Run:
         loss, flips = self._train_epoch(epoch)
         healthy = (
             torch.isfinite(loss) & self.rule.finite() & torch.isfinite(self.real.flat).all(1)
-        ).tolist()
+        ).tolist()  # waits for the device
+        k = len(self.active)
+        train_seconds = (time.perf_counter() - start) / k
         accuracy = self._accuracy(self.data.val)
-        seconds = (time.perf_counter() - start) / len(self.active)
+        seconds = (time.perf_counter() - start) / k
         report = EpochReport(
             epoch=epoch,
             trials=tuple(self.active),
@@ -134,7 +137,8 @@ class _Run:
                 value if ok else self.chance for value, ok in zip(accuracy, healthy, strict=True)
             ),
             flip_ratio=tuple(flips.tolist()),
-            seconds=(seconds,) * len(self.active),
+            seconds=(seconds,) * k,
+            train_seconds=(train_seconds,) * k,
         )
         for row, position in enumerate(self.active):
             self.curves[position].append(

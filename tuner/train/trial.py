@@ -32,6 +32,7 @@ class EpochReport:
         val_accuracy: Share of the validation split classified rightly; chance once diverged.
         flip_ratio: Share of the binary weights whose sign changed per step, mean over the epoch.
         seconds: The epoch's wall time, shared equally among the trials of the batch.
+        train_seconds: The part of ``seconds`` before validation.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class EpochReport:
     val_accuracy: tuple[float, ...]
     flip_ratio: tuple[float, ...]
     seconds: tuple[float, ...]
+    train_seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
