@@ -35,6 +35,20 @@ main()
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    kernels = ROOT / "tuner" / "kernels"
+    sources = {path.name for path in kernels.iterdir() if path.suffix in (".cpp", ".h")}
+    assert "kernels.cpp" in sources
+    assert sources <= {path.name for path in (site / "tuner" / "kernels").iterdir()}
+    baseline = "from tuner.bench.plain import plain; print(plain().__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(site)!r}]; {baseline}"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.strip()
+    assert Path(found).is_relative_to(site)
+
     declared = {path.stem for path in (ROOT / "studies").glob("*.toml")}
     assert set(json.loads(tuner("workloads", "--json"))["declared"]) == declared
     spaces = {path.stem for path in (ROOT / "studies" / "spaces").glob("*.toml")}

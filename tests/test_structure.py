@@ -7,16 +7,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = {"optuna", "sqlalchemy", "alembic", "pydantic", "fastapi", "starlette", "uvicorn"}
+FRONT = {"tuner.bench", "tuner.cli", "api"}
 NOT = {
     "tuner/kernels": SERVICES
+    | FRONT
     | {"tuner.optim", "tuner.bnn", "tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/optim": SERVICES | {"tuner.bnn", "tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/bnn": SERVICES | {"tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/train": SERVICES | {"tuner.search", "tuner.compare"},
-    "tuner/search": {"torch", "torchvision", "tuner.optim", "tuner.bnn", "tuner.train"},
+    "tuner/optim": SERVICES
+    | FRONT
+    | {"tuner.bnn", "tuner.train", "tuner.search", "tuner.compare"},
+    "tuner/bnn": SERVICES | FRONT | {"tuner.train", "tuner.search", "tuner.compare"},
+    "tuner/train": SERVICES | FRONT | {"tuner.search", "tuner.compare"},
+    "tuner/search": FRONT | {"torch", "torchvision", "tuner.optim", "tuner.bnn", "tuner.train"},
     "tuner/compare": {"torch", "torchvision", "tuner.optim", "tuner.bnn", "tuner.train"}
     | SERVICES
+    | FRONT
     | {"tuner.search"},
+    "tuner/bench": {"tuner.cli", "tuner.compare"},
     "tuner": {"api"},
     "api": {"torch", "torchvision"},
 }

@@ -43,7 +43,17 @@ primary = ["filter", "magnitude"]
 k = 2
 target = 0.5
 """
-COMMANDS = ("demo", "run", "compare", "status", "train", "translate", "spaces", "workloads")
+COMMANDS = (
+    "demo",
+    "run",
+    "compare",
+    "status",
+    "train",
+    "translate",
+    "spaces",
+    "workloads",
+    "bench",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from tuner import __version__
+from tuner.cli.bench import bench
 from tuner.cli.compare import compare
 from tuner.cli.run import demo, run
 from tuner.cli.show import spaces, status, workloads
@@ -49,7 +50,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-for command in (demo, run, compare, status, train, translate, spaces, workloads):
+for command in (demo, run, compare, status, train, translate, spaces, workloads, bench):
     app.command()(command)
 
 

@@ -1,0 +1,192 @@
+"""``tuner bench``: this software beside plain PyTorch and Optuna, on the user's machine."""
+
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tuner.cli.present import JsonFile, Outputs, as_text, processor
+from tuner.cli.run import INTERRUPTED
+from tuner.errors import UnknownName
+
+if TYPE_CHECKING:
+    from tuner.bench.machine import Machine
+    from tuner.bench.match import Row
+    from tuner.bench.run import Results, Step
+
+ROUNDS, QUICK_ROUNDS = 5, 2
+
+
+def bench(
+    contests: Annotated[
+        list[str] | None, typer.Argument(help="which, of those named above \\[all of them]")
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"how often the sides take turns \\[{ROUNDS}, or {QUICK_ROUNDS} if quick]"
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="few rounds, small budgets: for a look only")
+    ] = False,
+    json: JsonFile = None,
+) -> None:
+    """Measure this software against plain PyTorch and Optuna on this machine.
+
+    The sides take turns, in processes of one thread each. A ratio is formed
+    within a round, from slices of work measured one after the other. Printed
+    are the median over the rounds and, as low and high, the least and the
+    greatest. The contests:
+
+    digits: finished trials of a search per hour, on all cores
+
+    fashion_cnn, resnet20, fashion_mlp: training samples per second, one core
+
+    update_rule: time of a step on ten million weights, against torch's SGD
+
+    outside: share of a worker's time outside training and validation
+
+    accuracy: validation accuracy, with the difference's confidence interval
+
+    All of them take about half an hour on two cores, a few minutes with
+    --quick. Ctrl-C ends the run and prints what was measured so far.
+
+    For example:
+
+    tuner bench digits fashion_cnn
+
+    tuner bench --quick
+
+    tuner bench --rounds 9 --json bench.json
+    """
+    outputs = Outputs(json)
+    outputs.check()
+    from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
+    from tuner.bench.run import run
+
+    for name in contests or ():
+        if name not in CONTESTS:
+            raise UnknownName("contest", name, CONTESTS)
+    console = outputs.console
+    with _Display(console) as display:
+        results = run(
+            {name: CONTESTS[name] for name in contests or CONTESTS},
+            rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
+            quick=quick,
+            processor=processor(),
+            on_step=display,
+        )
+    _show(results, console)
+    if json == "-":
+        sys.stdout.write(as_text(results.to_json()))
+    elif json is not None:
+        Path(json).write_text(as_text(results.to_json()), encoding="utf-8")
+        console.print(f"written: {json}", soft_wrap=True)
+    if results.stopped:
+        raise typer.Exit(INTERRUPTED)
+    if results.failed:
+        raise typer.Exit(1)
+
+
+class _Display:
+    """Says where the run is: one line that changes on a terminal, a line a round elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("starting", refresh_per_second=1)  # it must not disturb
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._status.stop()
+
+    def __call__(self, step: "Step") -> None:
+        """Show a step."""
+        where = f"{step.contest} ({step.workload}): "
+        if step.seconds_left is None:
+            where += "starting"
+        else:
+            where += f"round {step.round} of {step.rounds} done, {_about(step.seconds_left)} left"
+        if self._console.is_terminal:
+            self._status.update(where)
+        else:
+            self._console.print(where, highlight=False, soft_wrap=True)
+
+
+def _about(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+
+
+def _show(results: "Results", console: Console) -> None:
+    if results.quick:
+        console.print("\na quick look: few rounds, small budgets; leave out --quick to measure")
+    if results.stopped:
+        console.print("\nstopped; this is what was measured so far")
+    for (contest, workload, measure, unit), rows in groupby(results.rows, _heading):
+        console.print(
+            f"\n[bold]{contest}[/]: {workload}; {measure} ({unit})",
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print(_table(list(rows)))
+    for contest, reason in results.skipped.items():
+        console.print(f"\n{contest} skipped: {reason}", highlight=False, soft_wrap=True)
+    for contest, reason in results.failed.items():
+        console.print(f"\n{contest} failed: {reason}", highlight=False, soft_wrap=True)
+    if results.machine is not None:
+        console.print(f"\n{_in_words(results.machine)}", highlight=False, soft_wrap=True)
+
+
+def _heading(row: "Row") -> tuple[str, str, str, str]:
+    return row.contest, row.workload, row.measure, row.unit
+
+
+def _table(rows: list["Row"]) -> Table:
+    """One match: each variant against each baseline, without columns that nobody fills."""
+    columns: dict[str, Sequence[str | None]] = {
+        "variant": [row.variant for row in rows],
+        "against": [row.baseline for row in rows],
+        "ratio": [_number(row.ratio) for row in rows],
+        "difference": [_number(row.difference) for row in rows],
+        "low": [_number(row.low) for row in rows],
+        "high": [_number(row.high) for row in rows],
+        "ours": [_number(row.value) for row in rows],
+        "other": [_number(row.baseline_value) for row in rows],
+    }
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    table = Table(box=None, pad_edge=False)
+    for name in filled:
+        table.add_column(name, justify="left" if name in ("variant", "against") else "right")
+    for cells in zip(*filled.values(), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _number(value: float | None) -> str | None:
+    """Three significant digits, and all before the point."""
+    if value is None:
+        return None
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+def _in_words(machine: "Machine") -> str:
+    has = [flag for flag, there in machine.flags.items() if there]
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    compiled = (
+        "no compiled operations"
+        if machine.kernels_seconds is None
+        else f"operations compiled in {machine.kernels_seconds:.1f} s, once per machine"
+    )
+    return (
+        f"{machine.processor}, {machine.cores} cores, {' '.join(has) or 'no flag of interest'}\n"
+        f"{versions}\n{machine.compiler or 'no C++ compiler'}; {compiled}"
+    )
