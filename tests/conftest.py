@@ -1,4 +1,4 @@
-"""Databases for tests: an SQLite file, and a real PostgreSQL server."""
+"""For tests: an SQLite file and a real PostgreSQL server, and a cache folder of their own."""
 
 import os
 import signal
@@ -16,6 +16,8 @@ settings.register_profile("tuner", deadline=None)
 settings.load_profile("tuner")
 
 _numbers = count()
+_cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
+os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
     ├── InvalidInput         a value, a file or a setting is refused (also a ValueError)
     │   └── UnknownName      a name is not one of the valid choices
     ├── DataMissing          a data set is not on this machine and could not be fetched
+    ├── DeviceTooSmall       a single trial does not fit in a device's memory
     └── DatabaseProblem      the database cannot be reached, or is of another version
 
 Core code (``optim``, ``bnn``, ``train``, ``compare``) raises ``ValueError`` or one of these;
@@ -40,6 +41,10 @@ class UnknownName(InvalidInput):
 
 class DataMissing(TunerError):
     """A data set is not on this machine; the message names where to put its files."""
+
+
+class DeviceTooSmall(TunerError):
+    """A single trial does not fit in a device's memory; the message names what would."""
 
 
 class DatabaseProblem(TunerError):

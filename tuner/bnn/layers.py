@@ -36,8 +36,13 @@ def trials_first(x: Tensor, n_trials: int) -> Tensor:
     return x.reshape(len(x), n_trials, -1).transpose(0, 1).contiguous()
 
 
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least: logits, and what they are made of, are not rounded further."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class _Product(torch.autograd.Function):
-    """[K, N, C] times [K, O, C] -> [K, N, O]; the weight's gradient lies in memory as the weight."""
+    """[K, N, C] times [K, O, C] -> [K, N, O]; the weight's gradient lies in memory as it does."""
 
     @staticmethod
     def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor) -> Tensor:

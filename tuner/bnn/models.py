@@ -19,6 +19,7 @@ from tuner.bnn.layers import (
     initialise,
     side_by_side,
     trials_first,
+    wide,
 )
 from tuner.bnn.normsign import max_pool, sign_ste
 from tuner.errors import InvalidInput
@@ -64,7 +65,7 @@ class MLP(nn.Module):
         x = images.flatten(2)
         for linear, norm in zip(self.hidden, self.norms, strict=True):
             x = norm(linear(x))
-        out: Tensor = self.last_norm(self.last(x))
+        out: Tensor = self.last_norm(self.last(wide(x)))
         return out
 
 
@@ -115,7 +116,7 @@ class CNN(nn.Module):
             if i % 2:
                 x = max_pool(x)
             x = norm(x)
-        out: Tensor = self.last_norm(self.last(trials_first(x, len(images))))
+        out: Tensor = self.last_norm(self.last(wide(trials_first(x, len(images)))))
         return out
 
 
@@ -197,7 +198,7 @@ class BiRealNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
         z, _ = self.blocks(self.stem(side_by_side(images)))
-        out: Tensor = self.last(trials_first(z.mean((2, 3)), len(images)))
+        out: Tensor = self.last(trials_first(wide(z).mean((2, 3)), len(images)))
         return out
 
 

@@ -42,6 +42,7 @@ def library() -> ctypes.CDLL | None:
             "(a C++ compiler, g++ or clang++, on the PATH or in $CXX gives them)",
             reason,
         )
+        os.environ["TUNER_KERNELS"] = "off"  # processes started from here need not say it again
         return None
 
 
@@ -78,17 +79,29 @@ def _as_c(value: Tensor | int | float | None) -> object:
     return pointer(value)
 
 
-def _built() -> Path:
-    """The library's file, compiled unless the same source was compiled here before."""
+def find_compiler() -> tuple[str, str]:
+    """The C++ compiler, and what it says its version is.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        OSError: If it cannot be started.
+        subprocess.SubprocessError: If it fails.
+    """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if not compiler:
         raise FileNotFoundError("no C++ compiler found")
-    version = subprocess.run(
+    said = subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, check=True, timeout=_SECONDS
-    ).stdout
+    )
+    return compiler, said.stdout
+
+
+def _built() -> Path:
+    """The library's file, compiled unless the same source was compiled here before."""
+    compiler, version = find_compiler()
     sources = [p for p in sorted(_FOLDER.iterdir()) if p.suffix in (".cpp", ".h")]
     texts = [source.read_text(encoding="utf-8") for source in sources]
-    made_of = (*texts, version, _processor(), *_FLAGS)
+    made_of = (*texts, version, processor(), *_FLAGS)
     name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
     folder = config.cache_dir()
     target = folder / f"kernels-{name}.so"
@@ -103,8 +116,8 @@ def _built() -> Path:
     return target
 
 
-def _processor() -> str:
-    """What -march=native depends on: a cache folder may be shared by several machines."""
+def processor() -> str:
+    """What -march=native depends on; a cache folder may be shared by several machines."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return ""

@@ -18,7 +18,7 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import InvalidInput, TunerError
+from tuner.errors import DeviceTooSmall, InvalidInput, TunerError
 from tuner.rules import Setting
 from tuner.search.batch import Batch
 from tuner.search.queue import Claim, Queue
@@ -76,12 +76,26 @@ class TorchTrainer:
             )
         torch.set_num_threads(1)
         self._device = device
+        self._too_large: set[Workload] = set()
         self._training = tuner.train
         self._equivalence = equivalence
 
     def batch_size(self, workload: Workload) -> int:
-        """How many trials of the workload to train at once on this device."""
-        return self._training.trials_per_batch(workload, self._device)
+        """How many trials of the workload to train at once on this device.
+
+        A workload that does not fit on it is trained on the CPU from then on.
+        """
+        try:
+            return self._training.trials_per_batch(workload, self._on(workload))
+        except DeviceTooSmall as error:
+            if self._on(workload) == "cpu":
+                raise
+            _log.warning("%s; it goes on on the CPU, which takes far longer", error)
+            self._too_large.add(workload)
+            return self.batch_size(workload)
+
+    def _on(self, workload: Workload) -> str:
+        return "cpu" if workload in self._too_large else self._device
 
     def train(
         self,
@@ -94,7 +108,8 @@ class TorchTrainer:
     ) -> Sequence[TrialResult]:
         """See ``tuner.train.train``."""
         configs = [self._training.TrialConfig(rule, settings, seed) for settings, seed in trials]
-        return self._training.train(workload, configs, on_epoch, device=self._device, test=test)
+        device = self._on(workload)
+        return self._training.train(workload, configs, on_epoch, device=device, test=test)
 
     def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
         """See ``tuner.optim.equivalence.describe``."""

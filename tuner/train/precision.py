@@ -11,15 +11,14 @@ _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch
 
 
 def activation_dtype(workload: Workload, device: torch.device) -> torch.dtype:
-    """The workload's precision; ``auto`` is bfloat16 for convolutions where the device has it.
+    """The workload's precision; ``auto`` is bfloat16 where the device has it.
 
-    Binary weights and activations are exact in bfloat16, and so are their sums up to 256.
+    Binary weights and activations are exact in bfloat16, and so are their sums up to 256. Batch
+    norm's statistics, the last layer, the loss and all optimizer state are float32 at least.
     """
     if workload.precision != "auto":
         return _NAMED[workload.precision]
-    if workload.model != "mlp" and has_bfloat16(device.type):
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if has_bfloat16(device.type) else torch.float32
 
 
 @cache

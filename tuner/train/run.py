@@ -1,0 +1,191 @@
+"""A batch of trials in training: one network with a trial axis, its optimizers, its reports."""
+
+import math
+import time
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tuner.bnn.data import Split, load
+from tuner.bnn.flat import FlatParameters
+from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
+from tuner.bnn.models import build
+from tuner.optim import rules
+from tuner.optim.schedules import factor
+from tuner.train.batches import Batches
+from tuner.train.precision import activation_dtype
+from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
+from tuner.workload import Workload
+
+
+class Run:
+    """The state of a batch of trials in training.
+
+    Args:
+        workload: Data, network and length.
+        trials: K trials of one update rule.
+        device: Where to train.
+
+    Raises:
+        InvalidInput: If a setting is out of range, or data and network do not fit each other.
+        DataMissing: If the data set is not there.
+    """
+
+    def __init__(
+        self, workload: Workload, trials: Sequence[TrialConfig], device: torch.device
+    ) -> None:
+        self.workload = workload
+        self.trials = trials
+        self.data = load(workload).to(device)
+        self.chance = 1 / self.data.n_classes
+        dtype = activation_dtype(workload, device)
+        self.batches = Batches(self.data, workload, dtype=dtype)
+        self.steps = workload.epochs * self.batches.steps_per_epoch
+
+        seeds = [trial.seed for trial in trials]
+        weights = torch.float64 if dtype == torch.float64 else torch.float32
+        network = build(workload, self.data.shape, self.data.n_classes, seeds)
+        self.network = network.to(device=device, dtype=weights)
+        self.binary = FlatParameters(binary_parameters(self.network))
+        self.real = FlatParameters(real_parameters(self.network))
+        self.rule = rules.build(
+            trials[0].rule,
+            self.binary.flat,
+            [trial.settings for trial in trials],
+            steps=self.steps,
+            layout=self.binary.layout,
+        )
+        self.binary.to(dtype)  # signs are exact in any type; the rule's state stays as it is
+        self.adam = torch.optim.Adam([self.real.flat], lr=workload.real_learning_rate, fused=True)
+
+        self.active = list(range(len(trials)))
+        self.curves: list[list[EpochPoint]] = [[] for _ in trials]
+        self.diverged: set[int] = set()
+        self.stopped: set[int] = set()
+
+    def epoch(self, epoch: int) -> EpochReport:
+        """Train and validate one epoch, drop what diverged, report."""
+        start = time.perf_counter()
+        loss, flips = self._train_epoch(epoch)
+        healthy = (
+            torch.isfinite(loss) & self.rule.finite() & torch.isfinite(self.real.flat).all(1)
+        ).tolist()  # waits for the device
+        k = len(self.active)
+        train_seconds = (time.perf_counter() - start) / k
+        accuracy = self._accuracy(self.data.val)
+        seconds = (time.perf_counter() - start) / k
+        report = EpochReport(
+            epoch=epoch,
+            trials=tuple(self.active),
+            train_loss=tuple(
+                value if ok else math.nan for value, ok in zip(loss.tolist(), healthy, strict=True)
+            ),
+            val_accuracy=tuple(
+                value if ok else self.chance for value, ok in zip(accuracy, healthy, strict=True)
+            ),
+            flip_ratio=tuple(flips.tolist()),
+            seconds=(seconds,) * k,
+            train_seconds=(train_seconds,) * k,
+        )
+        for row, position in enumerate(self.active):
+            self.curves[position].append(
+                EpochPoint(
+                    epoch,
+                    report.train_loss[row],
+                    report.val_accuracy[row],
+                    report.flip_ratio[row],
+                    seconds,
+                )
+            )
+        lost = {p for p, ok in zip(self.active, healthy, strict=True) if not ok}
+        self.diverged |= lost
+        self._leave(lost)
+        return report
+
+    def stop(self, positions: Collection[int]) -> None:
+        """Take trials out of the batch."""
+        leaving = set(positions) & set(self.active)
+        self.stopped |= leaving
+        self._leave(leaving)
+
+    def results(self, *, test: bool) -> list[TrialResult]:
+        """The trials' results; the test split is read here and nowhere else."""
+        tested = dict.fromkeys(range(len(self.trials)), self.chance) if test else {}
+        if test and self.active:
+            tested.update(zip(self.active, self._accuracy(self.data.test), strict=True))
+        return [
+            TrialResult(
+                val_accuracy=curve[-1].val_accuracy,
+                test_accuracy=None if position in self.stopped else tested.get(position),
+                curve=tuple(curve),
+                diverged=position in self.diverged,
+                stopped=position in self.stopped,
+                seconds=sum(point.seconds for point in curve),
+                steps=self.steps,
+            )
+            for position, curve in enumerate(self.curves)
+        ]
+
+    def _train_epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Mean loss [K] and mean flip ratio [K] of one pass over the training split."""
+        self.network.train()
+        k = len(self.active)
+        steps = self.batches.steps_per_epoch
+        loss_sum = torch.zeros(k, device=self.binary.flat.device)
+        flip_sum = torch.zeros(k, device=self.binary.flat.device)
+        seeds = [self.trials[position].seed for position in self.active]
+        for images, labels_KN in self.batches.epoch(seeds, epoch):
+            loss_sum += self.step(images, labels_KN)
+            flip_sum += self.rule.flips
+        return loss_sum / steps, flip_sum / (steps * self.binary.flat.shape[1])
+
+    def step(self, images: Tensor, labels_KN: Tensor) -> Tensor:
+        """One step of all active trials; returns their losses [K]. Never waits for a GPU."""
+        loss_K = _cross_entropy(self.network(images), labels_KN)
+        torch.autograd.backward(loss_K.sum())
+        self.binary.collect_gradients()
+        self.real.collect_gradients()
+        decay = factor("cosine", self.rule.step_count, self.steps)
+        self.adam.param_groups[0]["lr"] = self.workload.real_learning_rate * decay
+        self.rule.step()
+        self.adam.step()
+        return loss_K.detach()
+
+    @torch.no_grad()
+    def _accuracy(self, split: Split) -> list[float]:
+        """Share of the split that each active trial classifies rightly."""
+        self.network.eval()
+        k = len(self.active)
+        right = torch.zeros(k, dtype=torch.int64, device=self.binary.flat.device)
+        for images, labels in self.batches.evaluation(split, k):
+            predicted = self.network(images).argmax(2)
+            right += (predicted == labels).sum(1)
+        return [count / len(split.labels) for count in right.tolist()]
+
+    def _leave(self, positions: Collection[int]) -> None:
+        """Compact the trial axis of everything that has one."""
+        if not positions:
+            return
+        rows = [row for row, p in enumerate(self.active) if p not in positions]
+        self.active = [self.active[row] for row in rows]
+        if not rows:
+            return
+        keep = torch.tensor(rows, device=self.binary.flat.device)
+        self.binary.select_trials(keep)
+        self.real.select_trials(keep)
+        self.rule.select_trials(keep)
+        for name, value in self.adam.state[self.real.flat].items():
+            if value.dim():
+                self.adam.state[self.real.flat][name] = value[keep]
+        for layer in self.network.modules():
+            if isinstance(layer, BatchNorm):
+                layer.running_mean = layer.running_mean[keep]
+                layer.running_var = layer.running_var[keep]
+
+
+def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
+    """Mean cross-entropy of each trial, shape [K], in nats."""
+    losses = F.cross_entropy(logits_KNO.flatten(0, 1), labels_KN.flatten(), reduction="none")
+    return losses.view(labels_KN.shape).mean(1)
