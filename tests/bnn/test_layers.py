@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tuner.bnn.flat import FlatParameters
 from tuner.bnn.layers import (
     BatchNorm,
     Conv2d,
@@ -115,26 +114,8 @@ def test_networks_that_cannot_be_are_refused():
         build(Workload(model="bireal_resnet20", binary_ends=True), (3, 32, 32), 10, [0])
     with pytest.raises(InvalidInput, match="halve a 4x4 image to nothing"):
         build(Workload(model="cnn"), (1, 4, 4), 10, [0])
-    network = build(Workload(widths=(8,)), (1, 4, 4), 10, [0])
     with pytest.raises(InvalidInput, match="needs a binary layer"):
-        FlatParameters(binary_parameters(network))
-
-
-def test_flat_parameters_share_memory_and_gather_gradients():
-    network = build(Workload(widths=(6, 5, 4)), (1, 3, 3), 2, SEEDS)
-    weights = binary_parameters(network)
-    before = [w.detach().clone() for w in weights]
-    flat = FlatParameters(weights)
-    assert flat.flat.shape == (3, 6 * 5 + 5 * 4)
-    assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
-    flat.flat.data.mul_(2)
-    assert all(torch.equal(2 * a, b) for a, b in zip(before, weights, strict=True))
-    network(torch.randn(3, 4, 1, 3, 3)).sum().backward()
-    gradients = [w.grad.clone() for w in weights]
-    flat.collect_gradients()
-    assert torch.equal(flat.flat.grad, torch.cat([g.flatten(1) for g in gradients], 1))
-    flat.select_trials(torch.tensor([2, 0]))
-    assert torch.equal(weights[0], 2 * before[0][[2, 0]])
+        build(Workload(widths=(8,)), (1, 4, 4), 10, [0])
 
 
 def test_initial_weights_depend_on_the_seed_alone():

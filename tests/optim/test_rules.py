@@ -45,7 +45,7 @@ def gradients(seed: int, *shape: int) -> torch.Tensor:
 def run(rule, start, trials, g):
     """The signs after each step, shape [T, K, P], and the flips of each step, shape [T, K]."""
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, weights, trials, steps=STEPS)
+    optimizer = build(rule, [weights], trials, steps=STEPS)
     signs, flips = [], []
     for gradient in g:
         weights.grad = gradient.clone()
@@ -107,7 +107,7 @@ def test_trials_that_leave_do_not_change_those_that_stay(rule):
     g = gradients(4, k, 5)
     whole, _ = run(rule, start, trials, g)
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, weights, trials, steps=STEPS)
+    optimizer = build(rule, [weights], trials, steps=STEPS)
     keep = torch.tensor([k - 1])
     for t in range(STEPS):
         if t == STEPS // 2:
@@ -126,12 +126,12 @@ def test_a_saved_state_goes_on_bit_for_bit(rule, tmp_path):
     g = gradients(5, len(trials), 5)
     whole, _ = run(rule, start, trials, g)
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, weights, trials, steps=STEPS)
+    optimizer = build(rule, [weights], trials, steps=STEPS)
     for t in range(STEPS):
         if t == 25:
             torch.save((weights.data, optimizer.state_dict()), tmp_path / "state.pt")
             weights = torch.nn.Parameter(start.clone())
-            optimizer = build(rule, weights, trials, steps=STEPS)
+            optimizer = build(rule, [weights], trials, steps=STEPS)
             data, state = torch.load(tmp_path / "state.pt", weights_only=True)
             weights.data = data
             optimizer.load_state_dict(state)
@@ -145,7 +145,7 @@ def test_a_saved_state_goes_on_bit_for_bit(rule, tmp_path):
 def test_a_copy_goes_on_as_the_original(rule, copy):
     trials = TRIALS[rule]
     weights = torch.nn.Parameter(2 * torch.rand(len(trials), 5, dtype=torch.float64) - 1)
-    pair = [weights, build(rule, weights, trials, steps=STEPS)]
+    pair = [weights, build(rule, [weights], trials, steps=STEPS)]
     g = gradients(6, len(trials), 5)
     for t in range(STEPS):
         if t == 20:
@@ -210,7 +210,7 @@ def test_a_number_outside_its_range_is_refused_by_name(rule, name, number):
             complete(rule, {name: value})
         weights = torch.nn.Parameter(torch.ones(1, 2))
         with pytest.raises(InvalidInput, match=rf"{name} must be in"):
-            build(rule, weights, [{name: value}], steps=3)
+            build(rule, [weights], [{name: value}], steps=3)
 
 
 def test_names_that_do_not_exist_are_refused_with_the_choices():

@@ -63,6 +63,9 @@ def test_in_bfloat16_states_real_weights_and_logits_stay_in_float32():
     run = Run(workload, [TrialConfig("filter_flip", FILTER, seed) for seed in (0, 1)], CPU)
     images, labels = next(iter(run.batches.epoch([0, 1], 1)))
     run.step(images, labels)
-    assert images.dtype == run.binary.flat.dtype == run.binary.flat.grad.dtype == torch.bfloat16
-    assert run.network(images).dtype == run.real.flat.dtype == torch.float32
-    assert {v.dtype for v in run.rule.state[run.binary.flat].values()} == {torch.float32}
+    assert images.dtype == torch.bfloat16
+    assert {weight.dtype for weight in run.binary} == {torch.bfloat16}
+    assert {weight.dtype for weight in run.real} == {torch.float32}
+    assert run.network(images).dtype == torch.float32
+    states = [value for state in run.rule.state.values() for value in state.values()]
+    assert {value.dtype for value in states} == {torch.float32}

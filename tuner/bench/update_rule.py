@@ -40,7 +40,7 @@ class Steps(Job):
             )
         else:
             settings = [SETTINGS[self.rule]]
-            self._optimizer = rules.build(self.rule, weights, settings, steps=10**6)
+            self._optimizer = rules.build(self.rule, [weights], settings, steps=10**6)
         weights.grad = torch.randn(1, self.n_weights, generator=generator)
         self._take(1)
 

@@ -16,6 +16,7 @@ from tuner.bnn.layers import (
     Linear,
     NormAddSign,
     NormSign,
+    binary_parameters,
     initialise,
     side_by_side,
     trials_first,
@@ -253,5 +254,10 @@ def build(workload: Workload, shape: Shape, n_classes: int, seeds: Sequence[int]
         raise InvalidInput(f"workload.binary_ends: {workload.model} keeps its ends real; drop it")
     else:
         network = RESIDUAL[workload.model](len(seeds), shape, n_classes, widths)
+    if not binary_parameters(network):
+        raise InvalidInput(
+            "the network needs a binary layer and has none: name two widths or more, or set "
+            "workload.binary_ends"
+        )
     initialise(network, list(seeds))
     return network

@@ -5,7 +5,7 @@ one). Everything else, such as latent weights and filter states, is optimizer st
 replaces another without touching the module.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,8 +14,6 @@ from torch import Tensor
 from tuner.errors import InvalidInput
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
-Layout = Sequence[tuple[int, int]]
-"""The weights packed in a flat [K, P] parameter, in order: (weights per trial, channels)."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tuner.errors import InvalidInput
 from tuner.optim import compiled
-from tuner.optim.base import BinaryOptimizer, Layout, Parameters, sign
+from tuner.optim.base import BinaryOptimizer, Parameters, sign
 from tuner.optim.filters import Value, along, legal, lerp_, product, state_like
 from tuner.optim.schedules import Schedule
 
@@ -25,7 +25,6 @@ class LatentOptions(TypedDict, total=False):
     clip: Value
     scaling: bool | Tensor
     schedule: Schedule | None
-    layout: Layout | None
 
 
 class Latent(BinaryOptimizer):
@@ -43,7 +42,6 @@ class Latent(BinaryOptimizer):
         clip: Bound on |w|, > 0; infinite for none; shape [] or [K].
         scaling: Whether to scale by the channel's mean |w|; bool, or bools of shape [K].
         schedule: Factor on the learning rate at each step.
-        layout: For flat [K, P] parameters, the weights they pack, for ``scaling``.
 
     Raises:
         InvalidInput: If a hyperparameter is out of range.
@@ -59,7 +57,6 @@ class Latent(BinaryOptimizer):
         clip: Value = math.inf,
         scaling: bool | Tensor = False,
         schedule: Schedule | None = None,
-        layout: Layout | None = None,
     ) -> None:
         legal(
             "latent_sgd",
@@ -75,7 +72,6 @@ class Latent(BinaryOptimizer):
         self.scaling = scaling
         self.scales = bool(torch.as_tensor(scaling).any())
         self.schedule = schedule
-        self.layout = layout
         super().__init__(params)
 
     def _start(self, param: Tensor) -> dict[str, Tensor]:
@@ -114,20 +110,10 @@ class Latent(BinaryOptimizer):
         if not self.scales:
             return
         wanted = torch.as_tensor(self.scaling, device=w.device)
-        blocks = [(param, w)]
-        if self.layout is not None:
-            sizes = [size for size, _ in self.layout]
-            splits = torch.split(param, sizes, 1), torch.split(w, sizes, 1)
-            blocks = [
-                (p.view(len(p), channels, -1), x.view(len(x), channels, -1))
-                for p, x, (_, channels) in zip(*splits, self.layout, strict=True)
-            ]
-        for p, x in blocks:
-            first = min(2 if self.per_trial else 1, x.dim() - 1)
-            means = x.abs().mean(tuple(range(first, x.dim())), keepdim=True)
-            p.mul_(
-                torch.where(wanted.view(-1, *[1] * (x.dim() - 1)), means, torch.ones_like(means))
-            )
+        first = min(2 if self.per_trial else 1, w.dim() - 1)
+        means = w.abs().mean(tuple(range(first, w.dim())), keepdim=True)
+        factors = torch.where(wanted.view(-1, *[1] * (w.dim() - 1)), means, torch.ones_like(means))
+        param.mul_(factors)
 
 
 def descend_(w: Tensor, rate: Value, direction: Tensor) -> None:

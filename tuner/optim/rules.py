@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.optim.base import BinaryOptimizer, Layout
+from tuner.optim.base import BinaryOptimizer
 from tuner.optim.flip import Bop, FilterFlip
-from tuner.optim.latent import Latent, LatentAdam, LatentAdamW, LatentSGD
+from tuner.optim.latent import LatentAdam, LatentAdamW, LatentSGD
 from tuner.optim.schedules import Schedule
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, Setting, complete
@@ -31,20 +31,18 @@ _ONE_FOR_ALL = ("coupled", "nesterov", "dampening")
 
 def build(
     rule: str,
-    weights: Tensor,
+    weights: Sequence[Tensor],
     trials: Sequence[Mapping[str, Setting]],
     *,
     steps: int,
-    layout: Layout | None = None,
 ) -> BinaryOptimizer:
-    """One optimizer that runs K trials of a rule along the leading axis of ``weights``.
+    """One optimizer that runs K trials of a rule along the leading axis of their weights.
 
     Args:
         rule: A name in ``RULES``.
-        weights: The binary weights, shape [K, P]; becomes signs.
+        weights: The binary weights, each of shape [K, ...]; they become signs.
         trials: The K trials' settings; what they leave out takes the rule's default.
         steps: Length of the run, for the schedules.
-        layout: The weights packed in ``weights``, for channel scaling.
 
     Raises:
         UnknownName: If the rule or a hyperparameter does not exist.
@@ -62,9 +60,6 @@ def build(
         elif name.endswith("_decay") and not isinstance(kind, Number):
             values["schedule"] = Schedule([str(decay) for decay in column], steps)
         else:
-            dtype = weights.dtype if isinstance(kind, Number) else torch.bool
-            values[name] = torch.tensor(column, dtype=dtype, device=weights.device)
-    cls = RULES[rule]
-    if issubclass(cls, Latent):
-        values["layout"] = layout
-    return cls([weights], **values)
+            dtype = weights[0].dtype if isinstance(kind, Number) else torch.bool
+            values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)
+    return RULES[rule](weights, **values)

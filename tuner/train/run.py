@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuner.bnn.data import Split, load
-from tuner.bnn.flat import FlatParameters
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
 from tuner.bnn.models import build
 from tuner.optim import rules
@@ -38,6 +37,7 @@ class Run:
     ) -> None:
         self.workload = workload
         self.trials = trials
+        self.device = device
         self.data = load(workload).to(device)
         self.chance = 1 / self.data.n_classes
         dtype = activation_dtype(workload, device)
@@ -48,17 +48,17 @@ class Run:
         weights = torch.float64 if dtype == torch.float64 else torch.float32
         network = build(workload, self.data.shape, self.data.n_classes, seeds)
         self.network = network.to(device=device, dtype=weights)
-        self.binary = FlatParameters(binary_parameters(self.network))
-        self.real = FlatParameters(real_parameters(self.network))
+        self.binary = binary_parameters(self.network)
+        self.real = real_parameters(self.network)
         self.rule = rules.build(
             trials[0].rule,
-            self.binary.flat,
+            self.binary,
             [trial.settings for trial in trials],
             steps=self.steps,
-            layout=self.binary.layout,
         )
-        self.binary.to(dtype)  # signs are exact in any type; the rule's state stays as it is
-        self.adam = torch.optim.Adam([self.real.flat], lr=workload.real_learning_rate, fused=True)
+        for weight in self.binary:  # signs are exact in any type; the rule's state stays as it is
+            weight.data = weight.data.to(dtype)
+        self.adam = torch.optim.Adam(self.real, lr=workload.real_learning_rate, fused=True)
 
         self.active = list(range(len(trials)))
         self.curves: list[list[EpochPoint]] = [[] for _ in trials]
@@ -70,7 +70,7 @@ class Run:
         start = time.perf_counter()
         loss, flips = self._train_epoch(epoch)
         healthy = (
-            torch.isfinite(loss) & self.rule.finite() & torch.isfinite(self.real.flat).all(1)
+            torch.isfinite(loss) & self.rule.finite() & _finite(self.real)
         ).tolist()  # waits for the device
         k = len(self.active)
         train_seconds = (time.perf_counter() - start) / k
@@ -133,24 +133,24 @@ class Run:
         self.network.train()
         k = len(self.active)
         steps = self.batches.steps_per_epoch
-        loss_sum = torch.zeros(k, device=self.binary.flat.device)
-        flip_sum = torch.zeros(k, device=self.binary.flat.device)
+        n_binary = sum(weight[0].numel() for weight in self.binary)
+        loss_sum = torch.zeros(k, device=self.device)
+        flip_sum = torch.zeros(k, device=self.device)
         seeds = [self.trials[position].seed for position in self.active]
         for images, labels_KN in self.batches.epoch(seeds, epoch):
             loss_sum += self.step(images, labels_KN)
             flip_sum += self.rule.flips
-        return loss_sum / steps, flip_sum / (steps * self.binary.flat.shape[1])
+        return loss_sum / steps, flip_sum / (steps * n_binary)
 
     def step(self, images: Tensor, labels_KN: Tensor) -> Tensor:
         """One step of all active trials; returns their losses [K]. Never waits for a GPU."""
         loss_K = _cross_entropy(self.network(images), labels_KN)
         torch.autograd.backward(loss_K.sum())
-        self.binary.collect_gradients()
-        self.real.collect_gradients()
         decay = factor("cosine", self.rule.step_count, self.steps)
         self.adam.param_groups[0]["lr"] = self.workload.real_learning_rate * decay
-        self.rule.step()
-        self.adam.step()
+        for optimizer in (self.rule, self.adam):
+            optimizer.step()
+            optimizer.zero_grad()
         return loss_K.detach()
 
     @torch.no_grad()
@@ -158,7 +158,7 @@ class Run:
         """Share of the split that each active trial classifies rightly."""
         self.network.eval()
         k = len(self.active)
-        right = torch.zeros(k, dtype=torch.int64, device=self.binary.flat.device)
+        right = torch.zeros(k, dtype=torch.int64, device=self.device)
         for images, labels in self.batches.evaluation(split, k):
             predicted = self.network(images).argmax(2)
             right += (predicted == labels).sum(1)
@@ -172,17 +172,21 @@ class Run:
         self.active = [self.active[row] for row in rows]
         if not rows:
             return
-        keep = torch.tensor(rows, device=self.binary.flat.device)
-        self.binary.select_trials(keep)
-        self.real.select_trials(keep)
+        keep = torch.tensor(rows, device=self.device)
+        for parameter in self.network.parameters():
+            parameter.data = parameter.data[keep]
         self.rule.select_trials(keep)
-        for name, value in self.adam.state[self.real.flat].items():
-            if value.dim():
-                self.adam.state[self.real.flat][name] = value[keep]
+        for state in self.adam.state.values():
+            state.update({name: value[keep] for name, value in state.items() if value.dim()})
         for layer in self.network.modules():
             if isinstance(layer, BatchNorm):
                 layer.running_mean = layer.running_mean[keep]
                 layer.running_var = layer.running_var[keep]
+
+
+def _finite(parameters: Sequence[Tensor]) -> Tensor:
+    """Whether all numbers of a trial are finite, shape [K]."""
+    return torch.stack([torch.isfinite(p).flatten(1).all(1) for p in parameters]).all(0)
 
 
 def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
