@@ -60,7 +60,7 @@ class BinaryConv2d(nn.Conv2d):
 def mlp(shape, n_classes, widths):
     """Linear, batch norm, sign; again; a last linear layer. The first and the last are real."""
     channels, height, width = shape
-    first = nn.Linear(channels * height * width, widths[0])
+    first = nn.Linear(channels * height * width, widths[0], bias=False)
     layers = [nn.Flatten(), first, nn.BatchNorm1d(widths[0]), Sign()]
     for n_in, n_out in pairwise(widths):
         layers += [BinaryLinear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), Sign()]

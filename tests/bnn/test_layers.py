@@ -42,14 +42,30 @@ def test_sign_passes_the_gradient_inside_the_unit_interval_only():
     assert x.grad.tolist() == [0, 0, 3, 4, 5, 0, 0]
 
 
+@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("binary", [False, True])
-def test_linear_is_torchs_linear_for_every_trial(binary):
-    layer = double(Linear(3, 5, 4, binary=binary))
-    x = torch.randn(3, 7, 5, dtype=torch.float64)
+def test_linear_is_torchs_linear_for_every_trial(binary, last):
+    layer = double(Linear(3, 5, 4, binary=binary, last=last))
+    x = torch.randn(3, 7, 5, dtype=torch.float64, requires_grad=True)
     y = layer(x)
     for k in range(3):
-        bias = None if binary else layer.bias[k, 0]
+        bias = layer.bias[k, 0] if last and not binary else None
         torch.testing.assert_close(y[k], F.linear(x[k], layer.weight[k], bias))
+    assert layer.bias is None or last
+    assert torch.autograd.gradcheck(lambda *_: layer(x), (x, *layer.parameters()))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_linear_in_bfloat16_rounds_the_logits_no_further(last):
+    layer = double(Linear(2, 64, 3, binary=False, last=last), SEEDS[:2]).float()
+    x = torch.randn(2, 7, 64).sign().bfloat16()
+    y = layer(x)
+    exact = torch.bmm(x.double(), layer.weight.double().transpose(1, 2))
+    exact = exact + layer.bias.double() if last else exact
+    assert y.dtype == (torch.float32 if last else torch.bfloat16)
+    torch.testing.assert_close(y.double(), exact, rtol=0, atol=1e-5 if last else 1e-2)
+    y.sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -171,3 +171,17 @@ def test_what_cannot_be_trained_is_refused():
         train(SMALL, trials("bop")[:1] + trials("filter_flip")[:1])
     with pytest.raises(InvalidInput, match="at most the 256 training samples of digits, got 500"):
         train(replace(SMALL, batch_size=500), trials("bop"))
+
+
+def test_training_takes_one_thread_and_gives_the_others_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = []
+    train(
+        replace(SMALL, epochs=1),
+        trials("bop"),
+        lambda _: seen.append(torch.get_num_threads()) or (),
+    )
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert (seen, after) == ([1], 2)

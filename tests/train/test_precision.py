@@ -15,27 +15,28 @@ from tuner.workload import Workload
 CPU = torch.device("cpu")
 
 FILTER = {"alpha": 3e-3, "gamma": 0.1, "alpha_decay": "cosine"}
-CASES = {  # workload, rule, settings, and the difference that does not matter
-    "all binary": ({"widths": (128, 128), "binary_ends": True}, "filter_flip", FILTER, 0.005),
-    "real ends": ({"widths": (64, 64, 64)}, "filter_flip", FILTER, 0.005),
+CASES = {  # workload, rule, settings, seeds, and the difference that does not matter
+    "all binary": ({"widths": (128, 128), "binary_ends": True}, "filter_flip", FILTER, 64, 0.005),
+    "real ends": ({"widths": (64, 64, 64)}, "filter_flip", FILTER, 64, 0.005),
     "scaled latent weights": (
         {"widths": (64, 64, 64)},
         "latent_sgd",
         {"learning_rate": 0.1, "momentum": 0.9, "scaling": True, "learning_rate_decay": "cosine"},
+        64,
         0.005,
     ),
-    "convolutions": ({"model": "cnn", "widths": (8, 8, 16, 16)}, "filter_flip", FILTER, 0.01),
+    "convolutions": ({"model": "cnn", "widths": (8, 8, 16, 16)}, "filter_flip", FILTER, 32, 0.01),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_bfloat16_and_float32_end_at_equivalent_accuracies(case):
-    changes, rule, settings, rope = CASES[case]
+    changes, rule, settings, n_seeds, rope = CASES[case]
     found = {}
     for precision in ("bfloat16", "float32"):
         workload = Workload(**changes, precision=precision)
-        results = train(workload, [TrialConfig(rule, settings, seed) for seed in range(32)])
+        results = train(workload, [TrialConfig(rule, settings, seed) for seed in range(n_seeds)])
         found[precision] = np.array([result.val_accuracy for result in results])
     assert not np.array_equal(found["bfloat16"], found["float32"])
     estimate, _ = paired_difference(found["bfloat16"], found["float32"])

@@ -76,7 +76,7 @@ def this_machine(processor: str, folder: Path) -> Machine:
 
 def _compiler() -> str | None:
     """What the C++ compiler says its version is."""
-    with suppress(OSError, subprocess.SubprocessError):
+    with suppress(OSError, ValueError, subprocess.SubprocessError):
         _, said = find_compiler()
         return said.splitlines()[0]
     return None

@@ -36,24 +36,23 @@ def trials_first(x: Tensor, n_trials: int) -> Tensor:
     return x.reshape(len(x), n_trials, -1).transpose(0, 1).contiguous()
 
 
-def wide(x: Tensor) -> Tensor:
-    """In float32 at least: logits, and what they are made of, are not rounded further."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 class _Product(torch.autograd.Function):
-    """[K, N, C] times [K, O, C] -> [K, N, O]; the weight's gradient lies in memory as it does."""
+    """[K, N, C] times [K, O, C] -> [K, N, O] in a given type.
+
+    The gradients are in x's type, and the weight's lies in memory as the weight does.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor) -> Tensor:
+    def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype) -> Tensor:
         ctx.save_for_backward(x_KNC, weight_KOC)
-        return torch.bmm(x_KNC, weight_KOC.transpose(1, 2))
+        return torch.bmm(x_KNC.to(dtype), weight_KOC.to(dtype).transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor, None]:
         x_KNC, weight_KOC = ctx.saved_tensors
-        dx = torch.bmm(gradient_KNO, weight_KOC) if ctx.needs_input_grad[0] else None
-        return dx, torch.bmm(gradient_KNO.transpose(1, 2), x_KNC)
+        g_KNO = gradient_KNO.to(x_KNC.dtype)
+        dx = torch.bmm(g_KNO, weight_KOC.to(x_KNC.dtype)) if ctx.needs_input_grad[0] else None
+        return dx, torch.bmm(g_KNO.transpose(1, 2), x_KNC).to(weight_KOC.dtype), None
 
 
 class Linear(nn.Module):
@@ -63,23 +62,31 @@ class Linear(nn.Module):
         n_trials: K.
         in_features: C.
         out_features: O.
-        binary: Whether the weight, shape [K, O, C], is binary; there is then no bias.
+        binary: Whether the weight, shape [K, O, C], is binary.
+        last: Whether it gives the logits: float32 at least, and with a bias unless it is binary.
+            All other layers stand before a batch norm, which takes their biases' part.
     """
 
     def __init__(
-        self, n_trials: int, in_features: int, out_features: int, *, binary: bool
+        self,
+        n_trials: int,
+        in_features: int,
+        out_features: int,
+        *,
+        binary: bool,
+        last: bool = False,
     ) -> None:
         super().__init__()
         self.weight = _parameter((n_trials, out_features, in_features), binary=binary)
-        self.bias = None if binary else _parameter((n_trials, 1, out_features), binary=False)
+        self.last = last
+        with_bias = last and not binary
+        self.bias = _parameter((n_trials, 1, out_features), binary=False) if with_bias else None
 
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
-        weight_KOC = self.weight.to(x_KNC.dtype)
-        if self.bias is None:
-            out: Tensor = _Product.apply(x_KNC, weight_KOC)
-            return out
-        return torch.baddbmm(self.bias.to(x_KNC.dtype), x_KNC, weight_KOC.transpose(1, 2))
+        dtype = torch.promote_types(x_KNC.dtype, torch.float32) if self.last else x_KNC.dtype
+        out: Tensor = _Product.apply(x_KNC, self.weight, dtype)
+        return out if self.bias is None else out + self.bias
 
 
 class Conv2d(nn.Module):

@@ -20,7 +20,6 @@ from tuner.bnn.layers import (
     initialise,
     side_by_side,
     trials_first,
-    wide,
 )
 from tuner.bnn.normsign import max_pool, sign_ste
 from tuner.errors import InvalidInput
@@ -58,7 +57,7 @@ class MLP(nn.Module):
             for i, (a, b) in enumerate(pairwise(sizes))
         )
         self.norms = nn.ModuleList(NormSign(n_trials, width) for width in widths)
-        self.last = Linear(n_trials, sizes[-1], n_classes, binary=binary_ends)
+        self.last = Linear(n_trials, sizes[-1], n_classes, binary=binary_ends, last=True)
         self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -66,7 +65,7 @@ class MLP(nn.Module):
         x = images.flatten(2)
         for linear, norm in zip(self.hidden, self.norms, strict=True):
             x = norm(linear(x))
-        out: Tensor = self.last_norm(self.last(wide(x)))
+        out: Tensor = self.last_norm(self.last(x))
         return out
 
 
@@ -106,7 +105,8 @@ class CNN(nn.Module):
                 f"model cnn: {len(widths)} layers halve a {shape[1]}x{shape[2]} image to nothing; "
                 "name fewer widths"
             )
-        self.last = Linear(n_trials, widths[-1] * height * width, n_classes, binary=binary_ends)
+        n_last = widths[-1] * height * width
+        self.last = Linear(n_trials, n_last, n_classes, binary=binary_ends, last=True)
         self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class CNN(nn.Module):
             if i % 2:
                 x = max_pool(x)
             x = norm(x)
-        out: Tensor = self.last_norm(self.last(wide(trials_first(x, len(images)))))
+        out: Tensor = self.last_norm(self.last(trials_first(x, len(images))))
         return out
 
 
@@ -194,12 +194,12 @@ class BiRealNet(nn.Module):
                 stages.append(BiRealBlock(n_trials, channels, width, stride=stride))
                 channels = width
         self.blocks = nn.Sequential(*stages)
-        self.last = Linear(n_trials, channels, n_classes, binary=False)
+        self.last = Linear(n_trials, channels, n_classes, binary=False, last=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
         z, _ = self.blocks(self.stem(side_by_side(images)))
-        out: Tensor = self.last(trials_first(wide(z).mean((2, 3)), len(images)))
+        out: Tensor = self.last(trials_first(z.mean((2, 3)), len(images)))
         return out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tuner import kernels
@@ -28,6 +29,11 @@ class Norm:
     running_mean: Tensor
     running_var: Tensor
     training: bool
+
+    @property
+    def numbers(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All of them."""
+        return self.weight, self.bias, self.running_mean, self.running_var
 
 
 class _SignSTE(torch.autograd.Function):
@@ -79,7 +85,7 @@ def norm_sign(x: Tensor, norm: Norm) -> Tensor:
         x: Activations, [K, N, C] or [N, K*C, H, W].
         norm: Batch norm's parameters.
     """
-    if not _compiled(x):
+    if not _fits(x, norm):
         return sign_ste(batch_norm(x, norm))
     signs: Tensor = _NormSign.apply(x, *_packed(norm), norm)
     return signs
@@ -89,11 +95,11 @@ def norm_add_sign(x: Tensor, norm: Norm, residual: Tensor | None) -> tuple[Tenso
     """The sum z = batch_norm(x) + residual, and sign(z) with the straight-through gradient.
 
     Args:
-        x: Activations, [N, K*C, H, W].
+        x: Activations, [K, N, C] or [N, K*C, H, W].
         norm: Batch norm's parameters.
         residual: Shaped as x; None for none.
     """
-    if not _compiled(x) or (residual is not None and residual.dtype != x.dtype):
+    if not _fits(x, norm, residual):
         z = batch_norm(x, norm) if residual is None else batch_norm(x, norm) + residual
         return z, sign_ste(z)
     z, signs = _NormAddSign.apply(x, *_packed(norm), residual, norm)
@@ -102,19 +108,38 @@ def norm_add_sign(x: Tensor, norm: Norm, residual: Tensor | None) -> tuple[Tenso
 
 def max_pool(x: Tensor) -> Tensor:
     """Largest of each 2x2 square of [N, C, H, W]; a last odd row or column is left out."""
-    if not _compiled(x):
+    if x.dim() != 4 or min(x.shape) < 2 or not _compiled(x):
         return F.max_pool2d(x, 2)
     out: Tensor = _MaxPool.apply(x)
     return out
 
 
 def _packed(norm: Norm) -> tuple[Tensor, Tensor]:
-    """Weight and bias without gaps; a network's parameters are columns of one wide buffer."""
+    """Weight and bias without gaps, as the compiled operations take them."""
     return norm.weight.contiguous(), norm.bias.contiguous()
 
 
 def _compiled(x: Tensor) -> bool:
     return kernels.suffix(x.dtype) is not None and kernels.usable(x)
+
+
+def _fits(x: Tensor, norm: Norm, residual: Tensor | None = None) -> bool:
+    """Whether the compiled operations can do it; what they cannot, torch does or refuses."""
+    trials, channels = norm.weight.shape
+    if x.dim() == 3:
+        shaped, rows = x.shape[::2] == norm.weight.shape, x.shape[1]
+    else:
+        shaped, rows = x.dim() == 4 and x.shape[1] == trials * channels, x[:, :1].numel()
+    return (
+        _compiled(x)
+        and shaped
+        and rows > norm.training
+        and all(n.dtype == torch.float32 and kernels.usable(n) for n in norm.numbers)
+        and all(n.shape == norm.weight.shape for n in norm.numbers)
+        and norm.running_mean.is_contiguous()
+        and norm.running_var.is_contiguous()
+        and (residual is None or (residual.shape, residual.dtype) == (x.shape, x.dtype))
+    )
 
 
 def _innermost_channels(x: Tensor) -> Tensor:
@@ -164,7 +189,12 @@ def _forward(
 
 
 def _backward(
-    gz: Tensor | None, gs: Tensor, x: Tensor, z: Tensor | None, *parameters: Tensor
+    gz: Tensor | None,
+    gs: Tensor,
+    x: Tensor,
+    z: Tensor | None,
+    *parameters: Tensor,
+    training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of x, weight, bias and, where there is z, of what was added."""
     statistics, weight, bias = parameters
@@ -178,6 +208,7 @@ def _backward(
         x,
         z,
         *_sizes(x),
+        training,
         statistics[0],
         statistics[1],
         weight,
@@ -196,13 +227,15 @@ class _NormSign(torch.autograd.Function):
         flat = _innermost_channels(x)
         signs, statistics = _forward(flat, weight, bias, norm, None, None)
         ctx.save_for_backward(flat, statistics, weight, bias)
+        ctx.training = norm.training
         return _like(signs, x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *parameters = ctx.saved_tensors
         dx, dweight, dbias, _ = _backward(
-            None, _innermost_channels(gradient), x, None, *parameters
+            None, _innermost_channels(gradient), x, None, *parameters, training=ctx.training
         )
         return _like(dx, gradient), dweight, dbias, None
 
@@ -217,18 +250,19 @@ class _NormAddSign(torch.autograd.Function):
         added = None if residual is None else _innermost_channels(residual)
         signs, statistics = _forward(flat, weight, bias, norm, added, z)
         ctx.save_for_backward(flat, z, statistics, weight, bias)
-        ctx.adds = residual is not None
+        ctx.adds, ctx.training = residual is not None, norm.training
         ctx.set_materialize_grads(False)
         return _like(z, x), _like(signs, x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         x, z, *parameters = ctx.saved_tensors
         gz, gs = (None if g is None else _innermost_channels(g) for g in gradients)
         gs = torch.zeros_like(x) if gs is None else gs
-        dx, dweight, dbias, inner = _backward(gz, gs, x, z, *parameters)
+        dx, dweight, dbias, inner = _backward(gz, gs, x, z, *parameters, training=ctx.training)
         like = _like(dx, next(g for g in gradients if g is not None))
-        added = inner.permute(0, 3, 1, 2) if ctx.adds and inner is not None else None
+        added = _like(inner, like) if ctx.adds and inner is not None else None
         return like, dweight, dbias, added, None
 
 
@@ -244,6 +278,7 @@ class _MaxPool(torch.autograd.Function):
         return out.permute(0, 3, 1, 2)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (which,) = ctx.saved_tensors
         g = _innermost_channels(gradient)

@@ -9,9 +9,12 @@ import ctypes
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -33,15 +36,9 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("TUNER_KERNELS", "").lower() in ("off", "0", "false"):
         return None
     try:
-        return ctypes.CDLL(str(_built()))
-    except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).splitlines()
-        reason = next((line for line in said if "error" in line), said[0] if said else "")
-        _log.warning(
-            "no compiled operations, training takes about twice as long: %s "
-            "(a C++ compiler, g++ or clang++, on the PATH or in $CXX gives them)",
-            reason,
-        )
+        return _load(_target())
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        _log.warning("no compiled operations, training takes about twice as long: %s", _why(error))
         os.environ["TUNER_KERNELS"] = "off"  # processes started from here need not say it again
         return None
 
@@ -79,41 +76,61 @@ def _as_c(value: Tensor | int | float | None) -> object:
     return pointer(value)
 
 
-def find_compiler() -> tuple[str, str]:
-    """The C++ compiler, and what it says its version is.
+def find_compiler() -> tuple[list[str], str]:
+    """The command of the C++ compiler, and what it says its version is.
 
     Raises:
         FileNotFoundError: If there is none.
         OSError: If it cannot be started.
+        ValueError: If $CXX is not a command.
         subprocess.SubprocessError: If it fails.
     """
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if not compiler:
-        raise FileNotFoundError("no C++ compiler found")
-    said = subprocess.run(
-        [compiler, "--version"], capture_output=True, text=True, check=True, timeout=_SECONDS
+    named = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if not named:
+        raise FileNotFoundError(
+            "no C++ compiler found; g++ or clang++ on the PATH, or one in $CXX, gives them"
+        )
+    command = shlex.split(named)
+    return command, _run([*command, "--version"])
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=True, timeout=_SECONDS
     )
-    return compiler, said.stdout
+    return done.stdout
 
 
-def _built() -> Path:
-    """The library's file, compiled unless the same source was compiled here before."""
-    compiler, version = find_compiler()
+def _why(error: Exception) -> str:
+    """The first line of a compiler's words that speaks of an error, or the error's own."""
+    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+    lines = (said or str(error)).splitlines()
+    return next((line for line in lines if "error" in line), lines[0] if lines else "")
+
+
+def _load(target: Path) -> ctypes.CDLL:
+    """The library in that file, compiled unless it is there; a damaged file is compiled again."""
+    if target.exists():
+        with suppress(OSError):
+            return ctypes.CDLL(str(target))
+    command, _ = find_compiler()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        made = Path(scratch, target.name)
+        source = str(_FOLDER / "kernels.cpp")
+        _run([*command, *_FLAGS, *_FOR_THIS_PROCESSOR, "-o", str(made), source])
+        made.replace(target)  # at once, so that no other process loads half a file
+    return ctypes.CDLL(str(target))
+
+
+def _target() -> Path:
+    """Where the library lies: the name says source, compiler and processor."""
+    _, version = find_compiler()
     sources = [p for p in sorted(_FOLDER.iterdir()) if p.suffix in (".cpp", ".h")]
     texts = [source.read_text(encoding="utf-8") for source in sources]
     made_of = (*texts, version, processor(), *_FLAGS)
     name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
-    folder = config.cache_dir()
-    target = folder / f"kernels-{name}.so"
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch, target.name)
-            source = str(_FOLDER / "kernels.cpp")
-            command = [compiler, *_FLAGS, *_FOR_THIS_PROCESSOR, "-o", str(made), source]
-            subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
-            made.replace(target)  # at once, so that no other process loads half a file
-    return target
+    return config.cache_dir().resolve() / f"kernels-{name}.so"
 
 
 def processor() -> str:

@@ -1,6 +1,6 @@
-// The few operations that torch takes many passes for, each in one or two. Plain C functions, called
-// through ctypes; single-threaded, since a worker is one process per core. Every one has a twin in
-// torch that it is tested against.
+// The few operations that torch takes many passes for, each in one or two. Plain C functions,
+// called through ctypes; single-threaded, since a worker is one process per core. Every one has a
+// twin in torch that it is tested against.
 
 #include "layers.h"
 #include "steps.h"
@@ -24,12 +24,12 @@
   }                                                                                               \
   extern "C" void tuner_norm_sign_backward_##SUFFIX(                                              \
       const T* gz, const T* gs, const T* x, const T* z, int64_t groups, int64_t rows,             \
-      int64_t channels, const float* mean, const float* invstd, const float* weight,              \
-      const float* bias, T* inner, T* dx, float* dweight, float* dbias) {                         \
+      int64_t channels, int training, const float* mean, const float* invstd,                     \
+      const float* weight, const float* bias, T* inner, T* dx, float* dweight, float* dbias) {    \
     for (int64_t g = 0; g < groups; g++) {                                                        \
       int64_t c = g * channels, at = c * rows;                                                    \
       normalise_backward(gz ? gz + at : nullptr, gs + at, x + at, z ? z + at : nullptr, rows,     \
-                         channels, mean + c, invstd + c, weight + c, bias + c,                    \
+                         channels, training != 0, mean + c, invstd + c, weight + c, bias + c,     \
                          inner ? inner + at : nullptr, dx + at, dweight + c, dbias + c);          \
     }                                                                                             \
   }                                                                                               \

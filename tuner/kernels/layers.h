@@ -14,8 +14,8 @@ namespace {
 
 constexpr int64_t BLOCK = 64;  // rows whose sums stay in float
 
-// Over the rows of some channels: the sums of g and of g (x - centre), where value(at, i, x - centre)
-// gives the g of the i-th vector. Floats in registers over BLOCK rows, doubles over the blocks.
+// Over the rows of some channels: the sums of g and of g (x - centre), where value(at, i, x -
+// centre) gives the g of the i-th vector. Floats in registers over BLOCK rows, doubles over the blocks.
 template <int B, class N, class T, class Value>
 inline void sum_rows(const T* x, int64_t rows, int64_t channels, Vectors<B>, N n, const F* centre,
                      double* plain, double* scaled, Value value) {
@@ -86,7 +86,9 @@ void normalise(const T* x, int64_t rows, int64_t channels, const float* mean, co
         }
     };
     if (residual)
-      over_rows([&](int64_t at, F y) { return y += load(residual + at, n), store(z + at, y, n), y; });
+      over_rows([&](int64_t at, F y) {
+        return y += load(residual + at, n), store(z + at, y, n), y;
+      });
     else if (z)
       over_rows([&](int64_t at, F y) { return store(z + at, y, n), y; });
     else
@@ -94,12 +96,13 @@ void normalise(const T* x, int64_t rows, int64_t channels, const float* mean, co
   });
 }
 
-// Backward of normalise in training. `inner` receives the gradient that reaches batch norm, masked
-// to |z| < 1 where it came through the sign; it is the residual's gradient too, and dx is written
-// from it. z is what forward wrote, or nullptr: then it is computed again from x.
+// Backward of normalise; outside training the statistics are constants. `inner` receives the
+// gradient that reaches batch norm, masked to |z| < 1 where it came through the sign; it is the
+// residual's gradient too, and dx is written from it. z is what forward wrote, or nullptr: then it
+// is computed again from x.
 template <class T>
 void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_t rows,
-                        int64_t channels, const float* mean, const float* invstd,
+                        int64_t channels, bool training, const float* mean, const float* invstd,
                         const float* weight, const float* bias, T* inner, T* dx, float* dweight,
                         float* dbias) {
   by_channels(channels, [&](int64_t c, auto vectors, auto n) {
@@ -125,13 +128,14 @@ void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_
       sum(from_z);
     else
       sum(from_both);
-    F along[vectors], constant[vectors];  // dx = scale g + along (x - mean) + constant
+    F along[vectors] = {}, constant[vectors] = {};  // dx = scale g + along (x - mean) + constant
     for (int j = 0; j < (vectors - 1) * LANES + n; j++) {
       int i = j / LANES, lane = j % LANES;
       float scale = affine.scale[i][lane];
       double dw = scaled[j] * invstd[c + j];
       dweight[c + j] = float(dw);
       dbias[c + j] = float(plain[j]);
+      if (!training) continue;
       along[i][lane] = float(-scale * invstd[c + j] * dw / rows);
       constant[i][lane] = float(-scale * plain[j] / rows);
     }

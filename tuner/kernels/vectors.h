@@ -55,9 +55,10 @@ inline void store(float* to, F x, N n) {
   std::memcpy(to, &x, n * sizeof(float));
 }
 template <class N>
-inline void store(bf16* to, F x, N n) {  // to nearest, ties to even
+inline void store(bf16* to, F x, N n) {  // to nearest, ties to even; NaN stays NaN
   U32 bits = (U32)x;
-  U16 rounded = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, U16);
+  U32 nearest = x == x ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
+  U16 rounded = __builtin_convertvector(nearest >> 16, U16);
   std::memcpy(to, &rounded, n * sizeof(bf16));
 }
 

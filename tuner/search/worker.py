@@ -54,7 +54,7 @@ def batch_size(n_trials: int, most: int, share: int) -> int:
 
 
 class TorchTrainer:
-    """The training code of ``tuner.train`` on one device; single-threaded on a CPU.
+    """The training code of ``tuner.train`` on one device.
 
     Args:
         device: A torch device.
@@ -74,7 +74,6 @@ class TorchTrainer:
                 "this machine has a GPU, but the installed torch cannot use it; install torch "
                 "with CUDA, or set CUDA_VISIBLE_DEVICES to nothing to train on the CPU"
             )
-        torch.set_num_threads(1)
         self._device = device
         self._too_large: set[Workload] = set()
         self._training = tuner.train

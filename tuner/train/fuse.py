@@ -16,6 +16,7 @@ from tuner.errors import DeviceTooSmall
 from tuner.rules import Setting
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
+from tuner.train.threads import one_thread
 from tuner.train.trial import TrialConfig
 from tuner.workload import Workload
 
@@ -58,7 +59,8 @@ def trials_per_batch(workload: Workload, device: str) -> int:
             return _read(kept)
         except (ValueError, KeyError):
             kept.unlink()  # not a whole answer
-    best, speeds = _measure(workload, torch.device(device))
+    with one_thread():
+        best, speeds = _measure(workload, torch.device(device))
     with suppress(OSError):  # without a cache folder every process measures for itself
         return _keep(kept, {"trials": best, "steps_per_second": speeds, "measured_on": about})
     return best

@@ -10,6 +10,7 @@ from tuner.bnn.models import build
 from tuner.errors import InvalidInput
 from tuner.train.batches import Batches
 from tuner.train.run import Run
+from tuner.train.threads import one_thread
 from tuner.train.trial import EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
@@ -32,7 +33,8 @@ def train(
     """Train the trials of one workload and update rule together.
 
     Each trial gets what it would get alone: its own first weights, data order and augmentation
-    from its seed. A trial that diverges or is stopped leaves the batch.
+    from its seed. A trial that diverges or is stopped leaves the batch. Torch computes in one
+    thread meanwhile.
 
     Args:
         workload: Data, network and length.
@@ -50,16 +52,17 @@ def train(
     """
     if len({trial.rule for trial in trials}) != 1:
         raise InvalidInput("train: needs one trial or more, all of one update rule")
-    run = Run(workload, trials, torch.device(device))
-    for epoch in range(1, workload.epochs + 1):
-        report = run.epoch(epoch)
-        if epoch < workload.epochs:
-            run.stop(on_epoch(report))
-        else:
-            on_epoch(report)
-        if not run.active:
-            break
-    return run.results(test=test)
+    with one_thread():
+        run = Run(workload, trials, torch.device(device))
+        for epoch in range(1, workload.epochs + 1):
+            report = run.epoch(epoch)
+            if epoch < workload.epochs:
+                run.stop(on_epoch(report))
+            else:
+                on_epoch(report)
+            if not run.active:
+                break
+        return run.results(test=test)
 
 
 def check(workload: Workload) -> None:

@@ -191,5 +191,5 @@ def _finite(parameters: Sequence[Tensor]) -> Tensor:
 
 def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
     """Mean cross-entropy of each trial, shape [K], in nats."""
-    losses = F.cross_entropy(logits_KNO.flatten(0, 1), labels_KN.flatten(), reduction="none")
-    return losses.view(labels_KN.shape).mean(1)
+    logits_KON = logits_KNO.transpose(1, 2).contiguous()  # torch is slow over a short last axis
+    return F.cross_entropy(logits_KON, labels_KN, reduction="none").mean(1)
