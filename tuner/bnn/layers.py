@@ -27,8 +27,11 @@ def _parameter(shape: tuple[int, ...], *, binary: bool) -> nn.Parameter:
 
 def side_by_side(x_KNCHW: Tensor) -> Tensor:
     """[K, N, C, H, W] -> [N, K*C, H, W], channels innermost in memory."""
-    x = x_KNCHW.transpose(0, 1).flatten(1, 2)
-    return x.contiguous(memory_format=torch.channels_last)
+    x = x_KNCHW.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+    if x.shape[1] > 1:
+        return x
+    height, width = x.shape[2:]  # torch takes a single channel for the outermost unless told
+    return x.as_strided(x.shape, (height * width, 1, width, 1))
 
 
 def trials_first(x: Tensor, n_trials: int) -> Tensor:
