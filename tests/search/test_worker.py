@@ -322,7 +322,7 @@ def test_a_worker_that_lost_its_trials_writes_nothing_about_them(store: Store, p
 @pytest.mark.parametrize(
     ("n_trials", "most", "share", "size"),
     [
-        (200, 32, 2, 29),
+        (200, 32, 2, 25),
         (200, 32, 8, 25),
         (200, 32, 100, 8),
         (10, 32, 2, 5),

@@ -50,6 +50,8 @@ def batch_size(n_trials: int, most: int, share: int) -> int:
     """
     least = math.ceil(most / 4)
     batches = max(math.ceil(n_trials / most), min(share, math.ceil(n_trials / least)))
+    if batches > share:
+        batches = math.ceil(batches / share) * share  # all workers end at about the same time
     return math.ceil(n_trials / batches)
 
 
