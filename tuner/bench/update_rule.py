@@ -19,12 +19,16 @@ class Steps(Job):
 
     Args:
         rule: A key of ``SETTINGS``, or ``sgd`` for ``torch.optim.SGD(fused=True)``.
-        n_weights: Weights in one float32 buffer.
+        n_weights: Weights in one buffer.
         seconds: How long a slice is to last.
+        precision: ``float32`` or ``bfloat16``, of weights and gradients; state is float32.
     """
 
-    def __init__(self, rule: str, *, n_weights: int, seconds: float) -> None:
+    def __init__(
+        self, rule: str, *, n_weights: int, seconds: float, precision: str = "float32"
+    ) -> None:
         self.rule = rule
+        self.precision = precision
         self.n_weights = n_weights
         self.seconds = seconds
 
@@ -41,7 +45,8 @@ class Steps(Job):
         else:
             settings = [SETTINGS[self.rule]]
             self._optimizer = rules.build(self.rule, [weights], settings, steps=10**6)
-        weights.grad = torch.randn(1, self.n_weights, generator=generator)
+        weights.data = weights.data.to(getattr(torch, self.precision))
+        weights.grad = torch.randn(1, self.n_weights, generator=generator).to(weights.dtype)
         self._take(1)
 
     def gauge(self) -> None:
