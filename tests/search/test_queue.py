@@ -279,7 +279,10 @@ def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
         again = finished_trials(store, f"small/{arm.name}/retrain")
         assert best is not None
         assert [trial.params for trial in again] == [best.params] * 2
-        assert all(trial.user_attrs["settings"] == best.user_attrs["settings"] for trial in again)
+        assert all(
+            trial.user_attrs["run"]["settings"] == best.user_attrs["run"]["settings"]
+            for trial in again
+        )
         assert len({trial.user_attrs["seed"] for trial in again} - {best.user_attrs["seed"]}) == 2
         assert all("test_accuracy" in trial.user_attrs for trial in again)
         assert "test_accuracy" not in best.user_attrs

@@ -56,7 +56,7 @@ def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: 
     assert old.ranges["learning_rate"] == "0.0001 .. 10, log"
     assert old.ranges["one_minus_momentum"] == "0.001 .. 1, log"
     assert old.retrained is not None
-    assert old.retrained.settings == trials[int(old.scores.argmax())].user_attrs["settings"]
+    assert old.retrained.settings == trials[int(old.scores.argmax())].user_attrs["run"]["settings"]
     assert old.retrained.test.shape == (2,)
     assert compare(found, protocol).verdict.text
 

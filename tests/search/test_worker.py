@@ -91,10 +91,11 @@ def test_retrained_incumbents_are_never_pruned(store: Store):
 def test_a_trial_s_record_is_complete_and_valid_json(store: Store):
     trial = finished(store, one_arm())[0]
     record = trial.user_attrs
-    assert record.keys() == {"index", "seed", "settings", "seconds", "run"}
+    assert record.keys() == {"index", "seed", "run"}
     assert record["seed"] == one_arm().studies()[0].trial_seed(0)
-    assert record["settings"] == trial.params
     run = record["run"]
+    assert run["settings"] == trial.params
+    assert run["seconds"] >= 0
     assert run["filter"] == {"rule": "filter_flip", "steps": 1, "half_life_steps": "inf"}
     assert run["curve"]["epoch"] == list(range(1, 10))
     assert (run["device"], run["worker"], run["batch"]) == ("cpu", "here", 4)
@@ -234,7 +235,7 @@ def test_a_diverged_trial_completes_with_the_accuracy_of_chance(store: Store):
     trial = finished_trials(store, "small/new")[0]
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.1)
     assert trial.user_attrs["diverged"] is True
-    assert trial.user_attrs["seconds"] is None
+    assert trial.user_attrs["run"]["seconds"] is None
 
 
 class Watched(LightTrainer):

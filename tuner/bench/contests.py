@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tuner.bench.child import Job, Slice
+from tuner.bench.child import Slice
 from tuner.bench.match import WORKER, Match, Side
 from tuner.bench.rows import alone, by_difference, by_ratio
 from tuner.bench.samples import noise, some_of

@@ -144,14 +144,17 @@ class Batch:
     def _outcome(
         self, place: int, result: TrialResult, settings: Mapping[str, Setting], record: object
     ) -> Outcome:
-        """How a trial ended, in few user attributes: each costs two statements."""
+        """How a trial ended; in few user attributes, since each costs two statements."""
         fields = ("epoch", "train_loss", "val_accuracy", "flip_ratio", "seconds")
         curve = {name: [getattr(point, name) for point in result.curve] for name in fields}
-        attributes: dict[str, object] = {
-            "settings": settings,
+        run = {
+            **self._ran_on,
             "seconds": result.seconds,
-            "run": {**self._ran_on, "filter": record, "curve": curve},
+            "settings": settings,
+            "filter": record,
+            "curve": curve,
         }
+        attributes: dict[str, object] = {"run": run}
         if result.diverged:
             attributes["diverged"] = True
         if result.test_accuracy is not None:

@@ -108,8 +108,9 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
 
 
 def _seconds(trial: FrozenTrial) -> float:
-    if "seconds" in trial.user_attrs:
-        return float(trial.user_attrs["seconds"])
+    ours = trial.user_attrs.get("run")
+    if isinstance(ours, dict) and isinstance(ours.get("seconds"), float):
+        return float(ours["seconds"])  # its batch took longer
     return trial.duration.total_seconds() if trial.duration is not None else math.nan
 
 

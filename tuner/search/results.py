@@ -106,7 +106,9 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
     return Arm(
         name=arm.name,
         scores=score(trials, arm.name, worst=0.0),
-        seconds=np.array([trial.user_attrs.get("seconds", math.nan) for trial in trials]),
+        seconds=np.array(
+            [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
+        ),
         failed=failures(trials),
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
         sampler=arm.sampler,
@@ -128,7 +130,7 @@ def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | 
     if not again or best is None:
         return None
     return Retrained(
-        settings=best.user_attrs["settings"],
+        settings=best.user_attrs["run"]["settings"],
         val=np.array([trial.value for trial in again], dtype=np.float64),
         test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
     )
