@@ -48,7 +48,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="where database and report go")] = Path("results"),
     workers: Workers = None,
 ) -> None:
-    """Compare the two parametrizations on 8x8 digits: about a minute on two cores.
+    """Compare the two parametrizations on 8x8 digits: half a minute on two cores.
 
     600 random trials in three search spaces, then each space's best setting on ten fresh seeds.
 

@@ -92,6 +92,7 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
             ha="right",
             color=QUIET,
             fontsize=8,
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
         )
     axes.set_xlabel("trials k")
     title = f"Tuning curves with simultaneous {words.level(protocol)} bands"
