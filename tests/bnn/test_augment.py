@@ -109,3 +109,11 @@ def test_an_image_smaller_than_eight_pixels_moves_by_one() -> None:
 def test_an_unknown_augmentation_is_refused_with_the_choices() -> None:
     with pytest.raises(UnknownName, match="'flip-crop' is unknown; did you mean 'flip_crop'"):
         augment(random_images(1, 1, 8, 8), "flip-crop", seeded(0))
+
+
+@pytest.mark.parametrize("kind", ["flip", "crop", "flip_crop"])
+def test_several_generators_each_augment_their_part_as_alone(kind: str) -> None:
+    images = random_images(3, 10, 2, 8, 8)
+    together = augment(images, kind, *map(seeded, (1, 2, 3)))
+    alone = [augment(part, kind, seeded(s)) for part, s in zip(images, (1, 2, 3), strict=True)]
+    assert torch.equal(together, torch.stack(alone))

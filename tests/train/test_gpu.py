@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tuner.train import TrialConfig, train, trials_per_batch
+from tuner.train.run import Run
 from tuner.workload import Workload
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -24,6 +25,34 @@ def test_a_gpu_learns_as_well_as_the_cpu(rule):
         for device in ("cpu", "cuda")
     ]
     assert means[1] == pytest.approx(means[0], abs=0.03)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_replayed_step_gives_what_the_step_gives(rule, monkeypatch):
+    workload = Workload(widths=(32, 32), epochs=2, precision="float32", augment="crop")
+    trials = [TrialConfig(rule, RULES[rule], seed) for seed in range(3)]
+
+    def losses():
+        return [p.train_loss for r in train(workload, trials, device="cuda") for p in r.curve]
+
+    replayed = losses()
+    monkeypatch.setattr(Run, "_record", lambda run: setattr(run, "_advance", run._operations))
+    assert replayed == pytest.approx(losses(), rel=1e-4)
+
+
+def test_a_step_never_waits_for_the_gpu():
+    workload = Workload(model="cnn", widths=(8, 8), augment="flip_crop")
+    trials = [TrialConfig("filter_flip", RULES["filter_flip"], seed) for seed in range(3)]
+    run = Run(workload, trials, torch.device("cuda"))
+    batches = run.batches.epoch([0, 1, 2], 1)
+    for _ in range(6):  # to warm up, and to record
+        run.step(*next(batches))
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for _ in range(6):
+            run.step(*next(batches))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("model", ["cnn", "bireal_resnet20"])

@@ -1,5 +1,7 @@
 """Augmentation of a whole batch at once: random flips and zero-padded random crops."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -11,19 +13,20 @@ PADDING = 8
 """A crop shifts by at most 1/8 of the side: 4 pixels of 32, the custom for CIFAR."""
 
 
-def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, kind: str, *generators: torch.Generator) -> Tensor:
     """The images, each with a random flip and a random shift of its own.
 
     Flip and crop are one lookup: output pixel (y, x) of image i is pixel (y + dy_i, x' + dx_i)
-    of the zero-padded image, where x' is x or its mirror image W - 1 - x. The draws are made on
-    the generator's device, so a CPU generator augments alike on every device.
+    of the zero-padded image, where x' is x or its mirror image W - 1 - x. The draws are made where
+    the generators are, so CPU generators augment alike on every device.
 
     Args:
         images: Shape [..., C, H, W], any dtype; zero is the padding colour.
         kind: ``none`` returns ``images`` itself, ``flip`` mirrors left-right with probability
             1/2, ``crop`` shifts by up to 1/8 of the side (at least one pixel) in each direction,
             ``flip_crop`` does both.
-        generator: Source of the draws.
+        generators: Sources of the draws, each for its equal part of the images: one for all, or
+            one per trial.
 
     Returns:
         New images of the same shape, dtype and device.
@@ -42,12 +45,12 @@ def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
     rows_NH = torch.arange(height, device=device).expand(n, height)
     columns_NW = torch.arange(width, device=device).expand(n, width)
     if "flip" in kind:
-        flipped_N = _draw(n, 2, generator).to(device).bool()
+        flipped_N = _draw(n, 2, generators, device).bool()
         columns_NW = torch.where(flipped_N[:, None], width - 1 - columns_NW, columns_NW)
     if "crop" in kind:
         pad_y, pad_x = max(1, height // PADDING), max(1, width // PADDING)
-        rows_NH = rows_NH + _draw(n, 2 * pad_y + 1, generator).to(device)[:, None]
-        columns_NW = columns_NW + _draw(n, 2 * pad_x + 1, generator).to(device)[:, None]
+        rows_NH = rows_NH + _draw(n, 2 * pad_y + 1, generators, device)[:, None]
+        columns_NW = columns_NW + _draw(n, 2 * pad_x + 1, generators, device)[:, None]
         images_NCHW = pad(images_NCHW, (pad_x, pad_x, pad_y, pad_y))
     # A gather along flattened pixels is 3 to 5 times faster than indexing with two axes.
     pixels = rows_NH[:, :, None] * images_NCHW.shape[-1] + columns_NW[:, None, :]
@@ -55,6 +58,10 @@ def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
     return images_NCHW.flatten(2).gather(2, pixels).view(images.shape)
 
 
-def _draw(n: int, outcomes: int, generator: torch.Generator) -> Tensor:
-    """``n`` uniform draws from 0..outcomes-1, int64."""
-    return torch.randint(outcomes, (n,), generator=generator, device=generator.device)
+def _draw(
+    n: int, outcomes: int, generators: Sequence[torch.Generator], device: torch.device
+) -> Tensor:
+    """``n`` uniform draws from 0..outcomes-1, int64, on a device, without waiting for it."""
+    size = (n // len(generators),)
+    draws = [torch.randint(outcomes, size, generator=g, device=g.device) for g in generators]
+    return torch.cat(draws).to(device, non_blocking=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
+from tuner.optim.schedules import Schedule
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -58,9 +59,13 @@ class BinaryOptimizer(torch.optim.Optimizer):
     Subclasses give ``_start`` and ``_update``, and set what those need before ``__init__`` here.
     """
 
+    recordable = True
+    """Whether ``update`` may be recorded and replayed: no number of Python's changes in it."""
+
     def __init__(self, params: Parameters) -> None:
         self.per_trial = any(vector(value) for value in vars(self).values())
         self.step_count = 0
+        self.factor: float | Tensor = 1.0
         self.flips = torch.zeros((), dtype=torch.int64)
         super().__init__(params, {})
 
@@ -87,6 +92,25 @@ class BinaryOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.tick()
+        self.update()
+        return loss
+
+    @torch.no_grad()
+    def tick(self) -> None:
+        """Begin a step: count it, and bring the schedule's factor up to it."""
+        schedule: Schedule | None = getattr(self, "schedule", None)
+        if schedule is not None:
+            factor = schedule(self.step_count)
+            if isinstance(self.factor, Tensor) and isinstance(factor, Tensor):
+                self.factor.copy_(factor)  # where a recorded step reads it
+            else:
+                self.factor = factor
+        self.step_count += 1
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The rest of a step, after ``tick``: always the same operations on the same tensors."""
         flips = [
             self._update(param, param.grad, self.state[param])
             for group in self.param_groups
@@ -95,8 +119,6 @@ class BinaryOptimizer(torch.optim.Optimizer):
         ]
         if flips:
             self.flips = torch.stack(flips).sum(0) if len(flips) > 1 else flips[0]
-        self.step_count += 1
-        return loss
 
     def finite(self) -> Tensor:
         """Whether every number of a trial's state is finite, shape [K]; needs ``per_trial``."""

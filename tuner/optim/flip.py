@@ -81,13 +81,12 @@ class FilterFlip(BinaryOptimizer):
         return self.filter.init(param)
 
     def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
         if isinstance(self.filter, Cascade) and compiled.fits(param, gradient, state):
             flips = self._no_flips(param)
-            alpha, gamma = product(self.filter.alpha, factor), self.filter.gamma
+            alpha, gamma = product(self.filter.alpha, self.factor), self.filter.gamma
             compiled.cascade(flips, param, gradient, state, alpha=alpha, gamma=gamma)
             return flips
-        s = self.filter.update(state, gradient.to(next(iter(state.values())).dtype), factor)
+        s = self.filter.update(state, gradient.to(next(iter(state.values())).dtype), self.factor)
         return self._count(flip_where(param, s * param > 0))
 
 

@@ -91,8 +91,7 @@ class Latent(BinaryOptimizer):
 
     def _rate(self) -> Value:
         """The learning rate at this step."""
-        factor = 1.0 if self.schedule is None else self.schedule(self.step_count)
-        return product(self.learning_rate, factor)
+        return product(self.learning_rate, self.factor)
 
     def _move(
         self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
@@ -246,6 +245,8 @@ class LatentAdam(Latent):
     Source: Kingma & Ba (2015), arXiv:1412.6980.
     """
 
+    recordable = False  # its bias correction counts the steps
+
     def __init__(
         self,
         params: Parameters,
@@ -277,7 +278,7 @@ class LatentAdam(Latent):
         beta1, beta2 = along(self.beta1, w), along(self.beta2, w)
         m = lerp_(state["m"], gradient, 1 - beta1)
         v = lerp_(state["v"], gradient.square(), 1 - beta2)
-        steps = self.step_count + 1
+        steps = self.step_count
         root = (v / (1 - beta2**steps)).sqrt_().add_(self.eps)
         descend_(w, learning_rate / (1 - beta1**steps), m / root)
 

@@ -58,7 +58,9 @@ def build(
                 raise InvalidInput(f"{rule}.{name} must be the same for all trials of a batch")
             values[name] = column[0]
         elif name.endswith("_decay") and not isinstance(kind, Number):
-            values["schedule"] = Schedule([str(decay) for decay in column], steps)
+            values["schedule"] = Schedule(
+                [str(decay) for decay in column], steps, device=weights[0].device
+            )
         else:
             dtype = weights[0].dtype if isinstance(kind, Number) else torch.bool
             values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)

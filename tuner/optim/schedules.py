@@ -44,26 +44,34 @@ class Schedule:
     Args:
         kinds: A schedule's name, or K names.
         steps: The length of the run in steps, at least 1.
+        device: Where the factors of K trials are wanted.
 
     Raises:
         UnknownName: If a kind does not exist.
         InvalidInput: If ``steps`` is below 1.
     """
 
-    def __init__(self, kinds: str | Sequence[str], steps: int) -> None:
+    def __init__(
+        self, kinds: str | Sequence[str], steps: int, *, device: torch.device | str = "cpu"
+    ) -> None:
         self.per_trial = not isinstance(kinds, str)
         self.kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         self.steps = steps
         for kind in self.kinds:
             factor(kind, 0, steps)
+        if self.per_trial:  # all there is to know lies on the device: a step waits for nothing
+            names = sorted(set(self.kinds))
+            rows = [[factor(name, step, steps) for name in names] for step in range(steps + 1)]
+            self.table = torch.tensor(rows, dtype=torch.float64, device=device)
+            self.row = torch.tensor([names.index(kind) for kind in self.kinds], device=device)
 
     def __call__(self, step: int) -> float | Tensor:
         """The factor at a step (0-based): a float, or float64 of shape [K]."""
-        factors = {kind: factor(kind, step, self.steps) for kind in set(self.kinds)}
         if not self.per_trial:
-            return factors[self.kinds[0]]
-        return torch.tensor([factors[kind] for kind in self.kinds], dtype=torch.float64)
+            return factor(self.kinds[0], step, self.steps)
+        return self.table[min(step, self.steps)][self.row]
 
     def select_trials(self, keep: Tensor) -> None:
         """Keep only the schedules at these positions, shape [k]."""
         self.kinds = [self.kinds[position] for position in keep.tolist()]
+        self.row = self.row[keep]

@@ -65,12 +65,7 @@ class Batches:
             rows_KN = order_Kn[:, step * self.batch_size : (step + 1) * self.batch_size]
             images = train.images[rows_KN]
             if self.workload.augment != "none":
-                images = torch.stack(
-                    [
-                        augment(one, self.workload.augment, g)
-                        for one, g in zip(images, generators, strict=True)
-                    ]
-                )
+                images = augment(images, self.workload.augment, *generators)
             yield self._prepare(images), train.labels[rows_KN]
 
     def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:

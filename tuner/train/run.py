@@ -15,6 +15,7 @@ from tuner.optim import rules
 from tuner.optim.schedules import factor
 from tuner.train.batches import Batches
 from tuner.train.precision import activation_dtype
+from tuner.train.replay import Replay, Step
 from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
@@ -58,12 +59,16 @@ class Run:
         )
         for weight in self.binary:  # signs are exact in any type; the rule's state stays as it is
             weight.data = weight.data.to(dtype)
-        self.adam = torch.optim.Adam(self.real, lr=workload.real_learning_rate, fused=True)
+        self.rate = torch.tensor(workload.real_learning_rate, device=device)
+        self.adam = torch.optim.Adam(
+            self.real, lr=self.rate, fused=True, capturable=device.type == "cuda"
+        )
 
         self.active = list(range(len(trials)))
         self.curves: list[list[EpochPoint]] = [[] for _ in trials]
         self.diverged: set[int] = set()
         self.stopped: set[int] = set()
+        self._record()
 
     def epoch(self, epoch: int) -> EpochReport:
         """Train and validate one epoch, drop what diverged, report."""
@@ -144,14 +149,24 @@ class Run:
 
     def step(self, images: Tensor, labels_KN: Tensor) -> Tensor:
         """One step of all active trials; returns their losses [K]. Never waits for a GPU."""
+        decay = factor("cosine", self.rule.step_count, self.steps)
+        self.rate.fill_(self.workload.real_learning_rate * decay)
+        self.rule.tick()
+        return self._advance(images, labels_KN)
+
+    def _operations(self, images: Tensor, labels_KN: Tensor) -> Tensor:
+        """A step's work on tensors: all that changes from step to step lies in tensors too."""
         loss_K = _cross_entropy(self.network(images), labels_KN)
         torch.autograd.backward(loss_K.sum())
-        decay = factor("cosine", self.rule.step_count, self.steps)
-        self.adam.param_groups[0]["lr"] = self.workload.real_learning_rate * decay
-        for optimizer in (self.rule, self.adam):
-            optimizer.step()
-            optimizer.zero_grad()
+        self.rule.update()
+        self.adam.step()
+        self.network.zero_grad()
         return loss_K.detach()
+
+    def _record(self) -> None:
+        """Have the step recorded again, for the trials that are left."""
+        recorded = self.device.type == "cuda" and self.rule.recordable
+        self._advance: Step = Replay(self._operations) if recorded else self._operations
 
     @torch.no_grad()
     def _accuracy(self, split: Split) -> list[float]:
@@ -182,6 +197,7 @@ class Run:
             if isinstance(layer, BatchNorm):
                 layer.running_mean = layer.running_mean[keep]
                 layer.running_var = layer.running_var[keep]
+        self._record()
 
 
 def _finite(parameters: Sequence[Tensor]) -> Tensor:
