@@ -43,7 +43,6 @@ def work_here(
         queue,
         trainer or LightTrainer("cpu"),
         name=name,
-        device="cpu",
         stopping=nothing_left,
         comparison=comparison,
     ).run()

@@ -57,6 +57,9 @@ class LightTrainer:
     def __init__(self, device: str) -> None:
         self.device = device
 
+    def conditions(self, _workload: object) -> dict[str, str]:
+        return {"device": self.device}
+
     def batch_size(self, _workload: object) -> int:
         return 4
 

@@ -10,6 +10,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
+from tuner import kernels
 from tuner.search import batch
 from tuner.search.queue import Queue
 from tuner.search.spaces import suggest
@@ -163,7 +164,6 @@ def test_a_batch_takes_as_many_transactions_however_many_trials_it_has(database:
             queue,
             Sized(size),
             name=f"by-{size}",
-            device="cpu",
             stopping=lambda queue=queue, name=spec.name: bool(
                 queue.progress(name)[f"{name}/new"].done
             ),
@@ -208,7 +208,6 @@ def test_a_worker_knows_how_long_it_was_busy_and_how_long_it_trained(store: Stor
         Queue(store),
         trainer,
         name="here",
-        device="cpu",
         stopping=lambda: trainer.batches == 2,
     )
     assert (worker.busy_seconds, worker.training_seconds) == (0.0, 0.0)
@@ -256,7 +255,6 @@ def test_a_worker_told_to_stop_puts_its_trials_back_within_an_epoch(store: Store
         Queue(store),
         Watched(epochs.append),
         name="here",
-        device="cpu",
         stopping=lambda: len(epochs) >= 2,
     ).run()
     assert epochs == [1, 2]
@@ -273,7 +271,6 @@ def test_a_trial_put_back_keeps_its_parameters_also_with_a_sampler_that_learns(s
         Queue(store),
         Watched(stopped.append),
         name="here",
-        device="cpu",
         stopping=lambda: bool(stopped),
     ).run()
     before = study.trials[0].params
@@ -307,7 +304,6 @@ def test_a_worker_that_lost_its_trials_writes_nothing_about_them(store: Store, p
         queue,
         Watched(steal_once),
         name="here",
-        device="cpu",
         stopping=lambda: queue.progress("small")["small/new"].waiting == 0,
     ).run()
     study = optuna.load_study(study_name="small/new", storage=store.rdb)
@@ -352,6 +348,9 @@ def test_real_trials_are_trained_and_recorded(store: Store):
             assert 0.0 < (trial.value or 0.0) <= 1.0
             run = trial.user_attrs["run"]
             assert run["curve"]["epoch"] == [1, 2]
+            assert run["device"] == "cpu"
+            assert run["precision"] in ("bfloat16", "float32")
+            assert run["kernels"] is (kernels.library() is not None)
             assert run["filter"]["rule"] == arm.space.rule
         again = finished_trials(store, f"small/{arm.name}/retrain")
         assert [0.0 < trial.user_attrs["test_accuracy"] <= 1.0 for trial in again] == [True] * 2

@@ -145,7 +145,6 @@ class WorkerSearch(Job):
             Queue(self._store),
             self._trainer,
             name=f"bench-{os.getpid()}-{number}",
-            device="cpu",
             stopping=self._until_complete(),
             share=self.share,
         )

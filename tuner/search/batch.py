@@ -61,6 +61,7 @@ class Batch:
         """Suggest, train, and record; trials stopped before their end are left as they are."""
         spec, claim = self._spec, self._claim
         settings = self._suggest_all()
+        self._ran_on |= trainer.conditions(spec.workload)
         seeds = [spec.trial_seed(index) for index in claim.positions]
         began = time.monotonic()
         try:

@@ -166,7 +166,6 @@ def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Con
             Queue(open_store(task.database, must_exist=True)),
             task.make_trainer(device),
             name=name,
-            device=device,
             stopping=lambda: told_to_stop or os.getppid() != parent,
             comparison=task.comparison,
             share=share,

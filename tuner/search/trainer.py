@@ -101,5 +101,8 @@ class Trainer(Protocol):
         ``on_epoch`` returns the positions to stop.
         """
 
+    def conditions(self, workload: Workload) -> Mapping[str, str | bool]:
+        """How trials of the workload are trained here, for their record; JSON-able."""
+
     def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
         """The gradient filter that a configuration is, as a JSON-able dict."""

@@ -95,6 +95,10 @@ class TorchTrainer:
             self._too_large.add(workload)
             return self.batch_size(workload)
 
+    def conditions(self, workload: Workload) -> dict[str, str | bool]:
+        """See ``tuner.train.conditions``."""
+        return self._training.conditions(workload, self._on(workload))
+
     def _on(self, workload: Workload) -> str:
         return "cpu" if workload in self._too_large else self._device
 
@@ -124,7 +128,6 @@ class Worker:
         queue: The queue.
         trainer: Trains them.
         name: A name that no other process ever has.
-        device: The trainer's device, for the record.
         stopping: Asked between batches and after every epoch.
         comparison: Work on this comparison only.
         share: How many workers share the queue, so that none takes more than its part.
@@ -140,7 +143,6 @@ class Worker:
         trainer: Trainer,
         *,
         name: str,
-        device: str,
         stopping: Callable[[], bool],
         comparison: str | None = None,
         share: int = 1,
@@ -157,7 +159,6 @@ class Worker:
         self.training_seconds = 0.0
         packages = ("bnn-tuner", "optuna", "torch")
         self._ran_on = {
-            "device": device,
             "versions": {package: version(package) for package in packages},
         }
 

@@ -2,6 +2,7 @@
 
 from tuner.train.fuse import trials_per_batch
 from tuner.train.loop import check, train
+from tuner.train.precision import conditions
 from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "TrialConfig",
     "TrialResult",
     "check",
+    "conditions",
     "train",
     "trials_per_batch",
 ]

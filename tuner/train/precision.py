@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from tuner import kernels
 from tuner.workload import Workload
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -19,6 +20,16 @@ def activation_dtype(workload: Workload, device: torch.device) -> torch.dtype:
     if workload.precision != "auto":
         return _NAMED[workload.precision]
     return torch.bfloat16 if has_bfloat16(device.type) else torch.float32
+
+
+def conditions(workload: Workload, device: str) -> dict[str, str | bool]:
+    """What decides speed and rounding here: device, precision, whether the kernels are in use."""
+    place = torch.device(device)
+    return {
+        "device": place.type,
+        "precision": str(activation_dtype(workload, place)).removeprefix("torch."),
+        "kernels": place.type == "cpu" and kernels.library() is not None,
+    }
 
 
 @cache
