@@ -6,7 +6,7 @@ import torch
 
 from tuner.compare.endpoints import paired_difference
 from tuner.compare.verdict import classify
-from tuner.train import TrialConfig, train
+from tuner.train import TrialConfig, check, loop, train
 from tuner.train import precision as precision_module
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
@@ -70,3 +70,16 @@ def test_in_bfloat16_states_real_weights_and_logits_stay_in_float32():
     assert run.network(images).dtype == torch.float32
     states = [value for state in run.rule.state.values() for value in state.values()]
     assert {value.dtype for value in states} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("has_it", "precision", "messages"),
+    [(False, "auto", 1), (True, "auto", 0), (False, "float32", 0)],
+)
+def test_a_processor_without_bfloat16_is_spoken_of_once(
+    has_it, precision, messages, monkeypatch, caplog
+):
+    monkeypatch.setattr(loop, "has_bfloat16", lambda _: has_it)
+    check(Workload(precision=precision))
+    assert len(caplog.records) == messages
+    assert ("float32" in caplog.text) == bool(messages)

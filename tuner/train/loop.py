@@ -1,5 +1,6 @@
 """Train K trials of one workload at once, along the trial axis; K = 1 is the same code."""
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 
 import torch
@@ -9,10 +10,13 @@ from tuner.bnn.data import load
 from tuner.bnn.models import build
 from tuner.errors import InvalidInput
 from tuner.train.batches import Batches
+from tuner.train.precision import has_bfloat16
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
 from tuner.train.trial import EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
+
+_log = logging.getLogger(__name__)
 
 OnEpoch = Callable[[EpochReport], Collection[int]]
 
@@ -68,13 +72,15 @@ def train(
 def check(workload: Workload) -> None:
     """Refuse a workload that cannot be trained, before anybody waits for it.
 
-    Compiles the kernels too, or says why it cannot, so that no worker has to.
+    Says once, for all workers, what this machine lacks to be fast, and compiles the kernels.
 
     Raises:
         InvalidInput: If data, network and batch size do not fit each other.
         DataMissing: If the data set is not there.
     """
     kernels.library()
+    if workload.precision == "auto" and not any(map(has_bfloat16, ("cpu", "cuda"))):
+        _log.warning("this processor has no bfloat16: training in float32, 1.5 to 3 times slower")
     data = load(workload)
     Batches(data, workload, dtype=torch.float32)
     build(workload, data.shape, data.n_classes, [0])

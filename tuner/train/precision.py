@@ -36,7 +36,9 @@ def conditions(workload: Workload, device: str) -> dict[str, str | bool]:
 def has_bfloat16(device_type: str) -> bool:
     """Whether the device multiplies bfloat16 in hardware."""
     if device_type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        return torch.cuda.is_available() and bool(
+            torch.cuda.is_bf16_supported(including_emulation=False)
+        )
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
     return device_type == "cpu" and ("avx512_bf16" in flags or "amx_bf16" in flags)
