@@ -60,3 +60,12 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tuner.db"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def single_thread() -> Iterator[None]:
+    """Torch computes in one thread: on small tensors several wait for each other longer."""
+    from tuner.train.threads import one_thread
+
+    with one_thread():
+        yield

@@ -11,15 +11,8 @@ from tuner.bnn.layers import BatchNorm, BinaryParameter, Conv2d, Linear
 from tuner.bnn.models import build
 from tuner.workload import Workload
 
+pytestmark = pytest.mark.usefixtures("single_thread")
 MODELS = {"mlp": (24, 24), "cnn": (8, 8, 16, 16), "bireal_resnet20": (4, 8, 16)}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def copied(ours: nn.Module, theirs: nn.Module) -> None:

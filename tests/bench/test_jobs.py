@@ -1,7 +1,6 @@
 """What the sides do in a slice, on small budgets."""
 
 import pytest
-import torch
 
 from tuner.bench.contests import CONTESTS, Setup
 from tuner.bench.searching import PlainSearch, WorkerSearch
@@ -11,15 +10,8 @@ from tuner.bnn.data import load
 from tuner.search.store import open_store
 from tuner.workload import Workload
 
+pytestmark = pytest.mark.usefixtures("single_thread")
 SMALL = Workload(widths=(16, 16), epochs=2, n_train=256, batch_size=32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ready(job):

@@ -12,7 +12,10 @@ from tuner import kernels
 from tuner.bnn import normsign
 from tuner.bnn.normsign import EPS, Norm, batch_norm, max_pool, norm_add_sign, norm_sign
 
-pytestmark = pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler")
+pytestmark = [
+    pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler"),
+    pytest.mark.usefixtures("single_thread"),
+]
 
 CHANNELS = [1, 3, 16, 17, 48, 64, 100]
 """Below, at and beyond one, two and four vectors of 16, with and without a rest."""
@@ -99,15 +102,6 @@ def run(given: Given, *, signs_only=False, layout="channels_last") -> dict[str, 
         given_back = torch.autograd.grad(outputs, list(inputs.values()), gradients)
         found |= zip(inputs, given_back, strict=True)
     return found | {"running_mean": norm.running_mean, "running_var": norm.running_var}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small take longer on several, which wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
