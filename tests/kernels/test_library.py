@@ -190,3 +190,19 @@ def test_two_processes_that_compile_at_once_both_get_it(monkeypatch, tmp_path, c
     assert count.read_text().split() == ["once"] * 2
     (left,) = cache_folder.iterdir()
     assert left.suffix == ".so"
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])
+def test_a_damaged_library_is_compiled_again(damage, cache_folder):
+    assert kernels.library() is not None
+    (file,) = cache_folder.glob("kernels-*.so")
+    whole = file.read_bytes()
+    half = len(whole) // 2
+    file.unlink()  # its pages are in use here
+    file.write_bytes(
+        {"cut": whole[:half], "overwritten": whole[:half] + bytes(half), "empty": b""}[damage]
+    )
+    kernels.library.cache_clear()
+    assert kernels.library() is not None
+    assert file.read_bytes() == whole

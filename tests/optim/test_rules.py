@@ -239,3 +239,21 @@ def test_options_that_do_not_go_together_are_refused():
             [{"coupled": True}, {"coupled": False}],
             steps=3,
         )
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_saved_state_keeps_its_precision_beside_low_precision_weights(rule, dtype):
+    weights = torch.nn.Parameter(torch.randn(2, 5).to(dtype))
+    optimizer = build(rule, [weights], TRIALS[rule][:1] * 2, steps=STEPS)
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        weights.grad = torch.randn(2, 5, generator=generator).to(dtype)
+        optimizer.step()
+    other = build(rule, [weights.detach().clone()], TRIALS[rule][:1] * 2, steps=STEPS)
+    other.load_state_dict(optimizer.state_dict())
+    (state,), (loaded,) = optimizer.state.values(), other.state.values()
+    assert state.keys() == loaded.keys()
+    for name, value in state.items():
+        assert loaded[name].dtype == value.dtype == torch.float32
+        assert torch.equal(loaded[name], value)

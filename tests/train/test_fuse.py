@@ -80,7 +80,19 @@ def test_of_two_workers_that_measured_at_once_both_take_the_first_answer(monkeyp
     assert trials_per_batch(TINY, "cpu") == 4
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"trials": "many"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "{}",
+        '{"trials": "many"}',
+        '{"trials": null}',
+        '{"trials": 0}',
+        "[]",
+        '{"trials": 1e9}',
+    ],
+)
 def test_a_broken_answer_is_measured_again(text, cache, monkeypatch):
     pretend(monkeypatch, lambda k: 1e-3 * max(k, 8))
     trials_per_batch(TINY, "cpu")

@@ -83,7 +83,9 @@ def bench(
             on_step=display,
         )
     _show(results, console)
-    if json == "-":
+    if json is not None and results.stopped and not results.rows:
+        console.print(f"nothing was measured, nothing is written to {json}", soft_wrap=True)
+    elif json == "-":
         sys.stdout.write(as_text(results.to_json()))
     elif json is not None:
         Path(json).write_text(as_text(results.to_json()), encoding="utf-8")

@@ -27,6 +27,7 @@ _FOLDER = Path(__file__).parent
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 _FOR_THIS_PROCESSOR = ("-march=native", "-Wno-psabi")
 _SECONDS = 120
+_DIGEST = hashlib.sha256().digest_size
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +111,7 @@ def _why(error: Exception) -> str:
 
 def _load(target: Path) -> ctypes.CDLL:
     """The library in that file, compiled unless it is there; a damaged file is compiled again."""
-    if target.exists():
+    if target.exists() and _whole(target):
         with suppress(OSError):
             return ctypes.CDLL(str(target))
     command, _ = find_compiler()
@@ -119,8 +120,16 @@ def _load(target: Path) -> ctypes.CDLL:
         made = Path(scratch, target.name)
         source = str(_FOLDER / "kernels.cpp")
         _run([*command, *_FLAGS, *_FOR_THIS_PROCESSOR, "-o", str(made), source])
+        built = made.read_bytes()
+        made.write_bytes(built + hashlib.sha256(built).digest())
         made.replace(target)  # at once, so that no other process loads half a file
     return ctypes.CDLL(str(target))
+
+
+def _whole(target: Path) -> bool:
+    """Whether the digest at the file's end is its own: to load half a library ends the process."""
+    content = target.read_bytes()
+    return hashlib.sha256(content[:-_DIGEST]).digest() == content[-_DIGEST:]
 
 
 def _target() -> Path:

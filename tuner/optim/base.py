@@ -149,6 +149,11 @@ class BinaryOptimizer(torch.optim.Optimizer):
         kept = dict(state_dict)
         self.step_count = int(kept.pop("step_count"))
         super().load_state_dict(kept)
+        saved = (index for group in kept["param_groups"] for index in group["params"])
+        params = (param for group in self.param_groups for param in group["params"])
+        for index, param in zip(saved, params, strict=True):
+            for name, value in kept["state"].get(index, {}).items():
+                self.state[param][name] = value.to(param.device)  # torch rounds it to the param's
 
     def _start(self, param: Tensor) -> dict[str, Tensor]:
         """The state of a new parameter; writes its first signs."""

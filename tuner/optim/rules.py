@@ -62,6 +62,7 @@ def build(
                 [str(decay) for decay in column], steps, device=weights[0].device
             )
         else:
-            dtype = weights[0].dtype if isinstance(kind, Number) else torch.bool
+            wide = torch.promote_types(weights[0].dtype, torch.float32)
+            dtype = wide if isinstance(kind, Number) else torch.bool
             values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)
     return RULES[rule](weights, **values)

@@ -57,8 +57,8 @@ def trials_per_batch(workload: Workload, device: str) -> int:
     with suppress(OSError):
         try:
             return _read(kept)
-        except (ValueError, KeyError):
-            kept.unlink()  # not a whole answer
+        except (ValueError, KeyError, TypeError):
+            kept.unlink()  # not an answer
     with one_thread():
         best, speeds = _measure(workload, torch.device(device))
     with suppress(OSError):  # without a cache folder every process measures for itself
@@ -136,4 +136,7 @@ def _keep(file: Path, answer: dict[str, object]) -> int:
 
 
 def _read(file: Path) -> int:
-    return int(json.loads(file.read_text(encoding="utf-8"))["trials"])
+    trials = int(json.loads(file.read_text(encoding="utf-8"))["trials"])
+    if not 1 <= trials <= max(MOST.values()):
+        raise ValueError(f"{file}: {trials} trials")
+    return trials
