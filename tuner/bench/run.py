@@ -84,7 +84,10 @@ def run(
         setup = Setup(folder, cores(), quick)
         try:
             results.machine = this_machine(processor, folder / "cache")
-            with environment({"TUNER_CACHE_DIR": str(folder / "cache")}):
+            variables = {"TUNER_CACHE_DIR": str(folder / "cache")}
+            if results.machine.kernels_seconds is None:
+                variables["TUNER_KERNELS"] = "off"  # it was said why, once
+            with environment(variables):
                 left = sum(contest.seconds(setup, rounds) for contest in contests.values())
                 for name, contest in contests.items():
                     left -= contest.seconds(setup, rounds)
