@@ -22,7 +22,7 @@ NOT = {
     | SERVICES
     | FRONT
     | {"tuner.search"},
-    "tuner/bench": {"tuner.cli", "tuner.compare"},
+    "tuner/bench": {"tuner.cli"},
     "tuner": {"api"},
     "api": {"torch", "torchvision"},
 }

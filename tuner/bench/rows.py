@@ -1,12 +1,12 @@
 """From the rounds of a match to rows: ratios and medians, or a difference with its interval."""
 
 from collections.abc import Sequence
-from math import sqrt
-from statistics import mean, median, variance
+from statistics import median
 
-from scipy.stats import t
+import numpy as np
 
 from tuner.bench.match import Match, Round, Row
+from tuner.compare.endpoints import unpaired_difference
 
 OVER_ROUNDS = "least and greatest over the rounds"
 INTERVAL = "95% confidence interval of the difference"
@@ -56,29 +56,20 @@ def by_difference(match: Match, rounds: Sequence[Round]) -> list[Row]:
     found = []
     for variant, baseline in match.pairs:
         assert baseline is not None
-        first = [values[variant] for values in rounds]
-        second = [values[baseline] for values in rounds]
-        difference = mean(first) - mean(second)
-        half = _half_interval(first, second) if len(rounds) > 1 else None
+        first = np.array([values[variant] for values in rounds])
+        second = np.array([values[baseline] for values in rounds])
+        difference, _ = unpaired_difference(first, second)
+        low, high = difference.interval or (None, None)
         found.append(
             match.row(
                 variant,
                 baseline,
-                value=mean(first),
-                baseline_value=mean(second),
-                difference=difference,
-                low=None if half is None else difference - half,
-                high=None if half is None else difference + half,
+                value=float(first.mean()),
+                baseline_value=float(second.mean()),
+                difference=difference.value,
+                low=low,
+                high=high,
                 spread=INTERVAL,
             )
         )
     return found
-
-
-def _half_interval(first: Sequence[float], second: Sequence[float]) -> float:
-    """Half the width of Welch's 95% interval for the difference of two means."""
-    parts = [variance(sample) / len(sample) for sample in (first, second)]
-    if not sum(parts):
-        return 0.0
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(first) - 1) for part in parts)
-    return float(t.ppf(0.975, freedom)) * sqrt(sum(parts))
