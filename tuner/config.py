@@ -1,4 +1,4 @@
-"""Where things lie: the database, the data sets, the cache. Each has one environment variable."""
+"""Where things lie: database, data sets, checkpoints, cache. Each has one environment variable."""
 
 import os
 from pathlib import Path
@@ -15,6 +15,15 @@ def data_dir() -> Path:
     """The folder of the data sets: ``$TUNER_DATA_DIR``, or ``~/.local/share/bnn-tuner/data``."""
     given = os.environ.get("TUNER_DATA_DIR", "")
     return Path(given) if given else Path.home() / ".local" / "share" / "bnn-tuner" / "data"
+
+
+def checkpoint_dir() -> Path:
+    """Where unfinished training is kept: ``$TUNER_CHECKPOINT_DIR``, or beside the data sets.
+
+    Workers on several machines go on with each other's trials if they share it.
+    """
+    given = os.environ.get("TUNER_CHECKPOINT_DIR", "")
+    return Path(given) if given else data_dir().parent / "checkpoints"
 
 
 def cache_dir() -> Path:

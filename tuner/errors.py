@@ -5,6 +5,9 @@
     │   └── UnknownName      a name is not one of the valid choices
     ├── DataMissing          a data set is not on this machine and could not be fetched
     ├── DeviceTooSmall       a single trial does not fit in a device's memory
+    ├── NotFound             something of that name or number is not in the database
+    ├── Conflict             the state something is in does not allow this
+    ├── Interrupted          training was told to stop, and can be gone on with
     └── DatabaseProblem      the database cannot be reached, or is of another version
 
 Core code (``optim``, ``bnn``, ``train``, ``compare``) raises ``ValueError`` or one of these;
@@ -45,6 +48,18 @@ class DataMissing(TunerError):
 
 class DeviceTooSmall(TunerError):
     """A single trial does not fit in a device's memory; the message names what would."""
+
+
+class NotFound(TunerError):
+    """Something of that name or number is not in the database."""
+
+
+class Conflict(TunerError):
+    """The state something is in, or a change made meanwhile, does not allow this."""
+
+
+class Interrupted(TunerError):
+    """Training was told to stop at the end of an epoch; what was trained can be gone on with."""
 
 
 class DatabaseProblem(TunerError):

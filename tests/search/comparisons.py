@@ -4,6 +4,8 @@ from typing import Any
 
 from light_trainer import LightTrainer
 
+from tuner.search import studies
+from tuner.search.progress import study_progress
 from tuner.search.queue import Queue
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store
@@ -24,6 +26,12 @@ def comparison(**changes: Any) -> ComparisonSpec:
     return ComparisonSpec.model_validate(SMALL | changes)
 
 
+def enqueue(store: Store, spec: ComparisonSpec) -> None:
+    """Declare the comparison, unless it is, and fill its queues."""
+    store.declare(spec)
+    studies.enqueue(store, spec)
+
+
 def work_here(
     store: Store,
     *,
@@ -36,8 +44,8 @@ def work_here(
     queue = queue or Queue(store)
 
     def nothing_left() -> bool:
-        studies = queue.progress(comparison).values()
-        return all(study.finished == study.total for study in studies)
+        studies = study_progress(store, comparison).values()
+        return all(study.finished == study.queued for study in studies)
 
     Worker(
         queue,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tuner.errors import DataMissing
+from tuner.errors import DataMissing, Interrupted
 from tuner.workload import Workload
 
 Trials = Sequence[tuple[Mapping[str, object], int]]
@@ -71,6 +71,7 @@ class LightTrainer:
         on_epoch: Callable,
         *,
         test: bool,
+        stopping: Callable[[], bool],
     ) -> list[Result]:
         assert rule
         results = [Result() for _ in trials]
@@ -88,6 +89,8 @@ class LightTrainer:
                 for place in stop:
                     results[place].stopped = True
                     active.discard(place)
+                if stopping():
+                    raise Interrupted("told to stop")
             if not active:
                 break
         for place in active:

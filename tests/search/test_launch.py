@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from comparisons import comparison
+from comparisons import comparison, enqueue
 from light_trainer import (
     DyingTrainer,
     ForgetfulTrainer,
@@ -23,11 +23,12 @@ from optuna.trial import FrozenTrial
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
 from tuner.search.crew import cores, gpus, orphaned
+from tuner.search.progress import study_progress
 from tuner.search.queue import Queue
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import open_store
-from tuner.search.studies import enqueue, finished_trials
-from tuner.search.worker import TorchTrainer
+from tuner.search.studies import finished_trials
+from tuner.search.torch_trainer import TorchTrainer
 
 HERE = Path(__file__).parent
 ONE_ARM = [{"name": "old", "space": "magnitude"}]
@@ -121,7 +122,7 @@ def wait_for_trials(process: subprocess.Popen[bytes], database: str, n_trials: i
         time.sleep(0.05)
         try:
             with closing(open_store(database, must_exist=True)) as store:
-                study = Queue(store).progress("small").get("small/old")
+                study = study_progress(store, "small").get("small/old")
         except TunerError:  # not made yet
             continue
         if study is not None and study.done >= n_trials:
@@ -158,7 +159,7 @@ def test_workers_whose_launcher_is_killed_put_their_trials_back(
     at_once.wait(60)
     with closing(open_store(sqlite)) as store:
         queue = Queue(store)
-        while any(study.running for study in queue.progress("small").values()):
+        while any(study.running for study in study_progress(queue.store, "small").values()):
             time.sleep(0.05)
     assert run(comparison(n_trials=24, retrain_seeds=0), sqlite, 2).complete
 

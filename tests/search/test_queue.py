@@ -7,14 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
-from comparisons import comparison, work_here
+from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 
-from tuner.search.queue import NextUp, Outcome, Queue, StudyProgress
+from tuner.search.progress import StudyProgress, study_progress
+from tuner.search.queue import NextUp, Outcome, Queue
 from tuner.search.store import Store, open_store
-from tuner.search.studies import enqueue, enqueue_retraining, finished_trials, incumbent
+from tuner.search.studies import (
+    add,
+    enqueue_retraining,
+    finished_trials,
+    incumbent,
+    positions,
+)
 
 EVERYTHING = range(1000)
 GOOD = Outcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0}, {3: 0.9})
@@ -42,19 +49,21 @@ def states(store: Store) -> Counter[str]:
     return Counter(trial.state.name for trial in trials_of(store))
 
 
-def test_the_queue_is_the_budget_and_each_trial_knows_its_index_and_seed(store, queue):
-    assert queue.progress("small") == dict.fromkeys(
-        ("small/old", "small/new"), StudyProgress(waiting=6)
-    )
+def test_the_queue_is_the_budget_and_each_trial_knows_its_index_and_seed(store):
+    enqueue(store, comparison())
+    retrain = dict.fromkeys(("small/old/retrain", "small/new/retrain"), StudyProgress())
+    searches = dict.fromkeys(("small/old", "small/new"), StudyProgress(waiting=6))
+    assert study_progress(store, "small") == searches | retrain
     study = comparison().studies()[0]
     expected = [{"index": i, "seed": study.trial_seed(i)} for i in range(6)]
     assert [trial.user_attrs for trial in trials_of(store)] == expected
 
 
-def test_enqueueing_again_adds_nothing(store, queue):
+def test_enqueueing_again_adds_nothing(store):
+    enqueue(store, comparison())
     enqueue(store, comparison())
     assert states(store) == {"WAITING": 6}
-    assert queue.progress("small")["small/old"].total == 6
+    assert study_progress(store, "small")["small/old"].queued == 6
 
 
 def test_enqueueing_that_was_interrupted_is_completed(store):
@@ -63,21 +72,22 @@ def test_enqueueing_that_was_interrupted_is_completed(store):
     store.declare(spec)
     optuna.create_study(storage=store.rdb, study_name="small/old", direction="maximize")
     some = {i: create_trial(state=TrialState.WAITING, user_attrs={"index": i}) for i in (0, 1, 7)}
-    queue.add("small", "small/old", some)
+    add(store, "small", "small/old", some)
     assert queue.next_up("small") is None
-    assert queue.progress("small")["small/old"].waiting == 3
+    assert study_progress(store, "small")["small/old"].held == 3
     enqueue(store, spec)
-    assert sorted(queue.positions("small/old")) == list(range(60))
+    assert sorted(positions(store, "small/old")) == list(range(60))
     indices = sorted(trial.user_attrs["index"] for trial in trials_of(store))
     assert indices == list(range(60))
 
 
-def test_a_trial_is_enqueued_in_both_places_or_in_neither(store, queue):
+def test_a_trial_is_enqueued_in_both_places_or_in_neither(store):
+    enqueue(store, comparison())
     two = {i: create_trial(state=TrialState.WAITING) for i in (6, 5)}  # 5 is taken
     with pytest.raises(IntegrityError):
-        queue.add("small", "small/old", two)
+        add(store, "small", "small/old", two)
     assert len(trials_of(store)) == 6
-    assert sorted(queue.positions("small/old")) == list(range(6))
+    assert sorted(positions(store, "small/old")) == list(range(6))
 
 
 def test_each_trial_is_claimed_exactly_once_by_many_threads(store):
@@ -114,7 +124,9 @@ def test_a_finished_trial_has_its_value_attributes_and_curve(store, queue):
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.9)
     assert trial.user_attrs["seconds"] == 1.0
     assert trial.intermediate_values == {3: 0.9}
-    assert queue.progress("small")["small/old"] == StudyProgress(waiting=5, done=1, best=0.9)
+    assert study_progress(store, "small")["small/old"] == StudyProgress(
+        waiting=5, done=1, best=0.9
+    )
 
 
 def nothing_is_written_about(trials: list[FrozenTrial]) -> bool:
@@ -134,7 +146,7 @@ def test_trials_that_cannot_be_written_down_stay_running_in_both_places(store, q
         queue.finish("a", outcomes)
     assert states(store) == {"RUNNING": 3, "WAITING": 3}
     assert nothing_is_written_about(trials_of(store))
-    assert queue.progress("small")["small/old"].running == 3
+    assert study_progress(store, "small")["small/old"].running == 3
 
 
 def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(database: str):
@@ -216,7 +228,7 @@ def test_a_lease_that_is_renewed_or_reported_under_does_not_run_out(store):
     hasty.claim("small/old", "a", range(2))
     patient.renew("a")
     assert patient.reap() == 0
-    assert two in patient.positions("small/old").values()
+    assert two in positions(store, "small/old").values()
 
 
 def test_releasing_a_worker_puts_back_its_trials_only(store, queue):
@@ -238,7 +250,7 @@ def test_a_trial_that_raises_is_retried_once_and_then_fails(store, queue):
     trial = trials_of(store)[0]
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["error"] == "Traceback: two"
-    assert queue.progress("small")["small/old"].failed == 1
+    assert study_progress(store, "small")["small/old"].failed == 1
 
 
 def test_a_trial_ended_or_deleted_from_outside_is_reconciled(store, queue):
@@ -246,10 +258,9 @@ def test_a_trial_ended_or_deleted_from_outside_is_reconciled(store, queue):
     store.rdb.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.7])
     optuna.delete_study(study_name="small/new", storage=store.rdb)
     enqueue(store, comparison())
-    assert queue.progress("small") == {
-        "small/old": StudyProgress(waiting=5, done=1, best=0.7),
-        "small/new": StudyProgress(waiting=6),
-    }
+    found = study_progress(store, "small")
+    assert found["small/old"] == StudyProgress(waiting=5, done=1, best=0.7)
+    assert found["small/new"] == StudyProgress(waiting=6)
 
 
 def test_the_incumbent_is_the_best_over_all_repeats_and_the_earliest_of_equals(store):
@@ -288,11 +299,12 @@ def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
         assert "test_accuracy" not in best.user_attrs
 
 
-def test_a_deleted_comparison_leaves_no_trace(store, queue):
+def test_a_deleted_comparison_leaves_no_trace(store):
+    enqueue(store, comparison())
     work_here(store)
     store.delete("small")
     assert store.names() == []
     assert optuna.get_all_study_names(store.rdb) == []
-    assert queue.progress("small") == {}
+    assert study_progress(store, "small") == {}
     enqueue(store, comparison(n_trials=3))
-    assert queue.progress("small")["small/old"] == StudyProgress(waiting=3)
+    assert study_progress(store, "small")["small/old"] == StudyProgress(waiting=3)

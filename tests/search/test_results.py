@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from comparisons import comparison, work_here
+from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer, Result
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
@@ -18,7 +18,7 @@ from tuner.search.foreign import foreign_arm
 from tuner.search.results import arms, in_words
 from tuner.search.spec import declaration_hash
 from tuner.search.store import Store, open_store
-from tuner.search.studies import enqueue, enqueue_retraining, finished_trials
+from tuner.search.studies import enqueue_retraining, finished_trials
 from tuner.workload import Workload
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from comparisons import comparison, work_here
+from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer, Result, Trials, score
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -12,12 +12,14 @@ from sqlalchemy import event
 
 from tuner import kernels
 from tuner.search import batch
+from tuner.search.progress import study_progress
 from tuner.search.queue import Queue
 from tuner.search.spaces import suggest
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store, open_store
-from tuner.search.studies import enqueue, enqueue_retraining, finished_trials
-from tuner.search.worker import TorchTrainer, Worker, batch_size
+from tuner.search.studies import enqueue_retraining, finished_trials
+from tuner.search.torch_trainer import TorchTrainer
+from tuner.search.worker import Worker, batch_size
 from tuner.workload import Workload
 
 
@@ -106,7 +108,8 @@ def test_a_trial_s_record_is_complete_and_valid_json(store: Store):
 def test_a_trial_reported_on_the_way_has_its_end_among_the_reports(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(batch, "_REPORT_SECONDS", 0.0)
+    for seconds in ("_LOOK_SECONDS", "_REPORT_SECONDS"):
+        monkeypatch.setattr(batch, seconds, 0.0)
     for trial in finished(store, one_arm()):
         curve = trial.user_attrs["run"]["curve"]
         reports = zip(curve["epoch"], curve["val_accuracy"], strict=True)
@@ -165,12 +168,12 @@ def test_a_batch_takes_as_many_transactions_however_many_trials_it_has(database:
             Sized(size),
             name=f"by-{size}",
             stopping=lambda queue=queue, name=spec.name: bool(
-                queue.progress(name)[f"{name}/new"].done
+                study_progress(queue.store, name)[f"{name}/new"].done
             ),
             comparison=spec.name,
         ).run()
         counts[size] = len(commits)
-        assert queue.progress(spec.name)[f"{spec.name}/new"].done == size
+        assert study_progress(queue.store, spec.name)[f"{spec.name}/new"].done == size
         store.close()
     assert len(set(counts.values())) == 1, counts
 
@@ -304,7 +307,7 @@ def test_a_worker_that_lost_its_trials_writes_nothing_about_them(store: Store, p
         queue,
         Watched(steal_once),
         name="here",
-        stopping=lambda: queue.progress("small")["small/new"].waiting == 0,
+        stopping=lambda: study_progress(queue.store, "small")["small/new"].waiting == 0,
     ).run()
     study = optuna.load_study(study_name="small/new", storage=store.rdb)
     stolen = study.trials[:4]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tuner.errors import DeviceTooSmall
-from tuner.search.worker import TorchTrainer
+from tuner.search.torch_trainer import TorchTrainer
 from tuner.train import fuse, trials_per_batch
 from tuner.workload import Workload
 
@@ -134,8 +134,10 @@ def test_a_device_too_small_for_one_trial_is_an_error_that_names_the_fix(monkeyp
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_worker_trains_on_the_cpu_what_its_device_is_too_small_for(monkeypatch, caplog):
-    trainer = TorchTrainer("cpu")
+def test_a_worker_trains_on_the_cpu_what_its_device_is_too_small_for(
+    tmp_path, monkeypatch, caplog
+):
+    trainer = TorchTrainer("cpu", checkpoints=tmp_path / "checkpoints")
     trainer._device = "meta"  # stands in for a GPU; training there would fail
 
     monkeypatch.setattr(
@@ -147,5 +149,8 @@ def test_a_worker_trains_on_the_cpu_what_its_device_is_too_small_for(monkeypatch
     assert [trainer.batch_size(TINY), trainer.batch_size(TINY)] == [2, 2]
     assert len(caplog.records) == 1
     assert "on the CPU" in caplog.text
-    (result,) = trainer.train(TINY, "filter_flip", [({"alpha": 0.1}, 0)], lambda _: (), test=False)
+    trials = [({"alpha": 0.1}, 0)]
+    (result,) = trainer.train(
+        TINY, "filter_flip", trials, lambda _: (), test=False, stopping=lambda: False
+    )
     assert result.val_accuracy > 0.3

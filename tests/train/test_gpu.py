@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tuner.train import TrialConfig, train, trials_per_batch
+from tuner.errors import Interrupted
+from tuner.train import Keep, TrialConfig, train, trials_per_batch
 from tuner.train.run import Run
 from tuner.workload import Workload
 
@@ -38,6 +39,20 @@ def test_the_replayed_step_gives_what_the_step_gives(rule, monkeypatch):
     replayed = losses()
     monkeypatch.setattr(Run, "_record", lambda run: setattr(run, "_advance", run._operations))
     assert replayed == pytest.approx(losses(), rel=1e-4)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_interrupted_training_goes_on_on_a_gpu(rule, tmp_path):
+    workload = Workload(widths=(32, 32), epochs=3, precision="float32", augment="crop")
+    trials = [TrialConfig(rule, RULES[rule], seed) for seed in range(3)]
+
+    def losses(**options):
+        results = train(workload, trials, lambda _: (), device="cuda", **options)
+        return [point.train_loss for result in results for point in result.curve]
+
+    with pytest.raises(Interrupted):
+        losses(keep=Keep(tmp_path, lambda: True))
+    assert losses(keep=Keep(tmp_path)) == pytest.approx(losses(), rel=1e-4)
 
 
 def test_a_step_never_waits_for_the_gpu():

@@ -18,13 +18,14 @@ from tuner.bench.plain import plain
 from tuner.bnn.data import load
 from tuner.errors import TunerError
 from tuner.rules import Setting
-from tuner.search.launch import progress
+from tuner.search.progress import progress
 from tuner.search.queue import Queue
 from tuner.search.spaces import load_space
 from tuner.search.spec import ArmSpec, ComparisonSpec
 from tuner.search.store import open_store
 from tuner.search.studies import enqueue, finished_trials
-from tuner.search.worker import TorchTrainer, Worker
+from tuner.search.torch_trainer import TorchTrainer
+from tuner.search.worker import Worker
 from tuner.workload import Workload
 
 _LOOK_SECONDS = 0.1
@@ -136,6 +137,7 @@ class WorkerSearch(Job):
             retrain_seeds=0,
             seed=number,
         )
+        self._store.declare(self._spec)
         enqueue(self._store, self._spec)
 
     def run(self, number: int) -> Slice:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tuner.cli.present import AsJson, Database, as_text
 from tuner.config import database_url
-from tuner.search.launch import ArmProgress, progress
+from tuner.search.progress import ArmProgress, progress
 from tuner.search.results import in_words
 from tuner.search.spaces import Space, declared_spaces, load_space
 from tuner.search.spec import declared, load

@@ -1,14 +1,18 @@
 """One claimed batch, from its sampler's suggestions to its trials' records in the database."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import DBAPIError
 
 from tuner.rules import Setting
+from tuner.search.patience import away, patiently
 from tuner.search.queue import Claim, Outcome, Queue
 from tuner.search.samplers import make_pruner, make_sampler
 from tuner.search.spaces import suggest
@@ -16,6 +20,12 @@ from tuner.search.spec import StudySpec
 from tuner.search.trainer import EpochReport, Trainer, TrialResult
 
 _REPORT_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+_log = logging.getLogger(__name__)
+
+
+class TrialsLost(Exception):
+    """Trials of the batch are someone else's by now, or were cancelled."""
 
 
 class Batch:
@@ -26,11 +36,13 @@ class Batch:
         worker: Who claimed them.
         claim: The trials.
         spec: Their study.
-        stopping: Asked after every epoch; once true the trials stop, unfinished.
+        stopping: Asked after every epoch; once true the trials stop, their training kept.
         ran_on: What to record about where they ran, JSON-able.
 
     Attributes:
         training_seconds: How much of ``train`` went by inside ``trainer.train``.
+        epochs: Trial epochs trained.
+        finished: Trials recorded.
     """
 
     def __init__(
@@ -52,15 +64,21 @@ class Batch:
         self._pruner = make_pruner(spec.arm.pruner, spec.workload.epochs)
         self._prunes = spec.arm.pruner != "none" and not spec.retrain
         self.training_seconds = 0.0
-        self._last_report = time.monotonic()
+        self.epochs = 0
+        self.finished = 0
+        self._last_report = self._last_look = time.monotonic()
         self._reported = False
-        self._pruned: set[int] = set()
-        self._abandoned: set[int] = set()
+        self._wanted = True
 
     def train(self, trainer: Trainer) -> None:
-        """Suggest, train, and record; trials stopped before their end are left as they are."""
+        """Suggest, train, and record.
+
+        Raises:
+            Interrupted: If it was told to stop, or the study was paused.
+            TrialsLost: If the trials are to be left alone.
+        """
         spec, claim = self._spec, self._claim
-        settings = self._suggest_all()
+        settings = patiently(self._suggest_all, stopping=self._stopping)
         self._ran_on |= trainer.conditions(spec.workload)
         seeds = [spec.trial_seed(index) for index in claim.positions]
         began = time.monotonic()
@@ -71,18 +89,17 @@ class Batch:
                 list(zip(settings, seeds, strict=True)),
                 self._on_epoch,
                 test=spec.retrain,
+                stopping=lambda: not self._wanted or self._stopping(),
             )
         finally:
             self.training_seconds = time.monotonic() - began
-        outcomes: dict[int, Outcome] = {}
-        for place, result in enumerate(results):
-            if place not in self._abandoned:
-                record = trainer.describe(spec.arm.space.rule, settings[place], result.steps)
-                outcomes[claim.trial_ids[place]] = self._outcome(
-                    place, result, settings[place], record
-                )
-        if outcomes:
-            self._queue.finish(self._worker, outcomes)  # those it lost, somebody else finishes
+        outcomes = {
+            trial_id: self._outcome(
+                result, one, trainer.describe(spec.arm.space.rule, one, result.steps)
+            )
+            for trial_id, result, one in zip(claim.trial_ids, results, settings, strict=True)
+        }
+        self.finished = len(patiently(lambda: self._queue.finish(self._worker, outcomes)))
 
     def _suggest_all(self) -> list[dict[str, Setting]]:
         """The trials' settings, asked for in one transaction; what an earlier attempt got stays.
@@ -106,33 +123,37 @@ class Batch:
         return Study(self._spec.study_name, self._queue.store.optuna, pruner=self._pruner)
 
     def _on_epoch(self, report: EpochReport) -> Collection[int]:
-        """Report, if due, and say which trials stop: pruned, lost, or all of them."""
-        last = report.epoch == self._spec.workload.epochs
-        if not last and self._stopping():
-            self._abandoned.update(set(report.trials) - self._pruned)
-            return report.trials
-        due = time.monotonic() - self._last_report >= _REPORT_SECONDS
-        if last or not (self._prunes or due):
+        """Look where the trials stand and report, if due; returns those to prune."""
+        self.epochs += len(report.trials)
+        now = time.monotonic()
+        look = self._prunes or now - self._last_look >= _LOOK_SECONDS
+        if report.epoch == self._spec.workload.epochs or not look:
             return ()
-        self._last_report = time.monotonic()
-        self._reported = True
-        ids = self._claim.trial_ids
-        values = {
-            ids[place]: value
-            for place, value in zip(report.trials, report.val_accuracy, strict=True)
-        }
-        held = self._queue.report(self._worker, report.epoch, values)
-        lost = {place for place in report.trials if ids[place] not in held}
-        self._abandoned |= lost
+        self._last_look = now
+        ids = [self._claim.trial_ids[place] for place in report.trials]
+        values = dict(zip(ids, report.val_accuracy, strict=True))
+        due = self._prunes or now - self._last_report >= _REPORT_SECONDS
+        try:
+            standing = self._queue.standing(self._worker, ids)
+            if due:
+                self._queue.report(self._worker, report.epoch, values)
+                self._last_report = now
+                self._reported = True
+        except (DBAPIError, StorageInternalError) as error:
+            if not away(error) or self._prunes:
+                raise
+            _log.warning("the database is away; training goes on")
+            return ()
+        if len(standing.held) < len(ids):
+            raise TrialsLost
+        self._wanted = standing.wanted
         if not self._prunes:
-            return lost
-        pruned = {
+            return ()
+        return {
             place
-            for place in report.trials
-            if place not in lost and self._should_prune(ids[place], report.epoch)
+            for place, trial_id in zip(report.trials, ids, strict=True)
+            if self._should_prune(trial_id, report.epoch)
         }
-        self._pruned |= pruned
-        return lost | pruned
 
     def _should_prune(self, trial_id: int, epoch: int) -> bool:
         """The pruner's decision; epochs of an earlier, interrupted attempt are not looked at."""
@@ -143,7 +164,7 @@ class Batch:
         return self._pruner.prune(self._study(), trial)
 
     def _outcome(
-        self, place: int, result: TrialResult, settings: Mapping[str, Setting], record: object
+        self, result: TrialResult, settings: Mapping[str, Setting], record: object
     ) -> Outcome:
         """How a trial ended; in few user attributes, since each costs two statements."""
         fields = ("epoch", "train_loss", "val_accuracy", "flip_ratio", "seconds")
@@ -161,7 +182,7 @@ class Batch:
         if result.test_accuracy is not None:
             attributes["test_accuracy"] = result.test_accuracy
         return Outcome(
-            TrialState.PRUNED if place in self._pruned else TrialState.COMPLETE,
+            TrialState.PRUNED if result.stopped else TrialState.COMPLETE,
             result.val_accuracy,
             {name: _jsonable(value) for name, value in attributes.items()},
             {len(result.curve): result.val_accuracy} if self._reported else {},

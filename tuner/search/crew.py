@@ -19,8 +19,12 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
 
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError
+
 from tuner.errors import TunerError
-from tuner.search.queue import Queue
+from tuner.search.patience import in_a_line, patiently
+from tuner.search.queue import RETRIES, Queue
 from tuner.search.spawn import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
 from tuner.search.store import open_store
 from tuner.search.trainer import Trainer
@@ -29,7 +33,6 @@ from tuner.search.worker import Worker
 MakeTrainer = Callable[[str], Trainer]
 """Makes a trainer for a device, in the worker process; a module-level function or class."""
 
-_GRACE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -39,13 +42,17 @@ class Task:
 
     Args:
         database: The address.
-        comparison: The comparison whose trials to run.
+        comparison: The comparison whose trials to run; None for all.
         make_trainer: Makes each process's trainer.
+        retries: How often a trial that raised is run again.
+        grace_seconds: How long processes that are told to stop may go on, to end their epoch.
     """
 
     database: str
-    comparison: str
+    comparison: str | None
     make_trainer: MakeTrainer
+    retries: int = RETRIES
+    grace_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Crew:
             if member.process.is_alive():
                 continue
             fatal, reason = _last_words(member)
-            self._queue.release([member.name])
+            self._put_back([member.name])
             self._deaths += 1
             if fatal:
                 raise TunerError(reason)
@@ -111,7 +118,7 @@ class Crew:
         """Have every process put its trials back and end; kill those that do not."""
         for member in self._members:
             member.process.terminate()
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + self._task.grace_seconds
         try:
             for member in self._members:
                 member.process.join(max(0.0, deadline - time.monotonic()))
@@ -120,7 +127,14 @@ class Crew:
                 member.process.kill()
                 member.process.join()
                 member.pipe.close()
-            self._queue.release([member.name for member in self._members])
+            self._put_back([member.name for member in self._members])
+
+    def _put_back(self, names: list[str]) -> None:
+        """Put back what these processes hold; if the database is away, the leases will run out."""
+        try:
+            self._queue.release(names)
+        except (DBAPIError, StorageInternalError) as error:
+            _log.warning("trials are not put back: %s", in_a_line(error))
 
     def _start(self, slot: int) -> _Member:
         context = get_context("spawn")
@@ -162,13 +176,15 @@ def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Con
 
     signal.signal(signal.SIGTERM, stop)
     try:
+        store = patiently(lambda: open_store(task.database, must_exist=True))
         worker = Worker(
-            Queue(open_store(task.database, must_exist=True)),
+            Queue(store, retries=task.retries),
             task.make_trainer(device),
             name=name,
+            device=device,
             stopping=lambda: told_to_stop or os.getppid() != parent,
             comparison=task.comparison,
-            share=share,
+            share=None if task.comparison is None else share,
         )
         worker.run()
     except Exception as error:

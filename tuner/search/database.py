@@ -11,6 +11,7 @@ import optuna
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, create_engine, inspect, make_url
@@ -157,18 +158,37 @@ def _migrate(connection: Connection, where: str, *, must_exist: bool) -> None:
     found = context.get_current_revision()
     if found == SCHEMA:
         return
-    if found is not None:
-        raise DatabaseProblem(
-            f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; "
-            "use the software that made it, or another database"
-        )
-    if must_exist:
+    if found is None and must_exist:
         raise DatabaseProblem(
             f"database {where}: no comparison was ever run in it; check the name"
         )
+    if found is not None:
+        fix = (
+            "bring them up to date with: tuner db upgrade"
+            if found in _known()
+            else "use the newer software that made them, or another database"
+        )
+        raise DatabaseProblem(
+            f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; "
+            f"{fix}"
+        )
+    _run_migrations(connection)
+
+
+def _scripts() -> Config:
     config = Config()
     scripts = str(Path(__file__).with_name("migrations"))
     config.set_main_option("script_location", scripts.replace("%", "%%"))
+    return config
+
+
+def _known() -> set[str]:
+    """The schema versions that this software can bring up to date."""
+    return {script.revision for script in ScriptDirectory.from_config(_scripts()).walk_revisions()}
+
+
+def _run_migrations(connection: Connection) -> None:
+    config = _scripts()
     config.attributes["connection"] = connection
     command.upgrade(config, SCHEMA)
 

@@ -1,27 +1,52 @@
-"""The queue: which trial may run, who runs it, and until when.
+"""The queue: which trial may run, who runs it, and until when; ``studies`` fills it.
 
 Each step of a trial's life, however many trials take it together, is one transaction over Optuna's
 tables and ours, so a crash at any point leaves both agreeing: trials are enqueued, claimed,
 finished or put back in both or in neither. A claim is one atomic statement, exact on SQLite and on
 PostgreSQL. Whatever a worker writes about trials begins with an update that only the holder of
-their leases can make (the fence); it leaves out those that were lost.
+their leases can make (the fence); it leaves out those that were lost. Trials of comparisons and
+studies that are paused or cancelled, or that another version of this software is to run, are not
+handed out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, case, func, insert, null, select, update
+from optuna.trial import TrialState
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    func,
+    null,
+    select,
+    update,
+)
 
+from tuner import __version__
+from tuner.search.events import record
 from tuner.search.store import Store
-from tuner.search.tables import DONE, FAILED, HELD, RUNNING, WAITING, Now, trials
+from tuner.search.tables import (
+    ACTIVE,
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    Now,
+    comparisons,
+    studies,
+    trials,
+)
 
 LEASE_SECONDS = 60.0
 """How long a claim lasts without a sign of life from its worker."""
 
-MAX_FAILURES = 2
-"""A trial that raised this many exceptions is FAIL: the first failure is retried."""
+RETRIES = 1
+"""A trial that raised is run again so often; then it is FAIL."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +85,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class StudyProgress:
-    """How far a study is: numbers of trials, and the best validation accuracy so far."""
+class Standing:
+    """How a worker stands with its trials.
 
-    waiting: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    best: float | None = None
+    Args:
+        held: The trial ids that it still holds.
+        wanted: Whether they are to go on; not if their study or comparison was paused.
+    """
 
-    @property
-    def total(self) -> int:
-        """Trials in the queue so far."""
-        return self.waiting + self.running + self.finished
-
-    @property
-    def finished(self) -> int:
-        """Trials that will not run again."""
-        return self.done + self.failed
+    held: frozenset[int]
+    wanted: bool
 
 
 class Queue:
@@ -86,64 +103,44 @@ class Queue:
     Args:
         store: Where it lies.
         lease_seconds: How long a claim lasts without a sign of life.
+        retries: How often a trial that raised is run again.
     """
 
-    def __init__(self, store: Store, *, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, store: Store, *, lease_seconds: float = LEASE_SECONDS, retries: int = RETRIES
+    ) -> None:
         self.store = store
         self.lease_seconds = lease_seconds
+        self.retries = retries
 
-    def add(self, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]) -> None:
-        """Enqueue trials, by position, held: all of them in both places, or none.
-
-        Raises:
-            sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
-        """
-        storage = self.store.rdb
-        study_id = storage.get_study_id_from_name(study_name)
-        with self.store.transaction() as connection:
-            for position, template in templates.items():
-                trial_id = storage.create_new_trial(study_id, template)
-                connection.execute(
-                    insert(trials).values(
-                        trial_id=trial_id,
-                        comparison=comparison,
-                        study_name=study_name,
-                        position=position,
-                    )
-                )
-
-    def open(self, study_name: str) -> None:
-        """Let workers take the study's trials, all of them from the same moment on."""
-        with self.store.engine.begin() as connection:
-            connection.execute(
-                update(trials)
-                .where(trials.c.study_name == study_name, trials.c.state == HELD)
-                .values(state=WAITING)
-            )
-
-    def positions(self, study_name: str) -> dict[int, int]:
-        """Position -> trial id of every trial of the study that was ever enqueued."""
-        query = select(trials.c.position, trials.c.trial_id).where(
-            trials.c.study_name == study_name
-        )
-        with self.store.engine.connect() as connection:
-            return {row.position: row.trial_id for row in connection.execute(query)}
-
-    def next_up(self, comparison: str | None = None) -> NextUp | None:
+    def next_up(
+        self, comparison: str | None = None, *, without: Collection[str] = ()
+    ) -> NextUp | None:
         """The study to take trials from; None if nothing waits.
 
-        Arms advance side by side, lowest position first. Trials that failed before come last.
+        Comparisons take turns; within one, arms advance side by side, lowest position first, and
+        trials that failed before come last.
 
         Args:
             comparison: Look at this comparison only.
+            without: Leave these studies out.
         """
         retry = trials.c.failures > 0
         first = func.min(trials.c.position)
+        served = func.coalesce(func.min(comparisons.c.served), 0.0)
         query = (
             select(trials.c.study_name, first, retry)
-            .where(trials.c.state == WAITING)
+            .join(comparisons, comparisons.c.name == trials.c.comparison)
+            .join(studies, studies.c.study_name == trials.c.study_name)
+            .where(
+                trials.c.state == WAITING,
+                comparisons.c.status == ACTIVE,
+                comparisons.c.code_version == __version__,
+                studies.c.status == ACTIVE,
+                studies.c.study_name.not_in(without),
+            )
             .group_by(trials.c.study_name, retry)
-            .order_by(retry, first, trials.c.study_name)
+            .order_by(served, retry, first, trials.c.study_name)
             .limit(1)
         )
         if comparison is not None:
@@ -151,6 +148,19 @@ class Queue:
         with self.store.engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else NextUp(row[0], row[1], bool(row[2]))
+
+    def batch(self, study_name: str, proposal: int) -> int:
+        """How many trials of the study train together; the first proposal holds for good.
+
+        So each trial trains in the same company, and gives the same result to the last bit,
+        whoever runs it and however often it was interrupted.
+        """
+        this = studies.c.study_name == study_name
+        with self.store.engine.begin() as connection:
+            connection.execute(
+                update(studies).where(this, studies.c.batch.is_(None)).values(batch=proposal)
+            )
+            return connection.scalar(select(studies.c.batch).where(this)) or proposal
 
     def claim(self, study_name: str, worker: str, positions: range) -> Claim:
         """Take the trials that wait at these positions, each exactly once among all workers.
@@ -160,10 +170,16 @@ class Queue:
             worker: Who takes them; a name that no other process ever has.
             positions: From where to where, in steps of one.
         """
+        active = (
+            select(studies.c.study_name)
+            .join(comparisons, comparisons.c.name == studies.c.comparison)
+            .where(studies.c.status == ACTIVE, comparisons.c.status == ACTIVE)
+        )
         picked = (
             select(trials.c.trial_id)
             .where(
                 trials.c.study_name == study_name,
+                trials.c.study_name.in_(active),
                 trials.c.state == WAITING,
                 trials.c.position >= positions.start,
                 trials.c.position < positions.stop,
@@ -180,13 +196,39 @@ class Queue:
                 lease_expires=Now() + self.lease_seconds,
                 attempts=trials.c.attempts + 1,
             )
-            .returning(trials.c.position, trials.c.trial_id)
+            .returning(trials.c.position, trials.c.trial_id, trials.c.comparison)
         )
         with self.store.transaction() as connection:
-            rows = sorted((row.position, row.trial_id) for row in connection.execute(take))
+            found = connection.execute(take).all()
+            rows = sorted((row.position, row.trial_id) for row in found)
             for _, trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
+            if found:
+                comparison = found[0].comparison
+                record(connection, comparison, "claimed", study=study_name, n=len(rows))
+                connection.execute(
+                    update(comparisons)
+                    .where(comparisons.c.name == comparison)
+                    .values(served=Now())
+                )
         return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))
+
+    def standing(self, worker: str, trial_ids: Iterable[int]) -> Standing:
+        """Whether the worker still holds these trials, of one study, and is to go on."""
+        go_on = and_(studies.c.status == ACTIVE, comparisons.c.status == ACTIVE)
+        query = (
+            select(trials.c.trial_id, go_on)
+            .join(comparisons, comparisons.c.name == trials.c.comparison)
+            .join(studies, studies.c.study_name == trials.c.study_name)
+            .where(
+                trials.c.worker == worker,
+                trials.c.state == RUNNING,
+                trials.c.trial_id.in_(trial_ids),
+            )
+        )
+        with self.store.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return Standing(frozenset(row[0] for row in rows), all(row[1] for row in rows))
 
     def renew(self, worker: str) -> None:
         """Extend the leases of everything the worker holds."""
@@ -237,10 +279,11 @@ class Queue:
                 for epoch, accuracy in outcome.intermediate.items():
                     storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
                 storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
+            _record(connection, "finished", held)
         return set(held)
 
     def fail(self, worker: str, trial_ids: Iterable[int], error: str) -> set[int]:
-        """Note that trials raised: each is put back once, and FAIL the second time.
+        """Note that trials raised: each is put back until it has been retried often enough.
 
         Args:
             worker: Who ran them.
@@ -252,19 +295,20 @@ class Queue:
         """
         storage = self.store.optuna
         failures = trials.c.failures + 1
-        state = case((failures < MAX_FAILURES, WAITING), else_=FAILED)
+        state = case((failures <= self.retries, WAITING), else_=FAILED)
         with self.store.transaction() as connection:
             held = _fence(connection, worker, trial_ids, failures=failures, state=state)
-            for trial_id, ended in held.items():
+            for trial_id, row in held.items():
                 storage.set_trial_user_attr(trial_id, "error", error)
                 storage.set_trial_state_values(
-                    trial_id, TrialState.FAIL if ended == FAILED else TrialState.WAITING
+                    trial_id, TrialState.FAIL if row.state == FAILED else TrialState.WAITING
                 )
+            _record(connection, "failed", held)
         return set(held)
 
     def release(self, workers: Sequence[str]) -> int:
         """Put back everything these workers hold; returns how many trials that was."""
-        return self._put_back(trials.c.worker.in_(workers))
+        return self._put_back(trials.c.worker.in_(workers), "released")
 
     def holders(self) -> list[str]:
         """The workers that hold a trial."""
@@ -274,43 +318,30 @@ class Queue:
 
     def reap(self) -> int:
         """Put back every trial whose lease ran out; returns how many that was."""
-        return self._put_back(trials.c.lease_expires < Now())
+        return self._put_back(trials.c.lease_expires < Now(), "lost")
 
-    def progress(self, comparison: str) -> dict[str, StudyProgress]:
-        """How far each study of the comparison is, by study name."""
-        query = (
-            select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
-            .where(trials.c.comparison == comparison)
-            .group_by(trials.c.study_name, trials.c.state)
-        )
-        studies: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
-        with self.store.engine.connect() as connection:
-            for study_name, state, count, best in connection.execute(query):
-                study = studies.setdefault(study_name, {})
-                field = WAITING if state == HELD else state
-                study[field] = study.get(field, 0) + count
-                if best is not None:
-                    study["best"] = best
-        return {study_name: StudyProgress(**study) for study_name, study in studies.items()}
-
-    def _put_back(self, which: ColumnElement[bool]) -> int:
+    def _put_back(self, which: ColumnElement[bool], kind: str) -> int:
         back = (
             update(trials)
             .where(trials.c.state == RUNNING, which)
             .values(state=WAITING, worker=null(), lease_expires=null())
-            .returning(trials.c.trial_id)
+            .returning(*_SEEN)
         )
         with self.store.transaction() as connection:
-            ids: Iterable[int] = connection.scalars(back).all()
-            for trial_id in ids:
+            rows = {row.trial_id: row for row in connection.execute(back)}
+            for trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.WAITING)
-        return len(list(ids))
+            _record(connection, kind, rows)
+        return len(rows)
+
+
+_SEEN = (trials.c.trial_id, trials.c.state, trials.c.comparison, trials.c.study_name)
 
 
 def _fence(
     connection: Connection, worker: str, trial_ids: Iterable[int], **values: object
-) -> dict[int, str]:
-    """Update the rows of those trials that the worker holds; returns trial id -> new state."""
+) -> dict[int, Row[Any]]:  # Any: a row's columns
+    """Update the rows of those trials that the worker holds; returns trial id -> new row."""
     rows = connection.execute(
         update(trials)
         .where(
@@ -319,6 +350,13 @@ def _fence(
             trials.c.trial_id.in_(trial_ids),
         )
         .values(**values)
-        .returning(trials.c.trial_id, trials.c.state)
+        .returning(*_SEEN)
     )
-    return {row.trial_id: row.state for row in rows}
+    return {row.trial_id: row for row in rows}
+
+
+def _record(connection: Connection, kind: str, rows: Mapping[int, Row[Any]]) -> None:
+    """Note what happened to these trials, an event for each study."""
+    counts = Counter((row.comparison, row.study_name) for row in rows.values())
+    for (comparison, study_name), n in counts.items():
+        record(connection, comparison, kind, study=study_name, n=n)

@@ -150,6 +150,10 @@ class ComparisonSpec(Declared):
             for arm in self.arms
         ]
 
+    def every_study(self) -> list["StudySpec"]:
+        """All its studies: the searches, then the retraining of each arm's incumbent."""
+        return [*self.studies(), *map(self.retraining, self.arms if self.retrain_seeds else ())]
+
     def retraining(self, arm: ArmSpec) -> "StudySpec":
         """The study that retrains the arm's incumbent with fresh seeds."""
         return StudySpec(

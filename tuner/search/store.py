@@ -1,19 +1,19 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from optuna import get_all_study_names
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from tuner import __version__
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect, normalise, shown
-from tuner.search.spec import ComparisonSpec, declaration_hash
-from tuner.search.tables import comparisons, trials
+from tuner.search.events import record
+from tuner.search.spec import ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.tables import Now, comparisons, studies, trials
 
 
 def open_store(url: str, *, must_exist: bool = False) -> "Store":
@@ -71,29 +71,49 @@ class Store:
         self.rdb.scoped_session.remove()
         self.engine.dispose()
 
-    def declare(self, spec: ComparisonSpec) -> None:
-        """Write the comparison down, unless it is there.
+    def declare(self, spec: ComparisonSpec) -> bool:
+        """Write the comparison and its studies down, unless they are there.
+
+        Returns:
+            Whether it was written now.
 
         Raises:
-            InvalidInput: If the database holds another comparison of that name.
+            InvalidInput: If the database holds another comparison of that name, or if trials of
+                this one are to be run by another version of this software.
         """
-        declared = declaration_hash(spec)
-        row = {
-            "name": spec.name,
-            "declaration_hash": declared,
-            "spec": spec.model_dump_json(),
-            "created": time.time(),
-        }
         with suppress(IntegrityError), self.engine.begin() as connection:  # it may be there
-            connection.execute(insert(comparisons).values(row))
-        query = select(comparisons.c.declaration_hash).where(comparisons.c.name == spec.name)
+            connection.execute(
+                insert(comparisons).values(
+                    name=spec.name,
+                    declaration_hash=declaration_hash(spec),
+                    spec=spec.model_dump_json(),
+                    created=Now(),
+                    code_version=__version__,
+                )
+            )
+            connection.execute(insert(studies), [_row(study) for study in spec.every_study()])
+            record(connection, spec.name, "submitted")
+            return True
+        self._check_declaration(spec)
+        return False
+
+    def _check_declaration(self, spec: ComparisonSpec) -> None:
+        declared = declaration_hash(spec)
+        query = select(comparisons).where(comparisons.c.name == spec.name)
         with self.engine.connect() as connection:
-            found = connection.scalar(query)
-        if found != declared:
+            found = connection.execute(query).one()
+        where = f"comparison {spec.name!r}: the database {shown(self.engine.url)}"
+        if found.declaration_hash != declared:
             raise InvalidInput(
-                f"comparison {spec.name!r}: the database {shown(self.engine.url)} holds another "
-                f"declaration under this name ({str(found)[:12]}, this one is {declared[:12]}); "
+                f"{where} holds another declaration under this name "
+                f"({found.declaration_hash[:12]}, this one is {declared[:12]}); "
                 "change the name, or use another database"
+            )
+        if found.code_version != __version__:
+            raise InvalidInput(
+                f"{where} holds it for bnn-tuner {found.code_version}, this is {__version__}, "
+                f"and trials of two versions do not compare; go on with {found.code_version}, or "
+                "change the name"
             )
 
     def names(self) -> list[str]:
@@ -121,19 +141,32 @@ class Store:
             UnknownName: If the database holds none of that name.
         """
         self.comparison(name)
-        with self.engine.connect() as connection:
-            query = select(trials.c.study_name).where(trials.c.comparison == name).distinct()
-            ours = set(connection.scalars(query))
-        ids = [
-            self.optuna.get_study_id_from_name(study_name)
-            for study_name in get_all_study_names(self.optuna)
-            if study_name in ours
-        ]
         with self.transaction() as connection:
-            connection.execute(delete(trials).where(trials.c.comparison == name))
+            self.remove_studies(connection, studies.c.comparison == name)
             connection.execute(delete(comparisons).where(comparisons.c.name == name))
-            for study_id in ids:
-                self.optuna.delete_study(study_id)
+            record(connection, name, "deleted")
+
+    def remove_studies(self, connection: Connection, which: ColumnElement[bool]) -> None:
+        """Remove studies and their trials, here and in Optuna, within a transaction."""
+        names = list(connection.scalars(select(studies.c.study_name).where(which)))
+        made = {study.study_name: study._study_id for study in self.optuna.get_all_studies()}
+        connection.execute(delete(trials).where(trials.c.study_name.in_(names)))
+        connection.execute(delete(studies).where(studies.c.study_name.in_(names)))
+        for name in names:
+            if name in made:
+                self.optuna.delete_study(made[name])
+
+
+def _row(study: StudySpec) -> dict[str, object]:
+    """The study's row in the table of studies."""
+    return {
+        "comparison": study.comparison,
+        "study_name": study.study_name,
+        "arm": study.arm.name,
+        "repeat": study.repeat,
+        "retrain": study.retrain,
+        "n_trials": study.n_trials,
+    }
 
 
 class _LastingSession(Session):

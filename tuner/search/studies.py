@@ -10,13 +10,21 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tuner.search.queue import Queue
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
 from tuner.search.store import Store
-from tuner.search.tables import DONE, FAILED, HELD, RUNNING, WAITING, trials
+from tuner.search.tables import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    RUNNING,
+    WAITING,
+    studies,
+    trials,
+)
 
 _CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
 
@@ -24,12 +32,7 @@ Template = Mapping[str, Any]  # Any: create_trial's keyword arguments
 
 
 def enqueue(store: Store, spec: ComparisonSpec) -> None:
-    """Make the comparison's searches and fill their queues, as far as that is not done.
-
-    Raises:
-        InvalidInput: If the database holds another comparison of that name.
-    """
-    store.declare(spec)
+    """Make the comparison's searches and fill their queues, as far as that is not done."""
     for study in spec.studies():
         _reconcile(store, study.study_name)
         _fill(store, study, {})
@@ -68,17 +71,86 @@ def _merit(trial: FrozenTrial) -> tuple[bool, float]:
 
 
 def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:
-    """The study's finished trials by index; failed ones are among them. Empty if no study."""
-    if study_name not in optuna.get_all_study_names(store.optuna):
+    """The study's finished trials by index; failed ones are among them. Empty if no study.
+
+    Those that were cancelled, or retried by hand, are not.
+    """
+    query = select(trials.c.position, trials.c.trial_id).where(
+        trials.c.study_name == study_name, trials.c.state.in_((DONE, FAILED))
+    )
+    with store.engine.connect() as connection:
+        rows = connection.execute(query.order_by(trials.c.position)).all()
+    if not rows:
         return []
-    study_id = store.rdb.get_study_id_from_name(study_name)
+    try:
+        study_id = store.rdb.get_study_id_from_name(study_name)
+    except KeyError:  # deleted from outside
+        return []
     found = store.optuna.get_all_trials(study_id, deepcopy=False)
-    ended = [trial for trial in found if trial.state.is_finished() and "index" in trial.user_attrs]
-    return sorted(ended, key=lambda trial: int(trial.user_attrs["index"]))
+    by_id = {trial._trial_id: trial for trial in found}
+    return [by_id[row.trial_id] for row in rows if row.trial_id in by_id]
+
+
+def positions(store: Store, study_name: str) -> dict[int, int]:
+    """Position -> trial id of every trial of the study that was ever enqueued."""
+    query = select(trials.c.position, trials.c.trial_id).where(trials.c.study_name == study_name)
+    with store.engine.connect() as connection:
+        return {row.position: row.trial_id for row in connection.execute(query)}
+
+
+def add(
+    store: Store, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]
+) -> bool:
+    """Enqueue trials, by position, held: all of them in both places, or none.
+
+    Returns:
+        Whether they were enqueued: not if the study was cancelled or deleted.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
+    """
+    study_id = store.rdb.get_study_id_from_name(study_name)
+    with store.transaction() as connection:
+        if not _wanted(connection, study_name):
+            return False
+        for position, template in templates.items():
+            trial_id = store.rdb.create_new_trial(study_id, template)
+            connection.execute(
+                insert(trials).values(
+                    trial_id=trial_id,
+                    comparison=comparison,
+                    study_name=study_name,
+                    position=position,
+                )
+            )
+    return True
+
+
+def hand_out(store: Store, study_name: str) -> None:
+    """Let workers take the study's trials, all of them from the same moment on."""
+    with store.engine.begin() as connection:
+        connection.execute(
+            update(trials)
+            .where(trials.c.study_name == study_name, trials.c.state == HELD)
+            .values(state=WAITING)
+        )
+
+
+def _wanted(connection: Connection, study_name: str) -> bool:
+    """Whether the study is to have trials; it stays so until the transaction ends."""
+    kept = connection.execute(
+        update(studies)
+        .where(studies.c.study_name == study_name, studies.c.status != CANCELLED)
+        .values(revision=studies.c.revision)
+    )
+    return kept.rowcount > 0
 
 
 def _fill(store: Store, study: StudySpec, template: Template) -> None:
     """Enqueue the trials that the study's queue lacks."""
+    with store.engine.begin() as connection:
+        if not _wanted(connection, study.study_name):
+            return
     made = optuna.create_study(
         storage=store.optuna,
         study_name=study.study_name,
@@ -87,13 +159,12 @@ def _fill(store: Store, study: StudySpec, template: Template) -> None:
     )
     if "spec" not in made.user_attrs:
         made.set_user_attr("spec", study.model_dump(mode="json"))
-    queue = Queue(store)
     while True:
-        present = queue.positions(study.study_name)
+        present = positions(store, study.study_name)
         missing = (index for index in range(study.n_trials) if index not in present)
         chunk = list(islice(missing, _CHUNK))
         if not chunk:
-            queue.open(study.study_name)
+            hand_out(store, study.study_name)
             return
         templates = {
             index: create_trial(
@@ -104,7 +175,8 @@ def _fill(store: Store, study: StudySpec, template: Template) -> None:
             for index in chunk
         }
         try:
-            queue.add(study.comparison, study.study_name, templates)
+            if not add(store, study.comparison, study.study_name, templates):
+                return
         except IntegrityError:
             continue  # another process enqueued them first: look again
 

@@ -1,12 +1,14 @@
-"""Our own tables, beside Optuna's: who may run which trial, and what was declared.
+"""Our own tables, beside Optuna's: what was declared, who may run which trial, who asks.
 
 Optuna's tables hold what a trial is (parameters, values, curves); these hold whose it is. No SQL
-of ours touches Optuna's tables. ``migrations/`` makes and changes what is described here.
+of ours touches Optuna's tables. ``migrations/`` makes and changes what is described here. Times
+are seconds since 1970, UTC, on the database's clock.
 """
 
 from typing import Final
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -22,13 +24,17 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The migration that this version of the software reads and writes."""
 
 VERSION_TABLE: Final = "tuner_alembic_version"
 
-HELD, WAITING, RUNNING, DONE, FAILED = "held", "waiting", "running", "done", "failed"
+HELD, WAITING, RUNNING = "held", "waiting", "running"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 """A trial's states in the queue; a held one waits, but nobody may take it yet."""
+
+ACTIVE, PAUSED, COMPLETE = "active", "paused", "complete"
+"""The states of a comparison and of a study, beside cancelled; only active ones are worked on."""
 
 metadata = MetaData()
 
@@ -39,8 +45,39 @@ comparisons = Table(
     Column("declaration_hash", String(64), nullable=False),
     Column("spec", Text, nullable=False),
     Column("created", Float, nullable=False),
+    Column("status", String(10), nullable=False, default=ACTIVE),
+    Column("revision", Integer, nullable=False, default=1),
+    Column("code_version", String(40), nullable=False),
+    Column("served", Float),
+    Index("ix_tuner_comparisons_created", "created", "name"),
 )
-"""One row per comparison: its declaration as JSON; ``created`` in seconds since 1970, UTC."""
+"""One row per comparison.
+
+``spec`` is its declaration as JSON, ``revision`` counts changes of its status, ``code_version`` is
+the version of this software that its trials must be run by, ``served`` is when a worker last took
+trials of it.
+"""
+
+studies = Table(
+    "tuner_studies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("comparison", String(100), ForeignKey("tuner_comparisons.name"), nullable=False),
+    Column("study_name", String(300), nullable=False, unique=True),
+    Column("arm", String(100), nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("retrain", Boolean, nullable=False),
+    Column("n_trials", Integer, nullable=False),
+    Column("status", String(10), nullable=False, default=ACTIVE),
+    Column("revision", Integer, nullable=False, default=1),
+    Column("batch", Integer),
+    Index("ix_tuner_studies_comparison", "comparison"),
+    sqlite_autoincrement=True,
+)
+"""One row per Optuna study that a comparison consists of, from its submission on.
+
+``batch`` is how many of its trials train together; the first worker that takes some fixes it.
+"""
 
 trials = Table(
     "tuner_trials",
@@ -62,9 +99,70 @@ trials = Table(
 """The queue, which is the budget: one row per trial, by Optuna's trial id.
 
 ``position`` is the trial's index in its study, ``attempts`` counts claims, ``failures`` raised
-exceptions, ``value`` is the objective of a finished trial, ``lease_expires`` is on the database's
-clock.
+exceptions, ``value`` is the objective of a finished trial. A failed trial that is retried by hand
+becomes a new trial of Optuna's at the same position.
 """
+
+workers = Table(
+    "tuner_workers",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("code_version", String(40), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("last_seen", Float, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("study_name", String(300)),
+    Column("running", Integer, nullable=False, default=0),
+    Column("finished", Integer, nullable=False, default=0),
+    Column("epochs", Integer, nullable=False, default=0),
+    Column("training_seconds", Float, nullable=False, default=0.0),
+    Column("message", Text),
+    Index("ix_tuner_workers_last_seen", "last_seen"),
+)
+"""Who works, or did: ``state`` is idle, working, stopped or broken, ``message`` says why.
+
+``study_name`` and ``running`` are what it trains now, ``finished`` counts trials, ``epochs`` trial
+epochs.
+"""
+
+keys = Table(
+    "tuner_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("scopes", String(40), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("revoked", Float),
+)
+"""API keys: the SHA-256 of each one's secret part, and its scopes, separated by blanks."""
+
+requests = Table(
+    "tuner_requests",
+    metadata,
+    Column("owner", String(40), primary_key=True),
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer", Text),
+    Column("created", Float, nullable=False),
+)
+"""Requests that carried an Idempotency-Key, with the answer that they got, as JSON."""
+
+events = Table(
+    "tuner_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("created", Float, nullable=False),
+    Column("comparison", String(100)),
+    Column("kind", String(20), nullable=False),
+    Column("data", Text, nullable=False),
+    Index("ix_tuner_events_comparison", "comparison", "id"),
+    sqlite_autoincrement=True,
+)
+"""What happened, in order; ``data`` is a JSON object."""
 
 
 class Now(FunctionElement[float]):

@@ -70,6 +70,10 @@ class TrialResult(Protocol):
         """Whether it became infinite or NaN."""
 
     @property
+    def stopped(self) -> bool:
+        """Whether ``on_epoch`` stopped it."""
+
+    @property
     def seconds(self) -> float:
         """Its share of the training time."""
 
@@ -95,10 +99,13 @@ class Trainer(Protocol):
         on_epoch: OnEpoch,
         *,
         test: bool,
+        stopping: Callable[[], bool],
     ) -> Sequence[TrialResult]:
         """Train trials of one update rule, given as (settings, seed); one result each, in order.
 
-        ``on_epoch`` returns the positions to stop.
+        ``on_epoch`` returns the positions to stop for good. ``stopping`` is asked after every
+        epoch; once true the training is kept, to be gone on with by the same call, here or
+        elsewhere, and Interrupted is raised. What ``on_epoch`` raises ends it, not kept.
         """
 
     def conditions(self, workload: Workload) -> Mapping[str, str | bool]:

@@ -1,30 +1,27 @@
-"""A worker: claims trials from the queue and has them trained until it is told to stop.
+"""A worker: claims trials from the queue and has them trained until it is told to stop."""
 
-The one module that sees both the database and torch. It imports torch only when a worker process
-makes its ``TorchTrainer``, so that the process which launches the workers stays light.
-"""
-
-import dataclasses
 import logging
 import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import DeviceTooSmall, InvalidInput, TunerError
-from tuner.rules import Setting
-from tuner.search.batch import Batch
+from tuner.errors import Interrupted, TunerError
+from tuner.search import roster
+from tuner.search.batch import Batch, TrialsLost
+from tuner.search.patience import away, patiently
+from tuner.search.patience import in_a_line as database_said
 from tuner.search.queue import Claim, Queue
 from tuner.search.spec import StudySpec
-from tuner.search.trainer import OnEpoch, Trainer, TrialResult
-from tuner.workload import Workload
+from tuner.search.trainer import Trainer
 
 MAX_FAILED_BATCHES = 3
 """A worker whose batches fail this often in a row stops: the fault may be its own."""
@@ -32,8 +29,10 @@ MAX_FAILED_BATCHES = 3
 LEARNING_BATCHES = 20
 """A sampler that learns is asked in at least this many batches, so that it has what to learn."""
 
-_IDLE_SECONDS = 0.1
+_IDLE_SECONDS, _LONGEST_IDLE_SECONDS = 0.1, 1.0
 _log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 def batch_size(n_trials: int, most: int, share: int) -> int:
@@ -55,82 +54,22 @@ def batch_size(n_trials: int, most: int, share: int) -> int:
     return math.ceil(n_trials / batches)
 
 
-class TorchTrainer:
-    """The training code of ``tuner.train`` on one device.
-
-    Args:
-        device: A torch device.
-
-    Raises:
-        InvalidInput: If torch cannot use the device.
-    """
-
-    def __init__(self, device: str) -> None:
-        import torch
-
-        import tuner.train
-        from tuner.optim import equivalence
-
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise InvalidInput(
-                "this machine has a GPU, but the installed torch cannot use it; install torch "
-                "with CUDA, or set CUDA_VISIBLE_DEVICES to nothing to train on the CPU"
-            )
-        self._device = device
-        self._too_large: set[Workload] = set()
-        self._training = tuner.train
-        self._equivalence = equivalence
-
-    def batch_size(self, workload: Workload) -> int:
-        """How many trials of the workload to train at once on this device.
-
-        A workload that does not fit on it is trained on the CPU from then on.
-        """
-        try:
-            return self._training.trials_per_batch(workload, self._on(workload))
-        except DeviceTooSmall as error:
-            if self._on(workload) == "cpu":
-                raise
-            _log.warning("%s; it goes on on the CPU, which takes far longer", error)
-            self._too_large.add(workload)
-            return self.batch_size(workload)
-
-    def conditions(self, workload: Workload) -> dict[str, str | bool]:
-        """See ``tuner.train.conditions``."""
-        return self._training.conditions(workload, self._on(workload))
-
-    def _on(self, workload: Workload) -> str:
-        return "cpu" if workload in self._too_large else self._device
-
-    def train(
-        self,
-        workload: Workload,
-        rule: str,
-        trials: Sequence[tuple[Mapping[str, Setting], int]],
-        on_epoch: OnEpoch,
-        *,
-        test: bool,
-    ) -> Sequence[TrialResult]:
-        """See ``tuner.train.train``."""
-        configs = [self._training.TrialConfig(rule, settings, seed) for settings, seed in trials]
-        device = self._on(workload)
-        return self._training.train(workload, configs, on_epoch, device=device, test=test)
-
-    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
-        """See ``tuner.optim.equivalence.describe``."""
-        return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))
-
-
 class Worker:
     """Runs trials from a queue.
+
+    A worker of one comparison stops if it cannot run it. A worker of a whole database leaves out
+    the studies that it cannot run, such as those whose data set is not on its machine, and says so
+    in the roster; so it does with trials of another version of this software.
 
     Args:
         queue: The queue.
         trainer: Trains them.
         name: A name that no other process ever has.
+        device: What it trains on, for the roster.
         stopping: Asked between batches and after every epoch.
         comparison: Work on this comparison only.
-        share: How many workers share the queue, so that none takes more than its part.
+        share: How many workers share the queue, so that none takes more than its part; None to
+            count those in the roster.
 
     Attributes:
         busy_seconds: Seconds spent on trials so far, from their claim to their record.
@@ -143,65 +82,100 @@ class Worker:
         trainer: Trainer,
         *,
         name: str,
+        device: str = "cpu",
         stopping: Callable[[], bool],
         comparison: str | None = None,
-        share: int = 1,
+        share: int | None = 1,
     ) -> None:
         self._queue = queue
         self._trainer = trainer
         self._name = name
+        self._device = device
         self._stopping = stopping
         self._comparison = comparison
         self._share = share
         self._specs: dict[str, StudySpec] = {}
         self._shown: set[int] = set()
+        self._cannot: dict[str, str] = {}
+        self._holds = False
         self.busy_seconds = 0.0
         self.training_seconds = 0.0
+        self.epochs = 0
+        self.finished = 0
         packages = ("bnn-tuner", "optuna", "torch")
         self._ran_on = {
             "versions": {package: version(package) for package in packages},
         }
 
     def run(self) -> None:
-        """Work until told to stop; trials unfinished then are put back.
+        """Work until told to stop; trials unfinished then are put back, their training kept.
 
         Raises:
             TunerError: If no trial can run here, such as when the data set is missing.
             RuntimeError: If several batches in a row raised; says what the last one did.
+            DBAPIError, StorageInternalError: If the database stayed away.
         """
-        failed_batches = 0
+        state: roster.State = "stopped"
+        message = None
+        self._wait_for(lambda: roster.enrol(self._queue.store, self._name, self._device))
         try:
             with self._heartbeat():
-                while not self._stopping():
-                    began = time.monotonic()
-                    claim = self._claim()
-                    if claim is None:
-                        time.sleep(_IDLE_SECONDS)
-                        continue
-                    error = self._train(claim)
-                    self.busy_seconds += time.monotonic() - began
-                    failed_batches = failed_batches + 1 if error else 0
-                    if failed_batches == MAX_FAILED_BATCHES:
-                        raise RuntimeError(error)
+                self._work()
+        except Exception as error:
+            state, message = "broken", _in_a_line(error)
+            raise
         finally:
-            self._queue.release([self._name])
+            self._leave(state, message)
+
+    def _work(self) -> None:
+        failed_batches, idle_seconds = 0, _IDLE_SECONDS
+        while not self._stopping():
+            began = time.monotonic()
+            claim = self._wait_for(self._claim)
+            if claim is None:
+                time.sleep(idle_seconds)
+                idle_seconds = min(2 * idle_seconds, _LONGEST_IDLE_SECONDS)
+                continue
+            idle_seconds = _IDLE_SECONDS
+            error = self._train(claim)
+            self.busy_seconds += time.monotonic() - began
+            failed_batches = failed_batches + 1 if error else 0
+            if failed_batches == MAX_FAILED_BATCHES:
+                raise RuntimeError(
+                    f"{failed_batches} batches of trials in a row raised, the last with {error}"
+                )
+            self._wait_for(partial(self._note, "idle", error or None))
 
     def _claim(self) -> Claim | None:
-        found = self._queue.next_up(self._comparison)
+        if self._holds:  # trials it was told to leave, or whose claim or record went unheard
+            self._queue.release([self._name])
+            self._holds = False
+        found = self._queue.next_up(self._comparison, without=self._cannot)
         if found is None:
             return None
         spec = self._spec(found.study_name)
+        size = self._queue.batch(found.study_name, self._batch_size(spec))
+        first = found.position if found.retry else found.position // size * size
+        positions = range(first, first + (1 if found.retry else size))
+        self._holds = True
+        claim = self._queue.claim(found.study_name, self._name, positions)
+        if not claim.trial_ids:
+            self._holds = False
+            return None
+        self._show_to_optuna(claim)
+        roster.begins(self._queue.store, self._name, found.study_name, len(claim.trial_ids))
+        return claim
+
+    def _batch_size(self, spec: StudySpec) -> int:
+        """How many trials of the study should train together, as far as this worker sees."""
         most = self._trainer.batch_size(spec.workload)
         if spec.learns:
             most = min(most, math.ceil(spec.n_trials / LEARNING_BATCHES))
-        size = batch_size(spec.n_trials, most, self._share)
-        first = found.position if found.retry else found.position // size * size
-        positions = range(first, first + (1 if found.retry else size))
-        claim = self._queue.claim(found.study_name, self._name, positions)
-        if not claim.trial_ids:
-            return None
-        self._show_to_optuna(claim)
-        return claim
+        share = self._share
+        if share is None:
+            lately = self._queue.lease_seconds
+            share = max(1, roster.count(self._queue.store, within_seconds=lately))
+        return batch_size(spec.n_trials, most, share)
 
     def _spec(self, study_name: str) -> StudySpec:
         """What the study is, as its user attribute says."""
@@ -232,15 +206,53 @@ class Worker:
         )
         try:
             batch.train(self._trainer)
-        except (TunerError, DBAPIError, StorageInternalError):
-            raise
+            self._holds = False
+        except (Interrupted, TrialsLost):
+            _log.info("%s: trials %s were put back", claim.study_name, claim.positions)
+        except TunerError as error:
+            if self._comparison is not None:
+                raise
+            _log.warning("%s cannot be run here: %s", claim.study_name, error)
+            self._cannot[claim.study_name] = f"{claim.study_name} cannot be run here: {error}"
+        except (DBAPIError, StorageInternalError) as error:
+            if not away(error):
+                raise
+            _log.warning("%s: %s", claim.study_name, database_said(error))
         except Exception as error:
             _log.warning("%s: trials %s raised", claim.study_name, claim.positions, exc_info=True)
-            self._queue.fail(self._name, claim.trial_ids, traceback.format_exc())
-            return f"{type(error).__name__}: {error}"
+            text = traceback.format_exc()
+            self._wait_for(lambda: self._queue.fail(self._name, claim.trial_ids, text))
+            self._holds = False
+            return f"{claim.study_name}: {_in_a_line(error)}"
         finally:
             self.training_seconds += batch.training_seconds
+            self.epochs += batch.epochs
+            self.finished += batch.finished
         return ""
+
+    def _leave(self, state: roster.State, message: str | None) -> None:
+        """Put back what is held; if the database is away, the leases will run out."""
+        try:
+            self._queue.release([self._name])
+            self._note(state, message)
+        except (DBAPIError, StorageInternalError) as error:
+            _log.warning("its trials are not put back: %s", database_said(error))
+
+    def _note(self, state: roster.State, message: str | None) -> None:
+        """Write into the roster what was done so far."""
+        roster.rests(
+            self._queue.store,
+            self._name,
+            finished=self.finished,
+            epochs=self.epochs,
+            training_seconds=self.training_seconds,
+            state=state,
+            message=message or "; ".join(self._cannot.values()) or None,
+        )
+
+    def _wait_for(self, action: Callable[[], Result]) -> Result:
+        """Do it as soon as the database lets it."""
+        return patiently(action, stopping=self._stopping)
 
     @contextmanager
     def _heartbeat(self) -> Iterator[None]:
@@ -252,8 +264,9 @@ class Worker:
                 try:
                     self._queue.renew(self._name)
                     self._queue.reap()
-                except DBAPIError:  # the database is away; the next beat may find it
-                    _log.warning("%s: could not renew its leases", self._name, exc_info=True)
+                    roster.seen(self._queue.store, self._name)
+                except (DBAPIError, StorageInternalError) as error:  # the next beat may do it
+                    _log.warning("leases are not renewed: %s", database_said(error))
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
@@ -262,3 +275,8 @@ class Worker:
         finally:
             ended.set()
             thread.join()
+
+
+def _in_a_line(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return words if isinstance(error, TunerError) else f"{type(error).__name__}: {words}"

@@ -1,17 +1,22 @@
 """How it is trained: K trials of one workload as one program."""
 
+from tuner.train.checkpoint import Keep
 from tuner.train.fuse import trials_per_batch
 from tuner.train.loop import check, train
+from tuner.train.parts import Parts, shifted
 from tuner.train.precision import conditions
 from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 
 __all__ = [
     "EpochPoint",
     "EpochReport",
+    "Keep",
+    "Parts",
     "TrialConfig",
     "TrialResult",
     "check",
     "conditions",
+    "shifted",
     "train",
     "trials_per_batch",
 ]

@@ -10,6 +10,7 @@ from tuner.bnn.data import load
 from tuner.bnn.models import build
 from tuner.errors import InvalidInput
 from tuner.train.batches import Batches
+from tuner.train.checkpoint import Checkpoint, Keep
 from tuner.train.precision import has_bfloat16
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
@@ -33,6 +34,7 @@ def train(
     *,
     device: str = "cpu",
     test: bool = False,
+    keep: Keep | None = None,
 ) -> list[TrialResult]:
     """Train the trials of one workload and update rule together.
 
@@ -46,6 +48,8 @@ def train(
         on_epoch: Called after every epoch; returns the positions in ``trials`` to stop.
         device: A torch device.
         test: Whether to measure the test accuracy at the end.
+        keep: How to keep the training while it is unfinished, to go on after it was interrupted:
+            the same call goes on from the last epoch kept, to the same results bit for bit.
 
     Returns:
         One result per trial, in their order.
@@ -53,20 +57,40 @@ def train(
     Raises:
         InvalidInput: If there is no trial, the rules differ, or a setting is out of range.
         DataMissing: If the data set is not there.
+        Interrupted: If ``keep.stopping`` said so. What ``on_epoch`` raises ends the training too,
+            and nothing is kept of the epoch.
     """
     if len({trial.rule for trial in trials}) != 1:
         raise InvalidInput("train: needs one trial or more, all of one update rule")
     with one_thread():
-        run = Run(workload, trials, torch.device(device))
-        for epoch in range(1, workload.epochs + 1):
-            report = run.epoch(epoch)
-            if epoch < workload.epochs:
-                run.stop(on_epoch(report))
-            else:
-                on_epoch(report)
-            if not run.active:
-                break
-        return run.results(test=test)
+        if keep is None:
+            run = Run(workload, trials, torch.device(device))
+            _go_on(run, on_epoch, _nothing)
+            return run.results(test=test)
+        checkpoint = Checkpoint(keep, workload, trials, device)
+        run = checkpoint.resume()
+        _go_on(run, on_epoch, checkpoint.between)
+        results = run.results(test=test)
+        checkpoint.remove()
+        return results
+
+
+def _go_on(run: Run, on_epoch: OnEpoch, between: Callable[[Run], None]) -> None:
+    """Train the epochs that are left; ``between`` gets the run after all but the last."""
+    epochs = run.workload.epochs
+    for epoch in range(run.finished + 1, epochs + 1):
+        report = run.epoch(epoch)
+        stop = on_epoch(report)
+        if epoch == epochs:
+            return
+        run.stop(stop)
+        if not run.active:
+            return
+        between(run)
+
+
+def _nothing(_run: Run) -> None:
+    """Nothing is to be done between two epochs."""
 
 
 def check(workload: Workload) -> None:

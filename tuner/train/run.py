@@ -2,11 +2,13 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tuner.bnn.data import Split, load
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
@@ -16,6 +18,7 @@ from tuner.optim.schedules import factor
 from tuner.train.batches import Batches
 from tuner.train.precision import activation_dtype
 from tuner.train.replay import Replay, Step
+from tuner.train.step import operations
 from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
@@ -31,6 +34,10 @@ class Run:
     Raises:
         InvalidInput: If a setting is out of range, or data and network do not fit each other.
         DataMissing: If the data set is not there.
+
+    Attributes:
+        finished: Epochs trained.
+        active: Positions of the trials that are left, in order.
     """
 
     def __init__(
@@ -63,7 +70,10 @@ class Run:
         self.adam = torch.optim.Adam(
             self.real, lr=self.rate, fused=True, capturable=device.type == "cuda"
         )
+        # Not a method: what holds itself, through the recorded step, would keep its memory.
+        self._operations = partial(operations, self.network, self.rule, self.adam)
 
+        self.finished = 0
         self.active = list(range(len(trials)))
         self.curves: list[list[EpochPoint]] = [[] for _ in trials]
         self.diverged: set[int] = set()
@@ -107,6 +117,7 @@ class Run:
         lost = {p for p, ok in zip(self.active, healthy, strict=True) if not ok}
         self.diverged |= lost
         self._leave(lost)
+        self.finished = epoch
         return report
 
     def stop(self, positions: Collection[int]) -> None:
@@ -114,6 +125,39 @@ class Run:
         leaving = set(positions) & set(self.active)
         self.stopped |= leaving
         self._leave(leaving)
+
+    def state(self) -> dict[str, Any]:
+        """All that decides the epochs to come, and the curves so far; for ``restore``.
+
+        The order of the data is no part of it: that comes from each trial's seed and the epoch.
+        """
+        return {
+            "finished": self.finished,
+            "active": self.active,
+            "diverged": sorted(self.diverged),
+            "stopped": sorted(self.stopped),
+            "curves": [[astuple(point) for point in curve] for curve in self.curves],
+            "network": self.network.state_dict(),
+            "rule": self.rule.state_dict(),
+            "adam": [self.adam.state[parameter] for parameter in self.real],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a run with the same arguments; this one is new.
+
+        Raises:
+            KeyError, IndexError, TypeError, ValueError, RuntimeError: If it is another run's. This
+                one is of no use then.
+        """
+        self._leave(set(self.active) - set(state["active"]))
+        self.network.load_state_dict(state["network"])
+        self.rule.load_state_dict(state["rule"])
+        for parameter, moments in zip(self.real, state["adam"], strict=True):
+            # Adam's own way would put another tensor in the place of the learning rate.
+            self.adam.state[parameter] = {n: value.to(self.device) for n, value in moments.items()}
+        self.curves = [[EpochPoint(*point) for point in curve] for curve in state["curves"]]
+        self.diverged, self.stopped = set(state["diverged"]), set(state["stopped"])
+        self.finished = state["finished"]
 
     def results(self, *, test: bool) -> list[TrialResult]:
         """The trials' results; the test split is read here and nowhere else."""
@@ -153,15 +197,6 @@ class Run:
         self.rate.fill_(self.workload.real_learning_rate * decay)
         self.rule.tick()
         return self._advance(images, labels_KN)
-
-    def _operations(self, images: Tensor, labels_KN: Tensor) -> Tensor:
-        """A step's work on tensors: all that changes from step to step lies in tensors too."""
-        loss_K = _cross_entropy(self.network(images), labels_KN)
-        torch.autograd.backward(loss_K.sum())
-        self.rule.update()
-        self.adam.step()
-        self.network.zero_grad()
-        return loss_K.detach()
 
     def _record(self) -> None:
         """Have the step recorded again, for the trials that are left."""
@@ -203,9 +238,3 @@ class Run:
 def _finite(parameters: Sequence[Tensor]) -> Tensor:
     """Whether all numbers of a trial are finite, shape [K]."""
     return torch.stack([torch.isfinite(p).flatten(1).all(1) for p in parameters]).all(0)
-
-
-def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
-    """Mean cross-entropy of each trial, shape [K], in nats."""
-    logits_KON = logits_KNO.transpose(1, 2).contiguous()  # torch is slow over a short last axis
-    return F.cross_entropy(logits_KON, labels_KN, reduction="none").mean(1)
