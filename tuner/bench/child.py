@@ -22,6 +22,7 @@ class Slice:
         accuracy: Validation accuracy at the end, in [0, 1].
         busy_seconds: How long the process worked on trials.
         training_seconds: How much of that it trained or validated.
+        p95_seconds: How long the slowest twentieth of the answers took at least.
     """
 
     work: float
@@ -29,6 +30,7 @@ class Slice:
     accuracy: float = nan
     busy_seconds: float = nan
     training_seconds: float = nan
+    p95_seconds: float = nan
 
 
 class Job(ABC):

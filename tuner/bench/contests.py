@@ -1,5 +1,6 @@
 """The contests of ``tuner bench``: who is held against whom, at what."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from tuner.bench.match import WORKER, Match, Side
 from tuner.bench.rows import alone, by_difference, by_ratio
 from tuner.bench.samples import noise, some_of
 from tuner.bench.searching import PlainSearch, WorkerSearch
+from tuner.bench.serving import Claims, Reads, Served, Submits
 from tuner.bench.training import OurTraining, PlainTraining
 from tuner.bench.update_rule import Steps
 from tuner.bnn.data import load
@@ -26,6 +28,10 @@ FASHION_MLP = Workload(
     real_learning_rate=3e-3,
 )
 NO_COMPILER = {**WORKER, "TUNER_KERNELS": "off"}
+CLIENTS, SIMULATED_WORKERS = 50, 32
+POSTGRES = "TUNER_BENCH_POSTGRES"
+"""The environment variable with the address of an empty PostgreSQL database to measure too."""
+
 SAMPLES = "training samples per second"
 _START_SECONDS = 15.0
 
@@ -213,6 +219,49 @@ def accuracy(setup: Setup) -> Iterator[Match]:
         )
 
 
+def service(setup: Setup) -> Iterator[Match]:
+    """The server's answers to 50 clients at once, and the queue under 32 simulated workers."""
+    databases = {"SQLite": f"sqlite:///{setup.folder / 'service.db'}"}
+    if postgres := os.environ.get(POSTGRES, ""):
+        databases["PostgreSQL"] = postgres
+    n_trials, n = 1000 if setup.quick else 10_000, setup.processes
+    filled = f"a database of {n_trials:,} finished trials"
+
+    def served(kind: type[Served], words: str) -> Match:
+        jobs = {
+            name: kind(url, n_trials=n_trials, clients=CLIENTS, seconds=setup.seconds)
+            for name, url in databases.items()
+        }
+        return Match(
+            contest="service",
+            workload=filled,
+            measure=f"time within which 95% of {words} are answered, {CLIENTS} clients at once; "
+            "lower is better",
+            unit="ms",
+            sides=[Side(name, (job,)) for name, job in jobs.items()],
+            pairs=[(name, None) for name in databases],
+            value=lambda slices: 1000 * slices[0].p95_seconds,
+            judge=alone,
+        )
+
+    yield served(Reads, "reads")
+    yield served(Submits, "submits")
+    claims = {
+        name: Claims(url, workers=SIMULATED_WORKERS // n, n_trials=200 if setup.quick else 1000)
+        for name, url in databases.items()
+    }
+    yield Match(
+        contest="service",
+        workload=f"{SIMULATED_WORKERS} simulated workers, one trial at a time",
+        measure="trials claimed and finished per second",
+        unit="1/s",
+        sides=[Side(name, (job,) * n) for name, job in claims.items()],
+        pairs=[(name, None) for name in databases],
+        value=_rate,
+        judge=alone,
+    )
+
+
 CONTESTS: Mapping[str, Contest] = MappingProxyType(
     {
         "digits": Contest(digits, (60, 20)),
@@ -222,6 +271,7 @@ CONTESTS: Mapping[str, Contest] = MappingProxyType(
         "update_rule": Contest(update_rule, (22, 7)),
         "outside": Contest(outside, (30, 15)),
         "accuracy": Contest(accuracy, (50, 4)),
+        "service": Contest(service, (40, 15)),
     }
 )
 """What ``tuner bench`` can be asked to measure, in its order."""

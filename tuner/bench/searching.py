@@ -124,7 +124,7 @@ class WorkerSearch(Job):
         trials: list[tuple[dict[str, Setting], int]] = [
             ({}, seed) for seed in range(self._trainer.batch_size(short))
         ]
-        self._trainer.train(short, rule, trials, lambda _: (), test=False)
+        self._trainer.train(short, rule, trials, lambda _: (), test=False, stopping=lambda: False)
 
     def open(self, number: int) -> None:
         """Make the slice's queue, or join it."""

@@ -54,6 +54,9 @@ def bench(
 
     accuracy: validation accuracy, with the difference's confidence interval
 
+    service: answers of the server to 50 clients, claims of 32 workers; on
+    PostgreSQL too if TUNER_BENCH_POSTGRES is the address of an empty one
+
     All of them take about half an hour on two cores, a few minutes with
     --quick. Ctrl-C ends the run and prints what was measured so far.
 

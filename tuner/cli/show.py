@@ -34,6 +34,7 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     try:
         names = store.names() if name is None else [name]
         found = {each: progress(store, store.comparison(each)).arms for each in names}
+        statuses = {each: store.status(each) for each in names}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -41,7 +42,11 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
         typer.echo(
             as_text(
                 {
-                    each: {"arms": [asdict(arm) for arm in arms], "errors": errors[each]}
+                    each: {
+                        "status": statuses[each],
+                        "arms": [asdict(arm) for arm in arms],
+                        "errors": errors[each],
+                    }
                     for each, arms in found.items()
                 }
             )
@@ -51,7 +56,7 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     if not found:
         console.print("no comparison yet; start one with: tuner run digits")
     for each, arms in found.items():
-        console.print(_progress_table(each, arms))
+        console.print(_progress_table(f"{each}, {statuses[each]}", arms))
         for error in errors[each]:
             console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
             if name is not None:
@@ -61,17 +66,16 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
 def _errors(store: Store, comparison: str) -> list[str]:
     """The tracebacks of the comparison's failed trials."""
     spec = store.comparison(comparison)
-    studies = [*spec.studies(), *map(spec.retraining, spec.arms if spec.retrain_seeds else ())]
     return [
         str(trial.user_attrs["error"])
-        for study in studies
+        for study in spec.every_study()
         for trial in finished_trials(store, study.study_name)
         if trial.state == TrialState.FAIL and "error" in trial.user_attrs
     ]
 
 
-def _progress_table(name: str, arms: tuple[ArmProgress, ...]) -> Table:
-    table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+def _progress_table(title: str, arms: tuple[ArmProgress, ...]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("arm", "done", "running", "failed", "best validation", "retrained"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for arm in arms:

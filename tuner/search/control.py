@@ -57,9 +57,7 @@ def check_active(store: Store, name: str) -> None:
     Raises:
         Conflict: If it is paused or cancelled.
     """
-    with store.engine.connect() as connection:
-        query = select(comparisons.c.status).where(comparisons.c.name == name)
-        status = connection.scalar(query)
+    status = store.status(name)
     if status == PAUSED:
         raise Conflict(f"comparison {name!r} is paused; go on with: tuner resume {name}")
     if status == CANCELLED:

@@ -134,6 +134,19 @@ class Store:
             raise UnknownName("comparison", name, self.names())
         return ComparisonSpec.model_validate_json(spec)
 
+    def status(self, name: str) -> str:
+        """Whether the comparison is active, paused, cancelled or complete.
+
+        Raises:
+            UnknownName: If the database holds none of that name.
+        """
+        with self.engine.connect() as connection:
+            query = select(comparisons.c.status).where(comparisons.c.name == name)
+            status = connection.scalar(query)
+        if status is None:
+            raise UnknownName("comparison", name, self.names())
+        return str(status)
+
     def delete(self, name: str) -> None:
         """Remove the comparison, its studies and its trials.
 

@@ -1,0 +1,237 @@
+"""Jobs that load a server and a queue as a laboratory would: readers, submitters, workers.
+
+The database holds thousands of finished trials. Clients are threads of one process, the server
+is a process of its own, as ``tuner serve`` starts it.
+"""
+
+import ctypes
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from optuna.trial import TrialState
+
+from tuner.bench.child import Job, Slice
+from tuner.errors import TunerError
+from tuner.search.queue import Outcome, Queue
+from tuner.search.spec import ComparisonSpec
+from tuner.search.store import Store, open_store
+from tuner.search.studies import enqueue
+
+_EPOCHS = 20
+_UNLIMITED = {"TUNER_REQUESTS_PER_MINUTE": "1000000000"}
+_START_SECONDS = 60.0
+
+
+def _end_with_the_parent() -> None:
+    """Have Linux end this process when its parent ends, however that comes."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def declaration(name: str, n_trials: int) -> ComparisonSpec:
+    """A comparison of two arms of so many trials."""
+    return ComparisonSpec.model_validate(
+        {
+            "name": name,
+            "workload": {"dataset": "digits", "epochs": _EPOCHS},
+            "arms": [{"name": space, "space": space} for space in ("magnitude", "filter")],
+            "n_trials": n_trials,
+            "retrain_seeds": 0,
+            "verdict": {"primary": ["filter", "magnitude"], "target": 0.9},
+        }
+    )
+
+
+def fill(store: Store, n_trials: int) -> None:
+    """Comparisons with so many finished trials in all, each with a curve as real ones have."""
+    per_arm = min(1000, n_trials // 2)
+    queue = Queue(store)
+    for number in range(n_trials // (2 * per_arm)):
+        spec = declaration(f"filled-{number}", per_arm)
+        store.declare(spec)
+        enqueue(store, spec)
+        for study in spec.studies():
+            for first in range(0, per_arm, 50):
+                claim = queue.claim(study.study_name, "filler", range(first, first + 50))
+                queue.finish("filler", {i: _outcome(i) for i in claim.trial_ids})
+
+
+def _outcome(trial_id: int) -> Outcome:
+    chance = random.Random(trial_id)
+    value = chance.random()
+    curve = {
+        "epoch": list(range(1, _EPOCHS + 1)),
+        "train_loss": [chance.random() for _ in range(_EPOCHS)],
+        "val_accuracy": [value] * _EPOCHS,
+        "flip_ratio": [chance.random() for _ in range(_EPOCHS)],
+        "seconds": [0.1] * _EPOCHS,
+    }
+    settings = {"alpha": chance.random(), "gamma": chance.random(), "alpha_decay": "cosine"}
+    run = {"seconds": 2.0, "settings": settings, "curve": curve, "device": "cpu"}
+    return Outcome(TrialState.COMPLETE, value, {"run": run})
+
+
+class Served(Job):
+    """A server over a database of finished trials, and clients that ask it all at once.
+
+    Args:
+        database: The address of a new database.
+        n_trials: How many finished trials it is to hold.
+        clients: How many ask at the same time.
+        seconds: How long a slice lasts.
+    """
+
+    def __init__(self, database: str, *, n_trials: int, clients: int, seconds: float) -> None:
+        self.database = database
+        self.n_trials = n_trials
+        self.clients = clients
+        self.seconds = seconds
+
+    def start(self) -> None:
+        """Fill the database, unless another slice's job did, and start the server."""
+        store = open_store(self.database)
+        if not store.names():
+            fill(store, self.n_trials)
+        self._names = store.names()
+        store.close()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        command = [sys.executable, "-m", "tuner.cli", "serve", "--port", str(self._port)]
+        self._server = subprocess.Popen(
+            [*command, "--database", self.database],
+            env={**os.environ, **_UNLIMITED},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_the_parent,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._ready():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise TunerError("the server did not start; try it with: tuner serve")
+            time.sleep(0.1)
+        studies = self._get("/v1/studies?limit=200")["items"]
+        self._studies = [study["id"] for study in studies]
+        trials = self._get(f"/v1/studies/{self._studies[0]}/trials?limit=200")["items"]
+        self._trials = [trial["trial_id"] for trial in trials]
+
+    def run(self, number: int) -> Slice:
+        """All clients ask as fast as they are answered; see ``Job``."""
+        began = time.perf_counter()
+        with ThreadPoolExecutor(self.clients) as pool:
+            seeds = [number * self.clients + client for client in range(self.clients)]
+            taken = [seconds for one in pool.map(self._client, seeds) for seconds in one]
+        seconds = time.perf_counter() - began
+        p95 = sorted(taken)[int(0.95 * len(taken))]
+        return Slice(len(taken), seconds, p95_seconds=p95)
+
+    def ask(self, chance: random.Random) -> tuple[str, str, str | None]:
+        """The next request of a client: method, path, body."""
+        raise NotImplementedError
+
+    def _client(self, seed: int) -> list[float]:
+        """Seconds that each answer took."""
+        chance, taken = random.Random(seed), []
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        deadline = time.perf_counter() + self.seconds
+        while time.perf_counter() < deadline:
+            method, path, body = self.ask(chance)
+            began = time.perf_counter()
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            taken.append(time.perf_counter() - began)
+            if answer.status >= 400:
+                raise TunerError(f"{method} {path} was answered {answer.status}: {text[:200]!r}")
+        connection.close()
+        return taken
+
+    def _get(self, path: str) -> Any:  # Any: decoded JSON
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+
+    def _ready(self) -> bool:
+        try:
+            return bool(self._get("/v1/readiness").get("status") == "ready")
+        except OSError:
+            return False
+
+
+class Reads(Served):
+    """Clients that read what a person or a script looks at."""
+
+    def ask(self, chance: random.Random) -> tuple[str, str, str | None]:
+        """One of the pages and lists; see ``Served``."""
+        study, trial = chance.choice(self._studies), chance.choice(self._trials)
+        path = chance.choice(
+            (
+                "/v1/comparisons",
+                f"/v1/comparisons/{chance.choice(self._names)}",
+                "/v1/studies",
+                f"/v1/studies/{study}",
+                f"/v1/studies/{study}/trials",
+                f"/v1/studies/{study}/best",
+                f"/v1/trials/{trial}",
+                "/v1/workers",
+            )
+        )
+        return "GET", path, None
+
+
+class Submits(Served):
+    """Clients that submit comparisons."""
+
+    def ask(self, chance: random.Random) -> tuple[str, str, str | None]:
+        """A new comparison; see ``Served``."""
+        spec = declaration(f"submitted-{chance.getrandbits(64):x}", 20)
+        return "POST", "/v1/comparisons", spec.model_dump_json()
+
+
+class Claims(Job):
+    """Simulated workers: each takes a trial and finishes it at once, again and again.
+
+    Args:
+        database: The address of a new database.
+        workers: Threads of this process.
+        n_trials: Trials of this process and slice.
+    """
+
+    def __init__(self, database: str, *, workers: int, n_trials: int) -> None:
+        self.database = database
+        self.workers = workers
+        self.n_trials = n_trials
+
+    def open(self, number: int) -> None:
+        """Fill a queue."""
+        self._store = open_store(self.database)
+        self._spec = declaration(f"claims-{os.getpid()}-{number}", self.n_trials // 2)
+        self._store.declare(self._spec)
+        enqueue(self._store, self._spec)
+
+    def run(self, number: int) -> Slice:
+        """Claim and finish every trial; see ``Job``."""
+        began = time.perf_counter()
+        with ThreadPoolExecutor(self.workers) as pool:
+            done = sum(pool.map(self._worker, range(self.workers)))
+        seconds = time.perf_counter() - began
+        if done != self.n_trials:
+            raise TunerError(f"slice {number}: {done} of {self.n_trials} trials were finished")
+        self._store.close()
+        return Slice(done, seconds)
+
+    def _worker(self, number: int) -> int:
+        queue, name, done = Queue(self._store), f"simulated-{os.getpid()}-{number}", 0
+        while (found := queue.next_up(self._spec.name)) is not None:
+            span = range(found.position, found.position + 1)
+            for trial_id in queue.claim(found.study_name, name, span).trial_ids:
+                done += len(queue.finish(name, {trial_id: _outcome(trial_id)}))
+        return done
