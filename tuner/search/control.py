@@ -2,10 +2,12 @@
 
 Each is one transaction; what the state of things does not allow is a Conflict and changes nothing.
 Workers need not be told: a worker looks where it stands after every epoch, pauses by keeping its
-checkpoint, and can write nothing more about trials that were cancelled (the fence).
+checkpoint, and can write nothing more about trials that were cancelled (the fence). What a
+cancellation leaves to be noted in Optuna is noted right after it, or by any keeper.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from optuna.trial import TrialState, create_trial
@@ -79,8 +81,9 @@ def change_comparison(
         NotFound: If there is none of that name.
         Conflict: If its state does not allow this, or if it changed meanwhile.
     """
-    with store.transaction() as connection:
-        _change(connection, comparisons, comparisons.c.name == name, action, revision)
+    with store.engine.begin() as connection:
+        which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
+        _change(connection, which, action, revision)
         if action == "cancel":
             unfinished = studies.c.status.in_((ACTIVE, PAUSED))
             connection.execute(
@@ -88,8 +91,9 @@ def change_comparison(
                 .where(studies.c.comparison == name, unfinished)
                 .values(status=CANCELLED, revision=studies.c.revision + 1)
             )
-            _call_off(store, connection, trials.c.comparison == name)
+            _call_off(connection, trials.c.comparison == name)
         record(connection, name, _PAST[action])
+    end_cancelled(store)
 
 
 def change_study(
@@ -99,17 +103,23 @@ def change_study(
 
     An arm of which a search is cancelled gets no retraining.
     """
-    with store.transaction() as connection:
-        row = _change(connection, studies, studies.c.id == study_id, action, revision)
+    with store.engine.begin() as connection:
+        which = _Which(studies, f"study {study_id}", studies.c.id == study_id)
+        row = _change(connection, which, action, revision)
         if action == "cancel":
             names = [row.study_name]
             if not row.retrain:
                 again = (studies.c.comparison == row.comparison) & (studies.c.arm == row.arm)
                 its = studies.c.retrain & again
                 names += connection.scalars(select(studies.c.study_name).where(its))
-                connection.execute(update(studies).where(its).values(status=CANCELLED))
-            _call_off(store, connection, trials.c.study_name.in_(names))
+                connection.execute(
+                    update(studies)
+                    .where(its)
+                    .values(status=CANCELLED, revision=studies.c.revision + 1)
+                )
+            _call_off(connection, trials.c.study_name.in_(names))
         record(connection, row.comparison, _PAST[action], study=row.study_name)
+    end_cancelled(store)
 
 
 def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int:
@@ -124,7 +134,8 @@ def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int
         Conflict: If it is cancelled, nothing failed, or it changed meanwhile.
     """
     with store.transaction() as connection:
-        row = _locked(connection, comparisons, comparisons.c.name == name, revision)
+        which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
+        row = _locked(connection, which, revision)
         failed = connection.execute(
             select(trials.c.trial_id, trials.c.study_name, studies.c.arm, studies.c.retrain)
             .join(studies, studies.c.study_name == trials.c.study_name)
@@ -139,14 +150,14 @@ def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int
             if not (trial.retrain and trial.arm in searched):
                 _again(store, connection, trial.trial_id, trial.study_name)
         if searched:
-            which = (studies.c.comparison == name) & studies.c.retrain
-            _forget_trials(store, connection, which & studies.c.arm.in_(searched))
+            again = (studies.c.comparison == name) & studies.c.retrain
+            _forget_trials(store, connection, again & studies.c.arm.in_(searched))
         connection.execute(
             update(studies)
             .where(studies.c.comparison == name, studies.c.status == COMPLETE)
             .values(status=ACTIVE)
         )
-        _set_status(connection, comparisons, comparisons.c.name == name, row, ACTIVE)
+        _set_status(connection, which, row, ACTIVE)
         record(connection, name, "retried", n=len(failed))
     return len(failed)
 
@@ -159,76 +170,104 @@ def delete(store: Store, name: str, *, revision: int | None = None) -> None:
         Conflict: If it is active, or changed meanwhile.
     """
     with store.engine.begin() as connection:
-        row = _locked(connection, comparisons, comparisons.c.name == name, revision)
+        which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
+        row = _locked(connection, which, revision)
     if row.status == ACTIVE:
         raise Conflict(f"comparison {name!r} is active; pause or cancel it before deleting it")
     store.delete(name)
 
 
+_TO_END = "-"
+"""In the place of a cancelled trial's worker: Optuna does not know yet that it has ended."""
+
+_CHUNK = 50
 _PAST = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
+def end_cancelled(store: Store) -> None:
+    """Note in Optuna that cancelled trials have ended: FAIL, and marked so."""
+    cancelled = (trials.c.state == CANCELLED) & (trials.c.worker == _TO_END)
+    query = select(trials.c.trial_id).where(cancelled).limit(_CHUNK)
+    while True:
+        with store.engine.connect() as connection:
+            ids = list(connection.scalars(query))
+        if not ids:
+            return
+        open_in_optuna = [trial_id for trial_id in ids if _is_open(store, trial_id)]
+        with store.transaction() as connection:
+            noted = update(trials).where(cancelled, trials.c.trial_id.in_(ids))
+            mine = noted.values(worker=None).returning(trials.c.trial_id)
+            for trial_id in set(connection.scalars(mine)).intersection(open_in_optuna):
+                store.rdb.set_trial_user_attr(trial_id, "cancelled", True)
+                store.rdb.set_trial_state_values(trial_id, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class _Which:
+    """A comparison or a study: its table, what people call it, and its row."""
+
+    table: Table
+    words: str
+    row: ColumnElement[bool]
+
+
 def _locked(
-    connection: Connection, table: Table, which: ColumnElement[bool], revision: int | None
+    connection: Connection, which: _Which, revision: int | None
 ) -> Row[Any]:  # Any: a row's columns
     """The row, which nobody else changes before this transaction ends."""
-    connection.execute(update(table).where(which).values(revision=table.c.revision))
-    row = connection.execute(select(table).where(which)).first()
-    kind = "comparison" if table is comparisons else "study"
+    table = which.table
+    connection.execute(update(table).where(which.row).values(revision=table.c.revision))
+    row = connection.execute(select(table).where(which.row)).first()
     if row is None:
-        raise NotFound(
-            f"there is no such {kind} in the database; list them to see which there are"
-        )
+        raise NotFound(f"{which.words} is not in the database")
     if revision is not None and row.revision != revision:
         raise Conflict(
-            f"{kind} {_name(row)!r} changed meanwhile: it is at revision {row.revision}, not "
-            f"{revision}; read it again"
+            f"{_words(row)} changed meanwhile: it is at revision {row.revision}, not {revision}; "
+            "read it again"
         )
     return row
 
 
 def _change(
-    connection: Connection,
-    table: Table,
-    which: ColumnElement[bool],
-    action: Action,
-    revision: int | None,
+    connection: Connection, which: _Which, action: Action, revision: int | None
 ) -> Row[Any]:  # Any: a row's columns
     """Take the row from one state to another; returns it as it was."""
-    row = _locked(connection, table, which, revision)
+    row = _locked(connection, which, revision)
     states, result = _ALLOWED[action]
     if row.status not in states:
-        kind = "comparison" if table is comparisons else "study"
         raise Conflict(
-            f"{kind} {_name(row)!r} is {row.status}; only {' or '.join(states)} ones can be "
+            f"{_words(row)} is {row.status}; only {' or '.join(states)} ones can be "
             f"{_PAST[action]}"
         )
-    _set_status(connection, table, which, row, result)
+    _set_status(connection, which, row, result)
     return row
 
 
-def _set_status(
-    connection: Connection, table: Table, which: ColumnElement[bool], row: Row[Any], status: str
-) -> None:
-    connection.execute(update(table).where(which).values(status=status, revision=row.revision + 1))
+def _set_status(connection: Connection, which: _Which, row: Row[Any], status: str) -> None:
+    changed = {"status": status, "revision": row.revision + 1}
+    connection.execute(update(which.table).where(which.row).values(changed))
 
 
-def _name(row: Row[Any]) -> str:  # Any: a row's columns
-    return str(row.study_name if "study_name" in row._fields else row.name)
+def _words(row: Row[Any]) -> str:  # Any: a row's columns
+    is_study = "study_name" in row._fields
+    return f"study {row.study_name!r}" if is_study else f"comparison {row.name!r}"
 
 
-def _call_off(store: Store, connection: Connection, which: ColumnElement[bool]) -> None:
-    """End the trials that are not finished: cancelled here, FAIL in Optuna and marked so."""
-    unfinished = trials.c.state.in_((HELD, WAITING, RUNNING))
-    ended = connection.scalars(
+def _call_off(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Cancel the trials that are not finished; their workers hold them no more."""
+    connection.execute(
         update(trials)
-        .where(which, unfinished)
-        .values(state=CANCELLED, worker=None, lease_expires=None)
-        .returning(trials.c.trial_id)
-    ).all()
-    for trial_id in ended:
-        store.rdb.set_trial_user_attr(trial_id, "cancelled", True)
-        store.rdb.set_trial_state_values(trial_id, TrialState.FAIL)
+        .where(which, trials.c.state.in_((HELD, WAITING, RUNNING)))
+        .values(state=CANCELLED, worker=_TO_END, lease_expires=None)
+    )
+
+
+def _is_open(store: Store, trial_id: int) -> bool:
+    """Whether Optuna has the trial and holds it for unfinished; people can change both."""
+    try:
+        return not store.rdb.get_trial(trial_id).state.is_finished()
+    except KeyError:
+        return False
 
 
 def _again(store: Store, connection: Connection, trial_id: int, study_name: str) -> None:

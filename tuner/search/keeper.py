@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from tuner import __version__
+from tuner.search.control import end_cancelled
 from tuner.search.events import record, trim
 from tuner.search.patience import in_a_line
 from tuner.search.progress import Progress, progress
@@ -42,6 +43,7 @@ class Keeper:
     def tend(self) -> None:
         """Do what is to be done for every active comparison, once."""
         self._queue.reap()
+        end_cancelled(self._store)
         query = select(comparisons.c.name).where(
             comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__
         )

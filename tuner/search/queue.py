@@ -204,13 +204,11 @@ class Queue:
             for _, trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
             if found:
-                comparison = found[0].comparison
-                record(connection, comparison, "claimed", study=study_name, n=len(rows))
-                connection.execute(
-                    update(comparisons)
-                    .where(comparisons.c.name == comparison)
-                    .values(served=Now())
-                )
+                record(connection, found[0].comparison, "claimed", study=study_name, n=len(rows))
+        if found:  # apart, since whoever changes a comparison locks it before its trials
+            served = update(comparisons).where(comparisons.c.name == found[0].comparison)
+            with self.store.engine.begin() as connection:
+                connection.execute(served.values(served=Now()))
         return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))
 
     def standing(self, worker: str, trial_ids: Iterable[int]) -> Standing:
