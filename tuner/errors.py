@@ -7,6 +7,7 @@
     ├── DeviceTooSmall       a single trial does not fit in a device's memory
     ├── NotFound             something of that name or number is not in the database
     ├── Conflict             the state something is in does not allow this
+    │   └── Stale            it changed since it was last looked at
     ├── Interrupted          training was told to stop, and can be gone on with
     └── DatabaseProblem      the database cannot be reached, or is of another version
 
@@ -55,7 +56,11 @@ class NotFound(TunerError):
 
 
 class Conflict(TunerError):
-    """The state something is in, or a change made meanwhile, does not allow this."""
+    """The state something is in does not allow this."""
+
+
+class Stale(Conflict):
+    """Something changed since it was last looked at."""
 
 
 class Interrupted(TunerError):

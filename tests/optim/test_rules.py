@@ -11,7 +11,7 @@ from tests import reference
 from tuner.errors import InvalidInput, UnknownName
 from tuner.optim.base import sign
 from tuner.optim.rules import RULES, build
-from tuner.optim.schedules import factor
+from tuner.optim.decay import factor
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, complete
 

@@ -3,6 +3,7 @@
 Exit status: 0 done; 1 something went wrong while running; 2 the input was refused.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +13,13 @@ from typer.core import TyperGroup
 from tuner import __version__
 from tuner.cli.bench import bench
 from tuner.cli.compare import compare
+from tuner.cli.keys import keys
 from tuner.cli.run import demo, run
+from tuner.cli.serve import serve
 from tuner.cli.show import spaces, status, workloads
 from tuner.cli.train import train
 from tuner.cli.translate import translate
+from tuner.cli.worker import worker
 from tuner.errors import DatabaseProblem, DataMissing, InvalidInput, TunerError
 
 
@@ -50,8 +54,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-for command in (demo, run, compare, status, train, translate, spaces, workloads, bench):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(demo, run, compare, status, serve, worker),
+    *(train, translate, spaces, workloads, bench),
+)
+for command in COMMANDS:
     app.command()(command)
+app.add_typer(keys, name="keys")
 
 
 @app.callback()

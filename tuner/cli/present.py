@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -111,6 +112,11 @@ def _writable(file: Path) -> bool:
 def as_text(data: object) -> str:
     """JSON for people and programs: indented, without NaN and Infinity, one line feed after."""
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def when(seconds: float) -> str:
+    """A time as people read it, in their time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:

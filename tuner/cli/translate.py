@@ -1,10 +1,9 @@
 """``tuner translate``: settings of SGD on latent weights to a gradient filter, and back."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console, Group
@@ -12,20 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.errors import InvalidInput
-from tuner.optim.equivalence import (
-    AlphaGamma,
-    FilterRecord,
-    Magnitude,
-    Sgd,
-    canonical,
-    coupled_from_filter,
-    decoupled_from_filter,
-    describe,
-)
+from tuner.optim.equivalence import FilterRecord
 from tuner.rules import Setting
+from tuner.translation import EXAMPLE_RATE, filter_of_sgd, sgd_of_filter
 
-EXAMPLE_RATE = 0.1
-"""Learning rate of the example pairs; only its product with weight decay matters."""
 _HOLDS = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("open", "yellow")}
 
 
@@ -84,13 +73,11 @@ def translate(
         _check_one_way(given, alpha=alpha, gamma=gamma, gradient_max=gradient_max)
         if alpha is None:
             settings = {"coupled": True, **given, "learning_rate_decay": schedule}
-            record = describe("latent_sgd", settings, steps, gradient_max=gradient_max)
-            extra = _canonical(settings)
+            record, extra = filter_of_sgd(settings, steps, gradient_max=gradient_max)
             page = _filter_page(record, settings)
         else:
-            filter_ = AlphaGamma(alpha, 1.0 if gamma is None else gamma)
-            record = describe("filter_flip", {**asdict(filter_), "alpha_decay": schedule}, steps)
-            extra = _sgd_settings(filter_)
+            gamma = 1.0 if gamma is None else gamma
+            record, extra = sgd_of_filter(alpha, gamma, schedule=schedule, steps=steps)
             page = _sgd_page(record, extra)
     except InvalidInput as error:
         Console(stderr=True).print(Text(f"tuner: {error}"), soft_wrap=True)
@@ -130,32 +117,6 @@ def _flag(name: str, value: Setting) -> str:
     if name == "coupled":
         return "--coupled" if value else "--decoupled"
     return f"--{name.replace('_', '-')}"
-
-
-def _canonical(settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """The settings as given and the member of their class with weight decay 1, without inf."""
-    magnitude = Magnitude.from_settings(settings)
-    return {
-        name: {key: None if value == math.inf else value for key, value in asdict(one).items()}
-        for name, one in (("settings", magnitude), ("canonical", canonical(magnitude)))
-    }
-
-
-def _sgd_settings(filter_: AlphaGamma) -> dict[str, Any]:
-    """Both kinds of SGD that are this filter, each with one example of its settings."""
-    return {
-        "decoupled": _pair(decoupled_from_filter(filter_)),
-        "coupled": _pair(coupled_from_filter(filter_)),
-    }
-
-
-def _pair(sgd: Sgd) -> dict[str, float]:
-    return {
-        "momentum": sgd.momentum,
-        "product": sgd.product,
-        "learning_rate": EXAMPLE_RATE,
-        "weight_decay": sgd.product / EXAMPLE_RATE,
-    }
 
 
 def _filter_page(record: FilterRecord, settings: Mapping[str, Setting]) -> Group:

@@ -89,12 +89,23 @@ def _one_line(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typ
     names = [str(part) for part in error["loc"] if part not in ("range", "choice")]
     field = ".".join(names)
     prefix = f"{field}: " if field else ""
+    return prefix + rule_in_words(error)
+
+
+def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
+    """The rule that a value breaks, and the value, in our words."""
     match error["type"]:
         case "value_error":
-            return prefix + str(error["ctx"]["error"])
+            return str(error["ctx"]["error"])
         case "missing":
-            return f"{prefix}this key is required"
+            return "this key is required"
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{prefix}this key is unknown"
+            return "this key is unknown"
     rule = error["msg"][:1].lower() + error["msg"][1:]
-    return f"{prefix}{rule}, got {error['input']!r}"
+    return f"{rule}, got {shown(error['input'])}"
+
+
+def shown(value: object, most: int = 200) -> str:
+    """The value as an error shows it, not at any length."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.compare.comparison import ArmSummary, summarize
 from tuner.compare.protocol import Arm, Bools, Floats, Protocol, Retrained
 from tuner.errors import InvalidInput
-from tuner.search.spec import ArmSpec, ComparisonSpec, declaration_hash
+from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
 from tuner.search.store import Store
 from tuner.search.studies import finished_trials, incumbent
 from tuner.workload import Workload
@@ -37,6 +39,18 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         declaration_hash=declaration_hash(spec),
     )
     return [_arm(store, spec, arm) for arm in spec.arms], protocol
+
+
+def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
+    """One search by itself, and the confidence of its band.
+
+    Raises:
+        InvalidInput: If it has no finished trial yet.
+    """
+    protocol = Protocol(workload=in_words(study.workload))
+    trials = finished_trials(store, study.study_name)
+    summary = summarize(_searched(study.arm, study.study_name, trials), 1, protocol)
+    return summary, protocol.confidence
 
 
 def in_words(workload: Workload) -> str:
@@ -102,10 +116,18 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
         for study in searches
         for trial in finished_trials(store, study.study_name)
     ]
-    trials = [trial for _, trial in found]
+    return replace(
+        _searched(arm, arm.name, [trial for _, trial in found]),
+        retrained=_retrained(store, spec, arm),
+        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats > 1 else None,
+    )
+
+
+def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
+    """The arm's trials, without what was retrained."""
     return Arm(
-        name=arm.name,
-        scores=score(trials, arm.name, worst=0.0),
+        name=name,
+        scores=score(trials, name, worst=0.0),
         seconds=np.array(
             [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
         ),
@@ -113,8 +135,6 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
         sampler=arm.sampler,
         ranges=arm.space.ranges,
-        retrained=_retrained(store, spec, arm),
-        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats > 1 else None,
     )
 
 

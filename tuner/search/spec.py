@@ -49,6 +49,13 @@ def _workload(data: Any) -> Any:  # Any: unchecked outside data
     return data
 
 
+SpaceOrName = Annotated[Space, BeforeValidator(_space, json_schema_input_type=Space | str)]
+"""A search space, or the name of a declared one."""
+
+WorkloadSpec = Annotated[Workload, BeforeValidator(_workload, json_schema_input_type=Workload)]
+"""A workload whose keys and types are checked in our words."""
+
+
 class ArmSpec(Declared):
     """One side of a comparison: a search space and how it is searched.
 
@@ -60,7 +67,7 @@ class ArmSpec(Declared):
     """
 
     name: Name
-    space: Annotated[Space, BeforeValidator(_space)]
+    space: SpaceOrName
     sampler: Sampler = "random"
     pruner: Pruner = "none"
 
@@ -100,7 +107,7 @@ class ComparisonSpec(Declared):
 
     name: Name
     description: str = ""
-    workload: Annotated[Workload, BeforeValidator(_workload)]
+    workload: WorkloadSpec
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     n_trials: Count
     repeats: Count = 1
@@ -185,7 +192,7 @@ class StudySpec(Declared):
     repeat: Annotated[StrictInt, Field(ge=0)] = 0
     repeats: Count = 1
     retrain: bool = False
-    workload: Annotated[Workload, BeforeValidator(_workload)]
+    workload: WorkloadSpec
     n_trials: Count
     seed: Seed = 0
 

@@ -14,7 +14,7 @@ from tuner.bnn.data import Split, load
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
 from tuner.bnn.models import build
 from tuner.optim import rules
-from tuner.optim.schedules import factor
+from tuner.optim.decay import factor
 from tuner.train.batches import Batches
 from tuner.train.precision import activation_dtype
 from tuner.train.replay import Replay, Step

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tuner.optim.decay import factor
 from tuner.optim.equivalence import law
 from tuner.optim.equivalence.conditions import (
     Condition,
@@ -16,7 +17,6 @@ from tuner.optim.equivalence.conditions import (
 from tuner.optim.equivalence.latent_filter import LatentFilter
 from tuner.optim.equivalence.magnitude import Magnitude, require
 from tuner.optim.equivalence.maps import AlphaGamma, Section, section_from_filter
-from tuner.optim.schedules import factor
 from tuner.rules import Setting, complete
 
 CONSTANT = "alpha and gamma constant"

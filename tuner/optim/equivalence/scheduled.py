@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.errors import InvalidInput
+from tuner.optim.decay import factor
 from tuner.optim.equivalence.magnitude import require
-from tuner.optim.schedules import factor
 
 Steps = NDArray[np.float64]
 """One number per step, shape [T]."""

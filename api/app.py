@@ -1,0 +1,79 @@
+"""The application: REST under /v1, the page at /, the Optuna dashboard under /dashboard.
+
+The server holds nothing that matters: declarations and states are in the database, trials are run
+by workers. It may be killed and started again at any time, and several may share a database.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from api import pages, sessions
+from api.auth import Authority
+from api.body import BodyLimit
+from api.dashboard import Dashboard, dashboard
+from api.observe import Observed, RequestMetrics
+from api.problems import install
+from api.routes import documents, system, v1
+from api.settings import Settings
+from tuner import __version__
+from tuner.search.keeper import kept
+from tuner.search.store import open_store
+
+_ABOUT = """Launch comparisons of search spaces for binary neural networks, follow them, read what
+came out. Errors are problem documents (RFC 9457). A POST may carry an Idempotency-Key: repeated
+with the same body it is answered the same. Changes may carry If-Match with the ETag last read."""
+
+
+def create() -> FastAPI:
+    """The application that the environment describes; see ``api.settings``."""
+    return create_app(Settings.from_environment())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: What can be set about it.
+    """
+    registry = CollectorRegistry()
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        store = open_store(settings.database)
+        try:
+            app.state.store = store
+            app.state.authority = Authority(store, settings)
+            app.state.dashboard = dashboard(store)
+            system.DatabaseCollector(store, registry)
+            with kept(store):
+                yield
+        finally:
+            app.state.closing = True
+            store.close()
+
+    app = FastAPI(
+        title="bnn-tuner",
+        summary="How much tuning does a parametrization of binary networks need?",
+        description=" ".join(_ABOUT.split()),
+        version=__version__,
+        lifespan=living,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.registry = registry
+    app.state.closing = False
+    install(app)
+    app.include_router(v1, prefix="/v1")
+    app.include_router(documents.router)
+    app.include_router(sessions.router)
+    app.include_router(pages.router)
+    pages.mount_assets(app)
+    app.add_middleware(Dashboard)
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed, metrics=RequestMetrics(registry))
+    return app

@@ -1,0 +1,221 @@
+"""Who asks, and whether they may: API keys, browsers' sessions, and the machine's own user.
+
+Without any valid key the server answers programs and browsers of its own machine only.
+"""
+
+import hashlib
+import ipaddress
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
+from itsdangerous import BadSignature, TimestampSigner
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from api.settings import Settings
+from tuner.search import keys
+from tuner.search.store import Store
+
+COOKIE = "tuner_session"
+SESSION_SECONDS = 12 * 3600
+SAFE = ("GET", "HEAD", "OPTIONS")
+_TRUST_SECONDS = 5.0
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks.
+
+    Args:
+        id: A key's id, or ``local``.
+        name: What the key is called.
+        scopes: What they may do: read, write.
+    """
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+
+
+LOCAL = Principal("local", "this machine", frozenset(keys.SCOPES))
+
+
+@dataclass
+class Authority:
+    """Knows the keys of a database, and how often each was used.
+
+    What it was told is trusted for five seconds, so that a request costs no query, and a key that
+    is revoked ends as quickly.
+
+    Args:
+        store: The database.
+        settings: The server's.
+    """
+
+    store: Store
+    settings: Settings
+    _known: dict[str, tuple[Principal | None, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._signer = TimestampSigner(self.settings.secret, salt="session")
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def identify(self, request: HTTPConnection) -> Principal | None:
+        """Who asks, if they are anybody.
+
+        Raises:
+            HTTPException: 403 without any key from elsewhere or from another site; 429.
+        """
+        self.check_origin(request)
+        if self.is_open():
+            _check_local(request)
+            self.count("address", _address(request), self.settings.requests_per_minute)
+            return LOCAL
+        kind, value = _credentials(request)
+        if not value:
+            self.count("address", _address(request), self.settings.requests_per_minute)
+            return None
+        found = self._trusted(kind + value, lambda: self._look_up(request, kind, value))
+        if found is not None:
+            self.count("key", found.id, self.settings.requests_per_minute)
+        return found
+
+    def is_open(self) -> bool:
+        """Whether there is no valid key."""
+        return self._trusted("open", self._local) is LOCAL
+
+    def session(self, key: keys.Key) -> str:
+        """The cookie of a browser that showed a key."""
+        self._known.clear()
+        return self._signer.sign(key.id).decode()
+
+    def count(self, kind: str, who: str, most: int) -> None:
+        """Count a request.
+
+        Raises:
+            HTTPException: 429, if there were too many in the last minute.
+        """
+        if not self._limiter.hit(RateLimitItemPerMinute(most), kind, who):
+            detail = f"more than {most} requests in a minute; wait, then go on"
+            raise HTTPException(429, detail, {"Retry-After": "10"})
+
+    def _local(self) -> Principal | None:
+        return None if keys.any_valid(self.store) else LOCAL
+
+    def _look_up(self, request: HTTPConnection, kind: str, value: str) -> Principal | None:
+        self.count("address", _address(request), self.settings.requests_per_minute)
+        if kind == "bearer":
+            key = keys.verify(self.store, value)
+        else:
+            try:
+                key_id = self._signer.unsign(value, max_age=SESSION_SECONDS).decode()
+            except BadSignature:
+                return None
+            key = keys.valid(self.store, key_id)
+        return None if key is None else Principal(key.id, key.name, frozenset(key.scopes))
+
+    def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
+        """What was found lately, or is found now."""
+        digest, now = hashlib.sha256(about.encode()).hexdigest(), time.monotonic()
+        found, until = self._known.get(digest, (None, 0.0))
+        if now >= until:
+            if len(self._known) > 10_000:  # somebody is guessing
+                self._known.clear()
+            found = look_up()
+            self._known[digest] = found, now + _TRUST_SECONDS
+        return found
+
+    def check_origin(self, request: HTTPConnection) -> None:
+        """Refuse changes that another site has a browser make (CSRF)."""
+        if request.scope["method"] in SAFE or _credentials(request)[0] == "bearer":
+            return
+        site = request.headers.get("sec-fetch-site", "none")
+        origin = request.headers.get("origin")
+        own = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+        if site not in ("same-origin", "none") or not own:
+            raise HTTPException(403, "a change has to come from this server's own pages")
+
+
+def authority(request: HTTPConnection) -> Authority:
+    """The application's."""
+    found: Authority = request.app.state.authority
+    return found
+
+
+def permitted(request: HTTPConnection, scope: str) -> Principal:
+    """Who asks, if they may.
+
+    Raises:
+        HTTPException: 401 if nobody known asks, 403 if their key has not the scope.
+    """
+    who = getattr(request.state, "principal", None) or authority(request).identify(request)
+    request.state.principal = who
+    if who is None:
+        detail = "show an API key as 'Authorization: Bearer KEY'; make one with: tuner keys create"
+        raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+    if scope not in who.scopes:
+        raise HTTPException(403, f"key {who.id} ({who.name}) has not the scope {scope!r}")
+    return who
+
+
+_SCHEMES = (
+    Depends(HTTPBearer(auto_error=False, description="an API key, tuner_ID_SECRET")),
+    Depends(APIKeyCookie(name=COOKIE, auto_error=False, description="a browser's session")),
+)
+"""For the OpenAPI document only: ``permitted`` decides."""
+
+
+def _reading(request: Request) -> Principal:
+    return permitted(request, "read")
+
+
+def _writing(request: Request) -> Principal:
+    return permitted(request, "write")
+
+
+Reader = Annotated[Principal, Depends(_reading)]
+"""A principal that may read."""
+
+Writer = Annotated[Principal, Depends(_writing)]
+"""A principal that may change."""
+
+DOCUMENTED = list(_SCHEMES)
+"""Put these into ``dependencies`` of a router that asks for a principal."""
+
+
+def _credentials(request: HTTPConnection) -> tuple[str, str]:
+    """Bearer or cookie, and what it carries; a bearer goes before a cookie."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return "bearer", value.strip()
+    return "cookie", request.cookies.get(COOKIE, "")
+
+
+def _address(request: HTTPConnection) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _check_local(request: HTTPConnection) -> None:
+    """Refuse all but this machine, by address and by name (DNS rebinding)."""
+    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    if not (is_loopback(_address(request)) and name in _LOCAL_NAMES):
+        raise HTTPException(
+            403, "without an API key only this machine is answered; make one: tuner keys create"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

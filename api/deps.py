@@ -1,0 +1,94 @@
+"""What routes depend on: the store, what a path names, the revision a change is meant for."""
+
+import base64
+import binascii
+import json
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from api.settings import Settings
+from tuner.errors import InvalidInput, Stale
+from tuner.search import views
+from tuner.search.store import Store
+
+_TAG = re.compile(r'"([0-9]{1,9})"')
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+Database = Annotated[Store, Depends(_store)]
+Configured = Annotated[Settings, Depends(_settings)]
+
+
+def _comparison(
+    store: Database, name: Annotated[str, Path(description="the comparison's name")]
+) -> views.ComparisonRow:
+    return views.get_comparison(store, name)
+
+
+def _study(store: Database, study_id: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> views.StudyRow:
+    return views.get_study(store, study_id)
+
+
+Comparison = Annotated[views.ComparisonRow, Depends(_comparison)]
+"""The comparison that the path names, or 404."""
+
+Study = Annotated[views.StudyRow, Depends(_study)]
+"""The study that the path names, or 404."""
+
+
+def _revision(
+    if_match: Annotated[
+        str | None, Header(description="the ETag last read: change nothing if it is another now")
+    ] = None,
+) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = _TAG.fullmatch(if_match.strip())
+    if tag is None:
+        raise Stale(f'If-Match: must be an ETag as it was read, such as "3", got {if_match!r}')
+    return int(tag.group(1))
+
+
+Revision = Annotated[int | None, Depends(_revision)]
+"""The revision that the request names in If-Match, if any."""
+
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+
+
+def etag(revision: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def encode_cursor(*key: str | int | float) -> str:
+    """A place in a list, opaque to clients."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
+    """The place in a list, as it was encoded; None for the beginning.
+
+    Raises:
+        InvalidInput: If no list gave this cursor.
+    """
+    if cursor is None:
+        return None
+    try:
+        key = json.loads(base64.b64decode(f"{cursor}{'=' * (-len(cursor) % 4)}", b"-_", True))
+    except (ValueError, binascii.Error):
+        key = None
+    if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
+        raise InvalidInput("cursor: take it from `next` of the page before, as it is")
+    return key

@@ -1,0 +1,164 @@
+"""Errors as RFC 9457 problem documents: every one, whoever raised it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from optuna.exceptions import StorageInternalError
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+
+from tuner.errors import Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
+from tuner.logs import request_id
+from tuner.search.declared import rule_in_words
+from tuner.search.patience import away, in_a_line
+
+_RETRY_SECONDS = "5"
+_log = logging.getLogger(__name__)
+
+
+class BrokenRule(BaseModel):
+    """A field of the request, and the rule that it breaks."""
+
+    field: str = Field(examples=["arms.0.space"])
+    rule: str = Field(examples=["search space 'filtr' is unknown; did you mean 'filter'?"])
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Conflict"])
+    status: int = Field(examples=[409])
+    detail: str = Field(examples=["comparison 'digits' is cancelled"])
+    request_id: str = Field(description="quote it when you ask for help; it is in the log too")
+    errors: list[BrokenRule] | None = Field(
+        default=None, description="what to mend, field by field"
+    )
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: list[BrokenRule] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer that says so."""
+    content = Problem(
+        title=_phrase(status),
+        status=status,
+        detail=detail,
+        request_id=request_id.get(),
+        errors=errors,
+    )
+    return JSONResponse(
+        content.model_dump(exclude_none=True),
+        status,
+        dict(headers or {}),
+        media_type="application/problem+json",
+    )
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:  # Any: OpenAPI
+    """For a route's ``responses``: that it may answer so, besides what every route may."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": _phrase(status), "content": content}
+        for status in sorted({*statuses, *_EVERYWHERE})
+    }
+
+
+def _phrase(status: int) -> str:
+    """The status in words, as RFC 9110 has them."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(
+        status, HTTPStatus(status).phrase
+    )
+
+
+_EVERYWHERE = (400, 401, 403, 413, 429, 500, 503)
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer all errors as problems."""
+    answers: dict[type[Exception], Callable[[Any], JSONResponse]] = {
+        HTTPException: _http,
+        RequestValidationError: _invalid_request,
+        ValidationError: lambda error: _broken_rules(error.errors(include_url=False)),
+        NotFound: lambda error: problem(404, str(error)),
+        Conflict: lambda error: problem(409, str(error)),
+        Stale: lambda error: problem(412, str(error)),
+        InvalidInput: lambda error: problem(422, str(error)),
+        DatabaseProblem: _database,
+        DBAPIError: _database,
+        StorageInternalError: _database,
+        Exception: _unforeseen,
+    }
+    for kind, answer in answers.items():
+
+        def handle(_request: Request, error: Exception, answer: Any = answer) -> JSONResponse:
+            response: JSONResponse = answer(error)
+            return response
+
+        app.add_exception_handler(kind, handle)
+
+
+def _http(error: HTTPException) -> JSONResponse:
+    detail = error.detail
+    if detail == HTTPStatus(error.status_code).phrase:
+        detail = _DETAILS.get(error.status_code, detail)
+    return problem(error.status_code, detail, headers=error.headers)
+
+
+_DETAILS = {
+    404: "there is nothing at this path; the API's paths are in /v1/openapi.json",
+    405: "this path does not take this method; see the header Allow",
+}
+
+
+def _invalid_request(error: RequestValidationError) -> JSONResponse:
+    return _broken_rules(error.errors())
+
+
+def _broken_rules(found: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
+    places = [tuple(one["loc"]) for one in found]
+    rules = [  # what is said of a list because of what is wrong inside it is left out
+        _broken_rule(one)
+        for one, place in zip(found, places, strict=True)
+        if not any(len(inner) > len(place) and inner[: len(place)] == place for inner in places)
+    ]
+    first = rules[0]
+    more = f" (and {len(rules) - 1} more)" if len(rules) > 1 else ""
+    where = f"{first.field}: " if first.field else ""
+    return problem(422, f"{where}{first.rule}{more}", errors=rules)
+
+
+def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
+    if error["type"] == "json_invalid":
+        return BrokenRule(field="body", rule=f"is not valid JSON: {error['ctx']['error']}")
+    if isinstance(error["input"], bytes):
+        return BrokenRule(field="body", rule="must be JSON, under Content-Type: application/json")
+    source, *names = [str(part) for part in error["loc"] or ("body",)]
+    field = ".".join(name for name in names if name not in ("range", "choice"))
+    return BrokenRule(field=field or source, rule=rule_in_words(error))
+
+
+def _database(error: Exception) -> JSONResponse:
+    if isinstance(error, DatabaseProblem) or away(error):
+        _log.warning("the database does not answer: %s", in_a_line(error))
+        return problem(
+            503,
+            "the database does not answer; nothing was changed, try again",
+            headers={"Retry-After": _RETRY_SECONDS},
+        )
+    return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> JSONResponse:
+    _log.error("a request failed", exc_info=error)
+    return problem(500, "this is an error of the server; its log says more under this request id")

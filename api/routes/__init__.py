@@ -1,0 +1,11 @@
+"""The routes of the API, one file for each kind of thing."""
+
+from fastapi import APIRouter
+
+from api.auth import DOCUMENTED
+from api.routes import comparisons, events, studies, system, tools, trials
+
+v1 = APIRouter()
+v1.include_router(system.router)
+for kind in (comparisons, studies, trials, tools, events):
+    v1.include_router(kind.router, dependencies=DOCUMENTED)

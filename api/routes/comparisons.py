@@ -1,0 +1,252 @@
+"""Comparisons: submit, list, look at, pause, resume, cancel, retry, delete, and what came out."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from api import deps, limits, reports, schemas
+from api.auth import Reader, Writer
+from api.idempotency import Idempotent
+from api.problems import errors
+from tuner.search import control, views
+from tuner.search.progress import progress
+from tuner.search.spec import ComparisonSpec
+from tuner.search.store import Store
+
+router = APIRouter(prefix="/comparisons", tags=["comparisons"], route_class=Idempotent)
+
+Status = Literal["active", "paused", "complete", "cancelled"]
+EXAMPLE = {
+    "summary": "a small comparison on 8x8 digits",
+    "value": {
+        "name": "first",
+        "workload": {"dataset": "digits", "model": "mlp", "widths": [32, 32], "epochs": 5},
+        "arms": [
+            {"name": "magnitude", "space": "magnitude"},
+            {"name": "filter", "space": "filter"},
+        ],
+        "n_trials": 20,
+        "retrain_seeds": 3,
+        "verdict": {"primary": ["filter", "magnitude"], "k": 2, "target": 0.9},
+    },
+}
+TAGGED = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "its revision"}}}
+ACCEPTED = {
+    "headers": {
+        **TAGGED["headers"],
+        "Location": {"schema": {"type": "string"}, "description": "where it can be seen"},
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="submit_comparison",
+    summary="Submit a comparison",
+    status_code=202,
+    responses={
+        200: {"model": schemas.Comparison, "description": "It was there already", **ACCEPTED},
+        202: ACCEPTED,
+        **errors(401, 409, 422),
+    },
+)
+def submit(
+    store: deps.Database,
+    settings: deps.Configured,
+    response: Response,
+    spec: Annotated[ComparisonSpec, Body(openapi_examples={"digits": EXAMPLE})],
+    _who: Writer,
+) -> schemas.Comparison:
+    """Accept it: whatever dies from here on, it will be run by the workers.
+
+    The body is what a study's TOML file declares. The same declaration submitted again changes
+    nothing (200); another one of the same name is refused (409).
+    """
+    limits.check(spec, settings)
+    response.status_code = 202 if control.submit(store, spec) else 200
+    response.headers["Location"] = f"/v1/comparisons/{spec.name}"
+    return _shown(store, spec.name, response)
+
+
+@router.get(
+    "",
+    operation_id="list_comparisons",
+    summary="List comparisons, newest first",
+    responses=errors(401, 422),
+)
+def list_(
+    store: deps.Database,
+    _who: Reader,
+    limit: deps.Limit = 50,
+    cursor: deps.Cursor = None,
+    status: Annotated[Status | None, Query(description="only those in this state")] = None,
+) -> schemas.Page[schemas.ComparisonSummary]:
+    """A page of comparisons without their declarations."""
+    place = deps.decode_cursor(cursor, float, str)
+    before = None if place is None else (place[0], place[1])
+    rows = views.list_comparisons(store, limit=limit, before=before, status=status)
+    more = deps.encode_cursor(rows[-1].created, rows[-1].name) if len(rows) == limit else None
+    items = [schemas.ComparisonSummary(**asdict(row)) for row in rows]
+    return schemas.Page(items=items, next=more)
+
+
+@router.get(
+    "/{name}",
+    operation_id="get_comparison",
+    summary="Look at a comparison",
+    responses={200: TAGGED, **errors(401, 404)},
+)
+def get(
+    store: deps.Database, row: deps.Comparison, response: Response, _who: Reader
+) -> schemas.Comparison:
+    """Its declaration, its state, and how far each arm is."""
+    return _shown(store, row.name, response)
+
+
+@router.post(
+    "/{name}/pause",
+    operation_id="pause_comparison",
+    summary="Pause a comparison",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def pause(
+    store: deps.Database,
+    row: deps.Comparison,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Comparison:
+    """Within an epoch nothing of it runs; trials in training are kept, to be gone on with."""
+    control.change_comparison(store, row.name, "pause", revision=revision)
+    return _shown(store, row.name, response)
+
+
+@router.post(
+    "/{name}/resume",
+    operation_id="resume_comparison",
+    summary="Resume a paused comparison",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def resume(
+    store: deps.Database,
+    row: deps.Comparison,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Comparison:
+    """Its trials go on where they were."""
+    control.change_comparison(store, row.name, "resume", revision=revision)
+    return _shown(store, row.name, response)
+
+
+@router.post(
+    "/{name}/cancel",
+    operation_id="cancel_comparison",
+    summary="Cancel a comparison for good",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def cancel(
+    store: deps.Database,
+    row: deps.Comparison,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Comparison:
+    """What is not finished ends within an epoch; what is finished stays."""
+    control.change_comparison(store, row.name, "cancel", revision=revision)
+    return _shown(store, row.name, response)
+
+
+@router.post(
+    "/{name}/retry",
+    operation_id="retry_comparison",
+    summary="Run failed trials again",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def retry(
+    store: deps.Database,
+    row: deps.Comparison,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Comparison:
+    """Each gets the same parameters and seed; arms whose search changes are retrained anew."""
+    control.retry_failed(store, row.name, revision=revision)
+    return _shown(store, row.name, response)
+
+
+@router.delete(
+    "/{name}",
+    operation_id="delete_comparison",
+    summary="Delete a comparison that is not active",
+    status_code=204,
+    responses=errors(401, 404, 409, 412, 422),
+)
+def delete(
+    store: deps.Database, row: deps.Comparison, revision: deps.Revision, _who: Writer
+) -> None:
+    """Its studies and trials are deleted too, in Optuna as well."""
+    control.delete(store, row.name, revision=revision)
+
+
+@router.get(
+    "/{name}/report",
+    operation_id="get_report",
+    summary="What came out of a comparison",
+    response_class=JSONResponse,
+    responses={
+        200: {
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/html": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+            }
+        },
+        **errors(401, 404, 409, 422),
+    },
+)
+def report(
+    store: deps.Database,
+    row: deps.Comparison,
+    _who: Reader,
+    format: Annotated[Literal["json", "html", "csv"], Query(description="how")] = "json",
+) -> Response:
+    """The verdict with its numbers as JSON or as a page; all trials as CSV.
+
+    It may be read while the comparison runs, once every arm has a finished trial.
+    """
+    if format == "csv":
+        return StreamingResponse(reports.csv_of(store, row.name), media_type="text/csv")
+    made = reports.of(store, row)
+    if format == "html":
+        return Response(made.html, media_type="text/html")
+    return JSONResponse(made.json)
+
+
+@router.get(
+    "/{name}/figure.svg",
+    operation_id="get_figure",
+    summary="The tuning curves as a picture",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}},
+        **errors(401, 404, 409),
+    },
+)
+def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
+    """Expected best validation accuracy against the number of trials."""
+    return Response(reports.of(store, row).svg, media_type="image/svg+xml")
+
+
+def _shown(store: Store, name: str, response: Response) -> schemas.Comparison:
+    """The comparison as it is now; its revision becomes the answer's ETag."""
+    row, spec = views.get_comparison(store, name), store.comparison(name)
+    response.headers["ETag"] = deps.etag(row.revision)
+    return schemas.Comparison(
+        **asdict(row),
+        arms=list(progress(store, spec).arms),
+        note=views.note(store, row),
+        spec=spec,
+    )

@@ -1,0 +1,63 @@
+"""What happens, as it happens: server-sent events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from api import deps
+from api.auth import Reader
+from api.problems import errors
+from tuner.search import events
+
+router = APIRouter(tags=["events"])
+
+_LOOK_SECONDS = 0.5
+_LONGEST_SECONDS = 600.0
+"""A stream ends after so long, to be asked for again: by then its key may be revoked."""
+
+
+@router.get(
+    "/events",
+    operation_id="stream_events",
+    summary="What happens, as it happens",
+    response_class=EventSourceResponse,
+    responses=errors(401, 422),
+)
+async def stream(
+    request: Request,
+    store: deps.Database,
+    _who: Reader,
+    comparison: Annotated[str | None, Query(description="only this comparison's")] = None,
+    after: Annotated[
+        int | None, Query(ge=0, le=2**31 - 1, description="the last event already known")
+    ] = None,
+    seconds: Annotated[
+        float, Query(gt=0, le=_LONGEST_SECONDS, description="when the stream ends")
+    ] = _LONGEST_SECONDS,
+    last_event_id: Annotated[
+        str | None, Header(description="as `after`; browsers send it when they connect again")
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Submitted, claimed, finished, failed, lost, paused, resumed, cancelled, retried, complete.
+
+    Every event has an id; who comes back with the last one misses none. Without one the stream
+    begins now.
+    """
+    known = after
+    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
+        known = min(int(last_event_id), 2**31 - 1)
+    if known is None:
+        known = await run_in_threadpool(events.newest, store.engine)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not request.app.state.closing:
+        for event in await run_in_threadpool(events.read, store.engine, known):
+            known = event.id
+            if comparison in (None, event.comparison):
+                data = {"comparison": event.comparison, "created": event.created, **event.data}
+                yield ServerSentEvent(id=str(event.id), event=event.kind, data=data)
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,189 @@
+"""Studies: single searches, and the studies that comparisons consist of."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api import deps, limits, schemas
+from api.auth import Reader, Writer
+from api.idempotency import Idempotent
+from api.problems import errors
+from api.routes.comparisons import ACCEPTED, TAGGED, Status
+from api.routes.trials import shown as shown_trial
+from tuner.errors import Conflict
+from tuner.search import control, views
+from tuner.search.results import study_summary
+from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.store import Store
+
+router = APIRouter(prefix="/studies", tags=["studies"], route_class=Idempotent)
+
+
+@router.post(
+    "",
+    operation_id="submit_study",
+    summary="Submit a single search",
+    status_code=202,
+    responses={
+        200: {"model": schemas.Study, "description": "It was there already", **ACCEPTED},
+        202: ACCEPTED,
+        **errors(401, 409, 422),
+    },
+)
+def submit(
+    store: deps.Database,
+    settings: deps.Configured,
+    response: Response,
+    body: schemas.StudySubmission,
+    _who: Writer,
+) -> schemas.Study:
+    """A comparison of one arm of that name, whose best trial is not retrained."""
+    arm = ArmSpec(name="search", space=body.space, sampler=body.sampler, pruner=body.pruner)
+    shared = body.model_dump(include={"name", "n_trials", "seed"})
+    spec = ComparisonSpec(workload=body.workload, arms=(arm,), retrain_seeds=0, **shared)
+    limits.check(spec, settings)
+    response.status_code = 202 if control.submit(store, spec) else 200
+    (row,) = views.list_studies(store, limit=1, comparison=spec.name)
+    response.headers["Location"] = f"/v1/studies/{row.id}"
+    return _shown(store, row.id, response)
+
+
+@router.get("", operation_id="list_studies", summary="List studies", responses=errors(401, 422))
+def list_(
+    store: deps.Database,
+    _who: Reader,
+    limit: deps.Limit = 50,
+    cursor: deps.Cursor = None,
+    comparison: Annotated[str | None, Query(description="only this comparison's")] = None,
+    status: Annotated[Status | None, Query(description="only those in this state")] = None,
+) -> schemas.Page[schemas.StudySummary]:
+    """A page of studies, in the order of their submission."""
+    place = deps.decode_cursor(cursor, int)
+    rows = views.list_studies(
+        store, limit=limit, after=place[0] if place else 0, comparison=comparison, status=status
+    )
+    more = deps.encode_cursor(rows[-1].id) if len(rows) == limit else None
+    return schemas.Page(items=[schemas.StudySummary(**asdict(row)) for row in rows], next=more)
+
+
+@router.get(
+    "/{study_id}",
+    operation_id="get_study",
+    summary="Look at a study",
+    responses={200: TAGGED, **errors(401, 404, 422)},
+)
+def get(store: deps.Database, row: deps.Study, response: Response, _who: Reader) -> schemas.Study:
+    """What it searches, and how far it is."""
+    return _shown(store, row.id, response)
+
+
+@router.post(
+    "/{study_id}/pause",
+    operation_id="pause_study",
+    summary="Pause one study of a comparison",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def pause(
+    store: deps.Database,
+    row: deps.Study,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Study:
+    """Its trials in training are kept, to be gone on with."""
+    control.change_study(store, row.id, "pause", revision=revision)
+    return _shown(store, row.id, response)
+
+
+@router.post(
+    "/{study_id}/resume",
+    operation_id="resume_study",
+    summary="Resume a paused study",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def resume(
+    store: deps.Database,
+    row: deps.Study,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Study:
+    """Its trials go on where they were."""
+    control.change_study(store, row.id, "resume", revision=revision)
+    return _shown(store, row.id, response)
+
+
+@router.post(
+    "/{study_id}/cancel",
+    operation_id="cancel_study",
+    summary="Cancel one study of a comparison for good",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def cancel(
+    store: deps.Database,
+    row: deps.Study,
+    revision: deps.Revision,
+    response: Response,
+    _who: Writer,
+) -> schemas.Study:
+    """An arm of which a search is cancelled gets no retraining."""
+    control.change_study(store, row.id, "cancel", revision=revision)
+    return _shown(store, row.id, response)
+
+
+@router.get(
+    "/{study_id}/best",
+    operation_id="get_best",
+    summary="The best trials of a study",
+    responses=errors(401, 404, 422),
+)
+def best(
+    store: deps.Database,
+    row: deps.Study,
+    _who: Reader,
+    limit: Annotated[int, Query(ge=1, le=50, description="how many at most")] = 1,
+) -> schemas.BestTrials:
+    """By validation accuracy, the best first; none before one has finished."""
+    rows = views.best_trials(store, row.study_name, limit)
+    return schemas.BestTrials(items=[shown_trial(store, trial.trial_id) for trial in rows])
+
+
+@router.get(
+    "/{study_id}/tuning-curve",
+    operation_id="get_tuning_curve",
+    summary="The expected best of k random trials",
+    responses=errors(401, 404, 409, 422),
+)
+def curve(store: deps.Database, row: deps.Study, _who: Reader) -> schemas.TuningCurve:
+    """Unbiased, with a simultaneous band; random search only, since others' trials depend."""
+    spec = _spec(store, row)
+    if spec.learns or spec.retrain:
+        raise Conflict(
+            f"study {row.study_name!r} has no tuning curve: its trials are not independent; ask "
+            "for its best trials"
+        )
+    if not row.done + row.failed:
+        raise Conflict(f"study {row.study_name!r} has no finished trial yet; ask again later")
+    summary, confidence = study_summary(store, spec)
+    points = [schemas.CurvePoint(**asdict(point)) for point in summary.curve]
+    return schemas.TuningCurve(
+        study_name=row.study_name, n_trials=summary.n, confidence=confidence, points=points
+    )
+
+
+def _spec(store: Store, row: views.StudyRow) -> StudySpec:
+    every = store.comparison(row.comparison).every_study()
+    return next(study for study in every if study.study_name == row.study_name)
+
+
+def _shown(store: Store, study_id: int, response: Response) -> schemas.Study:
+    """The study as it is now; its revision becomes the answer's ETag."""
+    row = views.get_study(store, study_id)
+    number = views.optuna_id(store, row.study_name)
+    response.headers["ETag"] = deps.etag(row.revision)
+    return schemas.Study(
+        **asdict(row),
+        spec=_spec(store, row),
+        dashboard=None if number is None else f"/dashboard/studies/{number}",
+    )

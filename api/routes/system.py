@@ -1,0 +1,107 @@
+"""Whether the server lives, whether it can work, and what it measures."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import BaseModel
+
+from api.auth import Reader
+from api.problems import errors
+from tuner import __version__
+from tuner.search import totals
+from tuner.search.store import Store
+
+router = APIRouter(tags=["system"])
+
+
+class Health(BaseModel):
+    """The server lives."""
+
+    status: str = "ok"
+    version: str = __version__
+
+
+@router.get("/health", operation_id="health", summary="Whether the server lives")
+def health() -> Health:
+    """Answers without a key and without the database."""
+    return Health()
+
+
+@router.get(
+    "/readiness",
+    operation_id="readiness",
+    summary="Whether the server can work",
+    responses=errors(),
+)
+def readiness(request: Request) -> Health:
+    """Answers without a key; 503 while the database is away."""
+    request.app.state.store.names()
+    return Health(status="ready")
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **errors(401),
+    },
+)
+def metrics(request: Request, _who: Reader) -> Response:
+    """Trials by state, workers, what was retried and lost, epochs per second, requests."""
+    return Response(
+        generate_latest(request.app.state.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
+
+
+class DatabaseCollector(Collector):
+    """Reads the totals from the database whenever they are asked for.
+
+    Args:
+        store: The database.
+        registry: Where it is registered.
+    """
+
+    def __init__(self, store: Store, registry: CollectorRegistry) -> None:
+        self._store = store
+        registry.register(self)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering asks the database nothing."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The totals as they are now."""
+        now = totals.read(self._store)
+        for name, about, label, counts in (
+            ("tuner_trials", "Trials by state in the queue", "state", now.trials),
+            ("tuner_comparisons", "Comparisons by status", "status", now.comparisons),
+            ("tuner_workers", "Workers seen lately, by state", "state", now.workers),
+        ):
+            family = GaugeMetricFamily(name, about, labels=[label])
+            for value, count in counts.items():
+                family.add_metric([value], count)
+            yield family
+        events = CounterMetricFamily(
+            "tuner_trial_events",
+            "Trials that were finished, failed (and perhaps retried), lost with their lease, or "
+            "retried by hand",
+            labels=["kind"],
+        )
+        for kind, count in now.events.items():
+            events.add_metric([kind], count)
+        yield events
+        yield CounterMetricFamily("tuner_epochs", "Trial epochs trained", value=now.epochs)
+        yield CounterMetricFamily(
+            "tuner_training_seconds", "Seconds that workers trained", value=now.training_seconds
+        )
+        yield GaugeMetricFamily(
+            "tuner_epochs_per_second",
+            "Trial epochs per second of training, of the workers seen lately",
+            value=now.epochs_per_second,
+        )

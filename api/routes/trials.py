@@ -1,0 +1,81 @@
+"""Trials: a study's, a page at a time, and one with all that was recorded about it."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from optuna.trial import TrialState
+
+from api import deps, schemas
+from api.auth import Reader
+from api.problems import errors
+from tuner.search import views
+from tuner.search.store import Store
+
+router = APIRouter(tags=["trials"])
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+@router.get(
+    "/studies/{study_id}/trials",
+    operation_id="list_trials",
+    summary="List the trials of a study",
+    responses=errors(401, 404, 422),
+)
+def list_(
+    store: deps.Database,
+    row: deps.Study,
+    _who: Reader,
+    limit: deps.Limit = 50,
+    cursor: deps.Cursor = None,
+    state: Annotated[State | None, Query(description="only those in this state")] = None,
+) -> schemas.Page[schemas.TrialSummary]:
+    """A page of trials by position, without what Optuna knows of them."""
+    place = deps.decode_cursor(cursor, int)
+    rows = views.list_trials(
+        store, row.study_name, limit=limit, after=place[0] if place else -1, state=state
+    )
+    more = deps.encode_cursor(rows[-1].position) if len(rows) == limit else None
+    return schemas.Page(items=[schemas.TrialSummary(**asdict(r)) for r in rows], next=more)
+
+
+@router.get(
+    "/trials/{trial_id}",
+    operation_id="get_trial",
+    summary="Look at a trial",
+    responses=errors(401, 404, 422),
+)
+def get(
+    store: deps.Database, trial_id: Annotated[int, Path(ge=0, le=2**31 - 1)], _who: Reader
+) -> schemas.Trial:
+    """Its settings, its filter, its curve, where it ran, and why it failed if it did."""
+    return shown(store, trial_id)
+
+
+def shown(store: Store, trial_id: int) -> schemas.Trial:
+    """The trial as it is now.
+
+    Raises:
+        NotFound: If there is none of that number.
+    """
+    row, trial = views.get_trial(store, trial_id)
+    attributes = trial.user_attrs
+    return schemas.Trial(
+        **asdict(row),
+        optuna_state=trial.state.name,
+        params=trial.params,
+        seed=attributes.get("seed"),
+        started=_iso(trial.datetime_start),
+        ended=_iso(trial.datetime_complete),
+        pruned=trial.state == TrialState.PRUNED,
+        diverged=bool(attributes.get("diverged", False)),
+        test_accuracy=attributes.get("test_accuracy"),
+        run=attributes.get("run"),
+        error=attributes.get("error"),
+    )
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds")

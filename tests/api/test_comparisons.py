@@ -1,0 +1,208 @@
+import csv
+import io
+
+import pytest
+from comparisons import comparison, work_here
+from light_trainer import LightTrainer
+
+from tuner.search.control import retry_failed
+from tuner.search.keeper import Keeper
+from tuner.search.queue import Queue
+
+SPEC = comparison(n_trials=24, workload={"epochs": 2}).model_dump(mode="json")
+HERE = "/v1/comparisons/small"
+
+
+def finish(store) -> None:
+    """Have everything run that waits."""
+    for _ in range(3):
+        Keeper(store).tend()
+        work_here(store, trainer=LightTrainer("cpu"))
+    Keeper(store).tend()
+
+
+def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
+    answer = client.post("/v1/comparisons", json=SPEC)
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == HERE
+    seen = client.get(HERE)
+    assert seen.headers["ETag"] == '"1"'
+    assert (seen.json()["status"], seen.json()["spec"]) == ("active", SPEC)
+    assert seen.json()["note"] == "no worker is running; start one with: tuner worker"
+    finish(store)
+    done = client.get(HERE).json()
+    assert done["status"] == "complete"
+    assert [(arm["done"], arm["retrained"]) for arm in done["arms"]] == [(24, 2), (24, 2)]
+    report = client.get(f"{HERE}/report").json()
+    assert report["verdict"]["text"]
+    assert [arm["n"] for arm in report["arms"]] == [24, 24]
+    page = client.get(f"{HERE}/report", params={"format": "html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert report["verdict"]["text"][:40] in page.text
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{HERE}/report?format=csv").text)))
+    assert len(rows) == 2 * 24 + 2 * 2
+    assert {row["study"] for row in rows} == {
+        *("small/old", "small/new", "small/old/retrain", "small/new/retrain")
+    }
+    assert client.get(f"{HERE}/figure.svg").text.startswith("<svg")
+
+
+def test_the_same_submission_again_changes_nothing_and_another_is_refused(client):
+    assert client.post("/v1/comparisons", json=SPEC).status_code == 202
+    again = client.post("/v1/comparisons", json={**SPEC, "description": "in other words"})
+    assert (again.status_code, again.headers["Location"]) == (200, HERE)
+    other = client.post("/v1/comparisons", json={**SPEC, "n_trials": 9})
+    assert other.status_code == 409
+    assert "another declaration under this name" in other.json()["detail"]
+    assert client.get(HERE).json()["spec"] == SPEC
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "rule"),
+    [
+        ({"n_trials": 0}, "n_trials", "greater than or equal to 1, got 0"),
+        ({"arms": []}, "arms", "at least 1 item"),
+        ({"arms": [{"name": "a", "space": "filtr"}]}, "arms.0.space", "did you mean 'filter'"),
+        ({"name": "no blanks"}, "name", "match pattern"),
+        ({"surprise": 1}, "", "key 'surprise' is unknown"),
+        ({"workload": {"epochs": "3"}}, "workload", "epochs: must be of type int, got '3'"),
+    ],
+)
+def test_a_malformed_submission_names_the_field_and_the_rule_and_changes_nothing(
+    client, change, field, rule
+):
+    answer = client.post("/v1/comparisons", json={**SPEC, **change})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    (broken,) = answer.json()["errors"]
+    assert broken["field"] == (field or "body")
+    assert rule in broken["rule"]
+    assert client.get("/v1/comparisons").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [
+        ({"max_trials": 51}, "n_trials, of all arms and repeats"),
+        ({"max_epochs": 1}, "workload.epochs"),
+        ({"max_arms": 1}, "arms"),
+        ({"max_width": 63}, "workload.widths"),
+        ({"max_layers": 2}, "workload.widths, their number"),
+        ({"max_batch_size": 63}, "workload.batch_size"),
+    ],
+)
+def test_a_submission_too_large_for_the_server_is_refused(serve, setting, field):
+    answer = serve(**setting).post("/v1/comparisons", json=SPEC)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"{field}: must be at most")
+    ((name, _),) = setting.items()
+    assert f"(TUNER_{name.upper()})" in answer.json()["detail"]
+
+
+def test_image_folders_are_taken_from_below_the_root_only(serve, tmp_path):
+    root = tmp_path / "images"
+    (root / "mine").mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path)
+
+    def submit(client, folder):
+        workload = {"dataset": "folder", "folder": str(folder)}
+        spec = {**SPEC, "name": f"f{abs(hash(str(folder)))}", "workload": workload}
+        return client.post("/v1/comparisons", json=spec)
+
+    closed = submit(serve(), root / "mine")
+    assert (closed.status_code, "TUNER_FOLDER_ROOT" in closed.text) == (422, True)
+    client = serve(data_root=root)
+    assert submit(client, root / "mine").status_code == 202
+    for folder in ("/etc", root / ".." / "other", root / "link", f"{root}-2", "../images2"):
+        refused = submit(client, folder)
+        assert refused.status_code == 422, folder
+        assert "workload.folder: must lie below" in refused.json()["detail"]
+
+
+def test_a_comparison_is_paused_resumed_and_cancelled_as_its_state_allows(client):
+    client.post("/v1/comparisons", json=SPEC)
+    for verb, status, revision in (("pause", "paused", 2), ("resume", "active", 3)):
+        answer = client.post(f"{HERE}/{verb}")
+        assert (answer.status_code, answer.json()["status"]) == (200, status)
+        assert answer.headers["ETag"] == f'"{revision}"'
+        again = client.post(f"{HERE}/{verb}")
+        assert (again.status_code, again.json()["title"]) == (409, "Conflict")
+    assert client.delete(HERE).status_code == 409
+    assert client.post(f"{HERE}/cancel").json()["status"] == "cancelled"
+    refused = client.post(f"{HERE}/resume")
+    assert refused.status_code == 409
+    assert "is cancelled; only paused ones can be resumed" in refused.json()["detail"]
+    assert client.delete(HERE).status_code == 204
+    assert client.get(HERE).status_code == 404
+
+
+def test_a_change_meant_for_another_revision_is_not_made(client):
+    client.post("/v1/comparisons", json=SPEC)
+    for tag in ('"7"', 'W/"1"', "1", '"x"'):
+        answer = client.post(f"{HERE}/pause", headers={"If-Match": tag})
+        assert answer.status_code == 412, tag
+    assert client.get(HERE).json()["status"] == "active"
+    assert client.post(f"{HERE}/pause", headers={"If-Match": '"1"'}).status_code == 200
+    assert client.post(f"{HERE}/resume", headers={"If-Match": "*"}).status_code == 200
+
+
+def test_failed_trials_are_retried_on_demand(client, store):
+    client.post("/v1/comparisons", json=SPEC)
+    assert client.post(f"{HERE}/retry").status_code == 409
+    Keeper(store).tend()
+    queue = Queue(store, retries=0)
+    ids = queue.claim("small/old", "a", range(2)).trial_ids
+    queue.fail("a", ids, "Traceback: out of luck")
+    assert client.get(HERE).json()["arms"][0]["failed"] == 2
+    answer = client.post(f"{HERE}/retry")
+    assert (answer.status_code, answer.json()["arms"][0]["failed"]) == (200, 0)
+    finish(store)
+    assert client.get(HERE).json()["status"] == "complete"
+    with pytest.raises(Exception, match="no trial failed"):
+        retry_failed(store, "small")
+
+
+def test_lists_come_newest_first_a_page_at_a_time(client):
+    for number in range(5):
+        client.post("/v1/comparisons", json={**SPEC, "name": f"c{number}"})
+    client.post("/v1/comparisons/c3/pause")
+    names, cursor = [], None
+    while True:
+        parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = client.get("/v1/comparisons", params=parameters).json()
+        names += [item["name"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert names == ["c4", "c3", "c2", "c1", "c0"]
+    paused = client.get("/v1/comparisons", params={"status": "paused"}).json()["items"]
+    assert [item["name"] for item in paused] == ["c3"]
+    for cursor in ("nonsense", "W10", "WzEsMl0", "////"):
+        answer = client.get("/v1/comparisons", params={"cursor": cursor})
+        assert (answer.status_code, "cursor" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_report_that_cannot_be_made_yet_says_why(client):
+    client.post("/v1/comparisons", json=SPEC)
+    early = client.get(f"{HERE}/report")
+    assert early.status_code == 409
+    assert "none of its 0 finished trials has a value" in early.json()["detail"]
+    alone = {**SPEC, "name": "alone", "arms": SPEC["arms"][:1], "verdict": {}}
+    client.post("/v1/comparisons", json=alone)
+    assert "nothing to compare" in client.get("/v1/comparisons/alone/report").json()["detail"]
+
+
+def test_what_is_not_there_is_not_found(client):
+    for method, path in (
+        ("GET", "/v1/comparisons/x"),
+        ("POST", "/v1/comparisons/x/pause"),
+        ("DELETE", "/v1/comparisons/x"),
+        ("GET", "/v1/comparisons/x/report"),
+        ("GET", "/v1/studies/77"),
+        ("GET", "/v1/trials/77"),
+        ("GET", "/v1/spaces/filtr"),
+        ("GET", "/v1/declared/digit"),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.json()["title"]) == (404, "Not Found"), path
+        assert answer.json()["detail"]
