@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        separate_input_output_schemas=False,  # generators would call two models the same
     )
     app.state.settings = settings
     app.state.registry = registry
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(documents.router)
     app.include_router(sessions.router)
     app.include_router(pages.router)
-    pages.mount_assets(app)
+    pages.install(app)
     app.add_middleware(Dashboard)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, metrics=RequestMetrics(registry))

@@ -151,17 +151,27 @@ def authority(request: HTTPConnection) -> Authority:
     return found
 
 
-def permitted(request: HTTPConnection, scope: str) -> Principal:
-    """Who asks, if they may.
+def present(request: HTTPConnection) -> Principal:
+    """Who asks.
 
     Raises:
-        HTTPException: 401 if nobody known asks, 403 if their key has not the scope.
+        HTTPException: 401 if nobody known asks.
     """
     who = getattr(request.state, "principal", None) or authority(request).identify(request)
     request.state.principal = who
     if who is None:
         detail = "show an API key as 'Authorization: Bearer KEY'; make one with: tuner keys create"
         raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+    return who
+
+
+def permitted(request: HTTPConnection, scope: str) -> Principal:
+    """Who asks, if they may.
+
+    Raises:
+        HTTPException: 401 if nobody known asks, 403 if their key has not the scope.
+    """
+    who = present(request)
     if scope not in who.scopes:
         raise HTTPException(403, f"key {who.id} ({who.name}) has not the scope {scope!r}")
     return who
@@ -172,6 +182,14 @@ _SCHEMES = (
     Depends(APIKeyCookie(name=COOKIE, auto_error=False, description="a browser's session")),
 )
 """For the OpenAPI document only: ``permitted`` decides."""
+
+
+def _known(request: Request) -> Principal:
+    return present(request)
+
+
+Known = Annotated[Principal, Depends(_known)]
+"""A principal, whatever they may do: strangers do not learn what there is."""
 
 
 def _reading(request: Request) -> Principal:

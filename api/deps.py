@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from api.auth import Known
 from api.settings import Settings
 from tuner.errors import InvalidInput, Stale
 from tuner.search import views
@@ -16,12 +17,12 @@ from tuner.search.store import Store
 _TAG = re.compile(r'"([0-9]{1,9})"')
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:  # async: no thread is needed for this
     store: Store = request.app.state.store
     return store
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
@@ -31,12 +32,14 @@ Configured = Annotated[Settings, Depends(_settings)]
 
 
 def _comparison(
-    store: Database, name: Annotated[str, Path(description="the comparison's name")]
+    _who: Known, store: Database, name: Annotated[str, Path(description="the comparison's name")]
 ) -> views.ComparisonRow:
     return views.get_comparison(store, name)
 
 
-def _study(store: Database, study_id: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> views.StudyRow:
+def _study(
+    _who: Known, store: Database, study_id: Annotated[int, Path(ge=1, le=2**31 - 1)]
+) -> views.StudyRow:
     return views.get_study(store, study_id)
 
 
@@ -47,7 +50,7 @@ Study = Annotated[views.StudyRow, Depends(_study)]
 """The study that the path names, or 404."""
 
 
-def _revision(
+async def _revision(
     if_match: Annotated[
         str | None, Header(description="the ETag last read: change nothing if it is another now")
     ] = None,

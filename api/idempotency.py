@@ -41,7 +41,8 @@ class Idempotent(APIRoute):
                 )
             who = await run_in_threadpool(permitted, request, "write")
             store: Store = request.app.state.store
-            asked = b"\0".join([request.url.path.encode(), await request.body()])
+            where = request.url.path.encode(), request.scope["query_string"]
+            asked = b"\0".join([*where, await request.body()])
             digest = hashlib.sha256(asked).hexdigest()
             known = await run_in_threadpool(requests.begin, store, who.id, key, digest)
             if known is not None:

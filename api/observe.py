@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.problems import unforeseen
 from tuner.logs import request_id
 
 _FORM = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _log = logging.getLogger("api.access")
 
 _HEADERS = {
@@ -19,6 +21,11 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
+_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""What a page may load and do, unless it says so itself: styles lie inside the reports."""
 
 
 class RequestMetrics:
@@ -56,24 +63,31 @@ class Observed:
         given = Headers(scope=scope).get("x-request-id", "")
         current = given if _FORM.fullmatch(given) else secrets.token_hex(8)
         token = request_id.set(current)
-        began, status = time.perf_counter(), 500
+        began, status, started = time.perf_counter(), 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = current
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.setdefault("Content-Security-Policy", _POLICY)
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            if started:
+                raise  # the connection is cut off, so that nobody takes the answer for whole
+            await unforeseen(error)(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "other")
-            self._metrics.requests.labels(scope["method"], route, status).inc()
+            route = _template(scope)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, status).inc()
             self._metrics.seconds.labels(route).observe(seconds)
             _log.info(
                 "request",
@@ -85,3 +99,12 @@ class Observed:
                 },
             )
             request_id.reset(token)
+
+
+def _template(scope: Scope) -> str:
+    """The path as its route declares it, such as /v1/trials/{trial_id}; other if it has none."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "other"
+    parts = scope["path"].split("/")  # a route does not know the prefix that it is under
+    return "/".join(parts[: len(parts) - path.count("/")]) + path

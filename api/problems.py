@@ -11,7 +11,9 @@ from fastapi.responses import JSONResponse
 from optuna.exceptions import StorageInternalError
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from tuner.errors import Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
 from tuner.logs import request_id
@@ -96,16 +98,32 @@ def install(app: FastAPI) -> None:
         InvalidInput: lambda error: problem(422, str(error)),
         DatabaseProblem: _database,
         DBAPIError: _database,
+        PoolTimeout: _database,
         StorageInternalError: _database,
-        Exception: _unforeseen,
+        Exception: unforeseen,
     }
     for kind, answer in answers.items():
 
-        def handle(_request: Request, error: Exception, answer: Any = answer) -> JSONResponse:
+        def handle(request: Request, error: Exception, answer: Any = answer) -> JSONResponse:
             response: JSONResponse = answer(error)
+            if response.status_code == 405:
+                response.headers["Allow"] = ", ".join(_methods(request))
             return response
 
         app.add_exception_handler(kind, handle)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path takes; the framework names the methods of its first route only."""
+    return [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({"type": "http", "path": request.url.path, "method": method})[0]
+            == Match.FULL
+            for route in request.app.router.routes
+        )
+    ]
 
 
 def _http(error: HTTPException) -> JSONResponse:
@@ -149,16 +167,17 @@ def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
 
 
 def _database(error: Exception) -> JSONResponse:
-    if isinstance(error, DatabaseProblem) or away(error):
+    if isinstance(error, DatabaseProblem | PoolTimeout) or away(error):
         _log.warning("the database does not answer: %s", in_a_line(error))
         return problem(
             503,
             "the database does not answer; nothing was changed, try again",
             headers={"Retry-After": _RETRY_SECONDS},
         )
-    return _unforeseen(error)
+    return unforeseen(error)
 
 
-def _unforeseen(error: Exception) -> JSONResponse:
+def unforeseen(error: Exception) -> JSONResponse:
+    """The answer to an error that nobody foresaw; the log tells it whole."""
     _log.error("a request failed", exc_info=error)
     return problem(500, "this is an error of the server; its log says more under this request id")

@@ -1,6 +1,7 @@
 """Logging a browser in with an API key, and out again."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
@@ -23,7 +24,7 @@ def log_in(
     found = keys.verify(known.store, key.strip())
     target = local_path(next)
     if found is None:
-        return RedirectResponse(f"/login?failed=1&next={target}", 303)
+        return RedirectResponse(f"/login?failed=1&next={quote(target)}", 303)
     answer = RedirectResponse(target, 303)
     answer.set_cookie(
         COOKIE,

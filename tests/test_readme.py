@@ -5,6 +5,9 @@ import re
 import shlex
 import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,22 +40,45 @@ def folder(tmp_path_factory):
     return folder
 
 
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(OSError), urllib.request.urlopen(url) as answer:
+            assert answer.status == 200
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """What the README starts in the background, until its last command has run."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.terminate()
+        assert process.wait(90) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in commands() if c not in BY_MAKE])
-def test_a_command_of_the_readme_runs(command, folder):
+def test_a_command_of_the_readme_runs(command, folder, server):
     program, *arguments = shlex.split(command)
-    assert program == "tuner"
+    if program == "tuner":
+        arguments = [sys.executable, "-m", "tuner.cli", *arguments]
+    else:
+        assert program == "curl"
+        arguments = ["curl", "--fail-with-body", *arguments]
     environment = {n: v for n, v in os.environ.items() if n != "TUNER_DATABASE_URL"}
+    if command.startswith("tuner serve"):
+        server.append(subprocess.Popen(arguments, cwd=folder, env=environment))
+        wait_for("http://127.0.0.1:8000/v1/readiness")
+        return
     done = subprocess.run(
-        [sys.executable, "-m", "tuner.cli", *arguments],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        check=False,
+        arguments, cwd=folder, env=environment, text=True, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip() or "-o" in arguments or "export" in arguments
     for written in re.findall(r"--(?:html|json|picture) (\S+)", command):
         assert (folder / written).stat().st_size > 1000
 

@@ -51,9 +51,15 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback if there is one."""
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        more = "".join(f" {name}={value}" for name, value in fields(record).items())
+        more = "".join(f" {name}={_word(value)}" for name, value in fields(record).items())
         line = f"{when} {record.levelname} {record.name}: {record.getMessage()}{more}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _word(value: object) -> str:
+    """The value without anything that could end the line and forge another."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 class _Json(logging.Formatter):

@@ -1,9 +1,9 @@
-"""The pages."""
+"""The page at /: what runs and what came out, for people, with a form that launches a study.
 
-from fastapi import APIRouter, FastAPI
+Rendered here, without a build step; ``assets/live.js`` keeps open pages up to date.
+"""
 
-router = APIRouter(include_in_schema=False)
+from api.pages.failures import install
+from api.pages.routes import router
 
-
-def mount_assets(app: FastAPI) -> None:
-    """Serve the pages' files."""
+__all__ = ["install", "router"]

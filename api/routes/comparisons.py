@@ -1,6 +1,5 @@
 """Comparisons: submit, list, look at, pause, resume, cancel, retry, delete, and what came out."""
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Response
@@ -11,7 +10,6 @@ from api.auth import Reader, Writer
 from api.idempotency import Idempotent
 from api.problems import errors
 from tuner.search import control, views
-from tuner.search.progress import progress
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store
 
@@ -67,7 +65,7 @@ def submit(
     limits.check(spec, settings)
     response.status_code = 202 if control.submit(store, spec) else 200
     response.headers["Location"] = f"/v1/comparisons/{spec.name}"
-    return _shown(store, spec.name, response)
+    return _now(store, spec.name, response)
 
 
 @router.get(
@@ -88,7 +86,7 @@ def list_(
     before = None if place is None else (place[0], place[1])
     rows = views.list_comparisons(store, limit=limit, before=before, status=status)
     more = deps.encode_cursor(rows[-1].created, rows[-1].name) if len(rows) == limit else None
-    items = [schemas.ComparisonSummary(**asdict(row)) for row in rows]
+    items = [schemas.ComparisonSummary(**vars(row)) for row in rows]
     return schemas.Page(items=items, next=more)
 
 
@@ -102,7 +100,7 @@ def get(
     store: deps.Database, row: deps.Comparison, response: Response, _who: Reader
 ) -> schemas.Comparison:
     """Its declaration, its state, and how far each arm is."""
-    return _shown(store, row.name, response)
+    return _shown(store, row, response)
 
 
 @router.post(
@@ -120,7 +118,7 @@ def pause(
 ) -> schemas.Comparison:
     """Within an epoch nothing of it runs; trials in training are kept, to be gone on with."""
     control.change_comparison(store, row.name, "pause", revision=revision)
-    return _shown(store, row.name, response)
+    return _now(store, row.name, response)
 
 
 @router.post(
@@ -138,7 +136,7 @@ def resume(
 ) -> schemas.Comparison:
     """Its trials go on where they were."""
     control.change_comparison(store, row.name, "resume", revision=revision)
-    return _shown(store, row.name, response)
+    return _now(store, row.name, response)
 
 
 @router.post(
@@ -156,7 +154,7 @@ def cancel(
 ) -> schemas.Comparison:
     """What is not finished ends within an epoch; what is finished stays."""
     control.change_comparison(store, row.name, "cancel", revision=revision)
-    return _shown(store, row.name, response)
+    return _now(store, row.name, response)
 
 
 @router.post(
@@ -174,7 +172,7 @@ def retry(
 ) -> schemas.Comparison:
     """Each gets the same parameters and seed; arms whose search changes are retrained anew."""
     control.retry_failed(store, row.name, revision=revision)
-    return _shown(store, row.name, response)
+    return _now(store, row.name, response)
 
 
 @router.delete(
@@ -240,13 +238,18 @@ def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response
     return Response(reports.of(store, row).svg, media_type="image/svg+xml")
 
 
-def _shown(store: Store, name: str, response: Response) -> schemas.Comparison:
-    """The comparison as it is now; its revision becomes the answer's ETag."""
-    row, spec = views.get_comparison(store, name), store.comparison(name)
+def _now(store: Store, name: str, response: Response) -> schemas.Comparison:
+    """The comparison after a change."""
+    return _shown(store, views.get_comparison(store, name), response)
+
+
+def _shown(store: Store, row: views.ComparisonRow, response: Response) -> schemas.Comparison:
+    """The comparison; its revision becomes the answer's ETag."""
+    spec = store.comparison(row.name)
     response.headers["ETag"] = deps.etag(row.revision)
     return schemas.Comparison(
-        **asdict(row),
-        arms=list(progress(store, spec).arms),
+        **vars(row),
+        arms=list(views.arms_of(store, spec)),
         note=views.note(store, row),
         spec=spec,
     )

@@ -7,7 +7,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from api.auth import Reader
-from api.problems import Problem
+from api.problems import Problem, errors
 
 PATH = "/v1/openapi.json"
 router = APIRouter(include_in_schema=False)
@@ -17,11 +17,19 @@ router = APIRouter(include_in_schema=False)
 def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
     """The OpenAPI document of /v1."""
     document: dict[str, Any] = request.app.openapi()
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    if "Problem" not in schemas:
-        made = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(made.pop("$defs", {}))
-        schemas["Problem"] = made
+    made = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas.update(made.pop("$defs", {}), Problem=made)
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status == "422":  # FastAPI's own idea of it is not ours
+                    response.update(errors(422)[422])
+                stream = response.get("content", {}).get("text/event-stream", {})
+                if stream.pop("itemSchema", None):  # OpenAPI 3.2 has it, this is 3.1
+                    stream["schema"] = {"type": "string"}
     return document
 
 

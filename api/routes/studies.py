@@ -1,6 +1,5 @@
 """Studies: single searches, and the studies that comparisons consist of."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -46,7 +45,7 @@ def submit(
     response.status_code = 202 if control.submit(store, spec) else 200
     (row,) = views.list_studies(store, limit=1, comparison=spec.name)
     response.headers["Location"] = f"/v1/studies/{row.id}"
-    return _shown(store, row.id, response)
+    return _shown(store, row, response)
 
 
 @router.get("", operation_id="list_studies", summary="List studies", responses=errors(401, 422))
@@ -64,7 +63,7 @@ def list_(
         store, limit=limit, after=place[0] if place else 0, comparison=comparison, status=status
     )
     more = deps.encode_cursor(rows[-1].id) if len(rows) == limit else None
-    return schemas.Page(items=[schemas.StudySummary(**asdict(row)) for row in rows], next=more)
+    return schemas.Page(items=[schemas.StudySummary(**vars(row)) for row in rows], next=more)
 
 
 @router.get(
@@ -75,7 +74,7 @@ def list_(
 )
 def get(store: deps.Database, row: deps.Study, response: Response, _who: Reader) -> schemas.Study:
     """What it searches, and how far it is."""
-    return _shown(store, row.id, response)
+    return _shown(store, row, response)
 
 
 @router.post(
@@ -93,7 +92,7 @@ def pause(
 ) -> schemas.Study:
     """Its trials in training are kept, to be gone on with."""
     control.change_study(store, row.id, "pause", revision=revision)
-    return _shown(store, row.id, response)
+    return _shown(store, views.get_study(store, row.id), response)
 
 
 @router.post(
@@ -111,7 +110,7 @@ def resume(
 ) -> schemas.Study:
     """Its trials go on where they were."""
     control.change_study(store, row.id, "resume", revision=revision)
-    return _shown(store, row.id, response)
+    return _shown(store, views.get_study(store, row.id), response)
 
 
 @router.post(
@@ -129,7 +128,7 @@ def cancel(
 ) -> schemas.Study:
     """An arm of which a search is cancelled gets no retraining."""
     control.change_study(store, row.id, "cancel", revision=revision)
-    return _shown(store, row.id, response)
+    return _shown(store, views.get_study(store, row.id), response)
 
 
 @router.get(
@@ -166,7 +165,7 @@ def curve(store: deps.Database, row: deps.Study, _who: Reader) -> schemas.Tuning
     if not row.done + row.failed:
         raise Conflict(f"study {row.study_name!r} has no finished trial yet; ask again later")
     summary, confidence = study_summary(store, spec)
-    points = [schemas.CurvePoint(**asdict(point)) for point in summary.curve]
+    points = [schemas.CurvePoint(**vars(point)) for point in summary.curve]
     return schemas.TuningCurve(
         study_name=row.study_name, n_trials=summary.n, confidence=confidence, points=points
     )
@@ -177,13 +176,12 @@ def _spec(store: Store, row: views.StudyRow) -> StudySpec:
     return next(study for study in every if study.study_name == row.study_name)
 
 
-def _shown(store: Store, study_id: int, response: Response) -> schemas.Study:
-    """The study as it is now; its revision becomes the answer's ETag."""
-    row = views.get_study(store, study_id)
+def _shown(store: Store, row: views.StudyRow, response: Response) -> schemas.Study:
+    """The study; its revision becomes the answer's ETag."""
     number = views.optuna_id(store, row.study_name)
     response.headers["ETag"] = deps.etag(row.revision)
     return schemas.Study(
-        **asdict(row),
+        **vars(row),
         spec=_spec(store, row),
         dashboard=None if number is None else f"/dashboard/studies/{number}",
     )

@@ -1,5 +1,6 @@
 """Whether the server lives, whether it can work, and what it measures."""
 
+import threading
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
@@ -7,12 +8,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
+from sqlalchemy import String, column, select, table
+from starlette.exceptions import HTTPException
 
-from api.auth import Reader
+from api.auth import DOCUMENTED, Reader
+from api.metrics import Tally
 from api.problems import errors
 from tuner import __version__
+from tuner.errors import DatabaseProblem
 from tuner.search import totals
 from tuner.search.store import Store
+from tuner.search.tables import SCHEMA, VERSION_TABLE
 
 router = APIRouter(tags=["system"])
 
@@ -24,7 +30,12 @@ class Health(BaseModel):
     version: str = __version__
 
 
-@router.get("/health", operation_id="health", summary="Whether the server lives")
+@router.get(
+    "/health",
+    operation_id="health",
+    summary="Whether the server lives",
+    responses=errors(),
+)
 def health() -> Health:
     """Answers without a key and without the database."""
     return Health()
@@ -37,9 +48,24 @@ def health() -> Health:
     responses=errors(),
 )
 def readiness(request: Request) -> Health:
-    """Answers without a key; 503 while the database is away."""
-    request.app.state.store.names()
+    """Answers without a key; 503 while the database is away, is another's, or is not kept."""
+    _check_schema(request.app.state.store)
+    if not any(thread.name == "keeper" for thread in threading.enumerate()):
+        raise HTTPException(503, "nobody fills the queues any more: start the server again")
     return Health(status="ready")
+
+
+def _check_schema(store: Store) -> None:
+    """Ask the database for the version of its tables.
+
+    Raises:
+        DatabaseProblem: If this software needs another one.
+    """
+    versions = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    with store.engine.connect() as connection:
+        found = connection.scalar(versions)
+    if found != SCHEMA:
+        raise DatabaseProblem(f"the tables are of version {found}, this server needs {SCHEMA}")
 
 
 @router.get(
@@ -47,6 +73,7 @@ def readiness(request: Request) -> Health:
     operation_id="metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
+    dependencies=DOCUMENTED,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
         **errors(401),
@@ -69,6 +96,7 @@ class DatabaseCollector(Collector):
 
     def __init__(self, store: Store, registry: CollectorRegistry) -> None:
         self._store = store
+        self._tally = Tally(store)
         registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
@@ -96,6 +124,16 @@ class DatabaseCollector(Collector):
         for kind, count in now.events.items():
             events.add_metric([kind], count)
         yield events
+        happened = CounterMetricFamily(
+            "tuner_queue_events",
+            "Trials claimed, released, lost with their lease, finished, failed (and perhaps put "
+            "back), retried by hand, since this server began",
+            labels=["kind"],
+        )
+        seen = self._tally.read()
+        for kind in ("claimed", "released", "lost", "finished", "failed", "retried"):
+            happened.add_metric([kind], seen.get(kind, 0))
+        yield happened
         yield CounterMetricFamily("tuner_epochs", "Trial epochs trained", value=now.epochs)
         yield CounterMetricFamily(
             "tuner_training_seconds", "Seconds that workers trained", value=now.training_seconds

@@ -22,7 +22,7 @@ router = APIRouter(tags=["tools"])
 def workers(store: deps.Database, _who: Reader) -> schemas.Workers:
     """The workers of the last week: where they run, what they train, when they were last seen."""
     rows = views.list_workers(store)
-    return schemas.Workers(items=[schemas.Worker(**asdict(row)) for row in rows])
+    return schemas.Workers(items=[schemas.Worker(**vars(row)) for row in rows])
 
 
 @router.get(

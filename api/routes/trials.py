@@ -1,6 +1,5 @@
 """Trials: a study's, a page at a time, and one with all that was recorded about it."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -38,7 +37,7 @@ def list_(
         store, row.study_name, limit=limit, after=place[0] if place else -1, state=state
     )
     more = deps.encode_cursor(rows[-1].position) if len(rows) == limit else None
-    return schemas.Page(items=[schemas.TrialSummary(**asdict(r)) for r in rows], next=more)
+    return schemas.Page(items=[schemas.TrialSummary(**vars(r)) for r in rows], next=more)
 
 
 @router.get(
@@ -63,7 +62,7 @@ def shown(store: Store, trial_id: int) -> schemas.Trial:
     row, trial = views.get_trial(store, trial_id)
     attributes = trial.user_attrs
     return schemas.Trial(
-        **asdict(row),
+        **vars(row),
         optuna_state=trial.state.name,
         params=trial.params,
         seed=attributes.get("seed"),

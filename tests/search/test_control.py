@@ -13,6 +13,7 @@ from sqlalchemy import Row, select, update
 
 from tuner.errors import Conflict, NotFound
 from tuner.search import control, events
+from tuner.search import studies as filling
 from tuner.search.keeper import Keeper
 from tuner.search.progress import StudyProgress, study_progress
 from tuner.search.queue import Outcome, Queue
@@ -88,7 +89,7 @@ def test_a_submission_is_accepted_once_and_another_under_its_name_refused(store:
     assert control.submit(store, comparison()) is True
     assert control.submit(store, comparison()) is False
     assert control.submit(store, comparison(description="in other words")) is False
-    with pytest.raises(Conflict, match="comparison 'small': .* another declaration"):
+    with pytest.raises(Conflict, match=r"comparison 'small': .* another declaration"):
         control.submit(store, comparison(n_trials=7))
     assert (row(store).status, row(store).revision) == ("active", 1)
     assert kinds(store) == ["submitted"]
@@ -142,7 +143,7 @@ def test_a_change_that_names_an_old_revision_changes_nothing(store: Store):
         lambda: control.retry_failed(store, "small", revision=1),
         lambda: control.delete(store, "small", revision=1),
     ):
-        with pytest.raises(Conflict, match="'small' changed meanwhile: .* revision 2, not 1"):
+        with pytest.raises(Conflict, match=r"'small' changed meanwhile: .* revision 2, not 1"):
             change()
     assert row(store).status == "paused"
     old = study(store, "small/old").id
@@ -202,23 +203,25 @@ def test_cancelling_ends_every_trial_here_and_in_optuna_and_keeps_the_finished(s
     assert statuses == {"cancelled"}
 
 
+@pytest.mark.parametrize("chunks", [0, 1])
 def test_a_comparison_that_is_cancelled_while_its_queues_are_filled_gets_no_more_trials(
-    store: Store,
+    store: Store, chunks: int, monkeypatch: pytest.MonkeyPatch
 ):
     control.submit(store, comparison(n_trials=100))
-    filling = threading.Thread(target=Keeper(store).tend)
-    filling.start()
-    while len(queued(store, "small/old")) < 25:
-        pass
-    control.change_comparison(store, "small", "cancel")
-    filling.join()
-    for name in ("small/old", "small/new"):
-        found = queued(store, name)
-        assert len(found) < 100
-        assert {trial.state for trial in found} <= {"cancelled"}
-    progress = study_progress(store, "small")
-    assert progress["small/old"] == StudyProgress(cancelled=100)
-    assert {trial.state for trial in in_optuna(store, "small/old")} == {TrialState.FAIL}
+    really_add, calls = filling.add, []
+
+    def add(*arguments: object) -> bool:
+        if len(calls) == chunks:
+            control.change_comparison(store, "small", "cancel")
+        calls.append(1)
+        return really_add(*arguments)
+
+    monkeypatch.setattr(filling, "add", add)
+    Keeper(store).tend()
+    assert [trial.state for trial in queued(store, "small/old")] == ["cancelled"] * 25 * chunks
+    assert queued(store, "small/new") == []
+    assert study_progress(store, "small")["small/old"] == StudyProgress(cancelled=100)
+    assert {trial.state for trial in in_optuna(store, "small/old")} <= {TrialState.FAIL}
 
 
 def test_what_a_crash_left_of_a_cancellation_the_keeper_ends(store: Store, monkeypatch):

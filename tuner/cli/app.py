@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from tuner import __version__
 from tuner.cli.bench import bench
 from tuner.cli.compare import compare
+from tuner.cli.control import cancel, delete, pause, resume, retry
 from tuner.cli.keys import keys
 from tuner.cli.run import demo, run
 from tuner.cli.serve import serve
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(demo, run, compare, status, serve, worker),
+    *(pause, resume, cancel, retry, delete),
     *(train, translate, spaces, workloads, bench),
 )
 for command in COMMANDS:

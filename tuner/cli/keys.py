@@ -24,6 +24,7 @@ def create(
         list[str] | None, typer.Option(help="read or write; repeat it for both \\[both]")
     ] = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once.
 
@@ -35,9 +36,11 @@ def create(
     """
     store = open_store(database or database_url())
     try:
-        typer.echo(stored.create(store, name, scope or stored.SCOPES))
+        key = stored.create(store, name, scope or stored.SCOPES)
+        made = next(one for one in stored.listed(store) if one.id == key.split("_")[1])
     finally:
         store.close()
+    typer.echo(as_text({"key": key, **asdict(made)}) if as_json else key, nl=not as_json)
     typer.echo("keep it now: only its hash is stored", err=True)
 
 
@@ -49,13 +52,13 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
 
     tuner keys list --json
     """
-    store = open_store(database or database_url())
+    store = open_store(database or database_url(), must_exist=True)
     try:
         found = stored.listed(store)
     finally:
         store.close()
     if as_json:
-        typer.echo(as_text([asdict(key) for key in found]))
+        typer.echo(as_text([asdict(key) for key in found]), nl=False)
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "name", "scopes", "created", "revoked"):

@@ -1,12 +1,16 @@
 """``tuner serve``: the REST API, the page and the Optuna dashboard."""
 
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,7 +26,12 @@ APPLICATION = "api.app:create"
 """Where uvicorn finds the application: the package ``api`` imports this one, never the reverse."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_LONGEST_WAIT = 60.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_BACKLOG = 2048
+_GRACE_SECONDS = 90.0
+"""So long a worker that is told to stop is waited for; it gives its own processes a minute."""
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -76,8 +85,31 @@ def serve(
         proxy_headers=True,
         timeout_graceful_shutdown=5,
     )
-    with _Workers(with_workers, url, log_format):
-        uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(config)
+    with (
+        _Workers(with_workers, log_format),
+        _told_to_stop(lambda: setattr(server, "should_exit", True)),
+    ):
+        server.run(sockets=[listening])
+
+
+@contextmanager
+def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
+    """Have SIGTERM and Ctrl-C stop the server, and what follows it take place.
+
+    The server handles them while it runs, and raises them again at its end: that would end this
+    process before its workers were told.
+    """
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        stop()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -87,10 +119,13 @@ def _listen(host: str, port: int) -> socket.socket:
         InvalidInput: If the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Of a socket whose protocol is not named, asyncio does not switch Nagle's algorithm off, and
+    # then every answer on a kept connection waits 40 ms for the client's acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(_BACKLOG)  # who comes before the application is up waits for it
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
@@ -103,13 +138,15 @@ class _Workers:
 
     Args:
         processes: How many processes it is to have; 0 for no worker.
-        database: The address.
         log_format: How its log lines look.
+
+    It finds the database's address, which may hold a password, in the environment: what is on a
+    command line, every user of the machine can read.
     """
 
-    def __init__(self, processes: int, database: str, log_format: str) -> None:
+    def __init__(self, processes: int, log_format: str) -> None:
         self._command = [sys.executable, "-m", "tuner.cli", "worker"]
-        self._command += ["--processes", str(processes), "--database", database]
+        self._command += ["--processes", str(processes)]
         self._command += ["--log-format", log_format, "--parent", str(os.getpid())]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="workers", daemon=True)
@@ -126,17 +163,23 @@ class _Workers:
 
     def _keep(self) -> None:
         """Start it, again and again but ever more slowly if it ends."""
-        wait = 1.0
+        wait = _FIRST_WAIT
         while not self._ended.is_set():
+            began = time.monotonic()
             # In a session of its own: Ctrl-C reaches the server, which tells it.
             process = subprocess.Popen(self._command, start_new_session=True)
             while process.poll() is None:
                 if self._ended.wait(0.2):
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
                     with suppress(subprocess.TimeoutExpired):
-                        process.wait(90)
+                        process.wait(_GRACE_SECONDS)
                     process.kill()
                     process.wait()
                     return
+            if time.monotonic() - began > _LONGEST_WAIT:  # it had been well
+                wait = _FIRST_WAIT
+            _log.warning(
+                "the worker ended (%d); another starts in %.0f s", process.returncode, wait
+            )
             self._ended.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT)

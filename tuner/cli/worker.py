@@ -48,5 +48,6 @@ def worker(
         grace_seconds=grace,
         retries=retries,
         parent=parent,
+        log_format=log_format,
         on_start=lambda pids: typer.echo(f"{len(pids)} worker processes; stop with Ctrl-C"),
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import ColumnElement, Connection, Row, Table, select, update
 
-from tuner.errors import Conflict, InvalidInput, NotFound
+from tuner.errors import Conflict, InvalidInput, NotFound, Stale
 from tuner.search.events import record
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store
@@ -79,7 +79,8 @@ def change_comparison(
 
     Raises:
         NotFound: If there is none of that name.
-        Conflict: If its state does not allow this, or if it changed meanwhile.
+        Conflict: If its state does not allow this.
+        Stale: If it has another revision.
     """
     with store.engine.begin() as connection:
         which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
@@ -127,11 +128,13 @@ def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int
 
     Optuna lets no finished trial change, so each becomes a new trial of the same index,
     parameters and seed; the failed one stays to be seen, and counts no more. Where an arm's
-    searches are run again its retraining is thrown away: its incumbent may be another.
+    searches are run again its retraining is thrown away: its incumbent may be another. A paused
+    comparison stays paused, and cancelled studies stay as they are.
 
     Raises:
         NotFound: If there is no comparison of that name.
-        Conflict: If it is cancelled, nothing failed, or it changed meanwhile.
+        Conflict: If it is cancelled, or nothing failed.
+        Stale: If it has another revision.
     """
     with store.transaction() as connection:
         which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
@@ -139,27 +142,33 @@ def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int
         failed = connection.execute(
             select(trials.c.trial_id, trials.c.study_name, studies.c.arm, studies.c.retrain)
             .join(studies, studies.c.study_name == trials.c.study_name)
-            .where(trials.c.comparison == name, trials.c.state == FAILED)
+            .where(
+                trials.c.comparison == name,
+                trials.c.state == FAILED,
+                studies.c.status != CANCELLED,
+            )
         ).all()
         if row.status == CANCELLED:
             raise Conflict(f"comparison {name!r} is cancelled; submit it under another name")
         if not failed:
             raise Conflict(f"comparison {name!r}: no trial failed, so there is nothing to retry")
         searched = {trial.arm for trial in failed if not trial.retrain}
-        for trial in failed:
-            if not (trial.retrain and trial.arm in searched):
-                _again(store, connection, trial.trial_id, trial.study_name)
-        if searched:
-            again = (studies.c.comparison == name) & studies.c.retrain
-            _forget_trials(store, connection, again & studies.c.arm.in_(searched))
+        again = [trial for trial in failed if not (trial.retrain and trial.arm in searched)]
+        made = {study.study_name: study._study_id for study in store.rdb.get_all_studies()}
+        for trial in again:
+            _again(store, connection, trial.trial_id, made.get(trial.study_name))
         connection.execute(
             update(studies)
             .where(studies.c.comparison == name, studies.c.status == COMPLETE)
-            .values(status=ACTIVE)
+            .values(status=ACTIVE, revision=studies.c.revision + 1)
         )
-        _set_status(connection, which, row, ACTIVE)
-        record(connection, name, "retried", n=len(failed))
-    return len(failed)
+        if searched:
+            theirs = (studies.c.comparison == name) & studies.c.arm.in_(searched)
+            _forget_trials(store, connection, theirs & studies.c.retrain)
+        status = ACTIVE if row.status == COMPLETE else row.status
+        _set_status(connection, which, row, status)
+        record(connection, name, "retried", n=len(again))
+    return len(again)
 
 
 def delete(store: Store, name: str, *, revision: int | None = None) -> None:
@@ -167,14 +176,19 @@ def delete(store: Store, name: str, *, revision: int | None = None) -> None:
 
     Raises:
         NotFound: If there is none of that name.
-        Conflict: If it is active, or changed meanwhile.
+        Conflict: If it is active.
+        Stale: If it has another revision.
     """
-    with store.engine.begin() as connection:
+    with store.transaction() as connection:
         which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
-        row = _locked(connection, which, revision)
-    if row.status == ACTIVE:
-        raise Conflict(f"comparison {name!r} is active; pause or cancel it before deleting it")
-    store.delete(name)
+        if _locked(connection, which, revision).status == ACTIVE:
+            raise Conflict(f"comparison {name!r} is active; pause or cancel it before deleting it")
+        its = studies.c.comparison == name
+        # Whoever fills a queue locks its study: nothing comes after this.
+        connection.execute(update(studies).where(its).values(revision=studies.c.revision))
+        store.remove_studies(connection, its)
+        connection.execute(comparisons.delete().where(which.row))
+        record(connection, name, "deleted")
 
 
 _TO_END = "-"
@@ -221,7 +235,7 @@ def _locked(
     if row is None:
         raise NotFound(f"{which.words} is not in the database")
     if revision is not None and row.revision != revision:
-        raise Conflict(
+        raise Stale(
             f"{_words(row)} changed meanwhile: it is at revision {row.revision}, not {revision}; "
             "read it again"
         )
@@ -270,11 +284,14 @@ def _is_open(store: Store, trial_id: int) -> bool:
         return False
 
 
-def _again(store: Store, connection: Connection, trial_id: int, study_name: str) -> None:
-    """Put a failed trial's successor in its place."""
+def _again(store: Store, connection: Connection, trial_id: int, study_id: int | None) -> None:
+    """Put a failed trial's successor in its place; one that is gone is enqueued as if new."""
+    place = trials.c.trial_id == trial_id
+    if study_id is None:  # deleted from outside
+        connection.execute(trials.delete().where(place))
+        return
     failed = store.rdb.get_trial(trial_id)
     attributes = {name: failed.user_attrs[name] for name in ("index", "seed")}
-    study_id = store.rdb.get_study_id_from_name(study_name)
     template = create_trial(
         state=TrialState.WAITING,
         params=failed.params,
@@ -282,11 +299,8 @@ def _again(store: Store, connection: Connection, trial_id: int, study_name: str)
         user_attrs=attributes,
     )
     successor = store.rdb.create_new_trial(study_id, template)
-    connection.execute(
-        update(trials)
-        .where(trials.c.trial_id == trial_id)
-        .values(trial_id=successor, state=WAITING, worker=None, failures=0, value=None)
-    )
+    values = {"trial_id": successor, "state": WAITING, "worker": None, "failures": 0}
+    connection.execute(update(trials).where(place).values(**values, value=None))
 
 
 def _forget_trials(store: Store, connection: Connection, which: ColumnElement[bool]) -> None:
@@ -294,5 +308,5 @@ def _forget_trials(store: Store, connection: Connection, which: ColumnElement[bo
     rows = connection.execute(select(studies).where(which)).all()
     store.remove_studies(connection, which)
     for row in rows:
-        values = {**row._asdict(), "status": ACTIVE, "batch": None, "revision": row.revision + 1}
+        values = {**row._asdict(), "batch": None, "revision": row.revision + 1}
         connection.execute(studies.insert().values(values))

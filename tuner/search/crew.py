@@ -23,6 +23,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import TunerError
+from tuner.logs import configure
 from tuner.search.patience import in_a_line, patiently
 from tuner.search.queue import RETRIES, Queue
 from tuner.search.spawn import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
@@ -46,6 +47,7 @@ class Task:
         make_trainer: Makes each process's trainer.
         retries: How often a trial that raised is run again.
         grace_seconds: How long processes that are told to stop may go on, to end their epoch.
+        log_format: How their log lines look; None leaves them to say their warnings only.
     """
 
     database: str
@@ -53,6 +55,7 @@ class Task:
     make_trainer: MakeTrainer
     retries: int = RETRIES
     grace_seconds: float = 5.0
+    log_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,8 @@ def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Con
         told_to_stop = True
 
     signal.signal(signal.SIGTERM, stop)
+    if task.log_format is not None:
+        configure(task.log_format)
     try:
         store = patiently(lambda: open_store(task.database, must_exist=True))
         worker = Worker(

@@ -24,6 +24,9 @@ from tuner.search.tables import SCHEMA, VERSION_TABLE
 BUSY_SECONDS = 60
 """How long a SQLite writer waits for the others before it gives up."""
 
+_CONNECTIONS = 40
+"""As many may stay open as a server has threads: opening one for each request is slow."""
+
 _HELP = "write sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
@@ -122,8 +125,13 @@ def _storage(address: URL, *, must_exist: bool, foreign: bool = False) -> RDBSto
 def _engine_options(address: URL, *, foreign: bool) -> dict[str, Any]:  # Any: keyword arguments
     if address.get_backend_name() == "sqlite":
         events = [] if foreign else [(_set_pragmas, "connect")]
-        return {"connect_args": {"timeout": BUSY_SECONDS}, "pool_events": events}
-    return {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}
+        options: dict[str, Any] = {"pool_events": events}
+        return options | {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": _CONNECTIONS}
+    return {
+        "connect_args": {"connect_timeout": 10},
+        "pool_pre_ping": True,
+        "pool_size": _CONNECTIONS,
+    }
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:  # Any: a DBAPI connection

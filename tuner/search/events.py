@@ -13,7 +13,7 @@ from tuner.search.tables import Now, events
 KEPT = 100_000
 """So many events stay; who was away for longer reads the state instead."""
 
-_GAP_SECONDS = 5.0
+GAP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read(
     found, previous = [], after
     for row in rows:
         gap = previous and row.id != previous + 1
-        if gap and now - row.created < _GAP_SECONDS:
+        if gap and now - row.created < GAP_SECONDS:
             break
         found.append(row)
         previous = row.id

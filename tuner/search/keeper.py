@@ -19,7 +19,7 @@ from tuner.search.events import record, trim
 from tuner.search.patience import in_a_line
 from tuner.search.progress import Progress, progress
 from tuner.search.queue import Queue
-from tuner.search.spec import ComparisonSpec
+from tuner.search.spec import ComparisonSpec, declaration_hash
 from tuner.search.store import Store
 from tuner.search.studies import enqueue, enqueue_retraining
 from tuner.search.tables import ACTIVE, COMPLETE, PAUSED, comparisons, studies
@@ -44,14 +44,19 @@ class Keeper:
         """Do what is to be done for every active comparison, once."""
         self._queue.reap()
         end_cancelled(self._store)
-        query = select(comparisons.c.name).where(
+        query = select(comparisons.c.name, comparisons.c.declaration_hash).where(
             comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__
         )
         with self._store.engine.connect() as connection:
-            names = list(connection.scalars(query.order_by(comparisons.c.created)))
-        for name in names:
-            self.tend_one(self._spec(name))
-        self._seen.intersection_update(names)
+            active = connection.execute(query.order_by(comparisons.c.created)).all()
+        for name, declared in active:
+            try:
+                self.tend_one(self._spec(name, declared))
+            except (DBAPIError, StorageInternalError):
+                raise
+            except Exception:  # deleted meanwhile, or changed from outside: the others go on
+                _log.warning("comparison %r is not kept going", name, exc_info=True)
+        self._seen.intersection_update(row.name for row in active)
 
     def tend_one(self, spec: ComparisonSpec) -> Progress:
         """Do what is to be done for the comparison; returns how far it was before."""
@@ -65,10 +70,13 @@ class Keeper:
         self._seen.add(spec.name)
         return now
 
-    def _spec(self, name: str) -> ComparisonSpec:
-        if name not in self._specs:
-            self._specs[name] = self._store.comparison(name)
-        return self._specs[name]
+    def _spec(self, name: str, declared: str) -> ComparisonSpec:
+        """What was declared; a name that was deleted may stand for something else by now."""
+        if declared not in self._specs:
+            spec = self._store.comparison(name)
+            self._specs[declaration_hash(spec)] = spec
+            return spec
+        return self._specs[declared]
 
     def _complete(self, name: str) -> None:
         """Note that nothing is left to run, if nobody did."""

@@ -1,6 +1,7 @@
 """How far a comparison is: study by study, arm by arm."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,13 +111,22 @@ def progress(store: Store, spec: ComparisonSpec, *, began: float | None = None) 
         spec: The comparison.
         began: When this run of it began, on the monotonic clock.
     """
-    studies = study_progress(store, spec.name)
+    seconds = 0.0 if began is None else time.monotonic() - began
+    return Progress(arms_progress(spec, study_progress(store, spec.name)), seconds)
+
+
+def arms_progress(
+    spec: ComparisonSpec, studies: Mapping[str, StudyProgress]
+) -> tuple[ArmProgress, ...]:
+    """How far each arm is, from how far the studies are, by study name."""
     nothing = StudyProgress()
+    searches_of: dict[str, list[StudyProgress]] = {}
+    for study in spec.studies():
+        counts = studies.get(study.study_name, nothing)
+        searches_of.setdefault(study.arm.name, []).append(counts)
     arms = []
     for arm in spec.arms:
-        searches = [
-            studies.get(study.study_name, nothing) for study in spec.studies() if study.arm == arm
-        ]
+        searches = searches_of[arm.name]
         again = studies.get(f"{spec.name}/{arm.name}/retrain", nothing)
         bests = [search.best for search in searches if search.best is not None]
         done = sum(search.finished for search in searches)
@@ -138,7 +148,7 @@ def progress(store: Store, spec: ComparisonSpec, *, began: float | None = None) 
                 retraining=again.queued,
             )
         )
-    return Progress(tuple(arms), 0.0 if began is None else time.monotonic() - began)
+    return tuple(arms)
 
 
 def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:

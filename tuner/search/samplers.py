@@ -15,14 +15,14 @@ from optuna.pruners import (
 )
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
-_SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
+SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
     "tpe": lambda seed: TPESampler(seed=seed),
     "cmaes": lambda seed: CmaEsSampler(seed=seed, warn_independent_sampling=False),
     "gp": lambda seed: GPSampler(seed=seed),
 }
 
-_PRUNERS: Mapping[str, Callable[[int], BasePruner]] = {
+PRUNERS: Mapping[str, Callable[[int], BasePruner]] = {
     "none": lambda _epochs: NopPruner(),
     "median": lambda _epochs: MedianPruner(),
     "asha": lambda _epochs: SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
@@ -39,7 +39,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
         name: A ``spec.Sampler``.
         seed: Below 2^32.
     """
-    return _SAMPLERS[name](seed)
+    return SAMPLERS[name](seed)
 
 
 def make_pruner(name: str, epochs: int) -> BasePruner:
@@ -49,4 +49,4 @@ def make_pruner(name: str, epochs: int) -> BasePruner:
         name: A ``spec.Pruner``.
         epochs: Length of a full trial, Hyperband's greatest resource.
     """
-    return _PRUNERS[name](epochs)
+    return PRUNERS[name](epochs)

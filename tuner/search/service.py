@@ -33,6 +33,7 @@ def work(
     grace_seconds: float = GRACE_SECONDS,
     retries: int = RETRIES,
     parent: int | None = None,
+    log_format: str | None = None,
     make_trainer: MakeTrainer = TorchTrainer,
     on_start: Callable[[list[int]], None] = lambda _pids: None,
 ) -> None:
@@ -49,6 +50,7 @@ def work(
         grace_seconds: How long processes may go on once told to stop.
         retries: How often a trial that raised is run again.
         parent: Stop as well once this process is not the parent any more.
+        log_format: How the processes' log lines look; see ``tuner.logs``.
         make_trainer: Makes each process's trainer.
         on_start: Called with the process ids.
 
@@ -68,7 +70,7 @@ def work(
     deadline = float("inf") if walltime_seconds is None else time.monotonic() + walltime_seconds
     store = open_store(database)
     try:
-        task = Task(database, None, make_trainer, retries, grace_seconds)
+        task = Task(database, None, make_trainer, retries, grace_seconds, log_format)
         with _told_to_stop() as told, kept(store):
             crew = Crew(task, processes or len(gpus()) or cores(), Queue(store))
             try:

@@ -113,7 +113,7 @@ class ComparisonSpec(Declared):
     repeats: Count = 1
     seed: Seed = 0
     retrain_seeds: Annotated[StrictInt, Field(ge=0, le=10_000)] = 10
-    verdict: VerdictSpec = VerdictSpec()
+    verdict: VerdictSpec = Field(default_factory=VerdictSpec)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

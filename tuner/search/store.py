@@ -1,9 +1,12 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -14,6 +17,9 @@ from tuner.search.database import connect, normalise, shown
 from tuner.search.events import record
 from tuner.search.spec import ComparisonSpec, StudySpec, declaration_hash
 from tuner.search.tables import Now, comparisons, studies, trials
+
+NUMBERS = ".numbers-of-deleted-trials-"
+"""How the name of the study begins that holds the highest numbers ever given, on SQLite."""
 
 
 def open_store(url: str, *, must_exist: bool = False) -> "Store":
@@ -132,7 +138,7 @@ class Store:
             spec = connection.scalar(select(comparisons.c.spec).where(comparisons.c.name == name))
         if spec is None:
             raise UnknownName("comparison", name, self.names())
-        return ComparisonSpec.model_validate_json(spec)
+        return _parsed(spec)
 
     def status(self, name: str) -> str:
         """Whether the comparison is active, paused, cancelled or complete.
@@ -163,11 +169,50 @@ class Store:
         """Remove studies and their trials, here and in Optuna, within a transaction."""
         names = list(connection.scalars(select(studies.c.study_name).where(which)))
         made = {study.study_name: study._study_id for study in self.optuna.get_all_studies()}
+        if self.engine.dialect.name == "sqlite":
+            self._keep_numbers(made)
         connection.execute(delete(trials).where(trials.c.study_name.in_(names)))
         connection.execute(delete(studies).where(studies.c.study_name.in_(names)))
         for name in names:
             if name in made:
                 self.optuna.delete_study(made[name])
+
+    def make_study(self, study: StudySpec) -> None:
+        """Make the study in Optuna, unless it is there, within a transaction."""
+        if study.study_name not in {known.study_name for known in self.rdb.get_all_studies()}:
+            with self._written_at_once():
+                study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], study.study_name)
+            self.rdb.set_study_user_attr(study_id, "spec", study.model_dump(mode="json"))
+
+    def _keep_numbers(self, made: Mapping[str, int]) -> None:
+        """Put a trial after all others, since SQLite gives the numbers of the last ones again.
+
+        Whoever remembers a deleted trial by its number would take a new one for it: Optuna's
+        caches in this process and in others.
+        """
+        before = {name: study_id for name, study_id in made.items() if name.startswith(NUMBERS)}
+        turn = 1 + max((int(name.removeprefix(NUMBERS)) for name in before), default=0)
+        with self._written_at_once():
+            study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], f"{NUMBERS}{turn}")
+            self.rdb.create_new_trial(study_id, create_trial(state=TrialState.FAIL))
+        for outlived in before.values():
+            self.optuna.delete_study(outlived)
+
+    @contextmanager
+    def _written_at_once(self) -> Iterator[None]:
+        """Within a transaction: let Optuna's queries find what it has just written."""
+        session = self.rdb.scoped_session()
+        session.autoflush = True
+        try:
+            yield
+        finally:
+            session.autoflush = False
+
+
+@lru_cache(maxsize=256)
+def _parsed(spec: str) -> ComparisonSpec:
+    """The declaration; those who watch ask for the same ones again and again."""
+    return ComparisonSpec.model_validate_json(spec)
 
 
 def _row(study: StudySpec) -> dict[str, object]:

@@ -84,9 +84,9 @@ def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:
         return []
     try:
         study_id = store.rdb.get_study_id_from_name(study_name)
-    except KeyError:  # deleted from outside
+        found = store.optuna.get_all_trials(study_id, deepcopy=False)
+    except KeyError:  # deleted meanwhile, or from outside
         return []
-    found = store.optuna.get_all_trials(study_id, deepcopy=False)
     by_id = {trial._trial_id: trial for trial in found}
     return [by_id[row.trial_id] for row in rows if row.trial_id in by_id]
 
@@ -109,10 +109,10 @@ def add(
     Raises:
         sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
     """
-    study_id = store.rdb.get_study_id_from_name(study_name)
     with store.transaction() as connection:
         if not _wanted(connection, study_name):
             return False
+        study_id = store.rdb.get_study_id_from_name(study_name)
         for position, template in templates.items():
             trial_id = store.rdb.create_new_trial(study_id, template)
             connection.execute(
@@ -148,17 +148,10 @@ def _wanted(connection: Connection, study_name: str) -> bool:
 
 def _fill(store: Store, study: StudySpec, template: Template) -> None:
     """Enqueue the trials that the study's queue lacks."""
-    with store.engine.begin() as connection:
+    with store.transaction() as connection:
         if not _wanted(connection, study.study_name):
             return
-    made = optuna.create_study(
-        storage=store.optuna,
-        study_name=study.study_name,
-        direction="maximize",
-        load_if_exists=True,
-    )
-    if "spec" not in made.user_attrs:
-        made.set_user_attr("spec", study.model_dump(mode="json"))
+        store.make_study(study)
     while True:
         present = positions(store, study.study_name)
         missing = (index for index in range(study.n_trials) if index not in present)

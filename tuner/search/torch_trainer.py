@@ -93,7 +93,10 @@ class TorchTrainer:
         configs = [training.TrialConfig(rule, settings, seed) for settings, seed in trials]
         keep = training.Keep(self._checkpoints, stopping)
         if self._device == "cpu":
-            return training.train(workload, configs, on_epoch, test=test, keep=keep)
+            at_once: Sequence[TrialResult] = training.train(
+                workload, configs, on_epoch, test=test, keep=keep
+            )
+            return at_once
         parts = training.Parts(self._checkpoints, workload, configs, self._device, test=test)
         while rest := configs[len(parts.results) :]:
             first = len(parts.results)
@@ -120,8 +123,8 @@ class TorchTrainer:
             else:
                 parts.add(results)
         parts.remove()
-        results: Sequence[TrialResult] = parts.results
-        return results
+        whole: Sequence[TrialResult] = parts.results
+        return whole
 
     def _if_it_fits(self, attempt: Callable[[], Results]) -> Results | None:
         """What the attempt gives; None, and all memory given back, if that ran out."""

@@ -4,16 +4,21 @@ Lists touch our tables only, by their indices, however many trials a database ho
 knows about a trial is read for one trial at a time.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from optuna.trial import FrozenTrial
 from sqlalchemy import ColumnElement, Row, Select, case, func, select
 
 from tuner import __version__
 from tuner.errors import NotFound
+from tuner.search.counts import VERSIONED, counted
+from tuner.search.progress import ArmProgress, StudyProgress, arms_progress
 from tuner.search.queue import LEASE_SECONDS
+from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store
 from tuner.search.tables import (
     ACTIVE,
@@ -96,6 +101,7 @@ class WorkerRow:
     message: str | None
 
 
+_LIVE = ("idle", "working")
 _COMPARISON = (
     comparisons.c.name,
     comparisons.c.status,
@@ -103,7 +109,10 @@ _COMPARISON = (
     comparisons.c.created,
     comparisons.c.code_version,
 )
-_TRIAL = [trials.c[name] for name in TrialRow.__dataclass_fields__]
+_MOST_REMEMBERED = 2000
+_finished: WeakKeyDictionary[Store, OrderedDict[int, FrozenTrial]] = WeakKeyDictionary()
+_STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state)
+_TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow.__dataclass_fields__]
 
 
 def list_comparisons(
@@ -163,7 +172,7 @@ def list_studies(
     """
     found: list[StudyRow] = []
     while True:
-        query = select(studies).where(studies.c.id > after).order_by(studies.c.id).limit(limit)
+        query = VERSIONED.where(studies.c.id > after).limit(limit)
         if comparison is not None:
             query = query.where(studies.c.comparison == comparison)
         rows = _rows(store, query)
@@ -180,10 +189,16 @@ def get_study(store: Store, study_id: int) -> StudyRow:
     Raises:
         NotFound: If there is none of that number.
     """
-    found = _with_counts(store, _rows(store, select(studies).where(studies.c.id == study_id)))
+    found = _with_counts(store, _rows(store, VERSIONED.where(studies.c.id == study_id)))
     if not found:
         raise NotFound(f"there is no study {study_id}")
     return found[0]
+
+
+def arms_of(store: Store, spec: ComparisonSpec) -> tuple[ArmProgress, ...]:
+    """How far the comparison's arms are."""
+    rows = _rows(store, VERSIONED.where(studies.c.comparison == spec.name))
+    return arms_progress(spec, counted(store, rows))
 
 
 def list_trials(
@@ -202,7 +217,7 @@ def list_trials(
     query = select(*_TRIAL).where(this).order_by(trials.c.position).limit(limit)
     if state is not None:
         query = query.where(trials.c.state.in_((WAITING, HELD) if state == WAITING else (state,)))
-    return [_trial(row) for row in _rows(store, query)]
+    return [TrialRow(*row) for row in _rows(store, query)]
 
 
 def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
@@ -213,7 +228,7 @@ def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
         .order_by(trials.c.value.desc(), trials.c.position)
         .limit(limit)
     )
-    return [_trial(row) for row in _rows(store, query)]
+    return [TrialRow(*row) for row in _rows(store, query)]
 
 
 def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
@@ -225,10 +240,17 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
     rows = _rows(store, select(*_TRIAL).where(trials.c.trial_id == trial_id))
     if not rows:
         raise NotFound(f"there is no trial {trial_id}")
-    try:
-        return _trial(rows[0]), store.rdb.get_trial(trial_id)
-    except KeyError as error:
-        raise NotFound(f"trial {trial_id} was deleted from outside") from error
+    known = _finished.setdefault(store, OrderedDict())
+    if (trial := known.get(trial_id)) is None:
+        try:
+            trial = store.rdb.get_trial(trial_id)
+        except KeyError as error:
+            raise NotFound(f"trial {trial_id} was deleted from outside") from error
+        if trial.state.is_finished():  # for good, and no other gets its number
+            known[trial_id] = trial
+            if len(known) > _MOST_REMEMBERED:
+                known.popitem(last=False)
+    return TrialRow(*rows[0]), trial
 
 
 def list_workers(store: Store) -> list[WorkerRow]:
@@ -260,7 +282,12 @@ def note(store: Store, row: ComparisonRow) -> str | None:
     """What a comparison waits for, if it is active and nobody works on it."""
     if row.status != ACTIVE:
         return None
-    live = [w for w in list_workers(store) if w.state in ("idle", "working")]
+    live = _rows(
+        store,
+        select(workers.c.code_version, workers.c.message).where(
+            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_(_LIVE)
+        ),
+    )
     if not live:
         return "no worker is running; start one with: tuner worker"
     versions = sorted({worker.code_version for worker in live})
@@ -277,25 +304,12 @@ def note(store: Store, row: ComparisonRow) -> str | None:
 
 
 def _with_counts(store: Store, rows: Sequence[Row[Any]]) -> list[StudyRow]:
-    names = [row.study_name for row in rows]
-    query = (
-        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
-        .where(trials.c.study_name.in_(names))
-        .group_by(trials.c.study_name, trials.c.state)
-    )
-    counts: dict[str, dict[str, int]] = {name: {} for name in names}
-    bests: dict[str, float] = {}
-    for name, state, count, best in map(tuple, _rows(store, query) if names else ()):
-        counts[name][state] = count
-        if best is not None:
-            bests[name] = best
-    return [_study(row, counts[row.study_name], bests.get(row.study_name)) for row in rows]
+    counts = counted(store, rows)
+    return [_study(row, counts[row.study_name]) for row in rows]
 
 
-def _study(row: Row[Any], counts: dict[str, int], best: float | None) -> StudyRow:
-    done, failed = counts.get(DONE, 0), counts.get("failed", 0)
-    cancelled = row.n_trials - done - failed if row.status == "cancelled" else 0
-    ended = row.status == ACTIVE and done + failed == row.n_trials
+def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
+    ended = row.status == ACTIVE and counts.done + counts.failed == row.n_trials
     return StudyRow(
         id=row.id,
         study_name=row.study_name,
@@ -306,18 +320,13 @@ def _study(row: Row[Any], counts: dict[str, int], best: float | None) -> StudyRo
         n_trials=row.n_trials,
         status=COMPLETE if ended else row.status,
         revision=row.revision,
-        waiting=counts.get(WAITING, 0) + counts.get(HELD, 0),
-        running=counts.get(RUNNING, 0),
-        done=done,
-        failed=failed,
-        cancelled=cancelled,
-        best=best,
+        waiting=counts.waiting + counts.held,
+        running=counts.running,
+        done=counts.done,
+        failed=counts.failed,
+        cancelled=counts.cancelled,
+        best=counts.best,
     )
-
-
-def _trial(row: Row[Any]) -> TrialRow:  # Any: a row's columns
-    values = row._asdict()
-    return TrialRow(**{**values, "state": WAITING if row.state == HELD else row.state})
 
 
 def _rows(store: Store, query: Select[Any]) -> Sequence[Row[Any]]:  # Any: a row's columns

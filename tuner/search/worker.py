@@ -94,7 +94,7 @@ class Worker:
         self._stopping = stopping
         self._comparison = comparison
         self._share = share
-        self._specs: dict[str, StudySpec] = {}
+        self._specs: dict[int, StudySpec] = {}
         self._shown: set[int] = set()
         self._cannot: dict[str, str] = {}
         self._holds = False
@@ -179,12 +179,12 @@ class Worker:
 
     def _spec(self, study_name: str) -> StudySpec:
         """What the study is, as its user attribute says."""
-        if study_name not in self._specs:
-            storage = self._queue.store.optuna
-            study_id = storage.get_study_id_from_name(study_name)
+        storage = self._queue.store.optuna
+        study_id = storage.get_study_id_from_name(study_name)
+        if study_id not in self._specs:
             spec = StudySpec.model_validate(storage.get_study_user_attrs(study_id)["spec"])
-            self._specs[study_name] = spec
-        return self._specs[study_name]
+            self._specs[study_id] = spec
+        return self._specs[study_id]
 
     def _show_to_optuna(self, claim: Claim) -> None:
         """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""

@@ -1,0 +1,74 @@
+"""The form that launches a study: what it starts from, and what is wrong with what was sent."""
+
+import tomllib
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from api import limits
+from api.settings import Settings
+from tuner.errors import Conflict, InvalidInput, UnknownName
+from tuner.search import control
+from tuner.search.declared import rule_in_words
+from tuner.search.spec import ComparisonSpec, declared
+from tuner.search.store import Store
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A field of the declaration, if it is about one, and the rule that it breaks."""
+
+    field: str
+    rule: str
+
+
+def declaration(store: Store, study: str) -> str:
+    """A declared study's TOML, under a name that the database does not hold yet.
+
+    Raises:
+        UnknownName: If none of that name is declared.
+    """
+    if study not in (known := declared()):
+        raise UnknownName("study", study, known)
+    taken = set(store.names())
+    number = next(n for n in range(1, len(taken) + 2) if _numbered(study, n) not in taken)
+    return f'name = "{_numbered(study, number)}"\n{known[study].read_text(encoding="utf-8")}'
+
+
+def launch(store: Store, settings: Settings, text: str) -> str | list[Mistake]:
+    """Submit the declaration; returns its name, or what is wrong with it.
+
+    Args:
+        store: The database.
+        settings: The server's, for its limits.
+        text: A comparison as TOML.
+    """
+    try:
+        spec = ComparisonSpec.model_validate(tomllib.loads(text.replace("\r\n", "\n")))
+        limits.check(spec, settings)
+        control.submit(store, spec)
+    except RecursionError:
+        return [Mistake("", "the TOML is nested too deeply")]
+    except ValidationError as error:
+        return [_mistake(one) for one in error.errors(include_url=False)]
+    except (InvalidInput, Conflict) as error:
+        return [Mistake("", str(error))]
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
+        return [Mistake("", f"this is not valid TOML: {error}")]
+    return spec.name
+
+
+def _numbered(study: str, number: int) -> str:
+    return study if number == 1 else f"{study}-{number}"
+
+
+def _mistake(error: object) -> Mistake:
+    """One of pydantic's errors, in our words."""
+    location = error["loc"]  # type: ignore[index]  # pydantic's ErrorDetails
+    names = [_place(part) for part in location if part not in ("range", "choice")]
+    return Mistake(".".join(names), rule_in_words(error))
+
+
+def _place(part: str | int) -> str:
+    """A key, or a place in a list as people count."""
+    return f"{part}" if isinstance(part, str) else f"[{part + 1}]"

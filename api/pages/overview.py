@@ -1,0 +1,91 @@
+"""What the first page shows: comparisons with their arms, and who works on them."""
+
+from dataclasses import dataclass
+
+from api import deps
+from tuner.search import views
+from tuner.search.progress import ArmProgress, progress
+from tuner.search.results import in_words
+from tuner.search.store import Store
+
+COMPARISONS_SHOWN = 10
+WORKERS_SHOWN = 50
+
+_LIVE = ("idle", "working", "broken")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A comparison in the list."""
+
+    row: views.ComparisonRow
+    workload: str
+    n_trials: int
+    arms: tuple[ArmProgress, ...]
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The first page.
+
+    Args:
+        entries: Comparisons, newest first.
+        next: The cursor of older ones, if there are any.
+        working: Workers that live, or stopped themselves because of failures.
+        ended: Workers of the last week that stopped or are gone.
+    """
+
+    entries: tuple[Entry, ...]
+    next: str | None
+    working: tuple[views.WorkerRow, ...]
+    ended: tuple[views.WorkerRow, ...]
+
+    @property
+    def announcement(self) -> str:
+        """What has changed, for those who hear the page, in steps that are worth hearing."""
+        return "; ".join(
+            f"{entry.row.name}: {entry.row.status}, {tenths(entry.arms)} per cent done"
+            for entry in self.entries
+            if entry.row.status == "active"
+        )
+
+
+def overview(store: Store, cursor: str | None) -> Overview:
+    """The first page, from the place that the cursor names.
+
+    Raises:
+        InvalidInput: If no page gave this cursor.
+    """
+    place = deps.decode_cursor(cursor, float, str)
+    before = None if place is None else (place[0], place[1])
+    rows = views.list_comparisons(store, limit=COMPARISONS_SHOWN + 1, before=before)
+    shown = rows[:COMPARISONS_SHOWN]
+    workers = views.list_workers(store)
+    ended = [worker for worker in workers if worker.state not in _LIVE]
+    return Overview(
+        entries=tuple(_entry(store, row) for row in shown),
+        next=deps.encode_cursor(shown[-1].created, shown[-1].name)
+        if len(rows) > len(shown)
+        else None,
+        working=tuple(worker for worker in workers if worker.state in _LIVE)[:WORKERS_SHOWN],
+        ended=tuple(ended[:WORKERS_SHOWN]),
+    )
+
+
+def _entry(store: Store, row: views.ComparisonRow) -> Entry:
+    spec = store.comparison(row.name)
+    return Entry(
+        row=row,
+        workload=in_words(spec.workload),
+        n_trials=spec.n_trials * spec.repeats,
+        arms=progress(store, spec).arms,
+        note=views.note(store, row),
+    )
+
+
+def tenths(arms: tuple[ArmProgress, ...]) -> int:
+    """How much of the trials has ended, in per cent, rounded down to tens."""
+    total = sum(arm.total + arm.to_retrain for arm in arms)
+    ended = sum(arm.done + arm.retrained for arm in arms)
+    return 10 * (10 * ended // total)

@@ -1,0 +1,232 @@
+"""What a comparison's page shows of it: how far it is, what came out, what failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from api import reports
+from api.pages.drawing import Chart, chart
+from api.pages.overview import tenths
+from tuner.compare import words
+from tuner.compare.estimators import Estimate
+from tuner.compare.protocol import ACCURACY
+from tuner.errors import Conflict
+from tuner.search import views
+from tuner.search.progress import ArmProgress, progress
+from tuner.search.results import study_summary
+from tuner.search.spec import ArmSpec, ComparisonSpec
+from tuner.search.store import Store
+from tuner.search.tables import FAILED
+
+BEST_SHOWN = 10
+FAILED_SHOWN = 20
+STUDIES_SHOWN = 60
+
+_PICTURES = 20
+"""The figure of a running comparison is drawn anew so often; it costs a second."""
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """One of the best trials: its study, its place there, what it was tried with."""
+
+    row: views.TrialRow
+    params: Mapping[str, Any]  # Any: a number, a string or a boolean
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class FailedTrial:
+    """A trial that raised more often than it is retried."""
+
+    row: views.TrialRow
+    error: str
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """An arm's best setting, retrained with fresh seeds; scores in words."""
+
+    arm: str
+    settings: Mapping[str, Any]  # Any: a number, a string or a boolean
+    validation: str
+    retrained_validation: str
+    test: str
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm: how far it is, and its best trials."""
+
+    spec: ArmSpec
+    progress: ArmProgress
+    best: tuple[BestTrial, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, and its number in Optuna's dashboard once it is there."""
+
+    row: views.StudyRow
+    optuna_id: int | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a comparison's page shows that may change.
+
+    Args:
+        row: Its name and state.
+        note: What it waits for, if nobody works on it.
+        arms: In the order of the declaration.
+        figure: A number that changes when the figure is to be drawn anew; None without a figure.
+        curve: The tuning curve of a single search.
+        verdict: The report's, once all has ended.
+        incumbents: The arms' best settings, once they were retrained.
+        trouble: Why there is no report although all has ended.
+        failed: The first failed trials.
+        n_failed: How many there are.
+        studies: The first studies.
+        n_studies: How many there are.
+    """
+
+    row: views.ComparisonRow
+    note: str | None
+    arms: tuple[Arm, ...]
+    figure: int | None
+    curve: Chart | None
+    verdict: Mapping[str, Any] | None  # Any: see tuner.compare.report
+    incumbents: tuple[Incumbent, ...]
+    trouble: str | None
+    failed: tuple[FailedTrial, ...]
+    n_failed: int
+    studies: tuple[Study, ...]
+    n_studies: int
+
+    @property
+    def announcement(self) -> str:
+        """What has changed, for those who hear the page, in steps that are worth hearing."""
+        done = tenths(tuple(arm.progress for arm in self.arms))
+        return f"{self.row.name}: {self.row.status}, {done} per cent done"
+
+
+def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Results:
+    """The comparison as it is now."""
+    studies = views.list_studies(store, limit=10_000, comparison=row.name)
+    arms = tuple(
+        Arm(arm, so_far, _best(store, [study for study in studies if study.arm == arm.name]))
+        for arm, so_far in zip(spec.arms, progress(store, spec).arms, strict=True)
+    )
+    picture = _picture(row, studies)
+    has_values = all(arm.progress.best is not None for arm in arms)
+    told, trouble = _report(store, row, spec)
+    return Results(
+        row=row,
+        note=views.note(store, row),
+        arms=arms,
+        figure=picture if has_values and len(arms) > 1 else None,
+        curve=_curve(store, row, spec, picture) if has_values else None,
+        verdict=told and told["verdict"],
+        incumbents=_incumbents(told) if told else (),
+        trouble=trouble,
+        failed=_failed(store, studies),
+        n_failed=sum(study.failed for study in studies),
+        studies=tuple(
+            Study(study, views.optuna_id(store, study.study_name))
+            for study in studies[:STUDIES_SHOWN]
+        ),
+        n_studies=len(studies),
+    )
+
+
+def _best(store: Store, studies: list[views.StudyRow]) -> tuple[BestTrial, ...]:
+    """An arm's best trials: they are in its best searches."""
+    searches = [study for study in studies if not study.retrain and study.best is not None]
+    searches.sort(key=lambda study: study.best or 0.0, reverse=True)
+    rows = [
+        row
+        for study in searches[:BEST_SHOWN]
+        for row in views.best_trials(store, study.study_name, BEST_SHOWN)
+    ]
+    rows.sort(key=lambda row: row.value or 0.0, reverse=True)
+    return tuple(_with_params(store, row) for row in rows[:BEST_SHOWN])
+
+
+def _with_params(store: Store, row: views.TrialRow) -> BestTrial:
+    _, trial = views.get_trial(store, row.trial_id)
+    return BestTrial(row, trial.params, trial.user_attrs.get("run", {}).get("seconds"))
+
+
+def _failed(store: Store, studies: list[views.StudyRow]) -> tuple[FailedTrial, ...]:
+    """The first of them, with what they raised last."""
+    found: list[FailedTrial] = []
+    for study in studies:
+        if study.failed and len(found) < FAILED_SHOWN:
+            left = FAILED_SHOWN - len(found)
+            for row in views.list_trials(store, study.study_name, limit=left, state=FAILED):
+                _, trial = views.get_trial(store, row.trial_id)
+                found.append(FailedTrial(row, str(trial.user_attrs.get("error", ""))))
+    return tuple(found)
+
+
+def _picture(row: views.ComparisonRow, studies: list[views.StudyRow]) -> int:
+    """A number that changes now and then while trials end, and once all have."""
+    ended = sum(study.done + study.failed for study in studies)
+    stride = max(1, sum(study.n_trials for study in studies) // _PICTURES)
+    return ended // stride * stride if row.status == "active" else ended
+
+
+def _curve(
+    store: Store, row: views.ComparisonRow, spec: ComparisonSpec, picture: int
+) -> Chart | None:
+    """The tuning curve of a comparison that is a single random search."""
+    searches = spec.studies()
+    return None if len(searches) > 1 or searches[0].learns else _drawn(store, row, picture)
+
+
+@lru_cache(maxsize=32)
+def _drawn(store: Store, row: views.ComparisonRow, _picture: int) -> Chart | None:
+    """The curve, for as long as the comparison and the number stay."""
+    (search,) = store.comparison(row.name).studies()
+    points = study_summary(store, search)[0].curve
+    return chart(
+        "Expected best validation accuracy of k random trials",
+        [point.k for point in points],
+        [point.value for point in points],
+        band=([point.low for point in points], [point.high for point in points]),
+        log_steps=True,
+    )
+
+
+def _report(
+    store: Store, row: views.ComparisonRow, spec: ComparisonSpec
+) -> tuple[Mapping[str, Any] | None, str | None]:
+    """The report of a comparison that has ended, or why there is none."""
+    if row.status != "complete" or len(spec.arms) < 2:
+        return None, None
+    try:
+        return reports.of(store, row).json, None
+    except Conflict as error:
+        return None, str(error)
+
+
+def _incumbents(report: Mapping[str, Any]) -> tuple[Incumbent, ...]:
+    return tuple(
+        Incumbent(
+            arm=arm["name"],
+            settings=arm["retrained"]["settings"],
+            validation=words.score(arm["best"], ACCURACY),
+            retrained_validation=_mean(arm["retrained"]["val"]),
+            test=_mean(arm["retrained"]["test"]),
+            seeds=arm["retrained"]["seeds"],
+        )
+        for arm in report["arms"]
+        if arm["retrained"] is not None
+    )
+
+
+def _mean(estimate: Mapping[str, float | None]) -> str:
+    """A mean with the half-width of its interval."""
+    return words.mean(Estimate(**estimate), ACCURACY)  # type: ignore[arg-type]

@@ -1,0 +1,167 @@
+"""The pages' addresses."""
+
+from typing import Annotated, Literal, get_args
+
+from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from api import deps, reports
+from api.auth import Reader, Writer, authority
+from api.pages.launching import declaration, launch
+from api.pages.overview import overview
+from api.pages.rendering import page
+from api.pages.results import results
+from api.pages.trial import trial_page
+from api.sessions import local_path
+from tuner.errors import NotFound, UnknownName
+from tuner.search import control
+from tuner.search.results import in_words
+from tuner.search.spaces import declared_spaces
+from tuner.search.spec import Pruner, Sampler, declaration_hash, declared
+from tuner.workload import DATASETS, MODELS
+
+router = APIRouter(include_in_schema=False)
+
+_PICTURE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "private, max-age=60",
+}
+_XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+
+
+@router.get("/")
+def home(
+    request: Request, store: deps.Database, _who: Reader, cursor: deps.Cursor = None
+) -> HTMLResponse:
+    """The comparisons, newest first, and the workers."""
+    return page(request, "home", overview=overview(store, cursor), cursor=cursor)
+
+
+@router.get("/progress")
+def home_progress(
+    request: Request, store: deps.Database, _who: Reader, cursor: deps.Cursor = None
+) -> HTMLResponse:
+    """The part of the first page that changes."""
+    return page(request, "home_live", overview=overview(store, cursor), cursor=cursor)
+
+
+@router.get("/comparisons/{name}")
+def comparison(
+    request: Request, store: deps.Database, row: deps.Comparison, _who: Reader
+) -> HTMLResponse:
+    """What it asks, how far it is, what came out."""
+    spec = store.comparison(row.name)
+    return page(
+        request,
+        "comparison",
+        spec=spec,
+        results=results(store, row, spec),
+        workload=in_words(spec.workload),
+        declared=declaration_hash(spec),
+    )
+
+
+@router.get("/comparisons/{name}/progress")
+def comparison_progress(
+    request: Request, store: deps.Database, row: deps.Comparison, _who: Reader
+) -> HTMLResponse:
+    """The part of a comparison's page that changes."""
+    spec = store.comparison(row.name)
+    return page(request, "comparison_live", spec=spec, results=results(store, row, spec))
+
+
+@router.get("/comparisons/{name}/figure.svg")
+def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
+    """The tuning curves as a picture that stands alone."""
+    svg = reports.of(store, row).svg.replace("<svg", f"<svg {_XML}", 1)
+    return Response(svg, media_type="image/svg+xml", headers=_PICTURE)
+
+
+@router.post("/comparisons/{name}/{action}")
+def change(
+    store: deps.Database,
+    row: deps.Comparison,
+    action: Literal["pause", "resume", "cancel", "retry", "delete"],
+    _who: Writer,
+) -> RedirectResponse:
+    """What the buttons of a comparison's page do."""
+    if action == "delete":
+        control.delete(store, row.name)
+        return RedirectResponse("/", 303)
+    if action == "retry":
+        control.retry_failed(store, row.name)
+    else:
+        control.change_comparison(store, row.name, action)
+    return RedirectResponse(f"/comparisons/{row.name}", 303)
+
+
+@router.get("/trials/{trial_id}")
+def trial(
+    request: Request,
+    store: deps.Database,
+    trial_id: Annotated[int, Path(ge=0, le=2**31 - 1)],
+    _who: Reader,
+) -> HTMLResponse:
+    """One trial, with all that was recorded about it."""
+    return page(request, "trial", shown=trial_page(store, trial_id))
+
+
+@router.get("/new")
+def new(
+    request: Request, store: deps.Database, _who: Writer, study: str | None = None
+) -> HTMLResponse:
+    """The form that launches a study; it starts from a declared one, if one is named."""
+    try:
+        text = "" if study is None else declaration(store, study)
+    except UnknownName as error:
+        raise NotFound(str(error)) from error
+    return _form(request, text, study=study)
+
+
+@router.post("/new")
+def launch_new(
+    request: Request,
+    store: deps.Database,
+    settings: deps.Configured,
+    _who: Writer,
+    text: Annotated[str, Form()] = "",
+) -> Response:
+    """Launch what the form holds, or show what is wrong with it."""
+    outcome = launch(store, settings, text)
+    if isinstance(outcome, str):
+        return RedirectResponse(f"/comparisons/{outcome}", 303)
+    return _form(request, text, mistakes=outcome)
+
+
+@router.get("/login")
+def login(request: Request, next: str = "/", failed: bool = False) -> HTMLResponse:
+    """The form that takes a key."""
+    return page(
+        request,
+        "login",
+        next=local_path(next),
+        failed=failed,
+        is_open=authority(request).is_open(),
+    )
+
+
+def _form(
+    request: Request, text: str, *, study: str | None = None, mistakes: object = ()
+) -> HTMLResponse:
+    choices = {
+        "data sets": DATASETS,
+        "networks": MODELS,
+        "spaces": declared_spaces(),
+        "samplers": get_args(Sampler),
+        "pruners": get_args(Pruner),
+    }
+    return page(
+        request,
+        "new",
+        status=422 if mistakes else 200,
+        declared=declared(),
+        study=study,
+        text=text,
+        mistakes=mistakes,
+        choices=choices,
+    )

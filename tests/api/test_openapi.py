@@ -1,0 +1,202 @@
+"""The OpenAPI document: valid, complete, and kept to whatever is sent."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx2
+import pytest
+import schemathesis
+import uvicorn
+from comparisons import comparison, work_here
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api.app import create_app
+from api.settings import Settings
+from tuner.search.control import submit
+from tuner.search.keeper import Keeper
+from tuner.search.store import Store
+
+OPERATIONS = {
+    *("submit_comparison", "list_comparisons", "get_comparison", "delete_comparison"),
+    *("pause_comparison", "resume_comparison", "cancel_comparison", "retry_comparison"),
+    *("submit_study", "list_studies", "get_study", "pause_study", "resume_study"),
+    *("cancel_study", "list_trials", "get_trial", "get_best", "get_tuning_curve"),
+    *("get_report", "get_figure", "list_workers", "list_workloads", "list_spaces"),
+    *("get_space", "list_declared", "get_declared", "translate", "stream_events"),
+    *("health", "readiness", "metrics"),
+}
+OPEN = ("/v1/health", "/v1/readiness")
+
+
+@pytest.fixture
+def document(client):
+    return client.get("/v1/openapi.json").json()
+
+
+def operations(document):
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_the_document_is_valid_and_its_operations_are_named(document):
+    validate(document)
+    found = operations(document)
+    assert {operation["operationId"] for _, _, operation in found} == OPERATIONS
+    for path, method, operation in found:
+        assert operation["summary"], path
+        assert operation["description"], path
+        assert "500" in operation["responses"], path
+        if path not in OPEN:
+            assert "401" in operation["responses"], path
+            assert operation["security"], path
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == ["application/problem+json"], (path, status)
+        assert (method == "get") or "403" in operation["responses"]
+
+
+def test_bodies_have_examples_that_are_accepted(client, document):
+    for path, method, operation in operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        for example in body.get("examples", {}).values():
+            answer = client.request(method, path, json=example["value"])
+            assert answer.status_code in (200, 202), (path, answer.text)
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+FUZZ = settings(
+    max_examples=12,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def served(store: Store) -> Iterator[str]:
+    """A real server, with a finished comparison in its database; returns its address."""
+    submit(store, comparison())
+    for _ in range(3):
+        Keeper(store).tend()
+        work_here(store)
+    url = store.engine.url.render_as_string(hide_password=False)
+    limits = {"max_trials": 50, "requests_per_minute": 10**9, "logins_per_minute": 10**9}
+    app = create_app(Settings(database=url, **limits))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+ONLY_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.mark.slow
+@ONLY_SQLITE
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_whatever_is_sent_is_answered_as_documented(served, key, mode):
+    mine = key("read", "write")
+    document = httpx2.get(f"{served}/v1/openapi.json", headers=mine).json()
+    answered: set[int] = set()
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+        if operation.path == "/v1/events":
+            continue  # it goes on; test_studies reads it
+        try:
+            cases = operation.as_strategy(generation_mode=mode)
+        except Unsatisfiable:
+            continue
+
+        @FUZZ
+        @given(case=cases)
+        def fuzz(case):
+            answer = case.call_and_validate(base_url=served, headers=mine, checks=CHECKS)
+            answered.add(answer.status_code)
+
+        with suppress(Unsatisfiable):  # nothing can be wrong about a path without parameters
+            fuzz()
+    expected = {200, 404} if mode is GenerationMode.POSITIVE else {404, 422}
+    assert answered >= expected
+
+
+@pytest.mark.slow
+@ONLY_SQLITE
+def test_without_a_key_nothing_is_answered_but_health_and_login(served, key):
+    document = httpx2.get(f"{served}/v1/openapi.json").json()
+    key("read", "write")
+    time.sleep(5.5)  # so long the server may believe that there is none
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+
+        @settings(FUZZ, max_examples=3)
+        @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+        def fuzz(case):
+            case.cookies, case.headers = {}, {}
+            expected = 200 if case.operation.path in OPEN else 401
+            assert case.call(base_url=served).status_code == expected, case.operation.path
+
+        fuzz()
+
+
+@pytest.mark.slow
+@ONLY_SQLITE
+def test_a_generated_client_submits_a_study_and_reads_it_back(served, key, tmp_path):
+    mine = key("read", "write")
+    document = httpx2.get(f"{served}/v1/openapi.json", headers=mine)
+    (tmp_path / "openapi.json").write_bytes(document.content)
+    generate = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
+    made = subprocess.run(
+        [*generate, "--path", "openapi.json", "--output-path", "generated_client"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    told = made.stdout + made.stderr
+    assert told.count("WARNING") == told.count("Unsupported content_type image/svg+xml") == 1
+    program = f"""
+from generated_client import AuthenticatedClient
+from generated_client.api.studies import get_study, submit_study
+from generated_client.models import StudySubmission
+token = {mine["Authorization"].removeprefix("Bearer ")!r}
+client = AuthenticatedClient({served!r}, token=token)
+body = StudySubmission.from_dict(
+    {{"name": "generated", "workload": {{"epochs": 1}}, "space": "filter", "n_trials": 3}}
+)
+study = submit_study.sync(client=client, body=body)
+again = get_study.sync(study.id, client=client)
+print(again.study_name, again.n_trials, again.spec.arm.space.name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["generated/search", "3", "filter"], done.stderr

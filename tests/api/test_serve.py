@@ -1,0 +1,187 @@
+"""``tuner serve`` as a real process: it answers, says no in one line, and leaves nobody behind."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from tuner.cli.serve import _listen
+from tuner.search import keys
+from tuner.search.store import open_store
+from tuner.search.tables import VERSION_TABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+Start = Callable[..., subprocess.Popen[str]]
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what is the same on any database."""
+
+
+@pytest.fixture
+def start(database: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts ``tuner serve`` on a free port, with some arguments; it does not outlive the test."""
+    with ExitStack() as stack:
+
+        def begin(*arguments: str, port: int = 0) -> subprocess.Popen[str]:
+            log = stack.enter_context((tmp_path / "log").open("w"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tuner.cli", "serve", "--port", str(port), *arguments],
+                env={**os.environ, "TUNER_DATABASE_URL": database, "PYTHONPATH": str(ROOT)},
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            stack.enter_context(process.stdout)
+            return process
+
+        yield begin
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """Where it says it is; it answers there once it is up."""
+    return process.stdout.readline().split()[0]
+
+
+def refusal(process: subprocess.Popen[str], tmp_path: Path) -> str:
+    """The one line that a refused server prints."""
+    assert process.wait(timeout=60) == 2
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    return line
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    text = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for each in text for child in each.read_text().split()]
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_answers_logs_each_request_once_and_stops_when_told(start, told, tmp_path):
+    process = start("--log-format", "json")
+    where = address(process)
+    assert httpx.get(f"{where}/v1/health").json()["status"] == "ok"
+    assert httpx.get(f"{where}/v1/comparisons", headers={"X-Request-Id": "mine"}).is_success
+    process.send_signal(told)
+    assert process.wait(timeout=30) == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    mine = [line for line in lines if line.get("request_id") == "mine"]
+    assert [(line["method"], line["path"], line["status"]) for line in mine] == [
+        ("GET", "/v1/comparisons", 200)
+    ]
+    assert len([line for line in lines if "method" in line]) == 2
+
+
+def test_no_answer_waits_until_the_client_acknowledged_the_one_before():
+    async def accept() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        class Once(asyncio.Protocol):
+            def connection_made(self, transport):
+                made = transport.get_extra_info("socket")
+                accepted.set_result(made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                transport.close()
+
+        listening = _listen("127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(Once, sock=listening)
+        async with server:
+            with socket.create_connection(listening.getsockname()):
+                return await accepted
+
+    assert asyncio.run(accept())
+
+
+@on_sqlite
+def test_a_port_in_use_is_one_line(start, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = refusal(start(port=port), tmp_path)
+    assert line == f"tuner: 127.0.0.1:{port}: Address already in use; give another --port"
+
+
+@on_sqlite
+def test_without_a_key_no_other_address_is_served_and_with_one_it_is(start, database, tmp_path):
+    line = refusal(start("--host", "0.0.0.0"), tmp_path)
+    assert "--host 0.0.0.0: without an API key" in line
+    assert "tuner keys create" in line
+    store = open_store(database)
+    key = keys.create(store, "me", ["read"])
+    store.close()
+    where = address(start("--host", "0.0.0.0")).replace("0.0.0.0", "127.0.0.1")
+    assert httpx.get(f"{where}/v1/comparisons").status_code == 401
+    mine = {"Authorization": f"Bearer {key}"}
+    assert httpx.get(f"{where}/v1/comparisons", headers=mine).status_code == 200
+
+
+def test_a_database_of_another_version_is_one_line(start, database, tmp_path):
+    store = open_store(database)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = '0001'")
+    store.close()
+    assert "bring them up to date with: tuner db upgrade" in refusal(start(), tmp_path)
+
+
+@on_sqlite
+def test_a_setting_out_of_range_is_one_line(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNER_MAX_TRIALS", "many")
+    process = start()
+    assert process.wait(timeout=60) == 2
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last.startswith("tuner: TUNER_MAX_TRIALS: must be a whole number of at least 1")
+
+
+@pytest.mark.slow
+def test_workers_beside_the_server_are_replaced_and_end_with_it(start, database):
+    process = start("--with-workers", "1")
+    assert httpx.get(f"{address(process)}/v1/health").is_success
+    wait_for(lambda: children(process.pid))
+    (first,) = children(process.pid)
+    assert database not in Path(f"/proc/{first}/cmdline").read_text()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: children(process.pid) not in ([first], []))
+    (second,) = children(process.pid)
+    wait_for(lambda: children(second))
+    others = children(second)
+    process.terminate()
+    assert process.wait(timeout=60) == 0
+    assert all(gone(pid) for pid in (second, *others))
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_workers_end_when_the_server_is_killed(start):
+    process = start("--with-workers", "1")
+    assert httpx.get(f"{address(process)}/v1/health").is_success
+    wait_for(lambda: children(process.pid))
+    (worker,) = children(process.pid)
+    wait_for(lambda: children(worker))
+    everyone = [worker, *children(worker)]
+    process.kill()
+    wait_for(lambda: all(gone(pid) for pid in everyone))
