@@ -171,7 +171,7 @@ def _database(error: Exception) -> JSONResponse:
         _log.warning("the database does not answer: %s", in_a_line(error))
         return problem(
             503,
-            "the database does not answer; nothing was changed, try again",
+            "the database does not answer; look again soon, before you repeat a change",
             headers={"Retry-After": _RETRY_SECONDS},
         )
     return unforeseen(error)

@@ -5,22 +5,24 @@ import io
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tuner import __version__
 from tuner.compare import compare
+from tuner.compare.comparison import ArmSummary
 from tuner.compare.figures import svg
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json
 from tuner.errors import Conflict, InvalidInput
 from tuner.search import results, views
+from tuner.search.spec import StudySpec
 from tuner.search.store import Store
 from tuner.search.studies import finished_trials
 from tuner.search.tables import trials
 
-_KEPT = 16
+_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Report:
     verdict: str
 
 
-_made: OrderedDict[tuple[str, str, int, int], Report] = OrderedDict()
+Made = TypeVar("Made")
+_made: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # Any: what each key stands for
 _making = threading.Lock()
 
 
@@ -44,14 +47,51 @@ def of(store: Store, row: views.ComparisonRow) -> Report:
         Conflict: If an arm has no finished trial yet, or there is one arm only.
     """
     finished = views.finished_count(store, trials.c.comparison == row.name)
-    key = (str(store.engine.url), row.name, row.revision, finished)
-    with _making:  # it takes a second of the processor, and readers come in crowds
+    key = (store.engine.url, row.name, row.created, row.revision, finished)
+    return _once(key, lambda: _make(store, row.name))
+
+
+def curve_of(store: Store, row: views.StudyRow, spec: StudySpec) -> tuple[ArmSummary, float]:
+    """A study's tuning curve, as far as it was run, and the confidence of its band.
+
+    Raises:
+        Conflict: If it has none: its trials are not independent, or none has a value.
+    """
+    dependent = Conflict(
+        f"study {row.study_name!r} has no tuning curve: its trials are not independent; ask for "
+        "its best trials"
+    )
+    if spec.learns or spec.retrain:
+        raise dependent
+    if not row.done + row.failed:
+        raise Conflict(f"study {row.study_name!r} has no finished trial yet; ask again later")
+    key = (store.engine.url, row.id, row.done, row.failed)
+    summary, confidence = _once(key, lambda: _summary(store, spec))
+    if not summary.curve:  # some were pruned
+        raise dependent
+    return summary, confidence
+
+
+def _once(key: tuple[object, ...], make: Callable[[], Made]) -> Made:
+    """What the key stands for, made unless it was: it takes a second, and readers come in crowds.
+
+    What is not made for an error is tried again.
+    """
+    with _making:
         if key not in _made:
-            _made[key] = _make(store, row.name)
+            _made[key] = make()
             if len(_made) > _KEPT:
                 _made.popitem(last=False)
         _made.move_to_end(key)
-        return _made[key]
+        made: Made = _made[key]
+        return made
+
+
+def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
+    try:
+        return results.study_summary(store, spec)
+    except InvalidInput as error:
+        raise Conflict(f"study {spec.study_name!r}: {error}") from error
 
 
 def _make(store: Store, name: str) -> Report:

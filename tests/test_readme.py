@@ -51,7 +51,7 @@ def wait_for(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(folder):
+def server():
     """What the README starts in the background, until its last command has run."""
     started: list[subprocess.Popen[bytes]] = []
     yield started

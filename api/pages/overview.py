@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from api import deps
+from tuner.errors import UnknownName
 from tuner.search import views
-from tuner.search.progress import ArmProgress, progress
+from tuner.search.progress import ArmProgress
 from tuner.search.results import in_words
 from tuner.search.store import Store
 
@@ -64,7 +65,7 @@ def overview(store: Store, cursor: str | None) -> Overview:
     workers = views.list_workers(store)
     ended = [worker for worker in workers if worker.state not in _LIVE]
     return Overview(
-        entries=tuple(_entry(store, row) for row in shown),
+        entries=tuple(entry for row in shown if (entry := _entry(store, row))),
         next=deps.encode_cursor(shown[-1].created, shown[-1].name)
         if len(rows) > len(shown)
         else None,
@@ -73,13 +74,17 @@ def overview(store: Store, cursor: str | None) -> Overview:
     )
 
 
-def _entry(store: Store, row: views.ComparisonRow) -> Entry:
-    spec = store.comparison(row.name)
+def _entry(store: Store, row: views.ComparisonRow) -> Entry | None:
+    """The comparison; None if it was deleted meanwhile."""
+    try:
+        spec = store.comparison(row.name)
+    except UnknownName:
+        return None
     return Entry(
         row=row,
         workload=in_words(spec.workload),
         n_trials=spec.n_trials * spec.repeats,
-        arms=progress(store, spec).arms,
+        arms=views.arms_of(store, spec),
         note=views.note(store, row),
     )
 

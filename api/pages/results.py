@@ -13,7 +13,7 @@ from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import ACCURACY
 from tuner.errors import Conflict
 from tuner.search import views
-from tuner.search.progress import ArmProgress, progress
+from tuner.search.progress import ArmProgress
 from tuner.search.results import study_summary
 from tuner.search.spec import ArmSpec, ComparisonSpec
 from tuner.search.store import Store
@@ -117,7 +117,7 @@ def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Res
     studies = views.list_studies(store, limit=10_000, comparison=row.name)
     arms = tuple(
         Arm(arm, so_far, _best(store, [study for study in studies if study.arm == arm.name]))
-        for arm, so_far in zip(spec.arms, progress(store, spec).arms, strict=True)
+        for arm, so_far in zip(spec.arms, views.arms_of(store, spec), strict=True)
     )
     picture = _picture(row, studies)
     has_values = all(arm.progress.best is not None for arm in arms)

@@ -9,7 +9,7 @@ from api import deps, reports
 from api.auth import Reader, Writer, authority
 from api.pages.launching import declaration, launch
 from api.pages.overview import overview
-from api.pages.rendering import page
+from api.pages.rendering import asset, page
 from api.pages.results import results
 from api.pages.trial import trial_page
 from api.sessions import local_path
@@ -45,6 +45,12 @@ def home_progress(
     return page(request, "home_live", overview=overview(store, cursor), cursor=cursor)
 
 
+@router.get("/favicon.ico")
+def icon() -> RedirectResponse:
+    """Where browsers look for the icon of a report, which names none."""
+    return RedirectResponse(asset("icon.svg"))
+
+
 @router.get("/comparisons/{name}")
 def comparison(
     request: Request, store: deps.Database, row: deps.Comparison, _who: Reader
@@ -73,7 +79,7 @@ def comparison_progress(
 @router.get("/comparisons/{name}/figure.svg")
 def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
     """The tuning curves as a picture that stands alone."""
-    svg = reports.of(store, row).svg.replace("<svg", f"<svg {_XML}", 1)
+    svg = reports.of(store, row).svg
     return Response(svg, media_type="image/svg+xml", headers=_PICTURE)
 
 

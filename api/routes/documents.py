@@ -10,6 +10,13 @@ from api.auth import Reader
 from api.problems import Problem, errors
 
 PATH = "/v1/openapi.json"
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
+)
+"""What the page of the documentation loads from elsewhere; other pages may load nothing."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -36,4 +43,6 @@ def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
 @router.get("/v1/docs")
 def documentation(_who: Reader) -> HTMLResponse:
     """The document for people; the page loads its program from the Internet."""
-    return get_swagger_ui_html(openapi_url=PATH, title="bnn-tuner API")
+    page = get_swagger_ui_html(openapi_url=PATH, title="bnn-tuner API")
+    page.headers["Content-Security-Policy"] = _POLICY
+    return page

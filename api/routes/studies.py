@@ -4,15 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api import deps, limits, schemas
+from api import deps, limits, reports, schemas
 from api.auth import Reader, Writer
 from api.idempotency import Idempotent
 from api.problems import errors
 from api.routes.comparisons import ACCEPTED, TAGGED, Status
 from api.routes.trials import shown as shown_trial
-from tuner.errors import Conflict
 from tuner.search import control, views
-from tuner.search.results import study_summary
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
 from tuner.search.store import Store
 
@@ -156,15 +154,7 @@ def best(
 )
 def curve(store: deps.Database, row: deps.Study, _who: Reader) -> schemas.TuningCurve:
     """Unbiased, with a simultaneous band; random search only, since others' trials depend."""
-    spec = _spec(store, row)
-    if spec.learns or spec.retrain:
-        raise Conflict(
-            f"study {row.study_name!r} has no tuning curve: its trials are not independent; ask "
-            "for its best trials"
-        )
-    if not row.done + row.failed:
-        raise Conflict(f"study {row.study_name!r} has no finished trial yet; ask again later")
-    summary, confidence = study_summary(store, spec)
+    summary, confidence = reports.curve_of(store, row, _spec(store, row))
     points = [schemas.CurvePoint(**vars(point)) for point in summary.curve]
     return schemas.TuningCurve(
         study_name=row.study_name, n_trials=summary.n, confidence=confidence, points=points

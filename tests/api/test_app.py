@@ -1,6 +1,7 @@
 """The application as a whole: nothing is open by mistake, no error tells too much."""
 
 import logging
+import re
 import threading
 
 import pytest
@@ -71,10 +72,16 @@ def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient):
 
 
 def test_pages_may_load_only_what_this_server_has(client: TestClient):
-    page = client.get("/v1/docs")
+    page = client.get("/login", headers={"Accept": "text/html"})
     assert page.headers["X-Frame-Options"] == "DENY"
     assert page.headers["Referrer-Policy"] == "same-origin"
-    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "http" not in policy
+    documentation = client.get("/v1/docs")
+    for host in set(re.findall(r"https://[^/]+", documentation.text)):
+        assert host in documentation.headers["Content-Security-Policy"]
     assert "Content-Security-Policy" not in client.get("/v1/health").headers
     dashboard = client.get("/dashboard").headers["Content-Security-Policy"]
     assert "'unsafe-eval'" in dashboard, "the dashboard knows what it needs"

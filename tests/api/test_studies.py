@@ -183,3 +183,26 @@ def test_settings_are_translated_both_ways(client):
     assert back["sgd"]["coupled"]["product"] == pytest.approx(5e-5)
     for body in ({}, {"magnitude": sgd, "filter": {"alpha": 0.1}}, {"filter": {"alpha": 2}}):
         assert client.post("/v1/translate", json=body).status_code == 422
+
+
+def test_a_study_whose_trials_all_failed_has_no_tuning_curve(client, store):
+    client.post("/v1/studies", json=STUDY)
+    Keeper(store).tend()
+    queue = Queue(store, retries=0)
+    queue.fail("w", queue.claim("alone/search", "w", range(5)).trial_ids, "Traceback")
+    answer = client.get("/v1/studies/1/tuning-curve")
+    assert answer.status_code == 409
+    assert "none of its 5 finished trials has a value" in answer.json()["detail"]
+
+
+def test_a_search_of_which_trials_were_pruned_has_no_tuning_curve(client, store):
+    workload = {"epochs": 9}
+    client.post(
+        "/v1/studies",
+        json={**STUDY, "pruner": "median", "n_trials": 16, "workload": workload},
+    )
+    Keeper(store).tend()
+    work_here(store, comparison="alone")
+    answer = client.get("/v1/studies/1/tuning-curve")
+    assert answer.status_code == 409
+    assert "not independent" in answer.json()["detail"]

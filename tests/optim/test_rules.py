@@ -10,8 +10,8 @@ import torch
 from tests import reference
 from tuner.errors import InvalidInput, UnknownName
 from tuner.optim.base import sign
-from tuner.optim.rules import RULES, build
 from tuner.optim.decay import factor
+from tuner.optim.rules import RULES, build
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, complete
 

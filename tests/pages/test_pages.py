@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -9,6 +10,7 @@ from comparisons import comparison, work_here
 from documents import Document, get
 from light_trainer import PickyTrainer
 
+from api.pages.results import _picture
 from tuner.search import control, roster, views
 from tuner.search.keeper import Keeper
 from tuner.search.store import Store, open_store
@@ -24,7 +26,7 @@ def run(store: Store, **how) -> None:
 
 @pytest.fixture
 def submitted(store):
-    control.submit(store, comparison(description="Which one?"))
+    control.submit(store, comparison(description="Which one? <script>alert(1)</script>"))
 
 
 def test_an_empty_page_says_what_to_do(browser):
@@ -81,7 +83,7 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
 @pytest.mark.usefixtures("submitted")
 def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
     page = get(browser, "/comparisons/small")
-    assert "Which one?" in page.text
+    assert "Which one? <script>alert(1)</script>" in page.text
     assert "6 trials per arm; each arm's best setting is retrained with 2 fresh seeds" in page.text
     assert "Does new need less tuning than old ? By the best of 1 trial;" in page.text
     assert "alpha 1e-05 .. 0.1, log" in page.text
@@ -267,6 +269,17 @@ def test_a_single_search_has_its_tuning_curve_and_no_verdict(browser, store):
     assert page.all("polyline")
     assert "Question" not in page.text
     assert not [link for link in page.links if "report" in link]
+
+
+def test_the_figure_is_drawn_anew_now_and_then_while_trials_end_and_at_the_end():
+    row = views.ComparisonRow("small", "active", 1, 0.0, "1")
+    study = views.StudyRow(
+        1, "small/old", "small", "old", 0, False, 200, "active", 1, 0, 0, 0, 0, 0, 0.5
+    )
+    pictures = [_picture(row, [replace(study, done=done)]) for done in range(200)]
+    assert len(set(pictures)) == 20
+    ended = replace(row, status="cancelled")
+    assert _picture(ended, [replace(study, done=199)]) not in pictures
 
 
 def test_a_search_that_learns_says_that_it_has_no_tuning_curve(browser, store):

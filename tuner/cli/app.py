@@ -14,6 +14,7 @@ from tuner import __version__
 from tuner.cli.bench import bench
 from tuner.cli.compare import compare
 from tuner.cli.control import cancel, delete, pause, resume, retry
+from tuner.cli.db import db
 from tuner.cli.keys import keys
 from tuner.cli.run import demo, run
 from tuner.cli.serve import serve
@@ -63,6 +64,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(keys, name="keys")
+app.add_typer(db, name="db")
 
 
 @app.callback()

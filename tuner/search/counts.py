@@ -81,7 +81,7 @@ def _count(store: Store, names: Sequence[str]) -> dict[str, StudyProgress]:
         .group_by(trials.c.study_name, trials.c.state)
     )
     values: dict[str, dict[str, Any]] = {name: {} for name in names}  # Any: a count or a value
-    with store.engine.connect() as connection:
+    with store.reader.connect() as connection:
         for name, state, count, best in connection.execute(query):
             values[name][state] = count
             if best is not None:

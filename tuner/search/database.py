@@ -3,9 +3,10 @@
 Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 from alembic import command
@@ -69,27 +70,76 @@ def connect(address: URL, *, must_exist: bool) -> RDBStorage:
     storage = connect_optuna(address, must_exist=must_exist)
     with ExitStack() as on_failure:
         on_failure.callback(storage.engine.dispose)
-        try:
-            with storage.engine.connect() as connection:
-                if storage.engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
-                else:
-                    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
-                _migrate(connection, shown(address), must_exist=must_exist)
-                connection.commit()
-        except DBAPIError as error:
-            raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+        with _alone(storage, address) as connection:
+            _migrate(connection, shown(address), must_exist=must_exist)
         on_failure.pop_all()
     return storage
 
 
-def connect_optuna(address: URL, *, must_exist: bool, foreign: bool = False) -> RDBStorage:
+def upgrade(url: str) -> tuple[str | None, str]:
+    """Bring a database's tables, Optuna's and ours, up to this software's version.
+
+    A database without any gets them. All changes to our tables are one transaction.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``.
+
+    Returns:
+        The version of our tables before, None if there were none, and the version now.
+
+    Raises:
+        InvalidInput: If the address is malformed.
+        DatabaseProblem: If it cannot be reached or written, or newer software made it.
+    """
+    address = normalise(url)
+    where = shown(address)
+    storage = connect_optuna(address, must_exist=False, check=False)
+    try:
+        if storage.get_current_version() not in storage.get_all_versions():
+            raise DatabaseProblem(
+                f"database {where}: Optuna's tables are of version "
+                f"{storage.get_current_version()}; use the newer Optuna that made them"
+            )
+        storage.upgrade()
+        with _alone(storage, address) as connection:
+            before = _version(connection)
+            if before is not None and before not in _known():
+                _refuse(before, where)
+            _run_migrations(connection)
+        return before, SCHEMA
+    finally:
+        storage.engine.dispose()
+
+
+@contextmanager
+def _alone(storage: RDBStorage, address: URL) -> Iterator[Connection]:
+    """One transaction that changes tables, while nobody else does.
+
+    Raises:
+        DatabaseProblem: If the database refuses it.
+    """
+    try:
+        with storage.engine.connect() as connection:
+            if storage.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
+            else:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
+            yield connection
+            connection.commit()
+    except DBAPIError as error:
+        raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+
+
+def connect_optuna(
+    address: URL, *, must_exist: bool, foreign: bool = False, check: bool = True
+) -> RDBStorage:
     """Optuna's storage at a normalised address, ours or anyone's.
 
     Args:
         address: A normalised address.
         must_exist: Refuse a database without Optuna's tables instead of making them.
         foreign: Leave the database's own settings alone.
+        check: Refuse tables of another version of Optuna.
 
     Raises:
         DatabaseProblem: As ``connect``.
@@ -101,11 +151,11 @@ def connect_optuna(address: URL, *, must_exist: bool, foreign: bool = False) -> 
         if must_exist:
             _check_optuna(address, where)
         try:
-            return _storage(address, must_exist=must_exist, foreign=foreign)
+            return _storage(address, must_exist=must_exist, foreign=foreign, check=check)
         except (DBAPIError, StorageInternalError) as error:
             if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise
-            return _storage(address, must_exist=False)  # another process made the tables
+            return _storage(address, must_exist=False, check=check)  # another made the tables
     except (DBAPIError, StorageInternalError) as error:
         raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
     except RuntimeError as error:
@@ -113,11 +163,14 @@ def connect_optuna(address: URL, *, must_exist: bool, foreign: bool = False) -> 
         raise DatabaseProblem(f"database {where}: {reason}; use another database") from error
 
 
-def _storage(address: URL, *, must_exist: bool, foreign: bool = False) -> RDBStorage:
+def _storage(
+    address: URL, *, must_exist: bool, foreign: bool = False, check: bool = True
+) -> RDBStorage:
     url = address.render_as_string(hide_password=False)
     return RDBStorage(
         url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
         engine_kwargs=_engine_options(address, foreign=foreign),
+        skip_compatibility_check=not check,
         skip_table_creation=must_exist,
     )
 
@@ -162,8 +215,7 @@ def _check_optuna(address: URL, where: str) -> None:
 
 
 def _migrate(connection: Connection, where: str, *, must_exist: bool) -> None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    found = context.get_current_revision()
+    found = _version(connection)
     if found == SCHEMA:
         return
     if found is None and must_exist:
@@ -171,16 +223,26 @@ def _migrate(connection: Connection, where: str, *, must_exist: bool) -> None:
             f"database {where}: no comparison was ever run in it; check the name"
         )
     if found is not None:
-        fix = (
-            "bring them up to date with: tuner db upgrade"
-            if found in _known()
-            else "use the newer software that made them, or another database"
-        )
-        raise DatabaseProblem(
-            f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; "
-            f"{fix}"
-        )
+        _refuse(found, where)
     _run_migrations(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    """The version of our tables, if there are any."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _refuse(found: str, where: str) -> NoReturn:
+    """Say that tables are too old or too new, and what to do about it."""
+    fix = (
+        "bring them up to date with: tuner db upgrade"
+        if found in _known()
+        else "use the newer software that made them, or another database"
+    )
+    raise DatabaseProblem(
+        f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; {fix}"
+    )
 
 
 def _scripts() -> Config:

@@ -41,10 +41,9 @@ def begin(store: Store, owner: str, key: str, fingerprint: str) -> Answer | None
         Conflict: If this very request is being carried out.
     """
     this = (requests.c.owner == owner) & (requests.c.idempotency_key == key)
-    with store.engine.begin() as connection:
-        connection.execute(delete(requests).where(requests.c.created < Now() - KEPT_SECONDS))
     try:
         with store.engine.begin() as connection:
+            connection.execute(delete(requests).where(requests.c.created < Now() - KEPT_SECONDS))
             values = {"owner": owner, "idempotency_key": key, "fingerprint": fingerprint}
             connection.execute(insert(requests).values(**values, created=Now()))
             return None

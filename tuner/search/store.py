@@ -41,11 +41,15 @@ class Store:
 
     Args:
         storage: Optuna's storage; our tables are on its engine.
+
+    Attributes:
+        reader: The engine for single queries: they begin and end no transaction.
     """
 
     def __init__(self, storage: RDBStorage) -> None:
         self.rdb = storage
         self.engine = storage.engine
+        self.reader = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.optuna: BaseStorage = get_storage(storage)
 
     @contextmanager
@@ -124,7 +128,7 @@ class Store:
 
     def names(self) -> list[str]:
         """The comparisons in the database, oldest first."""
-        with self.engine.connect() as connection:
+        with self.reader.connect() as connection:
             query = select(comparisons.c.name).order_by(comparisons.c.created)
             return list(connection.scalars(query))
 
@@ -134,7 +138,7 @@ class Store:
         Raises:
             UnknownName: If the database holds none of that name.
         """
-        with self.engine.connect() as connection:
+        with self.reader.connect() as connection:
             spec = connection.scalar(select(comparisons.c.spec).where(comparisons.c.name == name))
         if spec is None:
             raise UnknownName("comparison", name, self.names())
@@ -146,7 +150,7 @@ class Store:
         Raises:
             UnknownName: If the database holds none of that name.
         """
-        with self.engine.connect() as connection:
+        with self.reader.connect() as connection:
             query = select(comparisons.c.status).where(comparisons.c.name == name)
             status = connection.scalar(query)
         if status is None:
@@ -180,7 +184,7 @@ class Store:
     def make_study(self, study: StudySpec) -> None:
         """Make the study in Optuna, unless it is there, within a transaction."""
         if study.study_name not in {known.study_name for known in self.rdb.get_all_studies()}:
-            with self._written_at_once():
+            with self.written_at_once():
                 study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], study.study_name)
             self.rdb.set_study_user_attr(study_id, "spec", study.model_dump(mode="json"))
 
@@ -192,14 +196,23 @@ class Store:
         """
         before = {name: study_id for name, study_id in made.items() if name.startswith(NUMBERS)}
         turn = 1 + max((int(name.removeprefix(NUMBERS)) for name in before), default=0)
-        with self._written_at_once():
+        with self.written_at_once():
             study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], f"{NUMBERS}{turn}")
             self.rdb.create_new_trial(study_id, create_trial(state=TrialState.FAIL))
         for outlived in before.values():
             self.optuna.delete_study(outlived)
 
+    def let_go(self) -> None:
+        """Within a transaction: write what Optuna wrote so far, and keep no objects of it.
+
+        Of thousands every further write would take longer.
+        """
+        session = self.rdb.scoped_session()
+        session.flush()
+        session.expunge_all()
+
     @contextmanager
-    def _written_at_once(self) -> Iterator[None]:
+    def written_at_once(self) -> Iterator[None]:
         """Within a transaction: let Optuna's queries find what it has just written."""
         session = self.rdb.scoped_session()
         session.autoflush = True

@@ -111,7 +111,7 @@ _COMPARISON = (
 )
 _MOST_REMEMBERED = 2000
 _finished: WeakKeyDictionary[Store, OrderedDict[int, FrozenTrial]] = WeakKeyDictionary()
-_STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state)
+_STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
 _TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow.__dataclass_fields__]
 
 
@@ -217,7 +217,7 @@ def list_trials(
     query = select(*_TRIAL).where(this).order_by(trials.c.position).limit(limit)
     if state is not None:
         query = query.where(trials.c.state.in_((WAITING, HELD) if state == WAITING else (state,)))
-    return [TrialRow(*row) for row in _rows(store, query)]
+    return [TrialRow(**row._asdict()) for row in _rows(store, query)]
 
 
 def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
@@ -228,7 +228,7 @@ def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
         .order_by(trials.c.value.desc(), trials.c.position)
         .limit(limit)
     )
-    return [TrialRow(*row) for row in _rows(store, query)]
+    return [TrialRow(**row._asdict()) for row in _rows(store, query)]
 
 
 def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
@@ -250,7 +250,7 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
             known[trial_id] = trial
             if len(known) > _MOST_REMEMBERED:
                 known.popitem(last=False)
-    return TrialRow(*rows[0]), trial
+    return TrialRow(**rows[0]._asdict()), trial
 
 
 def list_workers(store: Store) -> list[WorkerRow]:
@@ -330,5 +330,5 @@ def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
 
 
 def _rows(store: Store, query: Select[Any]) -> Sequence[Row[Any]]:  # Any: a row's columns
-    with store.engine.connect() as connection:
+    with store.reader.connect() as connection:
         return connection.execute(query).all()

@@ -77,8 +77,8 @@
     events?.close();
     events = null;
     if (document.hidden) return;
-    soon();
     events = new EventSource(root.dataset.events);
+    events.addEventListener("open", soon);
     for (const kind of KINDS) events.addEventListener(kind, soon);
   }
 
@@ -87,7 +87,7 @@
   addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
   setInterval(() => {
     if (events?.readyState === EventSource.CLOSED) follow();
-    else soon();
+    soon();
   }, ANYWAY);
   follow();
 })();

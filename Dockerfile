@@ -1,0 +1,45 @@
+# The image of all services: server, workers and the commands of `tuner`.
+#
+#   docker build -t bnn-tuner .
+#   docker run --rm -v tuner-data:/data -v tuner-cache:/cache bnn-tuner demo
+#
+# For NVIDIA GPUs take torch from an index of CUDA builds that fits the driver:
+#
+#   docker build -t bnn-tuner:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+
+FROM python:3.11-slim AS builder
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY studies studies
+COPY tests/baselines/plain_optuna.py tests/baselines/
+COPY tuner tuner
+COPY api api
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.11-slim
+# Compiles the kernels when they are first used, for the processor that is there.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+
+# Before the wheel, so that a change of the code does not install torch again.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.9" "torchvision>=0.24"
+
+COPY --from=builder /wheels /wheels
+RUN pip install --no-cache-dir /wheels/*.whl
+
+# The folders belong to the user before they become volumes: a new volume takes over the owner.
+RUN useradd --uid 10001 --create-home tuner \
+    && install --directory --owner=tuner --group=tuner /data /checkpoints /cache
+ENV TUNER_DATA_DIR=/data \
+    TUNER_CHECKPOINT_DIR=/checkpoints \
+    TUNER_CACHE_DIR=/cache \
+    MPLCONFIGDIR=/cache/matplotlib \
+    PYTHONUNBUFFERED=1
+VOLUME ["/data", "/checkpoints", "/cache"]
+WORKDIR /data
+USER tuner
+EXPOSE 8000
+ENTRYPOINT ["tuner"]
+CMD ["--help"]
