@@ -3,9 +3,10 @@
 #   docker build -t bnn-tuner .
 #   docker run --rm -v tuner-data:/data -v tuner-cache:/cache bnn-tuner demo
 #
-# For NVIDIA GPUs take torch from an index of CUDA builds that fits the driver:
+# pip's own torch runs on CPUs and on NVIDIA GPUs, and is large. PyTorch's installation page names
+# the indices of smaller builds for CPUs, and of builds for a certain version of CUDA:
 #
-#   docker build -t bnn-tuner:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#   docker build -t bnn-tuner --build-arg TORCH_INDEX=ADDRESS .
 
 FROM python:3.11-slim AS builder
 WORKDIR /source
@@ -23,8 +24,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 # Before the wheel, so that a change of the code does not install torch again.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.9" "torchvision>=0.24"
+ARG TORCH_INDEX=""
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+      "torch>=2.9" "torchvision>=0.24"
 
 COPY --from=builder /wheels /wheels
 RUN pip install --no-cache-dir /wheels/*.whl

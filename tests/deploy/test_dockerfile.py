@@ -136,9 +136,9 @@ def test_the_copied_files_are_enough_to_make_the_wheel(tmp_path: Path):
     assert any(name.endswith("entry_points.txt") for name in inside)
 
 
-def test_torch_is_for_cpus_unless_another_index_is_named_and_of_the_declared_version():
-    assert final("ARG") == ["TORCH_INDEX=https://download.pytorch.org/whl/cpu"]
-    (install,) = [run for run in final("RUN") if "$TORCH_INDEX" in run]
+def test_torch_comes_from_the_index_that_is_named_and_is_of_the_declared_version():
+    assert final("ARG") == ['TORCH_INDEX=""']
+    (install,) = [run for run in final("RUN") if '--index-url "$TORCH_INDEX"' in run]
     wanted = set(re.findall(r'"(torch[^"]*)"', install))
     assert wanted == {one for one in PROJECT["dependencies"] if one.startswith("torch")}
     words = [word for word, _ in stages()[-1]]
