@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import re
 from typing import Annotated, Any
 
@@ -92,6 +93,17 @@ def decode_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
         key = json.loads(base64.b64decode(f"{cursor}{'=' * (-len(cursor) % 4)}", b"-_", True))
     except (ValueError, binascii.Error):
         key = None
-    if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
+    found: list[Any] = key if isinstance(key, list) else []
+    if [type(part) for part in found] != list(kinds) or not all(map(_may_be_a_key, found)):
         raise InvalidInput("cursor: take it from `next` of the page before, as it is")
-    return key
+    return found
+
+
+def _may_be_a_key(part: str | int | float) -> bool:
+    """Whether a database can be asked about it: a name, a number of a row, a time."""
+    match part:
+        case str():
+            return part.isascii() and part.isprintable()
+        case int():
+            return 0 <= part < 2**31
+    return math.isfinite(part)

@@ -12,11 +12,13 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
         InvalidInput: Names the field, the rule and the value.
     """
     n_trials = len(spec.arms) * (spec.repeats * spec.n_trials + spec.retrain_seeds)
+    n_studies = len(spec.arms) * spec.repeats
     workload = spec.workload
     widths = workload.layer_widths
     for field, value, most, setting in (
         ("arms", len(spec.arms), settings.max_arms, "MAX_ARMS"),
         ("n_trials, of all arms and repeats", n_trials, settings.max_trials, "MAX_TRIALS"),
+        ("repeats, of all arms together", n_studies, settings.max_studies, "MAX_STUDIES"),
         ("workload.epochs", workload.epochs, settings.max_epochs, "MAX_EPOCHS"),
         ("workload.batch_size", workload.batch_size, settings.max_batch_size, "MAX_BATCH_SIZE"),
         ("workload.widths", max(widths), settings.max_width, "MAX_WIDTH"),

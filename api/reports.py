@@ -23,6 +23,7 @@ from tuner.search.studies import finished_trials
 from tuner.search.tables import trials
 
 _KEPT = 64
+_XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Report:
     html: str
     svg: str
     verdict: str
+
+    @property
+    def picture(self) -> str:
+        """The figure as a file that stands alone."""
+        return self.svg.replace("<svg", f"<svg {_XML}", 1)
 
 
 Made = TypeVar("Made")

@@ -225,7 +225,9 @@ class TranslateRequest(BaseModel):
     magnitude: MagnitudeSettings | None = None
     filter: FilterSettings | None = None
     schedule: str = "constant"
-    steps: int | None = None
+    steps: int | None = Field(
+        default=None, ge=1, le=100_000, description="length of the run, in steps"
+    )
 
 
 class Translation(BaseModel):

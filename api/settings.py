@@ -22,6 +22,7 @@ class Settings:
         data_root: ``TUNER_FOLDER_ROOT``: image folders are taken from below it, from nowhere if
             it is not set.
         max_trials: ``TUNER_MAX_TRIALS``: of a comparison, in all.
+        max_studies: ``TUNER_MAX_STUDIES``: of a comparison, arms times repeats.
         max_epochs: ``TUNER_MAX_EPOCHS``: of a trial.
         max_arms: ``TUNER_MAX_ARMS``: of a comparison.
         max_width: ``TUNER_MAX_WIDTH``: of a layer.
@@ -38,6 +39,7 @@ class Settings:
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     data_root: Path | None = None
     max_trials: int = 100_000
+    max_studies: int = 1000
     max_epochs: int = 10_000
     max_arms: int = 50
     max_width: int = 8192
@@ -59,6 +61,7 @@ class Settings:
             name: _count(f"TUNER_{name.upper()}", environment, getattr(cls, name))
             for name in (
                 "max_trials",
+                "max_studies",
                 "max_epochs",
                 "max_arms",
                 "max_width",

@@ -26,7 +26,6 @@ _PICTURE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "Cache-Control": "private, max-age=60",
 }
-_XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 
 @router.get("/")
@@ -79,8 +78,8 @@ def comparison_progress(
 @router.get("/comparisons/{name}/figure.svg")
 def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
     """The tuning curves as a picture that stands alone."""
-    svg = reports.of(store, row).svg
-    return Response(svg, media_type="image/svg+xml", headers=_PICTURE)
+    picture = reports.of(store, row).picture
+    return Response(picture, media_type="image/svg+xml", headers=_PICTURE)
 
 
 @router.post("/comparisons/{name}/{action}")

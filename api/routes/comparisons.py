@@ -235,7 +235,7 @@ def report(
 )
 def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
     """Expected best validation accuracy against the number of trials."""
-    return Response(reports.of(store, row).svg, media_type="image/svg+xml")
+    return Response(reports.of(store, row).picture, media_type="image/svg+xml")
 
 
 def _now(store: Store, name: str, response: Response) -> schemas.Comparison:

@@ -115,15 +115,6 @@ class DatabaseCollector(Collector):
             for value, count in counts.items():
                 family.add_metric([value], count)
             yield family
-        events = CounterMetricFamily(
-            "tuner_trial_events",
-            "Trials that were finished, failed (and perhaps retried), lost with their lease, or "
-            "retried by hand",
-            labels=["kind"],
-        )
-        for kind, count in now.events.items():
-            events.add_metric([kind], count)
-        yield events
         happened = CounterMetricFamily(
             "tuner_queue_events",
             "Trials claimed, released, lost with their lease, finished, failed (and perhaps put "
@@ -134,9 +125,10 @@ class DatabaseCollector(Collector):
         for kind in ("claimed", "released", "lost", "finished", "failed", "retried"):
             happened.add_metric([kind], seen.get(kind, 0))
         yield happened
-        yield CounterMetricFamily("tuner_epochs", "Trial epochs trained", value=now.epochs)
-        yield CounterMetricFamily(
-            "tuner_training_seconds", "Seconds that workers trained", value=now.training_seconds
+        yield GaugeMetricFamily(
+            "tuner_trial_epochs",
+            "Trial epochs trained by the workers of the last week",
+            now.epochs,
         )
         yield GaugeMetricFamily(
             "tuner_epochs_per_second",

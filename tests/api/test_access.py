@@ -328,8 +328,8 @@ def test_metrics_count_trials_workers_and_requests(client, store):
         'tuner_trials{state="done"} 12.0',
         'tuner_comparisons{status="active"} 1.0',
         'tuner_workers{state="stopped"} 1.0',
-        'tuner_trial_events_total{kind="finished"} 12.0',
-        "tuner_epochs_total 36.0",
+        'tuner_queue_events_total{kind="finished"} 12.0',
+        "tuner_trial_epochs 36.0",
     ):
         assert line in lines
     assert any(line.startswith("tuner_http_requests_total{") for line in lines)

@@ -199,7 +199,7 @@ def test_the_database_being_away_is_a_page_too(browser, monkeypatch):
 
     monkeypatch.setattr("tuner.search.views.list_comparisons", away)
     page = get(browser, "/", 503)
-    assert "nothing was changed, try again" in page.text
+    assert "the database does not answer" in page.text
     monkeypatch.setattr("tuner.search.views.list_comparisons", lambda *_a, **_k: 1 / 0)
     answer = browser.get("/")
     assert answer.status_code == 500

@@ -99,9 +99,13 @@ def test_what_changes_can_be_had_alone(browser, store):
         assert answer.status_code == 200
         return Document(answer.text)
 
+    refresh = '<noscript><meta http-equiv="refresh" content="15"></noscript>'
+
     def ids(page: Document) -> list[str]:
         return [given["id"] for given in page.all("section") if "data-live" in given]
 
+    for path in ("/", "/comparisons/small"):
+        assert refresh in browser.get(path).text
     whole = get(browser, "/comparisons/small")
     assert ids(live()) == ids(whole)
     (source,) = [div["data-source"] for div in whole.all("div") if "data-source" in div]
@@ -111,6 +115,8 @@ def test_what_changes_can_be_had_alone(browser, store):
     run(store)
     assert live().bars == {"old": (8, 8), "new": (8, 8)}
     assert "small: complete, 100 per cent done" in announced(live())
+    for path in ("/", "/comparisons/small"):
+        assert "refresh" not in browser.get(path).text
     home = Document(browser.get("/progress").text)
     assert home.bars == live().bars
     assert ids(home) == ids(get(browser, "/"))

@@ -118,10 +118,28 @@ def test_a_server_that_does_not_answer_is_one_line_without_the_password():
     assert "secret" not in line
 
 
-def test_tables_of_another_version_are_refused(database: str):
+def test_tables_of_a_newer_version_are_refused(database: str):
     with closing(open_store(database)) as store, store.engine.begin() as connection:
         connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = '9999'")
-    assert f"are of version 9999, this software needs {SCHEMA}" in refused(database)
+    line = refused(database)
+    assert f"are of version 9999, this software needs {SCHEMA}; use the newer software" in line
+
+
+def test_tables_of_an_older_version_are_refused_with_the_command_that_mends_them(database: str):
+    with closing(open_store(database)) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = '0001'")
+    line = refused(database)
+    assert f"are of version 0001, this software needs {SCHEMA}; bring them up to date" in line
+    assert line.endswith("with: tuner db upgrade")
+
+
+def test_as_many_connections_stay_open_as_a_server_has_threads(database: str):
+    with closing(open_store(database)) as store:
+        assert store.engine.pool.size() == 40
+        if store.engine.dialect.name == "postgresql":
+            with store.engine.connect() as connection:
+                found = connection.connection.driver_connection.info.get_parameters()
+            assert (found["keepalives_idle"], found["connect_timeout"]) == ("30", "10")
 
 
 def test_another_optuna_s_tables_are_refused(tmp_path: Path):
@@ -129,7 +147,9 @@ def test_another_optuna_s_tables_are_refused(tmp_path: Path):
     open_store(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("update alembic_version set version_num = 'v99.0.0.a'")
-    assert "no longer compatible with the table schema" in refused(f"sqlite:///{path}")
+    line = refused(f"sqlite:///{path}")
+    assert "Optuna's tables are of version v99.0.0.a, Optuna" in line
+    assert line.endswith("use the newer Optuna that made them, or another database")
 
 
 def test_a_comparison_under_a_taken_name_is_refused(database: str):

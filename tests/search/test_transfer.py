@@ -1,6 +1,7 @@
 """Comparisons from one database to another and back: everything arrives, or nothing."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -76,6 +77,21 @@ def test_what_is_exported_and_imported_is_exported_the_same_again(eventful: Stor
     assert {"FAIL", "WAITING"} < set(states)
 
 
+def test_times_arrive_in_another_time_zone_as_they_were(
+    eventful: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+):
+    first = lines(eventful)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        load(other, first)
+        assert lines(other) == first
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert any(json.loads(line).get("ended") for line in first)
+
+
 def test_a_half_run_comparison_goes_on_elsewhere_to_the_same_results(store: Store, other: Store):
     enqueue(store, SPEC)
     queue = Queue(store)
@@ -91,11 +107,14 @@ def test_a_half_run_comparison_goes_on_elsewhere_to_the_same_results(store: Stor
         )
         assert there == here != []
     reports = [to_json(compare(*results.arms(each, "small"))) for each in (store, other)]
+    for report in reports:
+        for arm in report["arms"]:
+            del arm["seconds"], arm["seconds_per_trial"]
     assert reports[0] == reports[1]
 
 
 def test_a_comparison_that_is_there_is_left_alone_and_another_of_its_name_refuses_all(
-    eventful: Store, other: Store
+    eventful: Store, other: Store, tmp_path: Path
 ):
     first = lines(eventful)
     load(other, first)
@@ -103,11 +122,15 @@ def test_a_comparison_that_is_there_is_left_alone_and_another_of_its_name_refuse
     before = lines(other)
     assert load(other, first) == ([], ["other", "small"])
     assert lines(other) == before
-    with closing(open_store(str(other.engine.url).replace("other.db", "third.db"))) as third:
+    with closing(open_store(f"sqlite:///{tmp_path}/third.db")) as third:
         enqueue(third, comparison(name="other", n_trials=7))
         with pytest.raises(InvalidInput, match=r"'other'.*another declaration.*nothing was imp"):
             load(third, first)
         assert third.names() == ["other"]
+
+
+def changed(line: str, **values: object) -> str:
+    return json.dumps({**json.loads(line), **values})
 
 
 @pytest.mark.parametrize(
@@ -119,6 +142,13 @@ def test_a_comparison_that_is_there_is_left_alone_and_another_of_its_name_refuse
         (lambda _: [], "is empty"),
         (lambda x: [*x[:4], x[4][:-9], *x[5:]], "line 5 of the export is damaged"),
         (lambda x: [*x[:4], '{"kind": "trial"}', *x[5:]], "line 5 of the export is damaged"),
+        (lambda x: [*x[:4], "[" * 100_000, *x[5:]], "line 5 of the export is damaged"),
+        (lambda x: [x[0], changed(x[1], name="else"), *x[2:]], "line 2 of the export is damaged"),
+        (lambda x: [x[0], changed(x[1], status="odd"), *x[2:]], "line 2 of the export is damag"),
+        (lambda x: [*x[:2], changed(x[2], study_name="small/x"), *x[3:]], "line 2 of the export"),
+        (lambda x: [*x[:3], changed(x[3], values=[0.5]), *x[4:]], "line 4 of the export is dam"),
+        (lambda x: [*x[:3], changed(x[3], user_attrs={}), *x[4:]], "line 4 of the export is dam"),
+        (lambda x: [*x[:3], changed(x[3], params={"a": 1}), *x[4:]], "line 4 of the export is"),
         (lambda x: x[1:], "not a file of tuner db export"),
         (lambda x: [x[0].replace('"version":1', '"version":7'), *x[1:]], "is of version 7"),
     ],
@@ -136,11 +166,11 @@ def test_an_import_that_breaks_off_leaves_nothing(eventful: Store, other: Store)
     class Fault(Exception):
         pass
 
-    def fault() -> None:
+    def fault(_n_trials: int) -> None:
         raise Fault
 
     with pytest.raises(Fault):
-        load(other, lines(eventful), on_trial=fault)
+        load(other, lines(eventful), on_trials=fault)
     assert other.names() == []
     assert other.rdb.get_all_studies() == []
 

@@ -47,8 +47,8 @@ SETTINGS = {
     "latent_adamw": LATENT,
     "bop": [{"gamma": gamma, "tau": 1e-4 * gamma} for gamma in (1e-2, 0.1, 0.1, 0.3, 0.03)],
 }
-STOPS = {1: [1], 4: [3]}
-"""After which epoch ``on_epoch`` stops which trial: one before a checkpoint, one later."""
+STOPS = {1: [1], 5: [3]}
+"""After which epoch ``on_epoch`` stops which trial: one before an interruption, one with it."""
 
 DIVERGING = 2
 CASES = [("mlp", rule) for rule in SETTINGS] + [
@@ -142,7 +142,7 @@ def test_interrupted_training_ends_as_if_it_had_not_been(
         with pytest.raises(Interrupted):
             train(workload, trials, stop, keep=Keep(tmp_path, told_to_stop_after(epochs)))
     resumed = train(workload, trials, stop, keep=Keep(tmp_path), test=True)
-    assert [len(result.curve) for result in alone] == [6, 1, 1, 4, 6]
+    assert [len(result.curve) for result in alone] == [6, 1, 1, 5, 6]
     assert [result.stopped for result in alone] == [False, True, False, True, False]
     assert alone[DIVERGING].diverged
     assert list(map(outcome, resumed)) == list(map(outcome, alone))

@@ -1,7 +1,8 @@
 """``tuner db``: bring a database up to date, move comparisons between databases."""
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,17 +31,17 @@ def upgrade(database: Database = None) -> None:
 
     For example:
 
+    tuner db upgrade
+
     tuner db upgrade --database postgresql://me@host/tuner
     """
     before, now = databases.upgrade(database or database_url())
     if before == now:
         typer.echo(f"the tables are up to date: version {now}")
+    elif before is None:
+        typer.echo(f"the tables are made: version {now}")
     else:
-        typer.echo(
-            f"the tables were of version {before}, and are of {now} now"
-            if before
-            else f"the tables are made: version {now}"
-        )
+        typer.echo(f"the tables are brought up to date: from version {before} to {now}")
 
 
 @db.command("export")
@@ -51,7 +52,7 @@ def export_(
 ) -> None:
     """Write comparisons to a file, with all their studies and trials.
 
-    Who works, what happened and the API keys are not in it.
+    Trials in training are written down as waiting. Workers, events and API keys are not in it.
 
     For example:
 
@@ -59,22 +60,17 @@ def export_(
 
     tuner db export - digits | tuner db import - --database postgresql://me@host/tuner
     """
-    store = open_store(database or database_url(), must_exist=True)
-    try:
-        wanted = names or store.names()
+    with closing(open_store(database or database_url(), must_exist=True)) as store:
+        wanted = list(dict.fromkeys(names or store.names()))
         for name in wanted:
             store.comparison(name)  # refused before the file is touched
-        with ExitStack() as stack:
-            out = sys.stdout if file == "-" else stack.enter_context(_new(Path(file)))
-            lines = 0
-            for line in transfer.export(store, wanted):
-                out.write(line)
-                lines += 1
-    finally:
-        store.close()
-    Console(stderr=True).print(
-        f"exported {len(wanted)} comparisons in {lines:,} lines", highlight=False
-    )
+        lines = transfer.export(store, wanted)
+        if file == "-":
+            sys.stdout.writelines(lines)
+        else:
+            _write(Path(file), lines)
+    told = "1 comparison" if len(wanted) == 1 else f"{len(wanted)} comparisons"
+    typer.echo(f"exported: {told}", err=True)
 
 
 @db.command("import")
@@ -84,64 +80,58 @@ def import_(
 ) -> None:
     """Take over the comparisons of a file: all of them, or none if anything is wrong.
 
-    Those that are there already are left alone. Trials that were in training wait again.
+    Those that are there already are left alone. Trials that were in training wait again. Workers,
+    events and API keys are not in the file.
 
     For example:
 
-    tuner db import backup.jsonl --database postgresql://me@host/tuner
+    tuner db import backup.jsonl
+
+    tuner db export - digits | tuner db import - --database postgresql://me@host/tuner
     """
-    console = Console(stderr=True)
-    store = open_store(database or database_url())
-    done = 0
+    console, done = Console(stderr=True), 0
 
-    def count() -> None:
+    def count(n_trials: int) -> None:
         nonlocal done
-        done += 1
-        if done % 1000 == 0:
-            console.print(f"{done:,} trials", highlight=False)
+        if done // 1000 < (done + n_trials) // 1000:
+            console.print(f"{done + n_trials:,} trials", highlight=False)
+        done += n_trials
 
-    try:
-        with ExitStack() as stack:
-            lines = (
-                sys.stdin
-                if file == "-"
-                else stack.enter_context(Path(file).open(encoding="utf-8", errors="replace"))
-            )
-            taken, skipped = transfer.load(store, lines, on_trial=count)
-    finally:
-        store.close()
+    with _read(file) as lines, closing(open_store(database or database_url())) as store:
+        try:
+            taken, there = transfer.load(store, lines, on_trials=count)
+        except InvalidInput as error:
+            raise InvalidInput(f"{file}: {error}") from error
     for name in taken:
         typer.echo(f"{name}: imported")
-    for name in skipped:
+    for name in there:
         typer.echo(f"{name}: is there already, left alone")
-    if not taken and not skipped:
-        raise InvalidInput(f"{file}: holds no comparison")
+    if not taken and not there:
+        typer.echo("no comparison is in it")
 
 
-def _new(path: Path) -> "_File":
+@contextmanager
+def _read(file: str) -> Iterator[Iterator[str]]:
+    """The file's lines; bytes that are no text are found to be damage, not a crash."""
+    if file == "-":
+        yield _text(sys.stdin.buffer)
+        return
+    with Path(file).open("rb") as lines:
+        yield _text(lines)
+
+
+def _text(lines: Iterable[bytes]) -> Iterator[str]:
+    return (line.decode(errors="replace") for line in lines)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """Write a file that appears under its name when it is complete."""
     if not path.resolve().parent.is_dir():
         raise InvalidInput(f"{path}: the folder {path.parent} does not exist; make it")
-    return _File(path)
-
-
-class _File:
-    """A file that appears when it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(f"{path.name}.part")
-        self._out = self._part.open("w", encoding="utf-8")
-
-    def __enter__(self) -> "_File":
-        return self
-
-    def write(self, text: str) -> None:
-        """Write."""
-        self._out.write(text)
-
-    def __exit__(self, kind: object, *_error: object) -> None:
-        self._out.close()
-        if kind is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink()
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            out.writelines(lines)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

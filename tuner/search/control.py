@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from optuna.trial import TrialState, create_trial
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import ColumnElement, Connection, Row, Table, select, update
 
 from tuner.errors import Conflict, InvalidInput, NotFound, Stale
@@ -45,8 +46,13 @@ def submit(store: Store, spec: ComparisonSpec) -> bool:
     """Accept a comparison: from here on it will be run, whatever dies; returns whether it is new.
 
     Raises:
+        InvalidInput: If it holds text that cannot be written down.
         Conflict: If the database holds another comparison of that name.
     """
+    try:
+        spec.model_dump_json()
+    except PydanticSerializationError as error:  # JSON can hold one half of a surrogate pair
+        raise InvalidInput(f"comparison {spec.name!r}: holds text that is not Unicode") from error
     try:
         return store.declare(spec)
     except InvalidInput as error:
@@ -82,7 +88,7 @@ def change_comparison(
         Conflict: If its state does not allow this.
         Stale: If it has another revision.
     """
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         which = _Which(comparisons, f"comparison {name!r}", comparisons.c.name == name)
         _change(connection, which, action, revision)
         if action == "cancel":
@@ -104,7 +110,7 @@ def change_study(
 
     An arm of which a search is cancelled gets no retraining.
     """
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         which = _Which(studies, f"study {study_id}", studies.c.id == study_id)
         row = _change(connection, which, action, revision)
         if action == "cancel":

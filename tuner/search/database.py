@@ -28,6 +28,17 @@ BUSY_SECONDS = 60
 _CONNECTIONS = 40
 """As many may stay open as a server has threads: opening one for each request is slow."""
 
+_RECYCLE_SECONDS = 1800
+"""Connections older than this are opened anew: proxies and firewalls drop those that last."""
+
+_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""Within a minute a connection is known to be dead, not after the two hours of the default."""
+
 _HELP = "write sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
@@ -95,20 +106,27 @@ def upgrade(url: str) -> tuple[str | None, str]:
     where = shown(address)
     storage = connect_optuna(address, must_exist=False, check=False)
     try:
-        if storage.get_current_version() not in storage.get_all_versions():
-            raise DatabaseProblem(
-                f"database {where}: Optuna's tables are of version "
-                f"{storage.get_current_version()}; use the newer Optuna that made them"
-            )
-        storage.upgrade()
         with _alone(storage, address) as connection:
             before = _version(connection)
-            if before is not None and before not in _known():
-                _refuse(before, where)
+        if before is not None and before not in _known():
+            _refuse(before, where)
+        _upgrade_optuna(storage, where)
+        with _alone(storage, address) as connection:
             _run_migrations(connection)
         return before, SCHEMA
     finally:
         storage.engine.dispose()
+
+
+def _upgrade_optuna(storage: RDBStorage, where: str) -> None:
+    found = storage.get_current_version()
+    if found not in storage.get_all_versions():
+        _refuse_optuna(storage, where, foreign=False)
+    if found != storage.get_head_version():
+        try:
+            storage.upgrade()
+        except (DBAPIError, StorageInternalError) as error:
+            raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -148,29 +166,44 @@ def connect_optuna(
     _check_file(address, where, must_exist=must_exist)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        if must_exist:
-            _check_optuna(address, where)
+        there = (must_exist or not check) and _has_optuna(address)
+        if must_exist and not there:
+            raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
         try:
-            return _storage(address, must_exist=must_exist, foreign=foreign, check=check)
+            storage = _storage(address, must_exist=there, foreign=foreign)
         except (DBAPIError, StorageInternalError) as error:
             if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise
-            return _storage(address, must_exist=False, check=check)  # another made the tables
+            storage = _storage(address, must_exist=False, foreign=foreign)  # another made them
+        with ExitStack() as on_failure:
+            on_failure.callback(storage.engine.dispose)
+            if check and storage.get_current_version() != storage.get_head_version():
+                _refuse_optuna(storage, where, foreign=foreign)
+            on_failure.pop_all()
+        return storage
     except (DBAPIError, StorageInternalError) as error:
         raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
-    except RuntimeError as error:
-        reason = str(error).split(". ")[0]
-        raise DatabaseProblem(f"database {where}: {reason}; use another database") from error
 
 
-def _storage(
-    address: URL, *, must_exist: bool, foreign: bool = False, check: bool = True
-) -> RDBStorage:
+def _refuse_optuna(storage: RDBStorage, where: str, *, foreign: bool) -> NoReturn:
+    """Say that Optuna's tables are too old or too new, and what to do about it."""
+    found = storage.get_current_version()
+    fix = "use the newer Optuna that made them, or another database"
+    if found in storage.get_all_versions():
+        tool = "optuna storage upgrade" if foreign else "tuner db upgrade"
+        fix = f"bring them up to date with: {tool}"
+    raise DatabaseProblem(
+        f"database {where}: Optuna's tables are of version {found}, Optuna {optuna.__version__} "
+        f"needs {storage.get_head_version()}; {fix}"
+    )
+
+
+def _storage(address: URL, *, must_exist: bool, foreign: bool) -> RDBStorage:
     url = address.render_as_string(hide_password=False)
     return RDBStorage(
         url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
         engine_kwargs=_engine_options(address, foreign=foreign),
-        skip_compatibility_check=not check,
+        skip_compatibility_check=True,  # connect_optuna does it, in words of ours
         skip_table_creation=must_exist,
     )
 
@@ -181,8 +214,9 @@ def _engine_options(address: URL, *, foreign: bool) -> dict[str, Any]:  # Any: k
         options: dict[str, Any] = {"pool_events": events}
         return options | {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": _CONNECTIONS}
     return {
-        "connect_args": {"connect_timeout": 10},
+        "connect_args": {"connect_timeout": 10, **_KEEPALIVES},
         "pool_pre_ping": True,
+        "pool_recycle": _RECYCLE_SECONDS,
         "pool_size": _CONNECTIONS,
     }
 
@@ -205,11 +239,10 @@ def _check_file(address: URL, where: str, *, must_exist: bool) -> None:
         raise DatabaseProblem(f"database {where}: there is no file {path}; check the name")
 
 
-def _check_optuna(address: URL, where: str) -> None:
+def _has_optuna(address: URL) -> bool:
     engine = create_engine(address, **_engine_options(address, foreign=True))
     try:
-        if not inspect(engine).has_table("version_info"):
-            raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
+        return inspect(engine).has_table("version_info")
     finally:
         engine.dispose()
 

@@ -80,7 +80,7 @@ class Keeper:
 
     def _complete(self, name: str) -> None:
         """Note that nothing is left to run, if nobody did."""
-        with self._store.engine.begin() as connection:
+        with self._store.begin() as connection:
             noted = connection.execute(
                 update(comparisons)
                 .where(comparisons.c.name == name, comparisons.c.status == ACTIVE)

@@ -56,7 +56,7 @@ def create(store: Store, name: str, scopes: Collection[str]) -> str:
         if scope not in SCOPES:
             raise UnknownName("key scope", scope, SCOPES)
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(
             insert(keys).values(
                 id=key_id,
@@ -82,7 +82,7 @@ def revoke(store: Store, key_id: str) -> None:
     Raises:
         NotFound: If there is none of that id, or it was revoked before.
     """
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         done = connection.execute(
             update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=Now())
         )

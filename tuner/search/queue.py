@@ -156,7 +156,7 @@ class Queue:
         whoever runs it and however often it was interrupted.
         """
         this = studies.c.study_name == study_name
-        with self.store.engine.begin() as connection:
+        with self.store.begin() as connection:
             connection.execute(
                 update(studies).where(this, studies.c.batch.is_(None)).values(batch=proposal)
             )
@@ -207,7 +207,7 @@ class Queue:
                 record(connection, found[0].comparison, "claimed", study=study_name, n=len(rows))
         if found:  # apart, since whoever changes a comparison locks it before its trials
             served = update(comparisons).where(comparisons.c.name == found[0].comparison)
-            with self.store.engine.begin() as connection:
+            with self.store.begin() as connection:
                 connection.execute(served.values(served=Now()))
         return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))
 
@@ -230,7 +230,7 @@ class Queue:
 
     def renew(self, worker: str) -> None:
         """Extend the leases of everything the worker holds."""
-        with self.store.engine.begin() as connection:
+        with self.store.begin() as connection:
             connection.execute(
                 update(trials)
                 .where(trials.c.worker == worker, trials.c.state == RUNNING)

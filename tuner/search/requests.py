@@ -42,14 +42,14 @@ def begin(store: Store, owner: str, key: str, fingerprint: str) -> Answer | None
     """
     this = (requests.c.owner == owner) & (requests.c.idempotency_key == key)
     try:
-        with store.engine.begin() as connection:
+        with store.begin() as connection:
             connection.execute(delete(requests).where(requests.c.created < Now() - KEPT_SECONDS))
             values = {"owner": owner, "idempotency_key": key, "fingerprint": fingerprint}
             connection.execute(insert(requests).values(**values, created=Now()))
             return None
     except IntegrityError:
         pass  # it was begun before
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         row = connection.execute(select(requests).where(this)).first()
         if row is not None and row.fingerprint != fingerprint:
             raise InvalidInput(
@@ -68,7 +68,7 @@ def begin(store: Store, owner: str, key: str, fingerprint: str) -> Answer | None
 def end(store: Store, owner: str, key: str, answer: Answer | None) -> None:
     """Remember the answer; without one the request may be made again."""
     this = (requests.c.owner == owner) & (requests.c.idempotency_key == key)
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         if answer is None:
             connection.execute(delete(requests).where(this))
         else:

@@ -18,7 +18,7 @@ State = Literal["idle", "working", "stopped", "broken"]
 
 def enrol(store: Store, name: str, device: str) -> None:
     """Note that a worker started; it is idle."""
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         long_gone = workers.c.last_seen < Now() - KEPT_SECONDS
         connection.execute(delete(workers).where(long_gone | (workers.c.name == name)))
         connection.execute(
@@ -37,13 +37,13 @@ def enrol(store: Store, name: str, device: str) -> None:
 
 def seen(store: Store, name: str) -> None:
     """Note that the worker is alive."""
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(update(workers).where(workers.c.name == name).values(last_seen=Now()))
 
 
 def begins(store: Store, name: str, study_name: str, n_trials: int) -> None:
     """Note that the worker trains trials of a study."""
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(
             update(workers)
             .where(workers.c.name == name)
@@ -72,7 +72,7 @@ def rests(
         state: What it is now.
         message: Why, if there is something to say.
     """
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(
             update(workers)
             .where(workers.c.name == name)

@@ -1,8 +1,9 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
+from threading import RLock
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
@@ -51,6 +52,18 @@ class Store:
         self.engine = storage.engine
         self.reader = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.optuna: BaseStorage = get_storage(storage)
+        sqlite = storage.engine.dialect.name == "sqlite"
+        self._turn: AbstractContextManager[object] = RLock() if sqlite else nullcontext()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction that writes to our tables only.
+
+        SQLite has one writer at a time, and the others look again now and then whether it is
+        their turn, for seconds if there are many: so the threads of this process queue up here.
+        """
+        with self._turn, self.engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -64,7 +77,7 @@ class Store:
         """
         sessions = self.rdb.scoped_session
         sessions.remove()
-        with self.engine.begin() as connection:
+        with self._turn, self.engine.begin() as connection:
             session = _LastingSession(
                 bind=connection, join_transaction_mode="rollback_only", autoflush=False
             )
@@ -91,7 +104,7 @@ class Store:
             InvalidInput: If the database holds another comparison of that name, or if trials of
                 this one are to be run by another version of this software.
         """
-        with suppress(IntegrityError), self.engine.begin() as connection:  # it may be there
+        with suppress(IntegrityError), self.begin() as connection:  # it may be there
             connection.execute(
                 insert(comparisons).values(
                     name=spec.name,

@@ -128,7 +128,7 @@ def add(
 
 def hand_out(store: Store, study_name: str) -> None:
     """Let workers take the study's trials, all of them from the same moment on."""
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         connection.execute(
             update(trials)
             .where(trials.c.study_name == study_name, trials.c.state == HELD)
@@ -189,7 +189,7 @@ def _reconcile(store: Store, study_name: str) -> None:
     study_id = store.rdb.get_study_id_from_name(study_name) if exists else None
     found = store.optuna.get_all_trials(study_id, deepcopy=False) if study_id is not None else []
     known = {trial._trial_id: trial for trial in found}
-    with store.engine.begin() as connection:
+    with store.begin() as connection:
         for trial_id, state in rows.items():
             row = trials.c.trial_id == trial_id
             if trial_id not in known:

@@ -147,7 +147,7 @@ def get_comparison(store: Store, name: str) -> ComparisonRow:
     Raises:
         NotFound: If there is none of that name.
     """
-    rows = _rows(store, select(*_COMPARISON).where(comparisons.c.name == name))
+    rows = _rows(store, select(*_COMPARISON).where(comparisons.c.name == storable(name)))
     if not rows:
         raise NotFound(f"there is no comparison {name!r}")
     return ComparisonRow(**rows[0]._asdict())
@@ -174,7 +174,7 @@ def list_studies(
     while True:
         query = VERSIONED.where(studies.c.id > after).limit(limit)
         if comparison is not None:
-            query = query.where(studies.c.comparison == comparison)
+            query = query.where(studies.c.comparison == storable(comparison))
         rows = _rows(store, query)
         page = _with_counts(store, rows)
         found += [study for study in page if status in (None, study.status)]
@@ -298,9 +298,14 @@ def note(store: Store, row: ComparisonRow) -> str | None:
         )
     if row.code_version != __version__:
         return f"it is run by bnn-tuner {row.code_version}; this server is {__version__}"
-    prefix = f"{row.name}/"
-    refusals = [w.message for w in live if w.message and w.message.startswith(prefix)]
-    return refusals[0] if refusals and len(refusals) == len(live) else None
+    refusals = [found for worker in live if (found := _refusal(worker.message, row.name))]
+    return refusals[0] if len(refusals) == len(live) else None
+
+
+def _refusal(message: str | None, comparison: str) -> str:
+    """Why a worker leaves the comparison's studies out, in its own words; empty if it does not."""
+    words = f"; {message or ''}"
+    return words[place + 2 :] if (place := words.find(f"; {comparison}/")) >= 0 else ""
 
 
 def _with_counts(store: Store, rows: Sequence[Row[Any]]) -> list[StudyRow]:
@@ -327,6 +332,11 @@ def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
         cancelled=counts.cancelled,
         best=counts.best,
     )
+
+
+def storable(text: str) -> str:
+    """The text, or another that no row has either, where PostgreSQL refuses to look for it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _rows(store: Store, query: Select[Any]) -> Sequence[Row[Any]]:  # Any: a row's columns

@@ -1,0 +1,120 @@
+"""What cannot be meant is refused with the field and the rule, by every database alike."""
+
+import base64
+import json
+
+import pytest
+
+BODY = {
+    "name": "small",
+    "workload": {"epochs": 1},
+    "arms": [{"name": "a", "space": "filter"}, {"name": "b", "space": "bop"}],
+    "n_trials": 2,
+    "retrain_seeds": 0,
+}
+SPACE = {"rule": "filter_flip", "parameters": {"alpha": {"low": 0.1, "high": 0.2}}}
+JSON = {"Content-Type": "application/json"}
+
+
+def encoded(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def refused(answer, status: int = 422) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    return str(answer.json()["detail"])
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 3000, "%ff", "%ED%A0%80", "%20"])
+@pytest.mark.parametrize("path", ["comparisons/{}", "declared/{}", "spaces/{}"])
+def test_a_name_that_nothing_can_have_is_not_found(client, path, name):
+    assert "there is no" in refused(client.get(f"/v1/{path.format(name)}"), 404) or path != (
+        "comparisons/{}"
+    )
+    assert client.get(f"/v1/studies?comparison={name}").json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize("key", ["", "x", "[]", "{}", "[true]", "[1.5]", "[-1]", f"[{10**20}]"])
+def test_a_cursor_that_no_list_gave_is_refused(client, key):
+    client.post("/v1/comparisons", json=BODY)
+    for path in ("/v1/studies", "/v1/studies/1/trials"):
+        answer = client.get(path, params={"cursor": encoded(key)})
+        assert "take it from `next` of the page before" in refused(answer)
+
+
+@pytest.mark.parametrize(
+    "key", ["[1]", "[1.0]", "[NaN, 1]", "[NaN, 'a']", '[1e999, "a"]', '[1.0, "\\u0000"]']
+)
+def test_a_cursor_that_no_list_of_comparisons_gave_is_refused(client, key):
+    for odd in (key, '[1.0, "\\ud800"]'):
+        answer = client.get("/v1/comparisons", params={"cursor": encoded(odd)})
+        assert "take it from `next` of the page before" in refused(answer)
+
+
+@pytest.mark.parametrize("study_id", ["0", "-1", "2147483648", "9" * 50, "x", "1.5"])
+def test_a_number_that_no_row_can_have_is_refused(client, study_id):
+    assert refused(client.get(f"/v1/studies/{study_id}")).startswith("study_id: ")
+    assert client.get("/v1/studies/2147483647").status_code == 404
+    assert client.get("/v1/trials/2147483647").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "\ud800"},
+        {"arms": [{"name": "a", "space": {"name": "\udfff", **SPACE}}]},
+        {"arms": [{"name": "a", "space": {"name": "a", "description": "\ud800", **SPACE}}]},
+    ],
+)
+def test_text_that_is_not_unicode_is_refused(client, change):
+    body = json.dumps(BODY | change)
+    assert "\\ud" in body
+    answer = client.post("/v1/comparisons", content=body, headers=JSON)
+    assert refused(answer) == "comparison 'small': holds text that is not Unicode"
+    assert client.get("/v1/comparisons").json()["items"] == []
+
+
+def test_any_unicode_text_comes_back_as_it_was_sent(client):
+    description = "α → \x00 \u2028 😀 \ufffe"
+    client.post("/v1/comparisons", json=BODY | {"description": description})
+    assert client.get("/v1/comparisons/small").json()["spec"]["description"] == description
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 100_000, '{"a":' * 50_000, "9" * 6000, b"\xff\xfe{", "", "{", "null", "[]"]
+)
+def test_a_body_that_is_no_object_is_refused(client, body):
+    answer = client.post("/v1/comparisons", content=body, headers=JSON)
+    refused(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+
+
+def test_more_studies_than_a_server_keeps_going_are_refused(client):
+    answer = client.post("/v1/comparisons", json=BODY | {"repeats": 501})
+    assert refused(answer) == (
+        "repeats, of all arms together: must be at most 1000 (TUNER_MAX_STUDIES), got 1002"
+    )
+
+
+def test_a_translation_that_would_take_minutes_is_refused(client):
+    body = {"magnitude": {"learning_rate": 0.1}, "steps": 100_001}
+    assert "steps: input should be less than or equal to 100000" in refused(
+        client.post("/v1/translate", json=body)
+    )
+
+
+@pytest.mark.parametrize("tag", ['W/"1"', "1", '""', '"-1"', '"1", "2"', '"99999999999999"'])
+def test_a_tag_that_was_never_given_matches_no_revision(client, tag):
+    client.post("/v1/comparisons", json=BODY)
+    answer = client.post("/v1/comparisons/small/pause", headers={"If-Match": tag})
+    assert refused(answer, 412).startswith("If-Match: ")
+    assert client.get("/v1/comparisons/small").json()["status"] == "active"
+
+
+@pytest.mark.parametrize("known", ["x", "-1", "9" * 5000, "1.5", ""])
+def test_a_last_event_id_that_was_never_given_starts_from_now_or_never(client, known):
+    client.post("/v1/comparisons", json=BODY)
+    answer = client.get("/v1/events?seconds=0.01", headers={"Last-Event-ID": known})
+    assert answer.status_code == 200
+    assert "data:" not in answer.text

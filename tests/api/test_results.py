@@ -1,0 +1,125 @@
+"""What came out of comparisons: computed once, and anew whenever it changes."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from xml.etree import ElementTree
+
+import pytest
+from comparisons import comparison, enqueue, work_here
+from optuna.trial import TrialState
+
+from api import reports
+from tuner.compare import compare
+from tuner.compare.report import to_json
+from tuner.search import control
+from tuner.search.keeper import Keeper
+from tuner.search.queue import Outcome, Queue
+from tuner.search.results import arms
+from tuner.search.store import Store
+from tuner.search.studies import finished_trials
+
+REPORT = "/v1/comparisons/small/report"
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The comparisons whose report was computed."""
+    names: list[str] = []
+    really = reports._make
+
+    def make(store: Store, name: str) -> reports.Report:
+        names.append(name)
+        return really(store, name)
+
+    monkeypatch.setattr(reports, "_make", make)
+    yield names
+
+
+def run(store: Store, **changes: object) -> None:
+    enqueue(store, comparison(retrain_seeds=0, **changes))
+    work_here(store)
+    Keeper(store).tend()
+
+
+def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
+    run(store)
+    for path in (REPORT, REPORT, f"{REPORT}?format=html", "/v1/comparisons/small/figure.svg"):
+        assert client.get(path).status_code == 200
+    assert computed == ["small"]
+    assert client.get(REPORT).json() == json.loads(
+        json.dumps(to_json(compare(*arms(store, "small"))))
+    )
+
+
+def test_a_report_grows_with_its_trials(client, store, computed):
+    enqueue(store, comparison(retrain_seeds=0))
+    queue = Queue(store)
+    for end in (2, 4):
+        for arm in ("old", "new"):
+            ids = queue.claim(f"small/{arm}", "w", range(end - 2, end)).trial_ids
+            queue.finish("w", {i: Outcome(TrialState.COMPLETE, i / 100) for i in ids})
+        assert [arm["n"] for arm in client.get(REPORT).json()["arms"]] == [end, end]
+    assert computed == ["small", "small"]
+
+
+def test_a_report_of_a_deleted_comparison_is_not_that_of_the_next_of_its_name(client, store):
+    run(store)
+    before = client.get(REPORT).json()
+    control.delete(store, "small")
+    run(store, seed=5)
+    after = client.get(REPORT).json()
+    assert [arm["n"] for arm in after["arms"]] == [arm["n"] for arm in before["arms"]]
+    assert after["protocol"]["declaration_hash"] != before["protocol"]["declaration_hash"]
+    assert after["arms"][0]["best"] != before["arms"][0]["best"]
+
+
+def test_a_retried_trial_counts_in_the_report(client, store):
+    enqueue(store, comparison(retrain_seeds=0))
+    queue = Queue(store, retries=0)
+    queue.fail("w", queue.claim("small/old", "w", range(2)).trial_ids, "Traceback")
+    work_here(store)
+    Keeper(store).tend()
+    assert client.get(REPORT).json()["arms"][0]["failed"] == 2
+    assert client.post("/v1/comparisons/small/retry").status_code == 200
+    work_here(store)
+    arm = client.get(REPORT).json()["arms"][0]
+    assert (arm["n"], arm["failed"]) == (6, 0)
+
+
+def test_the_table_holds_every_finished_trial_with_its_settings(client, store):
+    run(store)
+    answer = client.get(f"{REPORT}?format=csv")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    trials = [t for name in ("small/old", "small/new") for t in finished_trials(store, name)]
+    assert [row["val_accuracy"] for row in rows] == [str(trial.value) for trial in trials]
+    assert [json.loads(row["params"]) for row in rows] == [trial.params for trial in trials]
+    settings = [trial.user_attrs["run"]["settings"] for trial in trials]
+    assert [json.loads(row["settings"]) for row in rows] == settings
+    assert [row["seed"] for row in rows] == [str(trial.user_attrs["seed"]) for trial in trials]
+    assert {row["state"] for row in rows} == {"COMPLETE"}
+
+
+def test_the_picture_is_a_file_that_stands_alone(client, store):
+    run(store)
+    answer = client.get("/v1/comparisons/small/figure.svg")
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert ElementTree.fromstring(answer.text).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_the_page_says_what_made_it_and_nothing_of_the_server(client, store):
+    run(store)
+    page = client.get(f"{REPORT}?format=html").text
+    assert "tuner compare small" in page
+    assert str(store.engine.url.database) not in page
+
+
+def test_many_who_ask_at_once_wait_for_one_computation(client, store, computed):
+    run(store)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.get(REPORT).status_code, range(8)))
+    assert answers == [200] * 8
+    assert computed == ["small"]
