@@ -4,8 +4,11 @@ The server holds nothing that matters: declarations and states are in the databa
 by workers. It may be killed and started again at any time, and several may share a database.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -48,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.authority = Authority(store, settings)
             app.state.dashboard = dashboard(store)
             system.DatabaseCollector(store, registry)
-            with kept(store):
+            with kept(store), _told_to_stop(app):
                 yield
         finally:
             app.state.closing = True
@@ -78,3 +81,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, metrics=RequestMetrics(registry))
     return app
+
+
+@contextmanager
+def _told_to_stop(app: FastAPI) -> Iterator[None]:
+    """Note a signal at once, so that streams end by themselves: the server waits for them."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        app.state.closing = True
+        before = handlers[signal.Signals(number)]
+        if callable(before):
+            before(number, frame)
+
+    if current_thread() is not main_thread():  # signals are someone else's
+        yield
+        return
+    handlers = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, before in handlers.items():
+            signal.signal(number, before)

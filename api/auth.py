@@ -89,6 +89,12 @@ class Authority:
             self.count("key", found.id, self.settings.requests_per_minute)
         return found
 
+    def still(self, who: Principal) -> bool:
+        """Whether who asked once may still ask, after a while."""
+        if who == LOCAL:
+            return self.is_open()
+        return keys.valid(self.store, who.id) is not None
+
     def is_open(self) -> bool:
         """Whether there is no valid key."""
         return self._trusted("open", self._local) is LOCAL

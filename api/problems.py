@@ -128,6 +128,12 @@ def _methods(request: Request) -> list[str]:
 
 def _http(error: HTTPException) -> JSONResponse:
     detail = error.detail
+    if error.status_code == 400 and detail == "There was an error parsing the body":
+        return problem(
+            422,
+            "body: is not valid JSON",
+            errors=[BrokenRule(field="body", rule="is not valid JSON")],
+        )
     if detail == HTTPStatus(error.status_code).phrase:
         detail = _DETAILS.get(error.status_code, detail)
     return problem(error.status_code, detail, headers=error.headers)

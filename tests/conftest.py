@@ -18,6 +18,7 @@ settings.load_profile("tuner")
 _numbers = count()
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
 os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
+os.environ.setdefault("TUNER_CHECKPOINT_DIR", f"{_cache.name}/checkpoints")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ def data_dir() -> Path:
 def checkpoint_dir() -> Path:
     """Where unfinished training is kept: ``$TUNER_CHECKPOINT_DIR``, or beside the data sets.
 
-    Workers on several machines go on with each other's trials if they share it.
+    Workers on several machines go on with each other's trials if they share it; bit for bit where
+    their processors, or their GPUs, are of one kind.
     """
     given = os.environ.get("TUNER_CHECKPOINT_DIR", "")
     return Path(given) if given else data_dir().parent / "checkpoints"

@@ -7,6 +7,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from api.auth import Reader
+from api.idempotency import HEADER
 from api.problems import Problem, errors
 
 PATH = "/v1/openapi.json"
@@ -19,6 +20,15 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 
+_IDEMPOTENCY_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+    "description": "a name for this request: repeated with it and the same body, it is answered "
+    "the same and carried out once",
+}
+
 
 @router.get(PATH)
 def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
@@ -30,7 +40,9 @@ def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
         schemas.pop(unused, None)
     schemas.update(made.pop("$defs", {}), Problem=made)
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
+            if method == "post" and "202" in operation["responses"]:
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             for status, response in operation["responses"].items():
                 if status == "422":  # FastAPI's own idea of it is not ours
                     response.update(errors(422)[422])

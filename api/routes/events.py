@@ -10,15 +10,18 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from api import deps
-from api.auth import Reader
+from api.auth import Reader, authority
 from api.problems import errors
 from tuner.search import events
 
 router = APIRouter(tags=["events"])
 
 _LOOK_SECONDS = 0.5
+_ASK_SECONDS = 5.0
+"""How often it is asked whether the key is still valid."""
+
 _LONGEST_SECONDS = 600.0
-"""A stream ends after so long, to be asked for again: by then its key may be revoked."""
+"""A stream ends after so long, to be asked for again."""
 
 
 @router.get(
@@ -31,7 +34,7 @@ _LONGEST_SECONDS = 600.0
 async def stream(
     request: Request,
     store: deps.Database,
-    _who: Reader,
+    who: Reader,
     comparison: Annotated[str | None, Query(description="only this comparison's")] = None,
     after: Annotated[
         int | None, Query(ge=0, le=2**31 - 1, description="the last event already known")
@@ -54,7 +57,12 @@ async def stream(
     if known is None:
         known = await run_in_threadpool(events.newest, store.engine)
     deadline = time.monotonic() + seconds
+    asked = time.monotonic()
     while time.monotonic() < deadline and not request.app.state.closing:
+        if time.monotonic() - asked > _ASK_SECONDS:
+            if not await run_in_threadpool(authority(request).still, who):
+                return
+            asked = time.monotonic()
         for event in await run_in_threadpool(events.read, store.engine, known):
             known = event.id
             if comparison in (None, event.comparison):

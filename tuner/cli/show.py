@@ -16,6 +16,7 @@ from tuner.search.spaces import Space, declared_spaces, load_space
 from tuner.search.spec import declared, load
 from tuner.search.store import Store, open_store
 from tuner.search.studies import finished_trials
+from tuner.search.views import get_comparison, note
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
@@ -34,7 +35,8 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     try:
         names = store.names() if name is None else [name]
         found = {each: progress(store, store.comparison(each)).arms for each in names}
-        statuses = {each: store.status(each) for each in names}
+        rows = {each: get_comparison(store, each) for each in names}
+        notes = {each: note(store, row) for each, row in rows.items()}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -43,7 +45,8 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
             as_text(
                 {
                     each: {
-                        "status": statuses[each],
+                        "status": rows[each].status,
+                        "note": notes[each],
                         "arms": [asdict(arm) for arm in arms],
                         "errors": errors[each],
                     }
@@ -56,7 +59,9 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     if not found:
         console.print("no comparison yet; start one with: tuner run digits")
     for each, arms in found.items():
-        console.print(_progress_table(f"{each}, {statuses[each]}", arms))
+        console.print(_progress_table(f"{each}, {rows[each].status}", arms))
+        if notes[each] is not None:
+            console.print(notes[each], highlight=False)
         for error in errors[each]:
             console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
             if name is not None:

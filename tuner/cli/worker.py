@@ -17,7 +17,8 @@ def worker(
         int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")
     ] = None,
     walltime: Annotated[
-        float | None, typer.Option(help="stop after so many seconds \\[never]")
+        float | None,
+        typer.Option(help="stop after so many seconds of work, and up to --grace more \\[never]"),
     ] = None,
     grace: Annotated[
         float, typer.Option(help="seconds that processes told to stop may go on")

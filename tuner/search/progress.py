@@ -45,11 +45,11 @@ class ArmProgress:
 
     Args:
         name: The arm.
-        done: Trials that ended, failed and cancelled ones included.
+        done: Trials that ended, failed ones included.
         total: Trials it has in all.
         running: Trials in training now.
         failed: Trials that raised more often than they are retried.
-        cancelled: Trials that were called off.
+        cancelled: Trials of the search that were called off.
         best: Best validation accuracy so far, if any.
         retrained: Fresh seeds of its incumbent that ended.
         to_retrain: Fresh seeds in all.
@@ -70,9 +70,14 @@ class ArmProgress:
     retraining: int
 
     @property
+    def searched(self) -> bool:
+        """Whether its search has ended."""
+        return self.done + self.cancelled == self.total
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to run."""
-        return self.done == self.total and self.retrained == self.to_retrain
+        return self.searched and self.retrained == self.to_retrain
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Progress:
     @property
     def searched(self) -> bool:
         """Whether every arm's search has ended; the incumbents are known then."""
-        return all(arm.done == arm.total for arm in self.arms)
+        return all(arm.searched for arm in self.arms)
 
     @property
     def lacks_trials(self) -> bool:
@@ -129,10 +134,11 @@ def arms_progress(
         searches = searches_of[arm.name]
         again = studies.get(f"{spec.name}/{arm.name}/retrain", nothing)
         bests = [search.best for search in searches if search.best is not None]
-        done = sum(search.finished for search in searches)
+        done = sum(search.done + search.failed for search in searches)
         total = spec.n_trials * spec.repeats
         cancelled = sum(search.cancelled for search in searches)
         hopeless = done == total and not bests
+        fresh = again.queued if hopeless or cancelled else spec.retrain_seeds
         arms.append(
             ArmProgress(
                 name=arm.name,
@@ -140,12 +146,12 @@ def arms_progress(
                 total=total,
                 running=sum(search.running for search in searches) + again.running,
                 failed=sum(search.failed for search in searches) + again.failed,
-                cancelled=cancelled + again.cancelled,
+                cancelled=cancelled,
                 best=max(bests, default=None),
-                retrained=again.finished,
-                to_retrain=again.queued if hopeless or cancelled else spec.retrain_seeds,
+                retrained=again.done + again.failed,
+                to_retrain=fresh - again.cancelled,
                 queued=sum(search.queued for search in searches),
-                retraining=again.queued,
+                retraining=again.queued - again.cancelled,
             )
         )
     return tuple(arms)
