@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from comparisons import comparison
 
 from tuner.cli.serve import _listen
-from tuner.search import keys
+from tuner.search import keys, launch
 from tuner.search.store import open_store
+from tuner.search.studies import finished_trials
 from tuner.search.tables import VERSION_TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,3 +187,43 @@ def test_workers_end_when_the_server_is_killed(start):
     everyone = [worker, *children(worker)]
     process.kill()
     wait_for(lambda: all(gone(pid) for pid in everyone))
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_a_server_killed_and_started_again_in_the_middle_changes_no_result(
+    start, database, tmp_path
+):
+    spec = comparison(
+        n_trials=40, retrain_seeds=3, workload={"epochs": 30, "widths": [16, 16], "n_train": 500}
+    )
+    process = start("--with-workers", "1")
+    body = spec.model_dump(mode="json")
+    where = f"{address(process)}/v1/comparisons"
+    assert httpx.post(where, json=body, timeout=60).status_code == 202
+
+    def done() -> int:
+        arms = httpx.get(f"{where}/small", timeout=60).json()["arms"]
+        return sum(arm["done"] + arm["retrained"] for arm in arms)
+
+    wait_for(lambda: done() > 0)
+    process.kill()
+    process.wait()
+    process = start("--with-workers", "1")
+    where = f"{address(process)}/v1/comparisons"
+    assert httpx.get(f"{where}/small", timeout=60).json()["status"] == "active"
+    wait_for(lambda: done() == 2 * 40 + 2 * 3, 120)
+    undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
+    launch.run(spec, database=undisturbed, workers=1)
+    outcomes = []
+    for url in (database, undisturbed):
+        with closing(open_store(url)) as store:
+            outcomes.append(
+                [
+                    (study.study_name, trial.params, trial.value, trial.user_attrs["seed"])
+                    for study in spec.every_study()
+                    for trial in finished_trials(store, study.study_name)
+                ]
+            )
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 86

@@ -204,22 +204,25 @@ class Worker:
             stopping=self._stopping,
             ran_on=self._ran_on,
         )
+        about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
         try:
             batch.train(self._trainer)
             self._holds = False
-        except (Interrupted, TrialsLost):
-            _log.info("%s: trials %s were put back", claim.study_name, claim.positions)
+            seconds = round(batch.training_seconds, 3)
+            _log.info("trials finished", extra={**about, "seconds": seconds})
+        except (Interrupted, TrialsLost) as error:
+            _log.info("trials are left: %s", error or "they are not ours any more", extra=about)
         except TunerError as error:
             if self._comparison is not None:
                 raise
-            _log.warning("%s cannot be run here: %s", claim.study_name, error)
+            _log.warning("trials cannot be run here: %s", error, extra=about)
             self._cannot[claim.study_name] = f"{claim.study_name} cannot be run here: {error}"
         except (DBAPIError, StorageInternalError) as error:
             if not away(error):
                 raise
-            _log.warning("%s: %s", claim.study_name, database_said(error))
+            _log.warning("trials are left: %s", database_said(error), extra=about)
         except Exception as error:
-            _log.warning("%s: trials %s raised", claim.study_name, claim.positions, exc_info=True)
+            _log.warning("trials raised", exc_info=True, extra=about)
             text = traceback.format_exc()
             self._wait_for(lambda: self._queue.fail(self._name, claim.trial_ids, text))
             self._holds = False
@@ -236,7 +239,8 @@ class Worker:
             self._queue.release([self._name])
             self._note(state, message)
         except (DBAPIError, StorageInternalError) as error:
-            _log.warning("its trials are not put back: %s", database_said(error))
+            told = database_said(error)
+            _log.warning("trials are not put back: %s", told, extra={"worker": self._name})
 
     def _note(self, state: roster.State, message: str | None) -> None:
         """Write into the roster what was done so far."""
@@ -266,7 +270,8 @@ class Worker:
                     self._queue.reap()
                     roster.seen(self._queue.store, self._name)
                 except (DBAPIError, StorageInternalError) as error:  # the next beat may do it
-                    _log.warning("leases are not renewed: %s", database_said(error))
+                    told = database_said(error)
+                    _log.warning("leases are not renewed: %s", told, extra={"worker": self._name})
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
