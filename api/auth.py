@@ -17,6 +17,7 @@ from itsdangerous import BadSignature, TimestampSigner
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
@@ -89,6 +90,17 @@ class Authority:
             self.count("key", found.id, self.settings.requests_per_minute)
         return found
 
+    def remembers(self, request: HTTPConnection) -> bool:
+        """Whether ``identify`` needs no query."""
+        now = time.monotonic()
+        found, until = self._known.get(_digest("open"), (None, 0.0))
+        if now >= until:
+            return False
+        kind, value = _credentials(request)
+        if found is LOCAL or not value:
+            return True
+        return now < self._known.get(_digest(kind + value), (None, 0.0))[1]
+
     def still(self, who: Principal) -> bool:
         """Whether who asked once may still ask, after a while."""
         if who == LOCAL:
@@ -131,7 +143,7 @@ class Authority:
 
     def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
         """What was found lately, or is found now."""
-        digest, now = hashlib.sha256(about.encode()).hexdigest(), time.monotonic()
+        digest, now = _digest(about), time.monotonic()
         found, until = self._known.get(digest, (None, 0.0))
         if now >= until:
             if len(self._known) > 10_000:  # somebody is guessing
@@ -190,19 +202,22 @@ _SCHEMES = (
 """For the OpenAPI document only: ``permitted`` decides."""
 
 
-def _known(request: Request) -> Principal:
-    return present(request)
+async def _known(request: Request) -> Principal:
+    """``present``, in a thread only if the database is to be asked."""
+    if authority(request).remembers(request):
+        return present(request)
+    return await run_in_threadpool(present, request)
 
 
 Known = Annotated[Principal, Depends(_known)]
 """A principal, whatever they may do: strangers do not learn what there is."""
 
 
-def _reading(request: Request) -> Principal:
+async def _reading(request: Request, _who: Known) -> Principal:
     return permitted(request, "read")
 
 
-def _writing(request: Request) -> Principal:
+async def _writing(request: Request, _who: Known) -> Principal:
     return permitted(request, "write")
 
 
@@ -214,6 +229,10 @@ Writer = Annotated[Principal, Depends(_writing)]
 
 DOCUMENTED = list(_SCHEMES)
 """Put these into ``dependencies`` of a router that asks for a principal."""
+
+
+def _digest(about: str) -> str:
+    return hashlib.sha256(about.encode()).hexdigest()
 
 
 def _credentials(request: HTTPConnection) -> tuple[str, str]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from api.auth import permitted
+from api.threads import InThread
 from tuner.errors import InvalidInput
 from tuner.search import requests
 from tuner.search.store import Store
@@ -20,7 +20,7 @@ _FORM = re.compile(r"[!-~]{1,200}")
 _KEPT = ("content-type", "etag", "location")
 
 
-class Idempotent(APIRoute):
+class Idempotent(InThread):
     """A route whose POSTs may be repeated: the same key gets the same answer.
 
     The same key with another request is refused (422), and so is one that is being carried out

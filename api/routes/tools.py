@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body
 from api import deps, schemas
 from api.auth import Reader
 from api.problems import errors
+from api.threads import InThread
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search import views
 from tuner.search.spaces import Space, declared_spaces, load_space
@@ -15,7 +16,7 @@ from tuner.search.spec import ComparisonSpec, declared, load
 from tuner.translation import filter_of_sgd, sgd_of_filter
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, PRECISIONS
 
-router = APIRouter(tags=["tools"])
+router = APIRouter(tags=["tools"], route_class=InThread)
 
 
 @router.get("/workers", operation_id="list_workers", summary="Who works", responses=errors(401))

@@ -9,10 +9,11 @@ from optuna.trial import TrialState
 from api import deps, schemas
 from api.auth import Reader
 from api.problems import errors
+from api.threads import InThread
 from tuner.search import views
 from tuner.search.store import Store
 
-router = APIRouter(tags=["trials"])
+router = APIRouter(tags=["trials"], route_class=InThread)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 

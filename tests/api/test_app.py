@@ -16,7 +16,7 @@ from tuner.search.queue import Queue
 from tuner.search.studies import enqueue
 from tuner.search.tables import VERSION_TABLE
 
-OPEN = {"/v1/health", "/v1/readiness", "/login", "/logout"}
+OPEN = {"/v1/health", "/v1/readiness", "/login", "/logout", "/favicon.ico"}
 """What is answered without a key; logging out needs none to be harmless."""
 
 

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tuner.errors import InvalidInput, UnknownName
 
@@ -23,15 +23,6 @@ class Declared(BaseModel):
             refuse_unknown_keys(data, cls.model_fields)
         return data
 
-
-def _storable(text: str) -> str:
-    if "\0" in text or (not text.isascii() and text.encode(errors="replace").decode() != text):
-        raise InvalidInput("must be text without null characters and lone surrogates")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-"""Text that every database can hold."""
 
 Model = TypeVar("Model", bound=Declared)
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared import Declared, Text, read, refuse_unknown_keys, studies_dir
+from tuner.search.declared import Declared, read, refuse_unknown_keys, studies_dir
 from tuner.search.spaces import Space, load_space
 from tuner.workload import Workload
 
@@ -106,7 +106,7 @@ class ComparisonSpec(Declared):
     """
 
     name: Name
-    description: Text = ""
+    description: str = ""
     workload: WorkloadSpec
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     n_trials: Count
