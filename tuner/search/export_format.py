@@ -1,47 +1,63 @@
-"""The lines of a file of comparisons, and what must hold of them."""
+"""The file that comparisons travel in: JSON Lines, each checked before anything is written.
 
+    {"kind": "header", "format": "bnn-tuner export", "version": 1, ...}
+    {"kind": "comparison", ...}   its declaration and state
+    {"kind": "study", ...}        one of its studies, and its attributes in Optuna
+    {"kind": "trial", ...}        a trial of that study in Optuna, and its place in the queue
+    {"kind": "footer", ...}       how many lines of each kind there are, and their SHA-256
+
+A comparison is followed by its studies, a study by its trials in the order of their numbers. The
+JSON is Python's: it has NaN and Infinity, as Optuna's attributes do.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any, Literal, TypeVar
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
 
-import optuna
-from optuna.distributions import json_to_distribution
-from optuna.trial import FrozenTrial, TrialState
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from optuna.distributions import BaseDistribution, json_to_distribution
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from tuner import __version__
 from tuner.errors import InvalidInput
-from tuner.search.spec import ComparisonSpec, declaration_hash
+from tuner.search.spec import ComparisonSpec, StudySpec
 
-FORMAT, VERSION = "bnn-tuner export", 1
+FORMAT: Final = "bnn-tuner export"
+VERSION: Final = 1
 
-Key = TypeVar("Key", int, str)
-Value = TypeVar("Value")
-
-
-Ended = Literal["WAITING", "COMPLETE", "PRUNED", "FAIL"]
-"""Optuna's states of a trial that is in no training."""
-
-Queued = Literal["held", "waiting", "done", "failed", "cancelled"]
-"""The queue's states of such a trial."""
+Attributes = dict[str, Any]  # Any: any JSON value
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Time = Annotated[AwareDatetime, Strict(False)]
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Header(_Line):
     """The first line."""
 
     kind: Literal["header"] = "header"
-    format: str = FORMAT
-    version: int = VERSION
+    format: Literal["bnn-tuner export"] = FORMAT
+    version: Literal[1] = VERSION
     software: str = __version__
+    created: Time = Field(default_factory=lambda: datetime.now(UTC))
 
 
 class ComparisonLine(_Line):
-    """A row of ``tables.comparisons``."""
+    """What moves of a row of ``tables.comparisons``."""
 
     kind: Literal["comparison"] = "comparison"
     name: str
@@ -49,159 +65,257 @@ class ComparisonLine(_Line):
     spec: str
     created: float
     status: Literal["active", "paused", "complete", "cancelled"]
-    revision: int
+    revision: Count
     code_version: str
-    served: float | None
 
-    @property
-    def comparison(self) -> str:
-        """Whose line it is."""
-        return self.name
+
+class OptunaStudy(_Line):
+    """What Optuna keeps of a study beside its trials.
+
+    Trials that ``system_attrs`` are about (the dashboard's notes) go by their numbers.
+    """
+
+    user_attrs: Attributes
+    system_attrs: Attributes
 
 
 class StudyLine(_Line):
-    """A row of ``tables.studies``; ``attributes`` is None if Optuna does not have it yet."""
+    """A row of ``tables.studies``; ``optuna`` is None before its queue is filled."""
 
     kind: Literal["study"] = "study"
     comparison: str
     study_name: str
     arm: str
-    repeat: int
+    repeat: Count
     retrain: bool
-    n_trials: int
+    n_trials: Count
     status: Literal["active", "paused", "complete", "cancelled"]
-    revision: int
-    batch: int | None
-    attributes: dict[str, Any] | None  # Any: any JSON value
+    revision: Count
+    batch: Count | None
+    optuna: OptunaStudy | None
 
 
 class Place(_Line):
-    """What a row of ``tables.trials`` says beside the trial's number and study."""
+    """What moves of a row of ``tables.trials``."""
 
-    position: int
-    state: Queued
-    attempts: int
-    failures: int
+    position: Count
+    state: Literal["held", "waiting", "done", "failed", "cancelled"]
+    attempts: Count
+    failures: Count
     value: float | None
 
 
 class TrialLine(_Line):
-    """A trial in Optuna; ``place`` is None if another took its place in the queue."""
+    """A trial in Optuna; ``place`` is None if a retry took its place in the queue."""
 
     kind: Literal["trial"] = "trial"
-    comparison: str
     study_name: str
-    state: Ended
-    values: list[float] | None
-    started: AwareDatetime | None
-    ended: AwareDatetime | None
-    params: dict[str, Any]  # Any: a number, a string or a boolean
+    state: Literal["WAITING", "COMPLETE", "PRUNED", "FAIL"]
+    values: Annotated[list[float], Field(min_length=1, max_length=1)] | None
+    started: Time | None
+    ended: Time | None
+    params: dict[str, str | bool | int | float | None]
     distributions: dict[str, str]
-    user_attrs: dict[str, Any]  # Any: any JSON value
-    system_attrs: dict[str, Any]  # Any: any JSON value
-    intermediate: dict[int, float]
+    user_attrs: Attributes
+    system_attrs: Attributes
+    intermediate: dict[Annotated[int, Strict(False)], float]
     place: Place | None
 
 
 class Footer(_Line):
-    """The last line."""
+    """The last line; ``sha256`` is of all lines before it, line feeds included."""
 
     kind: Literal["footer"] = "footer"
-    lines: int
+    comparisons: Count
+    studies: Count
+    trials: Count
+    sha256: str
 
 
-Line = ComparisonLine | StudyLine | TrialLine
-_LINE: TypeAdapter[Header | Line | Footer] = TypeAdapter(Header | Line | Footer)
+@dataclass(frozen=True)
+class ExportedStudy:
+    """A study with its trials; ``spec`` is what its comparison declares."""
+
+    spec: StudySpec
+    line: StudyLine
+    trials: list[TrialLine]
 
 
-def ordered(values: Mapping[Key, Value]) -> dict[Key, Value]:
-    """The same, in an order that does not depend on the database."""
-    return dict(sorted(values.items()))
+@dataclass(frozen=True)
+class Exported:
+    """A comparison with its studies."""
+
+    comparison: ComparisonLine
+    studies: list[ExportedStudy]
 
 
-def read(lines: Iterable[str]) -> list[Line]:
-    """The lines between header and footer, checked.
+Content = ComparisonLine | StudyLine | TrialLine
+Line = Annotated[Header | Content | Footer, Field(discriminator="kind")]
+_LINE: TypeAdapter[Header | Content | Footer] = TypeAdapter(Line)
+
+
+def written(contents: Iterable[Content]) -> Iterator[str]:
+    """The file's lines, each with its line feed."""
+    sums, counts = hashlib.sha256(), Counter[str]()
+    header = _text(Header())
+    sums.update(header.encode())
+    yield header
+    for content in contents:
+        counts[content.kind] += 1
+        text = _text(content)
+        sums.update(text.encode())
+        yield text
+    yield _text(_footer(counts, sums.hexdigest()))
+
+
+def read(lines: Iterable[str]) -> list[Exported]:
+    """What is between header and footer.
+
+    Args:
+        lines: The file's.
 
     Raises:
-        InvalidInput: If something is wrong with one of them, or one is missing.
+        InvalidInput: If it is no such file, is of another version, is cut off, or is damaged.
     """
-    found: list[Header | Line | Footer] = []
+    sums, counts = hashlib.sha256(), Counter[str]()
+    contents = _Contents()
+    footer: Footer | None = None
+    number = 0
     for number, text in enumerate(lines, start=1):
+        line = _parsed(text, number)
+        if footer is not None or (number == 1) != isinstance(line, Header):
+            raise _damaged(number, f"a {line.kind} is out of place")
+        if isinstance(line, Footer):
+            footer = line
+            continue
+        sums.update(f"{text.rstrip()}\n".encode())
+        if not isinstance(line, Header):
+            contents.add(line, number)
+            counts[line.kind] += 1
+    if footer is None:
+        raise InvalidInput(
+            f"the file is cut off after line {number}: its footer is missing; "
+            "nothing was imported; export it again"
+        )
+    if footer != _footer(counts, sums.hexdigest()):
+        raise InvalidInput(
+            "the file was changed or lines are missing: it is not what its footer says; "
+            "nothing was imported; export it again"
+        )
+    return contents.exported
+
+
+class _Contents:
+    """Puts lines together, and checks each against those before it."""
+
+    def __init__(self) -> None:
+        self.exported: list[Exported] = []
+        self._specs: dict[str, StudySpec] = {}
+        self._taken: set[int] = set()
+
+    def add(self, line: Content, number: int) -> None:
+        """Take the next line.
+
+        Raises:
+            InvalidInput: If it does not belong there.
+        """
+        match line:
+            case ComparisonLine():
+                self._add_comparison(line, number)
+            case StudyLine():
+                self._add_study(line, number)
+            case TrialLine():
+                self._add_trial(line, number)
+
+    def _add_comparison(self, line: ComparisonLine, number: int) -> None:
         try:
-            data = json.loads(text)
-            if number == 1:
-                _check_header(data)
-            found.append(_LINE.validate_python(data))
-        except (ValidationError, json.JSONDecodeError, RecursionError) as error:
-            raise _damaged(number) from error
-    if not found:
-        raise InvalidInput("the export is empty; nothing was imported")
-    last = found[-1]
-    between = [line for line in found[1:-1] if not isinstance(line, Header | Footer)]
-    if not isinstance(last, Footer) or not last.lines == len(found) - 2 == len(between):
-        raise InvalidInput("the export is cut off: lines are missing; nothing was imported")
-    for number, line in enumerate(between, start=2):
+            spec = ComparisonSpec.model_validate_json(line.spec)
+        except ValueError as error:
+            raise _damaged(number, "the declaration is not valid") from error
+        if spec.name != line.name:
+            raise _damaged(number, f"{line.name!r} is declared as {spec.name!r}")
+        if line.name in {each.comparison.name for each in self.exported}:
+            raise _damaged(number, f"comparison {line.name!r} is there twice")
+        self._specs = {each.study_name: each for each in spec.every_study()}
+        self.exported.append(Exported(line, []))
+
+    def _add_study(self, line: StudyLine, number: int) -> None:
+        spec = self._specs.pop(line.study_name, None)
+        if spec is None or (spec.comparison, spec.n_trials) != (line.comparison, line.n_trials):
+            raise _damaged(number, f"study {line.study_name!r} is not of the comparison above it")
+        self.exported[-1].studies.append(ExportedStudy(spec, line, []))
+        self._taken = set()
+
+    def _add_trial(self, line: TrialLine, number: int) -> None:
+        study = next((each.studies[-1] for each in self.exported[-1:] if each.studies), None)
+        if study is None or line.study_name != study.line.study_name or not study.line.optuna:
+            raise _damaged(number, f"the trial of {line.study_name!r} is not below its study")
+        if line.params.keys() != line.distributions.keys():
+            raise _damaged(number, "not every parameter has a distribution")
         try:
-            _check(line, between)
-        except (KeyError, ValueError) as error:
-            raise _damaged(number) from error
-    return between
+            for name, text in line.distributions.items():
+                _distribution(text).to_internal_repr(line.params[name])
+        except (ValueError, TypeError, KeyError) as error:
+            raise _damaged(number, "a parameter does not fit its distribution") from error
+        if line.place is not None:
+            position = line.place.position
+            if position >= study.spec.n_trials or position in self._taken:
+                raise _damaged(number, f"position {position} is taken, or beyond the budget")
+            self._taken.add(position)
+        study.trials.append(line)
 
 
-def frozen(line: TrialLine) -> FrozenTrial:
-    """The trial as Optuna takes it.
+@lru_cache(maxsize=1024)
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
 
-    Raises:
-        ValueError: If it cannot be.
-    """
-    trial = optuna.create_trial(
-        state=TrialState[line.state],
-        values=line.values,
-        params=line.params,
-        distributions={n: json_to_distribution(d) for n, d in line.distributions.items()},
-        user_attrs=line.user_attrs,
-        system_attrs=line.system_attrs,
-        intermediate_values=line.intermediate,
+
+def _footer(counts: Counter[str], sha256: str) -> Footer:
+    return Footer(
+        comparisons=counts["comparison"],
+        studies=counts["study"],
+        trials=counts["trial"],
+        sha256=sha256,
     )
-    trial.datetime_start, trial.datetime_complete = _local(line.started), _local(line.ended)
-    return trial
 
 
-def _local(time: datetime | None) -> datetime | None:
-    """Optuna takes times in the machine's own zone, without a zone."""
-    return None if time is None else time.astimezone().replace(tzinfo=None)
+def _text(line: Header | Content | Footer) -> str:
+    return json.dumps(line.model_dump(), default=datetime.isoformat) + "\n"
 
 
-def _damaged(number: int) -> InvalidInput:
-    return InvalidInput(f"line {number} of the export is damaged; nothing was imported")
+def _parsed(text: str, number: int) -> Header | Content | Footer:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if number == 1:
+            raise _no_export() from error
+        raise _damaged(number, "it is not JSON") from error
+    if number == 1:
+        _check_header(data)
+    try:
+        return _LINE.validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "kind"
+        raise _damaged(number, f"{where}: {first['msg']}") from error
 
 
 def _check_header(data: Any) -> None:  # Any: unchecked JSON
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InvalidInput("this is not a file of tuner db export; nothing was imported")
+        raise _no_export()
     if data.get("version") != VERSION:
         raise InvalidInput(
-            f"the export is of version {data.get('version')!r}, this software reads {VERSION}; "
-            "export it again with a version of bnn-tuner that both sides have"
+            f"the file is of version {data.get('version')!r} of its format, this software reads "
+            f"{VERSION}; nothing was imported; use the bnn-tuner that wrote it, "
+            f"{data.get('software')!r}"
         )
 
 
-def _check(line: Line, lines: list[Line]) -> None:
-    """Refuse what no database ever held.
+def _no_export() -> InvalidInput:
+    return InvalidInput("line 1: not a file of tuner db export; nothing was imported")
 
-    Raises:
-        KeyError, ValueError: If the line does not fit itself or the others.
-    """
-    match line:
-        case ComparisonLine():
-            spec = ComparisonSpec.model_validate_json(line.spec)
-            wanted = {study.study_name for study in spec.every_study()}
-            there = [s for s in lines if isinstance(s, StudyLine) and s.comparison == line.name]
-            if (declaration_hash(spec), spec.name) != (line.declaration_hash, line.name):
-                raise ValueError("the declaration is another")
-            if {study.study_name for study in there} != wanted or len(there) != len(wanted):
-                raise ValueError("the studies are others")
-        case TrialLine():
-            frozen(line)
-            if not {"index", "seed"} <= line.user_attrs.keys():
-                raise ValueError("the trial has no index or seed")
+
+def _damaged(number: int, rule: str) -> InvalidInput:
+    return InvalidInput(
+        f"line {number} is damaged: {rule}; nothing was imported; export the file again"
+    )

@@ -1,45 +1,50 @@
-"""Comparisons from one database to another, as JSON Lines, losing nothing.
+"""Comparisons from one database to another, losing nothing: all of a file, or nothing of it.
 
-    {"kind": "header", "format": "bnn-tuner export", "version": 1, ...}
-    {"kind": "comparison", ...}       its declaration and state
-    {"kind": "study", ...}            a study of it, and its attributes in Optuna
-    {"kind": "trial", ...}            a trial as Optuna has it, and its place in the queue, if any
-    {"kind": "footer", "lines": n}    how many lines there are between header and footer
-
-Who works, what happened and the API keys stay behind.
+Who works, what happened and the API keys stay behind. ``export_format`` is what travels.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from optuna.distributions import distribution_to_json
-from optuna.study import StudyDirection
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import insert, select
+from pydantic import BaseModel
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from tuner.errors import InvalidInput
+from tuner.errors import InvalidInput, UnknownName
 from tuner.search.events import record
 from tuner.search.export_format import (
+    Attributes,
     ComparisonLine,
-    Ended,
-    Footer,
-    Header,
-    Line,
+    Content,
+    Exported,
+    ExportedStudy,
+    OptunaStudy,
     Place,
-    Queued,
     StudyLine,
     TrialLine,
-    frozen,
-    ordered,
     read,
+    written,
 )
 from tuner.search.store import Store
-from tuner.search.tables import RUNNING, WAITING, comparisons, studies, trials
+from tuner.search.tables import CANCELLED, RUNNING, WAITING, comparisons, studies, trials
+
+_CHUNK = 50
+"""So many trials are written at once."""
+
+_ABOUT_A_TRIAL = re.compile(r"dashboard:(\d+):(.*)", re.DOTALL)
+"""The dashboard's notes on a trial: attributes of its study, named after the trial's id."""
 
 
 def export(store: Store, names: Iterable[str]) -> Iterator[str]:
-    """The lines of a file with these comparisons; trials in training are exported as waiting.
+    """The lines of a file with these comparisons, each as it was at one moment.
+
+    Trials in training are exported as waiting.
 
     Args:
         store: The database.
@@ -48,124 +53,140 @@ def export(store: Store, names: Iterable[str]) -> Iterator[str]:
     Raises:
         UnknownName: If the database does not hold one of them.
     """
-    count = 0
-    yield f"{Header().model_dump_json()}\n"
-    for name in names:
-        for line in _comparison(store, name):
-            count += 1
-            yield f"{line.model_dump_json()}\n"
-    yield f"{Footer(lines=count).model_dump_json()}\n"
+    return written(line for name in dict.fromkeys(names) for line in _contents(store, name))
 
 
 def load(
     store: Store, lines: Iterable[str], *, on_trials: Callable[[int], None] = lambda _: None
 ) -> tuple[list[str], list[str]]:
-    """Take over the comparisons of a file: all of it, or nothing.
+    """Take over the comparisons of a file: all of them, or none.
 
     Args:
         store: The database.
         lines: What ``export`` gave.
-        on_trials: Called with how many trials were written just now.
+        on_trials: Called with how many more trials were written.
 
     Returns:
         The comparisons taken over, and those that were there already and were left alone.
 
     Raises:
         InvalidInput: If the file is damaged, cut off or of another version, or if the database
-            holds another comparison under one of its names.
+            holds something else under one of its names.
     """
     found = read(lines)
-    held = [line for line in found if isinstance(line, ComparisonLine)]
-    skipped = sorted({line.name for line in held}.intersection(store.names()))
-    for line in held:
-        if line.name in skipped:
-            _check_same(store, line)
-    with store.transaction():
-        _write(store, [line for line in found if line.comparison not in skipped], on_trials)
-    return [line.name for line in held if line.name not in skipped], skipped
+    taken, there = [], []
+    try:
+        with store.transaction() as connection:
+            for each in found:
+                if _is_there(connection, each.comparison):
+                    there.append(each.comparison.name)
+                else:
+                    _write(store, connection, each, on_trials)
+                    taken.append(each.comparison.name)
+    except IntegrityError as error:
+        raise InvalidInput(
+            "the database got a comparison of this file from elsewhere meanwhile; "
+            "nothing was imported; import it again"
+        ) from error
+    return taken, there
 
 
-def _write(store: Store, lines: Iterable[Line], on_trials: Callable[[int], None]) -> None:
-    """Write the lines, within a transaction."""
-    connection = store.rdb.scoped_session().connection()
-    ids: dict[str, int] = {}
-    for line in lines:
-        match line:
-            case ComparisonLine():
-                row = line.model_dump(exclude={"kind"})
-                connection.execute(insert(comparisons).values(row))
-                record(connection, line.name, "submitted")
-            case StudyLine():
-                row = line.model_dump(exclude={"kind", "attributes"})
-                connection.execute(insert(studies).values(row))
-                if line.attributes is not None:
-                    ids[line.study_name] = _make(store, line)
-            case TrialLine():
-                trial_id = store.rdb.create_new_trial(ids[line.study_name], frozen(line))
-                if line.place is not None:
-                    its = {"study_name": line.study_name, "comparison": line.comparison}
-                    place = {**line.place.model_dump(), **its, "trial_id": trial_id}
-                    connection.execute(insert(trials).values(place))
-                store.let_go()
-                on_trials(1)
+def _contents(store: Store, name: str) -> list[Content]:
+    """A comparison, its studies and their trials, as they are at one moment."""
+    with _snapshot(store) as connection:
+        row = connection.execute(select(comparisons).where(comparisons.c.name == name)).first()
+        if row is None:
+            raise UnknownName("comparison", name, connection.scalars(select(comparisons.c.name)))
+        its = select(studies).where(studies.c.comparison == name).order_by(studies.c.id)
+        queued = connection.execute(select(trials).where(trials.c.comparison == name))
+        places = {place.trial_id: place for place in queued}
+        made = {study.study_name: study for study in store.rdb.get_all_studies()}
+        contents: list[Content] = [ComparisonLine.model_validate(_columns(ComparisonLine, row))]
+        for study in connection.execute(its).all():
+            known = made.get(study.study_name)
+            found = [] if known is None else _trials(store, known)
+            kept = None if known is None else _optuna(known, found)
+            values = {**_columns(StudyLine, study), "optuna": kept}
+            contents.append(StudyLine.model_validate(values))
+            for trial in found:
+                contents.append(_trial(study.study_name, trial, places.get(trial._trial_id)))
+    return contents
 
 
-def _make(store: Store, line: StudyLine) -> int:
-    with store.written_at_once():
-        study_id = store.rdb.create_new_study([StudyDirection.MAXIMIZE], line.study_name)
-    for key, value in (line.attributes or {}).items():
-        store.rdb.set_study_user_attr(study_id, key, value)
-    return study_id
+@contextmanager
+def _snapshot(store: Store) -> Iterator[Connection]:
+    """A transaction whose queries all see the same moment; writers are not kept waiting."""
+    begin = (
+        "BEGIN"
+        if store.engine.dialect.name == "sqlite"
+        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    )
+    with store.transaction() as connection:
+        connection.exec_driver_sql(begin)
+        yield connection
 
 
-def _comparison(store: Store, name: str) -> Iterator[Line]:
-    store.comparison(name)  # or it is unknown
-    with store.engine.connect() as connection:
-        row = connection.execute(select(comparisons).where(comparisons.c.name == name)).one()
-        its = connection.execute(
-            select(studies).where(studies.c.comparison == name).order_by(studies.c.id)
-        ).all()
-        queued = connection.execute(select(trials).where(trials.c.comparison == name)).all()
-    yield ComparisonLine(**row._asdict())
-    places = {place.trial_id: place for place in queued}
-    made = {study.study_name: study for study in store.rdb.get_all_studies()}
-    for study in its:
-        values = study._asdict()
-        del values["id"]
-        known = made.get(study.study_name)
-        yield StudyLine(**values, attributes=None if known is None else known.user_attrs)
-        if known is not None:
-            for trial in store.rdb.get_all_trials(known._study_id, deepcopy=False):
-                yield _trial(name, study.study_name, trial, places.get(trial._trial_id))
+def _columns(kind: type[BaseModel], row: Row[Any]) -> dict[str, Any]:  # Any: a row's columns
+    """What of a row goes into this kind of line."""
+    return {name: value for name, value in row._asdict().items() if name in kind.model_fields}
+
+
+def _trials(store: Store, study: FrozenStudy) -> list[FrozenTrial]:
+    found = store.rdb.get_all_trials(study._study_id, deepcopy=False)
+    return sorted(found, key=lambda trial: trial.number)
+
+
+def _optuna(study: FrozenStudy, found: Sequence[FrozenTrial]) -> OptunaStudy:
+    numbers = {trial._trial_id: trial.number for trial in found}
+    return OptunaStudy(
+        user_attrs=_sorted(study.user_attrs),
+        system_attrs=_sorted(_renamed(study.system_attrs, numbers)),
+    )
+
+
+def _renamed(
+    system_attrs: Attributes,
+    ids: Mapping[int, int],
+) -> Attributes:
+    """The attributes, with other ids in the names of those about trials."""
+    renamed = {}
+    for name, value in system_attrs.items():
+        about = _ABOUT_A_TRIAL.fullmatch(name)
+        if about is None:
+            renamed[name] = value
+        elif int(about[1]) in ids:
+            renamed[f"dashboard:{ids[int(about[1])]}:{about[2]}"] = value
+    return renamed
 
 
 def _trial(
-    comparison: str, study_name: str, trial: FrozenTrial, row: Any
-) -> TrialLine:  # Any: a row of ``tables.trials``, or None
-    state = TrialState.WAITING if trial.state == TrialState.RUNNING else trial.state
-    place = None
-    if row is not None:
-        place = Place(
-            position=row.position,
-            state=cast(Queued, WAITING if row.state == RUNNING else row.state),
-            attempts=row.attempts,
-            failures=row.failures,
-            value=row.value,
-        )
-    distributions = {name: distribution_to_json(d) for name, d in trial.distributions.items()}
-    return TrialLine(
-        comparison=comparison,
-        study_name=study_name,
-        state=cast(Ended, state.name),
-        values=trial.values,
-        started=None if state == TrialState.WAITING else _utc(trial.datetime_start),
-        ended=_utc(trial.datetime_complete),
-        params=ordered(trial.params),
-        distributions=ordered(distributions),
-        user_attrs=ordered(trial.user_attrs),
-        system_attrs=ordered(trial.system_attrs),
-        intermediate=ordered(trial.intermediate_values),
-        place=place,
+    study_name: str,
+    trial: FrozenTrial,
+    row: Row[Any] | None,  # Any: a row's columns
+) -> TrialLine:
+    state, user_attrs, ended = trial.state, trial.user_attrs, trial.datetime_complete
+    if not state.is_finished():
+        state = TrialState.WAITING
+        if row is not None and row.state == CANCELLED:  # as control.end_cancelled would note it
+            state, ended = TrialState.FAIL, datetime.now()
+            user_attrs = {**user_attrs, "cancelled": True}
+    return TrialLine.model_validate(
+        {
+            "study_name": study_name,
+            "state": state.name,
+            "values": trial.values,
+            "started": _utc(trial.datetime_start),
+            "ended": _utc(ended),
+            "params": _sorted(trial.params),
+            "distributions": {
+                name: distribution_to_json(each)
+                for name, each in _sorted(trial.distributions).items()
+            },
+            "user_attrs": _sorted(user_attrs),
+            "system_attrs": _sorted(trial.system_attrs),
+            "intermediate": _sorted(trial.intermediate_values),
+            "place": None if row is None else _place(row),
+        }
     )
 
 
@@ -174,11 +195,100 @@ def _utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.astimezone(UTC)
 
 
-def _check_same(store: Store, line: ComparisonLine) -> None:
-    with store.engine.connect() as connection:
-        query = select(comparisons.c.declaration_hash).where(comparisons.c.name == line.name)
-        if connection.scalar(query) != line.declaration_hash:
+def _local(time: datetime | None) -> datetime | None:
+    return None if time is None else time.astimezone().replace(tzinfo=None)
+
+
+def _sorted(mapping: Mapping[Any, Any]) -> dict[Any, Any]:  # Any: an attribute's or a step's
+    """By name: databases give them in any order, and the file is to be the same."""
+    return dict(sorted(mapping.items()))
+
+
+def _place(row: Row[Any]) -> Place:  # Any: a row's columns
+    state = WAITING if row.state == RUNNING else row.state
+    return Place.model_validate({**_columns(Place, row), "state": state})
+
+
+def _is_there(connection: Connection, line: ComparisonLine) -> bool:
+    query = select(comparisons.c.declaration_hash).where(comparisons.c.name == line.name)
+    found = connection.scalar(query)
+    if found not in (None, line.declaration_hash):
+        raise InvalidInput(
+            f"comparison {line.name!r}: the database holds another declaration under this name; "
+            "nothing was imported; import into another database"
+        )
+    return found is not None
+
+
+def _write(
+    store: Store, connection: Connection, exported: Exported, on_trials: Callable[[int], None]
+) -> None:
+    comparison = exported.comparison
+    connection.execute(insert(comparisons).values(comparison.model_dump(exclude={"kind"})))
+    record(connection, comparison.name, "submitted")
+    strangers = {study.study_name for study in store.rdb.get_all_studies()}
+    for study in exported.studies:
+        row = study.line.model_dump(exclude={"kind", "optuna"})
+        connection.execute(insert(studies).values(row))
+        if study.line.study_name in strangers:
             raise InvalidInput(
-                f"comparison {line.name!r}: the database holds another declaration under this "
-                "name; nothing was imported"
+                f"study {study.line.study_name!r}: Optuna has one of this name in the database "
+                "that belongs to no comparison; nothing was imported; delete it"
             )
+        if study.line.optuna is not None:
+            _write_study(store, connection, study, study.line.optuna, on_trials)
+
+
+def _write_study(
+    store: Store,
+    connection: Connection,
+    study: ExportedStudy,
+    optuna: OptunaStudy,
+    on_trials: Callable[[int], None],
+) -> None:
+    store.make_study(study.spec)
+    study_id = store.rdb.get_study_id_from_name(study.spec.study_name)
+    session = store.rdb.scoped_session()
+    session.flush()  # or the attribute that make_study wrote would be written twice
+    ids: list[int] = []
+    while chunk := study.trials[len(ids) : len(ids) + _CHUNK]:
+        frozen = [_frozen(line, number) for number, line in enumerate(chunk, start=len(ids))]
+        made = [store.rdb.create_new_trial(study_id, trial) for trial in frozen]
+        store.let_go()
+        rows = [
+            {
+                "trial_id": trial_id,
+                "comparison": study.line.comparison,
+                "study_name": study.line.study_name,
+                **line.place.model_dump(),
+            }
+            for trial_id, line in zip(made, chunk, strict=True)
+            if line.place is not None
+        ]
+        if rows:
+            connection.execute(insert(trials), rows)
+        ids += made
+        on_trials(len(made))
+    for key, value in optuna.user_attrs.items():
+        store.rdb.set_study_user_attr(study_id, key, value)
+    for key, value in _renamed(optuna.system_attrs, dict(enumerate(ids))).items():
+        store.rdb.set_study_system_attr(study_id, key, value)
+
+
+def _frozen(line: TrialLine, number: int) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        trial_id=-1,  # the database gives it one
+        state=TrialState[line.state],
+        value=None,
+        values=line.values,
+        datetime_start=_local(line.started),
+        datetime_complete=_local(line.ended),
+        params=line.params,
+        distributions={
+            name: json_to_distribution(text) for name, text in line.distributions.items()
+        },
+        user_attrs=line.user_attrs,
+        system_attrs=line.system_attrs,
+        intermediate_values=line.intermediate,
+    )
