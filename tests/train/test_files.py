@@ -4,6 +4,8 @@ import os
 import pickle
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,28 +67,30 @@ def test_no_damaged_bit_changes_a_result(tmp_path):
         assert curves(train(WORKLOAD, TRIALS, keep=Keep(tmp_path))) == expected
 
 
-@pytest.fixture
-def full_disk():
-    """Files can hold a thousand bytes."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files can hold a thousand bytes: not around a test, whose report may go to a longer one."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_spoken_of_once_and_training_goes_on(tmp_path, caplog):
     expected = curves(train(WORKLOAD, TRIALS))
-    assert curves(train(WORKLOAD, TRIALS, keep=Keep(tmp_path, seconds=0))) == expected
+    with full_disk():
+        found = curves(train(WORKLOAD, TRIALS, keep=Keep(tmp_path, seconds=0)))
+    assert found == expected
     (message,) = warnings(caplog)
     assert "cannot be kept" in message
     assert "File too large" in message
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_who_is_told_to_stop_stops_also_with_a_full_disk(tmp_path, caplog):
-    with pytest.raises(Interrupted):
+    with full_disk(), pytest.raises(Interrupted):
         train(WORKLOAD, TRIALS, keep=Keep(tmp_path, lambda: True))
     assert len(warnings(caplog)) == 1
 
