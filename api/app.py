@@ -21,6 +21,7 @@ from api.observe import Observed, RequestMetrics
 from api.problems import install
 from api.routes import documents, system, v1
 from api.settings import Settings
+from api.threads import limit_default
 from tuner import __version__
 from tuner.search.keeper import kept
 from tuner.search.store import open_store
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         store = open_store(settings.database)
+        limit_default()
         try:
             app.state.store = store
             app.state.authority = Authority(store, settings)

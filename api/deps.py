@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from api.auth import Known
 from api.settings import Settings
+from api.threads import Later
 from tuner.errors import InvalidInput, Stale
 from tuner.search import views
 from tuner.search.store import Store
@@ -32,16 +33,16 @@ Database = Annotated[Store, Depends(_store)]
 Configured = Annotated[Settings, Depends(_settings)]
 
 
-def _comparison(
+async def _comparison(
     _who: Known, store: Database, name: Annotated[str, Path(description="the comparison's name")]
-) -> views.ComparisonRow:
-    return views.get_comparison(store, name)
+) -> Later:
+    return Later(views.get_comparison, store, name)
 
 
-def _study(
+async def _study(
     _who: Known, store: Database, study_id: Annotated[int, Path(ge=1, le=2**31 - 1)]
-) -> views.StudyRow:
-    return views.get_study(store, study_id)
+) -> Later:
+    return Later(views.get_study, store, study_id)
 
 
 Comparison = Annotated[views.ComparisonRow, Depends(_comparison)]

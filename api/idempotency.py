@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from api.auth import permitted
-from api.threads import InThread
+from api.threads import InThread, in_lane
 from tuner.errors import InvalidInput
 from tuner.search import requests
 from tuner.search.store import Store
@@ -44,7 +44,7 @@ class Idempotent(InThread):
             where = request.url.path.encode(), request.scope["query_string"]
             asked = b"\0".join([*where, await request.body()])
             digest = hashlib.sha256(asked).hexdigest()
-            known = await run_in_threadpool(requests.begin, store, who.id, key, digest)
+            known = await in_lane("writes", requests.begin, store, who.id, key, digest)
             if known is not None:
                 return Response(known.body, known.status, dict(known.headers))
             answer = None
@@ -53,7 +53,7 @@ class Idempotent(InThread):
                 if response.status_code < 500:
                     answer = _answer(response)
             finally:
-                await run_in_threadpool(requests.end, store, who.id, key, answer)
+                await in_lane("writes", requests.end, store, who.id, key, answer)
             return response
 
         return once

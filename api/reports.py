@@ -5,9 +5,11 @@ import io
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from optuna.trial import FrozenTrial
 
 from tuner import __version__
 from tuner.compare import compare
@@ -120,30 +122,32 @@ def _make(store: Store, name: str) -> Report:
 
 
 def csv_of(store: Store, name: str) -> Iterator[str]:
-    """All finished trials of a comparison, a line each, as CSV."""
+    """All finished trials of a comparison as CSV, a line each, a study at a time."""
     names = ("study", "index", "state", "val_accuracy", "test_accuracy", "diverged", "seconds")
-    yield _line((*names, "seed", "params", "settings"))
+    yield _lines([(*names, "seed", "params", "settings")])
     for study in store.comparison(name).every_study():
-        for trial in finished_trials(store, study.study_name):
-            attributes = trial.user_attrs
-            run = attributes.get("run", {})
-            yield _line(
-                (
-                    study.study_name,
-                    attributes.get("index"),
-                    trial.state.name,
-                    trial.value,
-                    attributes.get("test_accuracy"),
-                    attributes.get("diverged", False),
-                    run.get("seconds"),
-                    attributes.get("seed"),
-                    json.dumps(trial.params),
-                    json.dumps(run.get("settings")),
-                )
-            )
+        trials = finished_trials(store, study.study_name)
+        yield _lines([_cells(study.study_name, trial) for trial in trials])
 
 
-def _line(values: tuple[object, ...]) -> str:
+def _cells(study_name: str, trial: FrozenTrial) -> tuple[object, ...]:
+    attributes = trial.user_attrs
+    run = attributes.get("run", {})
+    return (
+        study_name,
+        attributes.get("index"),
+        trial.state.name,
+        trial.value,
+        attributes.get("test_accuracy"),
+        attributes.get("diverged", False),
+        run.get("seconds"),
+        attributes.get("seed"),
+        json.dumps(trial.params),
+        json.dumps(run.get("settings")),
+    )
+
+
+def _lines(rows: Iterable[tuple[object, ...]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerow(values)
+    csv.writer(text).writerows(rows)
     return text.getvalue()

@@ -1,33 +1,91 @@
-"""One thread for a request: its route runs in it, and what it returns is written down outside.
+"""Which threads the routes run in, and how many at once.
+
+Threads of one process share one interpreter: ten keep it busy, and with forty the event loop waits
+for its turn among them. Whoever waits for something else has a lane of its own: writers wait for
+each other, and readers are not to wait for them, nor for reports, which take seconds.
 
 FastAPI takes a thread for each plain function and another to check what it returned; under many
-readers the handing over costs more than the work. So routes look like coroutines to it.
+readers the handing over costs more than the work. So routes look like coroutines to it, and what
+they return is written down outside; what their path names is ``Later``, looked up in the same
+thread.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
+
+Lane = Literal["reads", "writes", "slow"]
+THREADS: Mapping[Lane, int] = {"reads": 10, "writes": 10, "slow": 4}
+"""How many routes of each kind run at once; the others wait for their turn."""
+
+_lanes: RunVar[dict[Lane, CapacityLimiter]] = RunVar("api.threads.lanes")
+_SLOW = "_takes_seconds"
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+
+def slow(endpoint: Endpoint) -> Endpoint:
+    """Marks a route that may take seconds; put it below the router's decorator."""
+    setattr(endpoint, _SLOW, True)
+    return endpoint
+
+
+def limit_default() -> None:
+    """Let what FastAPI runs by itself, such as dependencies, run among the reads."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS["reads"]
+
+
+async def in_lane(lane: Lane, function: Callable[..., Result], *arguments: Any) -> Result:
+    """What the function returns, run in a thread of the lane once it is its turn."""
+    if lane == "reads":
+        return await anyio.to_thread.run_sync(function, *arguments)
+    lanes = _lanes.get(None)
+    if lanes is None:
+        lanes = {name: CapacityLimiter(threads) for name, threads in THREADS.items()}
+        _lanes.set(lanes)
+    return await anyio.to_thread.run_sync(function, *arguments, limiter=lanes[lane])
+
+
+class Later:
+    """An argument that a route gets looked up in its own thread; see ``InThread``.
+
+    Args:
+        look_up: Called with the arguments once the route runs.
+    """
+
+    def __init__(self, look_up: Callable[..., object], *arguments: object) -> None:
+        self.value = functools.partial(look_up, *arguments)
 
 
 class InThread(APIRoute):
-    """A route whose plain function runs in a thread, and nothing else of it."""
+    """A route whose plain function runs in a thread of its lane, and nothing else of it."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], **options: Any
     ) -> None:  # Any: as FastAPI has it
-        super().__init__(path, _in_thread(endpoint), **options)
+        reads = set(options.get("methods") or ["GET"]) <= {"GET", "HEAD"}
+        lane: Lane = "reads" if reads else "writes"
+        super().__init__(path, _in_thread(endpoint, lane), **options)
 
 
-def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:  # Any: as FastAPI has it
+def _in_thread(endpoint: Callable[..., Any], lane: Lane) -> Callable[..., Any]:
     if iscoroutinefunction(endpoint) or isasyncgenfunction(endpoint):
         return endpoint
+    lane = "slow" if getattr(endpoint, _SLOW, False) else lane
 
     @functools.wraps(endpoint)
     async def called(**arguments: Any) -> Any:  # Any: whatever the route takes and returns
-        return await run_in_threadpool(endpoint, **arguments)
+        return await in_lane(lane, _with_values, endpoint, arguments)
 
     return called
+
+
+def _with_values(endpoint: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    values = {n: a.value() if isinstance(a, Later) else a for n, a in arguments.items()}
+    return endpoint(**values)

@@ -13,6 +13,7 @@ from api.pages.rendering import asset, page
 from api.pages.results import results
 from api.pages.trial import trial_page
 from api.sessions import local_path
+from api.threads import InThread, slow
 from tuner.errors import NotFound, UnknownName
 from tuner.search import control
 from tuner.search.results import in_words
@@ -20,7 +21,7 @@ from tuner.search.spaces import declared_spaces
 from tuner.search.spec import Pruner, Sampler, declaration_hash, declared
 from tuner.workload import DATASETS, MODELS
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=InThread)
 
 _PICTURE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -51,6 +52,7 @@ def icon() -> RedirectResponse:
 
 
 @router.get("/comparisons/{name}")
+@slow
 def comparison(
     request: Request, store: deps.Database, row: deps.Comparison, _who: Reader
 ) -> HTMLResponse:
@@ -67,6 +69,7 @@ def comparison(
 
 
 @router.get("/comparisons/{name}/progress")
+@slow
 def comparison_progress(
     request: Request, store: deps.Database, row: deps.Comparison, _who: Reader
 ) -> HTMLResponse:
@@ -76,6 +79,7 @@ def comparison_progress(
 
 
 @router.get("/comparisons/{name}/figure.svg")
+@slow
 def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
     """The tuning curves as a picture that stands alone."""
     picture = reports.of(store, row).picture

@@ -9,6 +9,7 @@ from api import deps, limits, reports, schemas
 from api.auth import Reader, Writer
 from api.idempotency import Idempotent
 from api.problems import errors
+from api.threads import slow
 from tuner.search import control, views
 from tuner.search.spec import ComparisonSpec
 from tuner.search.store import Store
@@ -205,6 +206,7 @@ def delete(
         **errors(401, 404, 409, 422),
     },
 )
+@slow
 def report(
     store: deps.Database,
     row: deps.Comparison,
@@ -233,6 +235,7 @@ def report(
         **errors(401, 404, 409),
     },
 )
+@slow
 def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
     """Expected best validation accuracy against the number of trials."""
     return Response(reports.of(store, row).picture, media_type="image/svg+xml")

@@ -10,6 +10,7 @@ from api.idempotency import Idempotent
 from api.problems import errors
 from api.routes.comparisons import ACCEPTED, TAGGED, Status
 from api.routes.trials import shown as shown_trial
+from api.threads import slow
 from tuner.search import control, views
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
 from tuner.search.store import Store
@@ -152,6 +153,7 @@ def best(
     summary="The expected best of k random trials",
     responses=errors(401, 404, 409, 422),
 )
+@slow
 def curve(store: deps.Database, row: deps.Study, _who: Reader) -> schemas.TuningCurve:
     """Unbiased, with a simultaneous band; random search only, since others' trials depend."""
     summary, confidence = reports.curve_of(store, row, _spec(store, row))
