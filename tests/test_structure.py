@@ -23,6 +23,7 @@ NOT = {
     | FRONT
     | {"tuner.search"},
     "tuner/bench": {"tuner.cli"},
+    "tuner/claims": {"tuner.bench", "tuner.cli", "api"},
     "tuner": {"api"},
     "api": {"torch", "torchvision"},
 }

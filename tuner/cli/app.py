@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from tuner import __version__
 from tuner.cli.bench import bench
+from tuner.cli.claims import claims
 from tuner.cli.compare import compare
 from tuner.cli.control import cancel, delete, pause, resume, retry
 from tuner.cli.db import db
@@ -59,7 +60,7 @@ app = typer.Typer(
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(demo, run, compare, status, serve, worker),
     *(pause, resume, cancel, retry, delete),
-    *(train, translate, spaces, workloads, bench),
+    *(train, translate, claims, spaces, workloads, bench),
 )
 for command in COMMANDS:
     app.command()(command)

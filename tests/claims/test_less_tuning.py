@@ -1,0 +1,77 @@
+"""The claim of less tuning: what the intervals of a comparison say about it."""
+
+import numpy as np
+import pytest
+
+from tuner.claims.claim import Means
+from tuner.claims.kinds import load
+from tuner.claims.less_tuning import LessTuning, judged
+from tuner.compare import Arm, Protocol, Retrained, compare
+from tuner.search.declared import parse
+
+SPREAD = np.linspace(-0.01, 0.01, 40)
+
+
+def arm(name, level, *, test, spread=0.0002):
+    """Forty trials around a level, and an incumbent retrained thirty times."""
+    scores = level + SPREAD
+    again = test + spread * np.linspace(-1, 1, 30)
+    none = np.zeros(40, dtype=bool)
+    kept = Retrained({}, again, again)
+    return Arm(name, scores, np.ones(40), none, none, "random", {}, kept)
+
+
+def outcome(filter_arm, magnitude_arm):
+    return judged(compare([filter_arm, magnitude_arm], Protocol(rope=0.003, k=3)))
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict"), [(0.93, "holds"), (0.90, "not settled"), (0.85, "does not hold")]
+)
+def test_less_tuning_needs_the_whole_interval_above_minus_the_rope(level, verdict):
+    found = outcome(arm("filter", level, test=0.95), arm("magnitude", 0.902, test=0.95))
+    assert found.figures[0].verdict == verdict
+    assert found.figures[1].verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("test", "spread", "verdict"),
+    [
+        (0.951, 0.0002, "holds"),
+        (0.951, 0.02, "not settled"),
+        (0.96, 0.0002, "does not hold"),
+        (0.94, 0.0002, "does not hold"),
+    ],
+)
+def test_similar_accuracy_needs_the_whole_interval_inside_the_rope(test, spread, verdict):
+    found = outcome(
+        arm("filter", 0.93, test=test, spread=spread), arm("magnitude", 0.9, test=0.95)
+    )
+    assert found.figures[1].verdict == verdict
+    assert found.verdict == verdict
+
+
+def small_search() -> LessTuning:
+    data = load("less_tuning").model_dump(exclude_none=True)
+    comparison = data["comparison"]
+    workload = {**comparison["workload"], "widths": [16, 16], "epochs": 2, "n_train": 256}
+    less = {"n_trials": 4, "retrain_seeds": 2, "workload": workload}
+    return parse(LessTuning, {**data, "comparison": {**comparison, **less}}, "test")
+
+
+def test_a_real_search_is_run_and_found_again_in_the_database_given(tmp_path):
+    address = f"sqlite:///{tmp_path}/claims.db"
+    shares: list[float] = []
+    claim = small_search()
+    found = claim.check(Means(address, 1), shares.append)
+    assert shares[-1] == 1.0 and shares == sorted(shares)
+    assert [figure.verdict is None for figure in found.figures[:2]] == [False, False]
+    assert any("incumbent on test" in figure.label for figure in found.figures)
+    assert claim.check(Means(address, 1), shares.append) == found
+
+
+def test_a_search_without_a_question_or_fresh_seeds_is_refused():
+    data = load("less_tuning").model_dump(exclude_none=True)
+    data["comparison"]["retrain_seeds"] = 0
+    with pytest.raises(ValueError, match="retrain_seeds of at least 2"):
+        parse(LessTuning, data, "test")

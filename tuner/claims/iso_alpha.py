@@ -1,0 +1,191 @@
+"""Learning rate and weight decay matter through their product."""
+
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, StrictInt, model_validator
+
+from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
+from tuner.claims.outcome import Figure, Outcome, same_signs, told
+from tuner.claims.watch import Watched, train_all, watch
+from tuner.compare.protocol import Floats
+from tuner.errors import InvalidInput
+from tuner.optim.equivalence import Magnitude
+from tuner.search.spec import Seed, WorkloadSpec
+from tuner.train import TrialConfig
+
+SIGNAL = 0.5
+"""Where both together explain less than this share, seeds decide, and nothing can be said."""
+
+
+class Cell(NamedTuple):
+    """A place in the grid: its learning rate's and weight decay's powers."""
+
+    rate: int
+    decay: int
+
+    @property
+    def product(self) -> int:
+        """The power of the product."""
+        return self.rate + self.decay
+
+
+class IsoAlpha(Claim):
+    """A square grid of learning rate times weight decay, both with the same spacing.
+
+    Identity: w0 and clip are those of the first cell over weight decay, so that w0 lambda and
+    clip lambda are held; the signs of all runs of one product are compared at every step.
+    Explained: w0 and clip are fixed; the share of the accuracy's variance that lies between
+    products is held against that between the cells of the grid, which is all that learning rate
+    and weight decay explain together (the rest is noise between seeds), and must exceed that of
+    either alone. Shares are adjusted for the number of groups, see ``explained``.
+
+    Args:
+        workload: What is trained.
+        seeds: Of the grid with w0 fixed; the first is the identity's.
+        settings: Of decoupled latent SGD in the first cell.
+        size: Learning rates, and weight decays.
+        spacing: Ratio of neighbours; a power of two for runs that are equal to the last bit.
+        least_share: The smallest part of what both explain together that the product should.
+    """
+
+    kind: Literal["iso_alpha"]
+    workload: WorkloadSpec
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2)]
+    settings: Settings
+    size: Annotated[StrictInt, Field(ge=2, le=20)]
+    spacing: Annotated[Positive, Field(gt=1)]
+    least_share: Share
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = Magnitude.from_settings(self.settings)
+        largest = given.product * self.spacing ** (2 * self.size - 2)
+        if given.coupled or given.scaling or not 0 < largest <= 1:
+            raise InvalidInput(
+                "settings: must be decoupled SGD without scaling, with 0 < eta lambda <= 1 in the "
+                f"whole grid; the largest is {largest:.3g}"
+            )
+        return self
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All places of the grid."""
+        return [Cell(i, j) for i in range(self.size) for j in range(self.size)]
+
+    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+        """See ``Claim``."""
+        cells = self.cells
+        identity = part(progress, 0, 1 + len(self.seeds))
+        trials = [self._trial(cell, self.seeds[0], held=True) for cell in cells]
+        figures = _identity(cells, watch(self.workload, [*trials, trials[0]], identity))
+        trials = [self._trial(c, seed, held=False) for seed in self.seeds for c in cells]
+        done = 1 / (1 + len(self.seeds))
+        results = train_all(
+            self.workload, trials, lambda share: progress(done + (1 - done) * share)
+        )
+        accuracies = np.array([result.val_accuracy for result in results])
+        return Outcome((*figures, *self._explained(cells * len(self.seeds), accuracies)))
+
+    def _trial(self, cell: Cell, seed: int, *, held: bool) -> TrialConfig:
+        first = Magnitude.from_settings(self.settings)
+        rate, decay = self.spacing**cell.rate, self.spacing**cell.decay
+        return TrialConfig(
+            "latent_sgd",
+            {
+                **self.settings,
+                "learning_rate": first.learning_rate * rate,
+                "weight_decay": first.weight_decay * decay,
+                "init_scale": first.init_scale / (decay if held else 1),
+                "clip": first.clip / (decay if held else 1),
+            },
+            seed,
+        )
+
+    def _explained(self, cells: Sequence[Cell], accuracies: Floats) -> list[Figure]:
+        """The product's part of what the grid explains, with the verdict, and the shares."""
+        shares = {
+            "learning rate and weight decay together": explained(cells, accuracies),
+            "the product": explained([cell.product for cell in cells], accuracies),
+            "the learning rate alone": explained([cell.rate for cell in cells], accuracies),
+            "the weight decay alone": explained([cell.decay for cell in cells], accuracies),
+        }
+        both, product, *alone = shares.values()
+        settled = both >= SIGNAL
+        holds = settled and product >= max(self.least_share * both, *alone)
+        return [
+            Figure(
+                f"the product's part of what both explain, w0 = {self._start:g}",
+                product / both if settled else None,
+                f"{product / both:.1%}" if settled else f"both explain {both:.1%} only",
+                f"at least {self.least_share:.0%}, more than either alone",
+                told(holds) if settled else "not settled",
+            ),
+            *(
+                Figure(f"accuracy explained by {which}", share, f"{share:.1%} of the variance")
+                for which, share in shares.items()
+            ),
+            Figure(
+                "accuracies over the grid",
+                float(np.ptp(accuracies)),
+                f"{accuracies.min():.1%} to {accuracies.max():.1%}",
+            ),
+        ]
+
+    @property
+    def _start(self) -> float:
+        return Magnitude.from_settings(self.settings).init_scale
+
+
+def _identity(cells: Sequence[Cell], watched: Watched) -> list[Figure]:
+    """How many trainings are distinct, and whether the runs of one product are equal.
+
+    The last trial is the first one's twin.
+    """
+    twin = watched.differ(0, len(cells))
+    first: dict[int, int] = {}
+    differ = compared = moved = 0
+    for trial, cell in enumerate(cells):
+        if cell.product not in first:
+            first[cell.product] = trial
+            moved += watched.flips(trial)
+            continue
+        differ += watched.differ(trial, first[cell.product])
+        compared += watched.compared()
+    distinct = len({watched.signs[:, trial].tobytes() for trial in range(len(cells))})
+    expected = len({cell.product for cell in cells})
+    return [
+        same_signs(
+            "runs of equal product, w0 and clip times weight decay held",
+            differ,
+            compared,
+            moved=moved,
+            twin=twin,
+        ),
+        Figure(
+            "distinct trainings in the grid",
+            float(distinct),
+            f"{distinct} of {len(cells)}",
+            f"{expected}",
+            told(distinct == expected) if twin == 0 else "not settled",
+        ),
+    ]
+
+
+def explained(groups: Sequence[Hashable], values: Floats) -> float:
+    """Share of the values' variance between groups, adjusted for their number g.
+
+    1 - (SS_within / (N - g)) / (SS_total / (N - 1)); 0 on average where groups mean nothing,
+    and 0 where no two values differ.
+
+    Args:
+        groups: Each value's group; at least one has two values.
+        values: Shape [N].
+    """
+    members: dict[Hashable, list[float]] = {}
+    for group, value in zip(groups, values.tolist(), strict=True):
+        members.setdefault(group, []).append(value)
+    n, total = len(values), float(((values - values.mean()) ** 2).sum())
+    inside = sum(float(np.var(part_)) * len(part_) for part_ in members.values())
+    return 1 - inside / (n - len(members)) / (total / (n - 1)) if total else 0.0

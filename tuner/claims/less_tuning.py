@@ -1,0 +1,128 @@
+"""The filter space needs no more tuning than the magnitude space, at similar accuracy."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from tuner.claims.claim import Claim, Means, Progress
+from tuner.claims.outcome import Figure, Outcome, Verdict, points, within
+from tuner.compare import Comparison, compare
+from tuner.compare.estimators import Estimate
+from tuner.errors import InvalidInput, TunerError
+from tuner.search import launch
+from tuner.search.progress import Progress as State
+from tuner.search.results import arms
+from tuner.search.spec import ComparisonSpec
+from tuner.search.store import open_store
+from tuner.train import check
+
+
+class LessTuning(Claim):
+    """Random search in both spaces at equal budgets, then each incumbent on fresh seeds.
+
+    Less tuning: the difference of the expected best of k trials, filter minus magnitude, is not
+    below -rope. Similar accuracy: the difference of the incumbents' test accuracies lies inside
+    +-rope. Both by their 95% intervals.
+
+    Args:
+        comparison: As in ``studies/``; its name is the claim's.
+    """
+
+    kind: Literal["less_tuning"]
+    comparison: ComparisonSpec
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:  # Any: whatever the file held
+        if isinstance(data, dict) and isinstance(data.get("comparison"), dict):
+            return {**data, "comparison": {"name": data.get("name"), **data["comparison"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.comparison.verdict.primary is None or self.comparison.retrain_seeds < 2:
+            raise InvalidInput(
+                "comparison: needs verdict.primary, the new arm first, and retrain_seeds of at "
+                f"least 2, got {self.comparison.verdict.primary} and "
+                f"{self.comparison.retrain_seeds}"
+            )
+        return self
+
+    def check(self, means: Means, progress: Progress) -> Outcome:
+        """See ``Claim``."""
+        if means.database is not None:
+            return judged(self._compare(means.database, means.workers, progress))
+        with tempfile.TemporaryDirectory(prefix="tuner-claims-") as folder:
+            address = f"sqlite:///{Path(folder, 'claims.db')}"
+            return judged(self._compare(address, means.workers, progress))
+
+    def _compare(self, database: str, workers: int | None, progress: Progress) -> Comparison:
+        """Run what is missing of the comparison, then compare."""
+        check(self.comparison.workload)
+        state = launch.run(
+            self.comparison, database=database, workers=workers, on_progress=_share(progress)
+        )
+        if any(arm.best is None for arm in state.arms):
+            raise TunerError(f"{self.name}: an arm has no finished trial, nothing can be compared")
+        with closing(open_store(database, must_exist=True)) as store:
+            return compare(*arms(store, self.comparison.name))
+
+
+def judged(comparison: Comparison) -> Outcome:
+    """The two figures of a comparison's primary contrast, and what they are made of."""
+    primary, rope, k = comparison.contrasts[0], comparison.protocol.rope, comparison.k
+    differ = f"{primary.first} - {primary.second}"
+    by_name = {arm.name: arm for arm in comparison.arms}
+    reported = []
+    for name in (primary.first, primary.second):
+        arm = by_name[name]
+        best = next((p.value for p in arm.best_of if p.k == k), None)
+        if best is not None:
+            reported.append(Figure(f"{name}, expected best of {k}", best, f"{best:.2%}"))
+        if arm.retrained is not None:
+            test = arm.retrained.test
+            shown = f"{test.value:.2%}, {arm.retrained.seeds} seeds"
+            reported.append(
+                Figure(
+                    f"{name}, incumbent on test", test.value, shown, low=test.low, high=test.high
+                )
+            )
+    at_least = f"at least -{100 * rope:g} points"
+    inside = f"within ±{100 * rope:g} points"
+    return Outcome(
+        (
+            _difference(
+                f"expected best of {k}, {differ}", primary.difference, -rope, math.inf, at_least
+            ),
+            _difference(f"incumbents on test, {differ}", primary.test, -rope, rope, inside),
+            *reported,
+        )
+    )
+
+
+def _difference(
+    label: str, estimate: Estimate | None, low: float, high: float, expected: str
+) -> Figure:
+    """A difference and where its interval lies."""
+    if estimate is None:
+        return Figure(label, None, "too few trials", expected, "not settled")
+    verdict: Verdict = within(estimate, low, high)
+    return Figure(
+        label, estimate.value, points(estimate), expected, verdict, estimate.low, estimate.high
+    )
+
+
+def _share(progress: Progress) -> Callable[[State], None]:
+    """The share of the trials that ended, retrained ones included."""
+
+    def told(state: State) -> None:
+        done = sum(arm.done + arm.retrained for arm in state.arms)
+        total = sum(arm.total + arm.to_retrain for arm in state.arms)
+        progress(done / total if total else 1.0)
+
+    return told
