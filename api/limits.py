@@ -11,8 +11,8 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
     Raises:
         InvalidInput: Names the field, the rule and the value.
     """
-    n_trials = len(spec.arms) * (spec.repeats * spec.n_trials + spec.retrain_seeds)
-    n_studies = len(spec.arms) * spec.repeats
+    n_trials = spec.n_searched + len(spec.arms) * spec.retrain_seeds
+    n_studies = sum(map(spec.repeats_of, spec.arms))
     workload = spec.workload
     widths = workload.layer_widths
     for field, value, most, setting in (

@@ -19,7 +19,10 @@ def test_a_declared_study_is_valid_and_described(name):
     assert spec.description.strip()
     assert spec.verdict.primary == ("filter", "magnitude")
     row = next(line for line in README.splitlines() if f"]({name}.toml)" in line)
-    assert f"{len(spec.arms)} x {spec.n_trials}, {len(spec.arms)} x {spec.retrain_seeds}" in row
+    alike = all(arm.n_trials is None and arm.repeats is None for arm in spec.arms)
+    arms = len(spec.arms)
+    trials = f"{arms} x {spec.n_trials}" if alike else f"{spec.n_searched:,} in {arms} arms"
+    assert f"{trials}, {arms} x {spec.retrain_seeds} retrained" in row
 
 
 @pytest.mark.parametrize("name", declared_spaces())

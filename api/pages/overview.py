@@ -83,7 +83,7 @@ def _entry(store: Store, row: views.ComparisonRow) -> Entry | None:
     return Entry(
         row=row,
         workload=in_words(spec.workload),
-        n_trials=spec.n_trials * spec.repeats,
+        n_trials=spec.n_searched,
         arms=views.arms_of(store, spec),
         note=views.note(store, row),
     )

@@ -64,7 +64,7 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
     Keeper(store).tend()
     page = get(browser, "/")
     assert page.bars == {"old": (0, 8), "new": (0, 8)}
-    assert "digits, mlp 64-64-64, 3 epochs. 2 arms of 6 trials" in page.text
+    assert "digits, mlp 64-64-64, 3 epochs. 12 trials in 2 arms" in page.text
     assert "no worker is running; start one with: tuner worker" in page.text
     work_here(store)
     roster.enrol(store, "w", "cuda:0")
@@ -84,8 +84,9 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
 def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
     page = get(browser, "/comparisons/small")
     assert "Which one? <script>alert(1)</script>" in page.text
-    assert "6 trials per arm; each arm's best setting is retrained with 2 fresh seeds" in page.text
-    assert "Does new need less tuning than old ? By the best of 1 trial;" in page.text
+    budget = "12 trials in 2 arms; each arm's best setting is retrained with 2 fresh seeds"
+    assert budget in page.text
+    assert "Does new need less tuning than old ? By the best of 2 trials;" in page.text
     assert "alpha 1e-05 .. 0.1, log" in page.text
     assert "They are drawn as soon as every arm has a finished trial." in page.text
     assert not page.all("img")[1:]

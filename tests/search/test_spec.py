@@ -164,5 +164,6 @@ def test_studies_are_named_after_comparison_arm_and_repeat():
 
 def test_the_budget_of_the_endpoint_is_a_twentieth_of_the_trials_or_as_declared():
     assert comparison(n_trials=200).k == 10
-    assert comparison(n_trials=6).k == 1
+    assert comparison(n_trials=6).k == 2
+    assert comparison(n_trials=1).k == 1
     assert comparison(n_trials=6, verdict={"k": 3}).k == 3

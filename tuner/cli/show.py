@@ -159,7 +159,7 @@ def workloads(name: Name = None, as_json: AsJson = False) -> None:
         return
     console = Console()
     for each, spec in found.items():
-        trials = f"{spec.n_trials} trials in each of {len(spec.arms)} arms"
+        trials = f"{spec.n_searched:,} trials in {len(spec.arms)} arms"
         console.print(f"[bold]{each}[/]: {in_words(spec.workload)}; {trials}", highlight=False)
         if name is not None:
             console.print(" ".join(spec.description.split()), highlight=False)

@@ -114,6 +114,9 @@ class Batch:
             study = self._study()
             with self._queue.store.transaction():
                 for trial_id, index in together:
+                    if spec.arm.sampler == "defaults":
+                        settings.append(spec.arm.space.setting)
+                        continue
                     study.sampler = make_sampler(spec.arm.sampler, spec.sampler_seed(index))
                     settings.append(suggest(spec.arm.space, Trial(study, trial_id)))
         return settings

@@ -135,7 +135,7 @@ def arms_progress(
         again = studies.get(f"{spec.name}/{arm.name}/retrain", nothing)
         bests = [search.best for search in searches if search.best is not None]
         done = sum(search.done + search.failed for search in searches)
-        total = spec.n_trials * spec.repeats
+        total = spec.trials_of(arm) * spec.repeats_of(arm)
         cancelled = sum(search.cancelled for search in searches)
         hopeless = done == total and not bests
         fresh = again.queued if hopeless or cancelled else spec.retrain_seeds

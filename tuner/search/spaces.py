@@ -142,6 +142,11 @@ class Space(Declared):
         }
 
     @property
+    def setting(self) -> dict[str, Setting]:
+        """The documented setting of someone who does not tune."""
+        return {**self.fixed, **self.defaults}
+
+    @property
     def ranges(self) -> dict[str, str]:
         """Optuna parameter name -> its range in words; fixed settings are named too."""
         searched = {optuna_name(name, p): str(p) for name, p in self.parameters.items()}

@@ -1,12 +1,14 @@
 """What is to be run: a comparison of arms, and the studies it consists of.
 
 The same model is the TOML file in ``studies/``, the argument of ``launch.run`` and a request's
-body. A comparison gives each arm ``repeats`` studies of ``n_trials`` trials; trial i of every arm
-has the same seed, so the same data order and the same initial draw.
+body. A comparison gives each arm ``repeats`` studies of ``n_trials`` trials, unless the arm has
+numbers of its own; trial i of every arm has the same seed, so the same data order and the same
+initial draw.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +27,7 @@ from tuner.search.declared import Declared, read, refuse_unknown_keys, studies_d
 from tuner.search.spaces import Space, load_space
 from tuner.workload import Workload
 
-Sampler = Literal["random", "tpe", "cmaes", "gp"]
+Sampler = Literal["random", "tpe", "cmaes", "gp", "defaults"]
 Pruner = Literal["none", "median", "asha", "hyperband"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
@@ -49,6 +51,11 @@ def _workload(data: Any) -> Any:  # Any: unchecked outside data
     return data
 
 
+def _unless_none() -> Any:  # Any: as pydantic's Field
+    """A field that is written down only if it is given, so that older declarations keep theirs."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 SpaceOrName = Annotated[Space, BeforeValidator(_space, json_schema_input_type=Space | str)]
 """A search space, or the name of a declared one."""
 
@@ -62,14 +69,33 @@ class ArmSpec(Declared):
     Args:
         name: What the arm is called.
         space: The name of a declared space, or an inline one.
-        sampler: Chooses the next trial's parameters; ``random`` gives the whole tuning curve.
+        sampler: Chooses the next trial's parameters; ``random`` gives the whole tuning curve,
+            ``defaults`` searches nothing: every trial has the space's documented setting.
         pruner: Stops trials early; ``none`` for the primary comparison.
+        n_trials: Trials per repeat, in place of the comparison's.
+        repeats: Independent searches, in place of the comparison's.
     """
 
     name: Name
     space: SpaceOrName
     sampler: Sampler = "random"
     pruner: Pruner = "none"
+    n_trials: Count | None = _unless_none()
+    repeats: Count | None = _unless_none()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.sampler == "defaults" and not self.space.defaults:
+            raise InvalidInput(
+                f"arm {self.name!r}: the sampler 'defaults' needs a space that has [defaults], "
+                f"{self.space.name!r} has none"
+            )
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether what a trial tries depends on how earlier ones ended."""
+        return self.sampler not in ("random", "defaults")
 
 
 class VerdictSpec(Declared):
@@ -78,16 +104,44 @@ class VerdictSpec(Declared):
     Args:
         primary: The arm claimed to need less tuning, then the arm it is held against.
         control: The arm with the old space's narrow literature ranges, if any.
-        k: Budget of the primary endpoint, in trials; ``n_trials // 20`` if not given.
+        exact: The arm that searches the old space at the exact map of the new one, if any: it
+            should do as the new one does.
+        repeated: The two arms, new and old, whose searches are repeated with a sampler that
+            learns: the secondary endpoint.
+        k: Budget of the primary endpoint, in trials; a twentieth of ``n_trials``,
+            but at least 2, if not given.
         target: A validation accuracy in (0, 1) that counts as good, if any.
         rope: Region of practical equivalence, in percentage points.
     """
 
     primary: tuple[str, str] | None = None
     control: str | None = None
+    exact: str | None = _unless_none()
+    repeated: tuple[str, str] | None = _unless_none()
     k: Count | None = None
     target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
     rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
+
+    def check(self, names: Sequence[str]) -> None:
+        """Check that the arms it names are there, and that none has two parts.
+
+        Raises:
+            UnknownName: If an arm is not there.
+            InvalidInput: If an arm has two parts.
+        """
+        pairs = {"primary": self.primary, "repeated": self.repeated}
+        named = [name for pair in pairs.values() if pair for name in pair]
+        for name in (*named, self.control, self.exact):
+            if name is not None and name not in names:
+                raise UnknownName("verdict: arm", name, names)
+        for field, pair in pairs.items():
+            if pair and pair[0] == pair[1]:
+                raise InvalidInput(f"verdict.{field}: name two different arms")
+        taken = list(self.primary or names[:2])
+        for field, name in (("control", self.control), ("exact", self.exact)):
+            if name in taken:
+                raise InvalidInput(f"verdict.{field}: must be a third arm, not {name!r} again")
+            taken += [name] if name else []
 
 
 class ComparisonSpec(Declared):
@@ -121,25 +175,47 @@ class ComparisonSpec(Declared):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InvalidInput(f"arms: every arm needs a name of its own, {twice!r} occurs twice")
-        for name in (*(self.verdict.primary or ()), self.verdict.control):
-            if name is not None and name not in names:
-                raise UnknownName("verdict: arm", name, names)
-        if self.verdict.primary and self.verdict.primary[0] == self.verdict.primary[1]:
-            raise InvalidInput("verdict.primary: name two different arms")
-        if self.verdict.control in (self.verdict.primary or names[:2]):
+        self.verdict.check(names)
+        if self.verdict.k is not None and self.verdict.k > self._smallest:
             raise InvalidInput(
-                f"verdict.control: must be a third arm, not {self.verdict.control!r} again"
+                f"verdict.k: must be at most n_trials={self._smallest}, got {self.verdict.k}"
             )
-        if self.verdict.k is not None and self.verdict.k > self.n_trials:
-            raise InvalidInput(
-                f"verdict.k: must be at most n_trials={self.n_trials}, got {self.verdict.k}"
-            )
+        self._check_repeated()
         return self
+
+    def _check_repeated(self) -> None:
+        pair = [arm for arm in self.arms if arm.name in (self.verdict.repeated or ())]
+        for what, of in (("repeats", self.repeats_of), ("n_trials", self.trials_of)):
+            numbers = [of(arm) for arm in pair]
+            if len(set(numbers)) > 1:
+                raise InvalidInput(
+                    f"verdict.repeated: both arms need the same {what}, got {numbers}"
+                )
+
+    @property
+    def _smallest(self) -> int:
+        """Trials of the smallest arm that the primary endpoint is about."""
+        primary = self.verdict.primary or [arm.name for arm in self.arms[:2]]
+        asked = (*primary, self.verdict.control)
+        return min(self.trials_of(arm) for arm in self.arms if arm.name in asked)
 
     @property
     def k(self) -> int:
         """Budget of the primary endpoint, in trials."""
-        return self.verdict.k or max(1, self.n_trials // 20)
+        return self.verdict.k or min(self._smallest, max(2, self._smallest // 20))
+
+    def trials_of(self, arm: ArmSpec) -> int:
+        """Trials of each of the arm's searches."""
+        return arm.n_trials or self.n_trials
+
+    def repeats_of(self, arm: ArmSpec) -> int:
+        """How many searches the arm has."""
+        return arm.repeats or self.repeats
+
+    @property
+    def n_searched(self) -> int:
+        """Trials of all searches together, those of retraining not among them."""
+        return sum(self.trials_of(arm) * self.repeats_of(arm) for arm in self.arms)
 
     def studies(self) -> list["StudySpec"]:
         """The searches it consists of: one study per arm and repeat, repeats in turn."""
@@ -148,13 +224,14 @@ class ComparisonSpec(Declared):
                 comparison=self.name,
                 arm=arm,
                 repeat=repeat,
-                repeats=self.repeats,
+                repeats=self.repeats_of(arm),
                 workload=self.workload,
-                n_trials=self.n_trials,
+                n_trials=self.trials_of(arm),
                 seed=self.seed,
             )
-            for repeat in range(self.repeats)
+            for repeat in range(max(map(self.repeats_of, self.arms)))
             for arm in self.arms
+            if repeat < self.repeats_of(arm)
         ]
 
     def every_study(self) -> list["StudySpec"]:
@@ -199,7 +276,7 @@ class StudySpec(Declared):
     @property
     def learns(self) -> bool:
         """Whether what a trial tries depends on how earlier ones ended."""
-        return self.arm.sampler != "random" and not self.retrain
+        return self.arm.learns and not self.retrain
 
     @property
     def study_name(self) -> str:
