@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 from tuner import __version__
 from tuner.compare import compare
 from tuner.compare.comparison import ArmSummary
+from tuner.compare.details import detailed
 from tuner.compare.figures import svg
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json
@@ -109,7 +110,9 @@ def _make(store: Store, name: str) -> Report:
             "its best trials and its tuning curve"
         )
     try:
-        comparison = compare(*results.arms(store, name))
+        arms, protocol = results.arms(store, name)
+        arms = results.with_importances(store, name, arms)
+        comparison = detailed(compare(arms, protocol), arms)
     except InvalidInput as error:
         raise Conflict(f"comparison {name!r}: {error}") from error
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}

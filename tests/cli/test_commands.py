@@ -45,11 +45,13 @@ target = 0.5
 """
 COMMANDS = (
     "demo",
+    "plan",
     "run",
     "compare",
     "status",
     "train",
     "translate",
+    "claims",
     "spaces",
     "workloads",
     "bench",
@@ -117,7 +119,7 @@ def test_json_alone_is_on_standard_output():
     write(SPEC)
     tuner("run", "mine.toml")
     result = tuner("compare", "mine", "--json", "-")
-    assert json.loads(result.stdout)["schema_version"] == 1
+    assert json.loads(result.stdout)["schema_version"] == 2
     status = json.loads(tuner("status", "--json").stdout)
     assert {arm["name"]: arm["done"] for arm in status["mine"]["arms"]} == {
         "filter": 8,

@@ -139,7 +139,11 @@ def test_ten_repeats_of_a_learning_sampler_are_judged_on_their_endpoints(arm: Ma
     repeats = found.contrasts[0].repeats
     assert repeats is not None and repeats.mean_trials is not None
     headings, rows = contrast_table(found)
-    assert headings == ["best of whole searches", "mean trials to target"]
+    assert headings == [
+        "best of whole searches",
+        "mean trials to target",
+        "times fewer trials to target",
+    ]
     assert rows[0][1][0].endswith("10 repeats, Wilcoxon p 0.002")
     assert rows[0][1][1].endswith("against 20.0, log-rank p < 0.001")
     assert repeats.mean_trials[0] < repeats.mean_trials[1] == 20

@@ -17,6 +17,7 @@ from tuner.cli.compare import compare
 from tuner.cli.control import cancel, delete, pause, resume, retry
 from tuner.cli.db import db
 from tuner.cli.keys import keys
+from tuner.cli.plan import plan
 from tuner.cli.run import demo, run
 from tuner.cli.serve import serve
 from tuner.cli.show import spaces, status, workloads
@@ -58,7 +59,7 @@ app = typer.Typer(
     add_completion=False,
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(demo, run, compare, status, serve, worker),
+    *(demo, plan, run, compare, status, serve, worker),
     *(pause, resume, cancel, retry, delete),
     *(train, translate, claims, spaces, workloads, bench),
 )

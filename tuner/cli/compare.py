@@ -6,13 +6,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile, judged
 from tuner.compare import Comparison, Protocol
 from tuner.compare.protocol import ACCURACY
 from tuner.config import database_url
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.foreign import Direction, foreign_arm
+from tuner.search.importance import importances
 from tuner.search.results import arms as read_arms
+from tuner.search.results import with_importances
 from tuner.search.store import open_store
 
 SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
@@ -44,6 +46,7 @@ def compare(
     json: JsonFile = None,
     html: HtmlFile = None,
     picture: PictureFile = None,
+    folder: Folder = None,
 ) -> None:
     """Say which search space needed less tuning, and how sure that is.
 
@@ -54,9 +57,11 @@ def compare(
 
     tuner compare digits --html report.html
 
+    tuner compare digits --folder results/digits
+
     tuner compare sqlite:///a.db::old sqlite:///b.db::new --sampler random --target 0.95
     """
-    outputs = Outputs(json, html, picture)
+    outputs = Outputs(json, html, picture, folder)
     outputs.check()
     if len(studies) == 1 and "::" not in studies[0]:
         given = {
@@ -73,7 +78,7 @@ def compare(
             raise InvalidInput(
                 f"{', '.join(extra)}: comparison {studies[0]!r} declares this itself; leave it out"
             )
-        outputs.write(declared(studies[0], database or database_url()))
+        outputs.write(declared(studies[0], database or database_url(), in_full=outputs.in_full))
         return
     protocol = Protocol(
         target=target,
@@ -82,20 +87,28 @@ def compare(
         unit=unit or "score",
         rope=0.0 if rope is None else rope,
     )
-    outputs.write(foreign(studies, protocol, _direction(direction), sampler))
+    outputs.write(
+        foreign(studies, protocol, _direction(direction), sampler, in_full=outputs.in_full)
+    )
 
 
-def declared(name: str, database: str) -> Comparison:
-    """A comparison of the database, as far as it was run."""
+def declared(name: str, database: str, *, in_full: bool) -> Comparison:
+    """A comparison of the database, as far as it was run; ``in_full`` with importances."""
     store = open_store(database, must_exist=True)
     try:
-        return judged(*read_arms(store, name))
+        arms, protocol = read_arms(store, name)
+        return judged(with_importances(store, name, arms) if in_full else arms, protocol)
     finally:
         store.close()
 
 
 def foreign(
-    studies: list[str], protocol: Protocol, direction: Direction | None, sampler: str | None
+    studies: list[str],
+    protocol: Protocol,
+    direction: Direction | None,
+    sampler: str | None,
+    *,
+    in_full: bool,
 ) -> Comparison:
     """Any Optuna studies as arms; an arm is called by the study, with its database if need be.
 
@@ -104,6 +117,7 @@ def foreign(
         protocol: What was fixed beforehand; its target in the studies' own units.
         direction: In place of the studies' own.
         sampler: In place of what the studies say of themselves.
+        in_full: With importances, which take seconds for each study.
 
     Raises:
         InvalidInput: If some of the studies are minimized and others maximized.
@@ -125,6 +139,11 @@ def foreign(
     arms = [each.arm if sampler is None else replace(each.arm, sampler=sampler) for each in found]
     worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
     arms = [replace(arm, scores=np.where(arm.failed, worst, arm.scores)) for arm in arms]
+    if in_full:
+        arms = [
+            replace(arm, importance=importances(each.trials, arm.scores))
+            for each, arm in zip(found, arms, strict=True)
+        ]
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[1].name, arms[0].name))
     notes = [note for each in found for note in each.notes]

@@ -15,9 +15,11 @@ import typer
 from rich.console import Console
 
 from tuner.compare import Arm, Comparison, Protocol, compare
+from tuner.compare.details import detailed, pictures
 from tuner.compare.figures import figure
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json
+from tuner.compare.sheets import sheets
 from tuner.compare.tables import print_table
 from tuner.errors import InvalidInput
 
@@ -38,6 +40,14 @@ PictureFile = Annotated[
     Path | None,
     typer.Option("--picture", metavar="FILE", help="write the figure: .png, .svg or .pdf"),
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="FOLDER",
+        help="write everything: report.html, report.json, CSV sheets, each figure as PNG and SVG",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
@@ -49,11 +59,18 @@ class Outputs:
         json: A file, or ``-`` for standard output.
         html: A file.
         picture: A file ending in .png, .svg or .pdf.
+        folder: Where everything goes; made if it is missing.
     """
 
     json: str | None = None
     html: Path | None = None
     picture: Path | None = None
+    folder: Path | None = None
+
+    @property
+    def in_full(self) -> bool:
+        """Whether a report is written, and not only the terminal's table and the picture."""
+        return any(place is not None for place in (self.json, self.html, self.folder))
 
     def check(self) -> None:
         """Refuse, before any work is done, what could not be written afterwards.
@@ -71,6 +88,12 @@ class Outputs:
                 raise InvalidInput(f"{option}: {file} is a folder; name a file")
             if file is not None and not _writable(file):
                 raise InvalidInput(f"{option}: {file} cannot be written; name another file")
+        if self.folder is not None and not (
+            _writable(self.folder) and (self.folder.is_dir() or not self.folder.exists())
+        ):
+            raise InvalidInput(
+                f"--folder: {self.folder} cannot be written to; name another folder"
+            )
         if self.picture is not None and self.picture.suffix not in (".png", ".svg", ".pdf"):
             raise InvalidInput(
                 f"--picture: the file must end in .png, .svg or .pdf, got {self.picture.name!r}"
@@ -96,8 +119,26 @@ class Outputs:
         if self.picture is not None:
             written.append(self.picture)
             figure(comparison).savefig(self.picture, dpi=200)
+        if self.folder is not None:
+            _write_all(comparison, self.folder)
+            written.append(self.folder)
         for file in written:
             self.console.print(f"written: {file}", soft_wrap=True)
+
+
+def _write_all(comparison: Comparison, folder: Path) -> None:
+    """Report, data, sheets and figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.html": to_html(comparison, provenance()),
+        "report.json": as_text(to_json(comparison)),
+        **{f"{name}.csv": text for name, text in sheets(comparison).items()},
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, drawn in pictures(comparison).items():
+        for kind in ("png", "svg"):
+            drawn.savefig(folder / f"{name}.{kind}", dpi=200)
 
 
 def _folder(file: Path) -> Path:
@@ -120,8 +161,8 @@ def when(seconds: float) -> str:
 
 
 def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:
-    """The comparison of these arms, with the notes of whoever read them put first."""
-    comparison = compare(arms, protocol)
+    """The comparison of these arms in detail, with the notes of whoever read them put first."""
+    comparison = detailed(compare(arms, protocol), arms)
     return replace(comparison, notes=(*notes, *comparison.notes))
 
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.present import Database, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile, judged
 from tuner.cli.progress import Display
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
-from tuner.search.results import arms
+from tuner.search.results import arms, with_importances
 from tuner.search.spec import ComparisonSpec, load
 from tuner.search.store import open_store
 
@@ -28,6 +28,7 @@ def run(
     json: JsonFile = None,
     html: HtmlFile = None,
     picture: PictureFile = None,
+    folder: Folder = None,
 ) -> None:
     """Run a comparison and print its verdict; goes on from where an earlier run stopped.
 
@@ -37,9 +38,11 @@ def run(
 
     tuner run my_study.toml --workers 4 --html report.html --json report.json
 
+    tuner run my_study.toml --folder results/my_study
+
     tuner run digits --database postgresql://me@host/tuner
     """
-    outputs = Outputs(json, html, picture)
+    outputs = Outputs(json, html, picture, folder)
     outputs.check()
     finish(load(spec), database or database_url(), workers, outputs)
 
@@ -93,7 +96,10 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
     store = open_store(database, must_exist=True)
     try:
-        outputs.write(judged(*arms(store, spec.name)))
+        found, protocol = arms(store, spec.name)
+        if outputs.in_full:
+            found = with_importances(store, spec.name, found)
+        outputs.write(judged(found, protocol))
     finally:
         store.close()
 

@@ -1,12 +1,14 @@
-"""Bootstrap intervals of the best-of-k estimators, given only where they cover.
+"""Intervals of the best-of-k estimators, given only where they cover.
 
 A resample of n trials is told entirely by how often each sorted score was drawn, so its weights
 are differences of the table F of ``estimators`` at cumulated counts: no resample is ever sorted.
 The interval is the percentile interval, expanded with Student's t (Hesterberg 2015) for n/k
-effective observations, because about n/k trials decide the best of k.
+effective observations, because about n/k trials decide the best of k. The probability to win has
+a score interval instead: near 1 every resample wins, and the bootstrap claims certainty.
 """
 
 from collections.abc import Iterator
+from math import sqrt
 
 import numpy as np
 from scipy import stats
@@ -22,6 +24,16 @@ from tuner.compare.protocol import Floats
 RESAMPLES = 2000
 SMALLEST_N = 20
 """Fewest trials an arm needs for an interval, beside n >= 10 k."""
+MEAN_N = 1000
+"""The same for k = 1."""
+
+PAIRS = 1.4
+"""Independent pairs of searches of k trials that n trials are worth, in units of n / k.
+
+Asymptotically 1.5 for k = 1 and equal arms, the variance of Mann and Whitney's U; with 1.4 a
+stated 95% covered at least 94% in simulations of k = 1 to 10 with tails, ties and P up to .99.
+"""
+
 _CELLS = 2**20
 _NEGLIGIBLE = 1e-20
 
@@ -31,9 +43,10 @@ def trials_for_interval(k: int) -> int:
 
     Simulated at n >= 10 k and n >= 20, with diverged trials, plateaus and heavy tails, a stated
     95% covers at least 93%. Near k = n no bootstrap can: a resample never holds a score above
-    the best one seen.
+    the best one seen. The best of one trial is the mean of all, which hangs on the worst of them:
+    with a long lower tail it takes a thousand.
     """
-    return max(SMALLEST_N, 10 * k)
+    return max(SMALLEST_N, 10 * k) if k > 1 else MEAN_N
 
 
 def best_of_k_interval(
@@ -74,7 +87,8 @@ def best_of_k_contrast(
 ) -> tuple[Estimate, Estimate]:
     """U_k(first) - U_k(second) and P(best of k of the first beats the second's), with intervals.
 
-    Both intervals come from the same resamples; the arms are resampled independently.
+    The difference is resampled, each arm independently of the other; the probability has
+    Wilson's interval for as many pairs of searches as the smaller arm is worth.
 
     Args:
         first: Scores of independent trials, shape [n].
@@ -90,24 +104,30 @@ def best_of_k_contrast(
     if smallest < trials_for_interval(k):
         return Estimate(difference), Estimate(probability)
     (a, shares_a), (b, shares_b) = _decisive(first, k), _decisive(second, k)
-    left, right = np.searchsorted(b, a, "left"), np.searchsorted(b, a, "right")
     sizes = _block_sizes(resamples, shares_a, shares_b)
     generators = np.random.default_rng(seed).spawn(2)
-    differences, probabilities = [], []
-    for cdf_a, cdf_b in zip(
-        _resampled_cdfs(first.size, k, shares_a, generators[0], sizes),
-        _resampled_cdfs(second.size, k, shares_b, generators[1], sizes),
-        strict=True,
-    ):
-        masses = _masses(cdf_a)
-        differences.append(masses @ a - _masses(cdf_b) @ b)
-        below = np.pad(cdf_b, ((0, 0), (1, 0)))
-        beaten = (below[:, left] + below[:, right]) / 2
-        probabilities.append(np.einsum("ri,ri->r", masses, beaten))
-    observations = smallest / k
+    differences = [
+        _masses(cdf_a) @ a - _masses(cdf_b) @ b
+        for cdf_a, cdf_b in zip(
+            _resampled_cdfs(first.size, k, shares_a, generators[0], sizes),
+            _resampled_cdfs(second.size, k, shares_b, generators[1], sizes),
+            strict=True,
+        )
+    ]
     return (
-        _expanded(difference, np.concatenate(differences), observations, confidence),
-        _expanded(probability, np.concatenate(probabilities), observations, confidence),
+        _expanded(difference, np.concatenate(differences), smallest / k, confidence),
+        _wilson(probability, PAIRS * smallest / k, confidence),
+    )
+
+
+def _wilson(share: float, observations: float, confidence: float) -> Estimate:
+    """A share with its score interval (Wilson 1927), clipped to [0, 1] against rounding."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    weight = z * z / observations
+    middle = (share + weight / 2) / (1 + weight)
+    half = sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    return Estimate(
+        share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
     )
 
 

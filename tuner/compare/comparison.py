@@ -4,11 +4,13 @@
 arm, and the verdict. What the data do not allow is left out, and ``notes`` say why.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuner.compare import words
 from tuner.compare.bands import tuning_curve_band
 from tuner.compare.bootstrap import best_of_k_interval
 from tuner.compare.contrast import Contrast, contrast, with_holm
@@ -17,7 +19,10 @@ from tuner.compare.estimators import Estimate, expected_best_of_k
 from tuner.compare.notes import notes
 from tuner.compare.protocol import Arm, Floats, Protocol, resolve
 from tuner.compare.targets import Trials, good_region_share, trials_for_success
-from tuner.compare.verdict import Verdict, judge
+from tuner.compare.verdict import Verdict, classify, judge, repeated_sentence
+
+if TYPE_CHECKING:
+    from tuner.compare.details import ArmDetail
 
 CURVE_POINTS = 60
 TABLE_BUDGETS = (1, 5, 10)
@@ -99,9 +104,11 @@ class Comparison:
         protocol: The declaration.
         k: The budget k* in use.
         arms: One summary per arm, in the order given.
-        contrasts: The primary new arm against each other arm; the primary contrast first.
+        contrasts: The primary contrast first, then the primary new arm against each other arm
+            that it can be held against; the repeated searches against each other.
         verdict: In words and numbers.
         notes: What was left out, and what a reader must know.
+        details: What lies behind it, arm by arm; empty unless ``details.detailed`` added it.
     """
 
     protocol: Protocol
@@ -110,6 +117,7 @@ class Comparison:
     contrasts: tuple[Contrast, ...]
     verdict: Verdict
     notes: tuple[str, ...]
+    details: "tuple[ArmDetail, ...]" = ()
 
 
 def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
@@ -124,18 +132,56 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     """
     (new, old), k = resolve(arms, protocol)
     by_name = {arm.name: arm for arm in arms}
-    others = [old, *(name for name in by_name if name not in (new, old))]
-    contrasts = with_holm([contrast(by_name[new], by_name[name], k, protocol) for name in others])
-    control = next((c for c in contrasts if c.second == protocol.control), None)
-    verdict = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
+    pairs = [(new, old), *_other_pairs(arms, (new, old), protocol)]
+    contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol) for a, b in pairs])
+    found = dict(zip(pairs, contrasts, strict=True))
+    control = found.get((new, protocol.control)) if protocol.control is not None else None
+    verdict = replace(
+        judge(contrasts[0], control, by_name[new], by_name[old], k, protocol),
+        repeated=repeated_sentence(found[protocol.repeated], by_name, protocol)
+        if protocol.repeated is not None
+        else None,
+    )
     return Comparison(
         protocol=protocol,
         k=k,
         arms=tuple(summarize(arm, k, protocol) for arm in arms),
         contrasts=tuple(contrasts),
         verdict=verdict,
-        notes=notes(arms, k, protocol),
+        notes=(*_check_of_exact(found, new, protocol), *notes(arms, k, protocol)),
     )
+
+
+def _other_pairs(
+    arms: Sequence[Arm], primary: tuple[str, str], protocol: Protocol
+) -> Iterator[tuple[str, str]]:
+    """What is held against what, beside the primary contrast."""
+    repeated = protocol.repeated or ()
+    for arm in arms:
+        if arm.name not in (*primary, *repeated):
+            yield primary[0], arm.name
+    if protocol.repeated is not None and protocol.repeated != primary:
+        yield protocol.repeated
+
+
+def _check_of_exact(
+    found: Mapping[tuple[str, str], Contrast], new: str, protocol: Protocol
+) -> Iterator[str]:
+    """What the arm at the exact map of the new one says; where it differs, something is wrong."""
+    if protocol.exact is None:
+        return
+    difference = found[new, protocol.exact].difference
+    start = f"Check: {protocol.exact} searches the old space where it is exactly {new}"
+    if difference is None or difference.interval is None:
+        yield f"{start}; there are too few trials to compare them."
+        return
+    told = words.difference(difference, protocol)
+    yield {
+        "equivalent": f"{start}, and they do the same: {told}.",
+        "inconclusive": f"{start}, and no difference is seen: {told}.",
+        "supported": f"{start}, yet they differ, {told}: look for a mistake in the ranges or the "
+        "program before trusting anything else here.",
+    }[classify(difference, protocol.rope)]
 
 
 def summarize(arm: Arm, k: int, protocol: Protocol) -> ArmSummary:
@@ -178,14 +224,17 @@ def _finite(bound: float) -> float | None:
 
 
 def _best_of(arm: Arm, k: int, protocol: Protocol) -> tuple[BestOfK, ...]:
-    ks = sorted({k, *(budget for budget in TABLE_BUDGETS if budget <= arm.n)})
+    ks = sorted({budget for budget in (k, *TABLE_BUDGETS) if budget <= arm.n})
     values = dict(zip(ks, expected_best_of_k(arm.scores, ks).tolist(), strict=True))
-    at_k = best_of_k_interval(arm.scores, k, confidence=protocol.confidence, seed=protocol.seed)
+    bounds: dict[int, tuple[float, float] | None] = {}
+    if k in values:
+        at_k = best_of_k_interval(
+            arm.scores, k, confidence=protocol.confidence, seed=protocol.seed
+        )
+        bounds[k] = at_k.interval
     return tuple(
-        BestOfK(k, at_k.value, at_k.low, at_k.high)
-        if budget == k
-        else BestOfK(budget, values[budget], None, None)
-        for budget in ks
+        BestOfK(budget, value, *(bounds.get(budget) or (None, None)))
+        for budget, value in values.items()
     )
 
 

@@ -1,7 +1,7 @@
 """The contrast of two arms: what the verdict and the reports' contrast table rest on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,10 +9,9 @@ from tuner.compare.bootstrap import best_of_k_contrast
 from tuner.compare.endpoints import holm, paired_difference, unpaired_difference
 from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Arm, Protocol
+from tuner.compare.rmst import FEWEST_REPEATS, rmst_ratio
+from tuner.compare.speedup import Speedup, speedup_in_cost, speedup_in_trials
 from tuner.compare.targets import logrank_p, mean_trials, waits
-
-FEWEST_REPEATS = 10
-"""Repeats of a search with a learning sampler below which no verdict rests on them."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Repeats:
         p: Exact Wilcoxon signed-rank p of it.
         mean_trials: Mean trials to the target within the shortest search (RMST), per arm.
         logrank_p: Of the trials to the target; ``None`` without a target or any success.
+        speedup: How many times fewer trials the first arm's searches need (ratio of RMST).
     """
 
     n: int
@@ -32,6 +32,7 @@ class Repeats:
     p: float
     mean_trials: tuple[float, float] | None
     logrank_p: float | None
+    speedup: Speedup | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Contrast:
         repeats: Both searches repeated, where they were.
         test: Difference of the retrained incumbents' mean test scores.
         test_p: Welch's p of it; ``test_p_holm`` is adjusted over all contrasts.
+        speedups: trials, epochs, seconds -> how many times less of it the first arm needs until
+            one of its random trials reaches the target; empty without a target.
     """
 
     first: str
@@ -55,6 +58,7 @@ class Contrast:
     test: Estimate | None
     test_p: float | None
     test_p_holm: float | None = None
+    speedups: Mapping[str, Speedup] = field(default_factory=dict)
 
     @property
     def difference(self) -> Estimate | None:
@@ -69,7 +73,7 @@ class Contrast:
 def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
     """Contrast two arms at the budget k*, as far as their samplers allow."""
     best_of_k = probability = test = test_p = None
-    if first.independent and second.independent:
+    if first.independent and second.independent and k <= min(first.n, second.n):
         best_of_k, probability = best_of_k_contrast(
             first.scores, second.scores, k, confidence=protocol.confidence, seed=protocol.seed
         )
@@ -77,8 +81,31 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
         test, test_p = unpaired_difference(
             first.retrained.test, second.retrained.test, confidence=protocol.confidence
         )
-    repeats = _repeats(first, second, protocol)
-    return Contrast(first.name, second.name, best_of_k, probability, repeats, test, test_p)
+    return Contrast(
+        first=first.name,
+        second=second.name,
+        best_of_k=best_of_k,
+        probability=probability,
+        repeats=_repeats(first, second, protocol),
+        test=test,
+        test_p=test_p,
+        speedups=_speedups(first, second, protocol),
+    )
+
+
+def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]:
+    """What the target costs in the second arm over what it costs in the first."""
+    if protocol.target is None or not (first.independent and second.independent):
+        return {}
+    ours, theirs = (arm.scores >= protocol.target for arm in (first, second))
+    found = {"trials": speedup_in_trials(ours, theirs, confidence=protocol.confidence)}
+    costs = {"epochs": (first.epochs, second.epochs), "seconds": (first.seconds, second.seconds)}
+    for axis, (new, old) in costs.items():
+        if new is not None and old is not None:
+            found[axis] = speedup_in_cost(
+                ours, theirs, new_costs=new, old_costs=old, confidence=protocol.confidence
+            )
+    return found
 
 
 def with_holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
@@ -100,4 +127,5 @@ def _repeats(first: Arm, second: Arm, protocol: Protocol) -> Repeats | None:
     a, b = waits(ours, protocol.target), waits(theirs, protocol.target)
     horizon = float(lengths.pop())
     means = (mean_trials(a, horizon), mean_trials(b, horizon))
-    return Repeats(len(ours), difference, p, means, logrank_p(a, b))
+    ratio = rmst_ratio(a, b, horizon=horizon, confidence=protocol.confidence, seed=protocol.seed)
+    return Repeats(len(ours), difference, p, means, logrank_p(a, b), ratio)

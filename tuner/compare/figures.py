@@ -42,10 +42,21 @@ def figure(comparison: Comparison) -> Figure:
 
 
 def svg(comparison: Comparison) -> str:
-    """The figure as an ``<svg>`` element to put into a page; the same numbers, the same bytes."""
+    """The figure as an ``<svg>`` element to put into a page."""
+    return as_svg(figure(comparison), "tuning_curves")
+
+
+def as_svg(drawing: Figure, name: str) -> str:
+    """A figure as an ``<svg>`` element to put into a page; the same numbers, the same bytes.
+
+    Args:
+        drawing: What to write.
+        name: Differs between the figures of a page: their parts must not be taken for each
+            other's.
+    """
     buffer = StringIO()
-    with rc_context({"svg.hashsalt": "tuner", "svg.fonttype": "none"}):
-        figure(comparison).savefig(
+    with rc_context({"svg.hashsalt": f"tuner {name}", "svg.fonttype": "none"}):
+        drawing.savefig(
             buffer,
             format="svg",
             transparent=True,
@@ -99,7 +110,7 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
     axes.set_title(title if curves else "Best so far", loc="left", fontsize=10, color=INK)
     axes.set_ylabel(f"{'expected ' if curves else ''}best {words.measure(protocol)}")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
-    _tidy(axes, protocol.unit)
+    tidy(axes, protocol.unit)
 
 
 def _curve(
@@ -185,10 +196,11 @@ def _test_scores(axes: Axes, comparison: Comparison) -> None:
     axes.set_xlim(-0.5, len(names) - 0.3)
     axes.set_ylabel("test accuracy" if comparison.protocol.unit == ACCURACY else "test score")
     axes.set_title("Incumbents, fresh seeds", loc="left", fontsize=10, color=INK)
-    _tidy(axes, comparison.protocol.unit)
+    tidy(axes, comparison.protocol.unit)
 
 
-def _tidy(axes: Axes, unit: str) -> None:
+def tidy(axes: Axes, unit: str) -> None:
+    """Quiet axes, a light grid, per cent where the scores are accuracies."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

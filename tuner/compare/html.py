@@ -1,15 +1,20 @@
 """The comparison as one self-contained HTML file: no script, no font, no link to anywhere."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tuner.compare import words
+from tuner.compare.behind import importance_rows, optimism_rows, redundancy_rows
 from tuner.compare.comparison import Comparison
-from tuner.compare.figures import svg
+from tuner.compare.details import pictures
+from tuner.compare.figures import as_svg
 from tuner.compare.rows import arm_rows, contrast_table
+
+Found = TypeVar("Found")
 
 PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
 
@@ -34,7 +39,18 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         comparison=comparison,
         verdict=comparison.verdict,
         arms=comparison.arms,
-        figure=svg(comparison),
+        figures={name: as_svg(drawn, name) for name, drawn in pictures(comparison).items()},
+        optimism=optimism_rows(comparison.details, comparison.protocol),
+        redundancy=_named(
+            [(d.arm.name, d.redundancy) for d in comparison.details], redundancy_rows
+        ),
+        importance=_named(
+            [
+                (d.arm.name, d.importance if d.importance and d.importance.rankings else None)
+                for d in comparison.details
+            ],
+            importance_rows,
+        ),
         arm_rows=arm_rows(comparison),
         contrast_headings=headings,
         contrast_rows=contrasts,
@@ -44,6 +60,15 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         provenance={**_versions(), **(provenance or {})},
         level=words.level(comparison.protocol),
     )
+
+
+def _named(
+    found: Sequence[tuple[str, Found | None]],
+    rows: Callable[[Sequence[Found]], list[tuple[str, list[str]]]],
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The names of the arms that have something to show, and the rows of their table."""
+    present = [(name, one) for name, one in found if one is not None]
+    return [name for name, _ in present], rows([one for _, one in present]) if present else []
 
 
 def _ranges(comparison: Comparison) -> list[tuple[str, list[str]]]:

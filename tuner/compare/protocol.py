@@ -8,11 +8,16 @@ database or from anything else, and turn every score so that higher is better.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tuner.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tuner.compare.filters import Filters
+    from tuner.compare.importance import Importance
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -71,6 +76,9 @@ class Arm:
         retrained: The incumbent's fresh runs, where there are any.
         repeat: Which independent repeat of the search each trial belongs to, shape [n]; ``None``
             for a single search.
+        epochs: Epochs each trial was trained, shape [n], NaN where unknown; ``None`` if nowhere.
+        filters: The gradient filter of each trial, where they are known.
+        importance: How much each hyperparameter matters, where it was computed.
 
     Raises:
         InvalidInput: If there is no trial, lengths differ, or a score is not finite.
@@ -85,6 +93,9 @@ class Arm:
     ranges: Mapping[str, str]
     retrained: Retrained | None = None
     repeat: Ints | None = None
+    epochs: Floats | None = None
+    filters: "Filters | None" = None
+    importance: "Importance | None" = None
 
     def __post_init__(self) -> None:
         self._store("scores", self.scores, np.float64)
@@ -93,6 +104,8 @@ class Arm:
         self._store("pruned", self.pruned, np.bool_)
         if self.repeat is not None:
             self._store("repeat", self.repeat, np.int64)
+        if self.epochs is not None:
+            self._store("epochs", self.epochs, np.float64)
         if self.n == 0:
             raise InvalidInput(
                 f"arm {self.name!r}: needs at least one finished trial, got none; "
@@ -134,7 +147,7 @@ class Arm:
         Only then do expected best of k, P(best of k) and the good-region share mean anything: a
         sampler that learns has no such distribution, and a pruner cuts scores short.
         """
-        return self.sampler == "random" and not self.pruned.any()
+        return self.sampler in ("random", "defaults") and not self.pruned.any()
 
 
 @dataclass(frozen=True)
@@ -146,8 +159,11 @@ class Protocol:
             two arms in the order given.
         control: The arm with the old space's narrow ranges, which stands in for the old arm to
             see whether the verdict hangs on the ranges.
+        exact: The arm that searches the old space at the exact map of the new one, if any.
+        repeated: The secondary contrast, (new arm, old arm): searches by a sampler that learns,
+            repeated; ``None`` if there is none.
         k: The budget k* (trials) of the primary contrast; ``None`` takes a twentieth of the
-            smallest arm, at least 1.
+            smallest arm, at least 2 if it has as many.
         target: The score tau that counts as success, fixed beforehand.
         rope: Half-width of the region of practical equivalence, in units of the score.
         confidence: Of every interval, in (0, 1).
@@ -163,6 +179,8 @@ class Protocol:
 
     primary: tuple[str, str] | None = None
     control: str | None = None
+    exact: str | None = None
+    repeated: tuple[str, str] | None = None
     k: int | None = None
     target: float | None = None
     rope: float = 0.003
@@ -206,7 +224,8 @@ def resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], i
 
     Raises:
         InvalidInput: If fewer than two arms are given, a name is taken twice or unknown, k* is
-            above the smallest arm, or a score lies outside the unit's range.
+            above the smallest arm of the primary contrast and its control, or a score lies
+            outside the unit's range.
     """
     names = tuple(arm.name for arm in arms)
     if len(names) < 2:
@@ -215,7 +234,8 @@ def resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], i
         raise InvalidInput(f"compare: every arm needs a name of its own, got {', '.join(names)}")
     primary = protocol.primary or (names[0], names[1])
     wanted = [*primary, protocol.control] if protocol.control is not None else [*primary]
-    for name in wanted:
+    parts = (*wanted, *(protocol.repeated or ()), protocol.exact)
+    for name in (name for name in parts if name is not None):
         if name not in names:
             raise InvalidInput(
                 f"protocol: arm {name!r} is not among the arms (choose from {', '.join(names)})"
@@ -224,8 +244,8 @@ def resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], i
         raise InvalidInput(
             f"protocol: new, old and control arm must differ, got {', '.join(map(str, wanted))}"
         )
-    smallest = min(arms, key=lambda arm: arm.n)
-    k = protocol.k or max(1, smallest.n // 20)
+    smallest = min((arm for arm in arms if arm.name in wanted), key=lambda arm: arm.n)
+    k = protocol.k or min(smallest.n, max(2, smallest.n // 20))
     if k > smallest.n:
         raise InvalidInput(
             f"protocol.k: the best of k needs k <= n in every arm, got k={k} and n={smallest.n} "

@@ -1,7 +1,7 @@
 """The comparison as plain data, ready for ``json.dumps``.
 
-    schema_version   1
-    verdict          {kind, text, test, ranges, winner, more}
+    schema_version   2
+    verdict          {kind, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
     arms             [{name, sampler, ranges, n, failed, pruned, best, seconds, seconds_per_trial,
@@ -9,19 +9,34 @@
                        trace: [[{trial, best}]],
                        target: {hits, share, trials, seconds} | null,
                        retrained: {settings, seeds, val, test, test_scores} | null}]
-    contrasts        [{first, second, best_of_k, probability, repeats, test, test_p, test_p_holm}]
+    contrasts        [{first, second, best_of_k, probability, repeats, test, test_p, test_p_holm,
+                       speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
+    details          [{arm, edf: {scores, share, low, high, below}, optimism,
+                       budgets: [{axis, x, value, low, high, per_trial, independent, note}],
+                       traces: {trials, median, low, high, lengths} | null,
+                       redundancy: {n, cells, exact, without_filter, unusable, outside, conditions,
+                       any_violated, predictions, law, ...} | null,
+                       importance: {rankings, reason, n, n_used, resamples, ...} | null}]
     notes            [text]
 
-An estimate is {value, low, high}. What is unknown or infinite is null.
+An estimate is {value, low, high}. What is unknown or infinite is null. Version 2 added details,
+speedups and two sentences to version 1. Long lists are thinned to 500 points.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tuner.compare.comparison import Comparison
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from tuner.compare.details import ArmDetail
+
+SCHEMA_VERSION = 2
+_MOST_POINTS = 500
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -35,8 +50,38 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "protocol": _plain(comparison.protocol),
         "arms": _plain(comparison.arms),
         "contrasts": _plain(comparison.contrasts),
+        "details": [_detail(one) for one in comparison.details],
         "notes": list(comparison.notes),
     }
+
+
+def _detail(detail: "ArmDetail") -> Json:
+    """One arm's details; the trials themselves are in the sheets."""
+    named = {field.name: getattr(detail, field.name) for field in fields(detail)}
+    named["arm"] = detail.arm.name
+    named["edf"] = _thinned(detail.edf)
+    named["budgets"] = [_thinned(curve) for curve in detail.budgets]
+    if detail.traces is not None:
+        traces = detail.traces
+        steps = np.arange(1, traces.median.size + 1)
+        named["traces"] = {"trials": _points(steps), **_thinned(traces, without="lengths")}
+        named["traces"]["lengths"] = traces.lengths
+    return _plain(named)
+
+
+def _thinned(curves: object, without: str = "") -> dict[str, object]:
+    """The fields of a dataclass of equally long lists, at most some hundred points of each."""
+    return {
+        field.name: _points(getattr(curves, field.name))
+        for field in fields(curves)  # type: ignore[arg-type]  # an instance of a dataclass
+        if field.name != without
+    }
+
+
+def _points(values: object) -> object:
+    if not isinstance(values, np.ndarray) or values.size <= _MOST_POINTS:
+        return values
+    return values[np.unique(np.linspace(0, values.size - 1, _MOST_POINTS).astype(int))]
 
 
 def _plain(value: object) -> Json:
@@ -44,6 +89,8 @@ def _plain(value: object) -> Json:
         return value
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return [_plain(entry) for entry in value.tolist()]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

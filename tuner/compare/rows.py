@@ -1,5 +1,7 @@
 """The rows of the two tables, as text: the terminal and the page print the same cells."""
 
+from collections.abc import Callable
+
 from tuner.compare import words
 from tuner.compare.comparison import ArmSummary, Comparison
 from tuner.compare.contrast import Contrast
@@ -50,11 +52,14 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
 def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The headings, and label and cells of each contrast; an empty column is left out."""
     k = comparison.k
-    columns = {
+    columns: dict[str, Callable[[Contrast, Protocol], str]] = {
         f"best of {k:,}": _best_of_k,
         f"P(best of {k:,} wins)": _probability,
         "best of whole searches": _whole_searches,
         "mean trials to target": _mean_trials,
+        "times fewer trials to target": lambda c, p: _speedup(c, "trials", p),
+        "times fewer epochs": lambda c, p: _speedup(c, "epochs", p),
+        "times fewer seconds": lambda c, p: _speedup(c, "seconds", p),
         "incumbents on test": _incumbents,
         "their p (Holm)": _holm,
     }
@@ -91,6 +96,13 @@ def _mean_trials(contrast: Contrast, _: Protocol) -> str:
         return "-"
     ours, theirs = repeats.mean_trials
     return f"{ours:.1f} against {theirs:.1f}, log-rank p {words.p_value(repeats.logrank_p)}"
+
+
+def _speedup(contrast: Contrast, axis: str, protocol: Protocol) -> str:
+    found = contrast.speedups.get(axis)
+    if found is None and axis == "trials" and contrast.repeats is not None:
+        found = contrast.repeats.speedup
+    return "-" if found is None else words.speedup(found, protocol)
 
 
 def _incumbents(contrast: Contrast, protocol: Protocol) -> str:

@@ -8,6 +8,9 @@ from rich.text import Text
 from tuner.compare.comparison import Comparison
 from tuner.compare.rows import arm_rows, contrast_table
 
+_COLUMNS = 4
+"""More arms go into further tables: a terminal has no room for them."""
+
 VERDICT_STYLES = {
     "supported": "green",
     "equivalent": "cyan",
@@ -21,18 +24,25 @@ def print_table(comparison: Comparison, console: Console) -> None:
 
     Measures are rows and arms are columns, so that three arms fit into 80 characters.
     """
-    arms = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    arms.add_column("")
-    for arm in comparison.arms:
-        arms.add_column(Text(arm.name), justify="right", overflow="fold")
-    for label, cells in arm_rows(comparison):
-        arms.add_row(Text(label, style="dim"), *map(Text, cells))
-    console.print(arms)
-    console.print()
+    for first in range(0, len(comparison.arms), _COLUMNS):
+        console.print(_arms(comparison, slice(first, first + _COLUMNS)))
+        console.print()
     console.print(_contrasts(comparison))
     for note in comparison.notes:
         console.print(Text(f"· {note}", style="dim"))
     console.print(_panel(comparison))
+
+
+def _arms(comparison: Comparison, part: slice) -> Table:
+    """Some of the arms; a measure that none of them has is left out."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column("")
+    for arm in comparison.arms[part]:
+        table.add_column(Text(arm.name), justify="right", overflow="fold")
+    for label, cells in arm_rows(comparison):
+        if set(cells[part]) != {"-"}:
+            table.add_row(Text(label, style="dim"), *map(Text, cells[part]))
+    return table
 
 
 def _contrasts(comparison: Comparison) -> Group:
@@ -42,15 +52,14 @@ def _contrasts(comparison: Comparison) -> Group:
         lines.append(Text(label, style="bold"))
         for heading, cell in zip(headings, cells, strict=True):
             if cell != "-":
-                lines.append(Text.assemble((f"  {heading:<24}", "dim"), cell))
+                lines.append(Text.assemble((f"  {heading:<30}", "dim"), cell))
     return Group(*lines)
 
 
 def _panel(comparison: Comparison) -> Panel:
     verdict = comparison.verdict
-    told = [verdict.text, *([verdict.test] if verdict.test else []), verdict.ranges]
     return Panel(
-        Text("\n\n".join(told)),
+        Text("\n\n".join((*verdict.sentences, verdict.ranges))),
         title=Text(verdict.kind.upper()),
         title_align="left",
         border_style=VERDICT_STYLES[verdict.kind],

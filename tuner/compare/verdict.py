@@ -10,15 +10,17 @@ The rules, in order of precedence:
 - *inconclusive*: anything else, with the number of trials that would probably settle it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
 from tuner.compare import words
 from tuner.compare.bootstrap import trials_for_interval
-from tuner.compare.contrast import FEWEST_REPEATS, Contrast
+from tuner.compare.contrast import Contrast
 from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Arm, Protocol
+from tuner.compare.rmst import FEWEST_REPEATS
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
 
@@ -34,6 +36,9 @@ class Verdict:
         ranges: The ranges that the verdict holds for.
         winner: The arm that does better where the difference is told from zero, else ``None``.
         more: About how many more trials (repeats) per arm would settle it, where known.
+        repeated: What the repeated searches say, in one sentence; ``None`` if none were declared.
+        speedup: How many times fewer trials reach the target, in one sentence; ``None`` without
+            a target.
     """
 
     kind: Kind
@@ -42,6 +47,14 @@ class Verdict:
     ranges: str
     winner: str | None
     more: int | None
+    repeated: str | None = None
+    speedup: str | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict and what else is to be said of it, without the ranges."""
+        told = (self.text, self.speedup, self.repeated, self.test)
+        return tuple(text for text in told if text is not None)
 
 
 def judge(
@@ -61,7 +74,15 @@ def judge(
         text = _TEXTS[kind](case, estimate, more)
     apart = estimate is not None and classify(estimate, 0.0) == "supported"
     winner = (new.name if estimate.value > 0 else old.name) if apart and estimate else None
-    return Verdict(kind, text, _test_sentence(primary, protocol), _ranges(new, old), winner, more)
+    return Verdict(
+        kind=kind,
+        text=text,
+        test=_test_sentence(primary, protocol),
+        ranges=_ranges(new, old),
+        winner=winner,
+        more=more,
+        speedup=_speedup_sentence(primary, protocol),
+    )
 
 
 def classify(
@@ -280,6 +301,42 @@ def _test_sentence(primary: Contrast, protocol: Protocol) -> str | None:
         ahead = primary.first if primary.test.value > 0 else primary.second
         return f"{start}not shown to be similar within {rope}; {ahead} is ahead."
     return f"{start}too few seeds to show either a gap or similarity within {rope}."
+
+
+def _speedup_sentence(primary: Contrast, protocol: Protocol) -> str | None:
+    found = primary.speedups.get("trials")
+    if found is None or protocol.target is None:
+        return None
+    target = words.score(protocol.target, protocol.unit)
+    start = f"To reach {target} once, {primary.first} needs"
+    if found.value is None:
+        return f"How many times fewer trials reach {target} cannot be told: {found.reason}."
+    ahead = found.value >= 1
+    times = words.speedup(found if ahead else found.inverse(), protocol)
+    return (
+        f"{start} {times} times {'fewer' if ahead else 'more'} random trials than "
+        f"{primary.second}, on average."
+    )
+
+
+def repeated_sentence(found: Contrast, arms: Mapping[str, Arm], protocol: Protocol) -> str:
+    """The secondary endpoint in words: searches by a sampler that learns, repeated."""
+    samplers = " and ".join(sorted({arms[name].sampler for name in (found.first, found.second)}))
+    start = f"Secondary, by repeated {samplers} search, {found.first} against {found.second}"
+    repeats = found.repeats
+    if repeats is None:
+        return f"{start}: nothing can be said before both have the same number of whole searches."
+    told = words.difference(repeats.difference, protocol)
+    pairs = f"{repeats.n} pairs of searches, exact Wilcoxon p {words.p_value(repeats.p)}"
+    if repeats.n < FEWEST_REPEATS:
+        return f"{start}: {told} at the end of the search; {pairs}, too few to rest anything on."
+    rope = words.width(protocol.rope, protocol.unit)
+    judged = {
+        "supported": "the interval excludes zero",
+        "equivalent": f"the same within {rope}",
+        "inconclusive": "neither a difference nor equivalence is shown",
+    }[classify(repeats.difference, protocol.rope)]
+    return f"{start}: {told} at the end of the search, {judged}; {pairs}."
 
 
 def _ranges(*arms: Arm) -> str:

@@ -2,6 +2,7 @@
 
 from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.compare.speedup import Speedup
 from tuner.compare.targets import Trials
 
 
@@ -103,3 +104,12 @@ def level(protocol: Protocol) -> str:
 
 def _signed(value: float, unit: str) -> str:
     return f"{100 * value:+.2f}" if unit == ACCURACY else f"{value:+.4g}"
+
+
+def speedup(found: Speedup, protocol: Protocol) -> str:
+    """How many times less, with its interval: ``14 (95% CI 5.4 to 37)``; why not, if unknown."""
+    if found.value is None and found.low is None and found.high is None:
+        return found.reason or "unknown"
+    told = "?" if found.value is None else f"{found.value:.2g}"
+    low, high = ("?" if bound is None else f"{bound:.2g}" for bound in (found.low, found.high))
+    return told if (low, high) == ("?", "?") else f"{told} ({level(protocol)} CI {low} to {high})"

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.compare.protocol import Arm
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect_optuna, normalise
+from tuner.search.filters import epochs_of, filters_of
 from tuner.search.results import failures, score
 
 Direction = Literal["maximize", "minimize"]
@@ -31,11 +32,13 @@ class ForeignArm:
         arm: Its finished trials, turned so that higher is better.
         minimized: Whether they were turned, so that a score is the value with the opposite sign.
         notes: What was done to them, for the reader of the comparison.
+        trials: The finished trials, in the arm's order.
     """
 
     arm: Arm
     minimized: bool
     notes: tuple[str, ...]
+    trials: tuple[FrozenTrial, ...]
 
 
 def foreign_arm(
@@ -94,6 +97,8 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
         pruned=np.array([trial.state == TrialState.PRUNED for trial in ended]),
         sampler=sampler,
         ranges=_ranges(ended),
+        epochs=epochs_of(ended),
+        filters=filters_of(ended) if ended else None,
     )
     notes = []
     if left_out := len(trials) - len(ended):
@@ -104,7 +109,12 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
         )
     if minimized:
         notes.append(f"{name}: minimized, so its values are shown with the opposite sign")
-    return ForeignArm(arm, minimized, tuple(notes))
+    if arm.filters is None:
+        notes.append(
+            f"{name}: its trials recorded no gradient filter and no epochs, so the plane of "
+            "filters, the redundancy and the budget in epochs are left out"
+        )
+    return ForeignArm(arm, minimized, tuple(notes), tuple(ended))
 
 
 def _seconds(trial: FrozenTrial) -> float:

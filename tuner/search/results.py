@@ -10,6 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.compare.comparison import ArmSummary, summarize
 from tuner.compare.protocol import Arm, Bools, Floats, Protocol, Retrained
 from tuner.errors import InvalidInput
+from tuner.search.filters import epochs_of, filters_of
+from tuner.search.importance import importances
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
 from tuner.search.store import Store
 from tuner.search.studies import finished_trials, incumbent
@@ -32,6 +34,8 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     protocol = Protocol(
         primary=verdict.primary,
         control=verdict.control,
+        exact=verdict.exact,
+        repeated=verdict.repeated,
         k=spec.k,
         target=verdict.target,
         rope=verdict.rope / 100,
@@ -39,6 +43,23 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         declaration_hash=declaration_hash(spec),
     )
     return [_arm(store, spec, arm) for arm in spec.arms], protocol
+
+
+def with_importances(store: Store, comparison: str, arms: Sequence[Arm]) -> list[Arm]:
+    """The same arms, with how much each hyperparameter matters: that takes seconds for each.
+
+    Args:
+        store: The database.
+        comparison: Its name.
+        arms: As ``arms`` gave them.
+    """
+    spec = store.comparison(comparison)
+    return [
+        replace(arm, importance=importances([t for _, t in _found(store, spec, one)], arm.scores))
+        if one.sampler != "defaults"
+        else arm
+        for one, arm in zip(spec.arms, arms, strict=True)
+    ]
 
 
 def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
@@ -110,17 +131,22 @@ def _value(trial: FrozenTrial) -> float:
 
 
 def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
-    searches = [study for study in spec.studies() if study.arm == arm]
-    found = [
-        (study.repeat, trial)
-        for study in searches
-        for trial in finished_trials(store, study.study_name)
-    ]
+    found = _found(store, spec, arm)
     return replace(
         _searched(arm, arm.name, [trial for _, trial in found]),
         retrained=_retrained(store, spec, arm),
-        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats > 1 else None,
+        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
     )
+
+
+def _found(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> list[tuple[int, FrozenTrial]]:
+    """The finished trials of the arm's searches, each with the number of its repeat."""
+    return [
+        (study.repeat, trial)
+        for study in spec.studies()
+        if study.arm == arm
+        for trial in finished_trials(store, study.study_name)
+    ]
 
 
 def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
@@ -135,6 +161,8 @@ def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
         sampler=arm.sampler,
         ranges=arm.space.ranges,
+        epochs=epochs_of(trials),
+        filters=filters_of(trials),
     )
 
 

@@ -152,6 +152,12 @@ class TorchTrainer:
         _log.warning("%s; it goes on on the CPU, which takes far longer", why)
         self._too_large.add(workload)
 
+    def cost(self, workload: Workload, rule: str, n_trials: int) -> tuple[float, float]:
+        """Seconds that a batch takes once, and for each epoch; see ``tuner.train.cost``."""
+        from tuner.train.cost import cost
+
+        return dataclasses.astuple(cost(workload, rule, n_trials, self._on(workload)))
+
     def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
         """See ``tuner.optim.equivalence.describe``."""
         return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))

@@ -54,6 +54,14 @@ def batch_size(n_trials: int, most: int, share: int) -> int:
     return math.ceil(n_trials / batches)
 
 
+def batch_of(study: StudySpec, trainer: Trainer, share: int) -> int:
+    """How many trials of the study to train at once with this trainer; see ``batch_size``."""
+    most = trainer.batch_size(study.workload)
+    if study.learns:
+        most = min(most, math.ceil(study.n_trials / LEARNING_BATCHES))
+    return batch_size(study.n_trials, most, share)
+
+
 class Worker:
     """Runs trials from a queue.
 
@@ -168,14 +176,11 @@ class Worker:
 
     def _batch_size(self, spec: StudySpec) -> int:
         """How many trials of the study should train together, as far as this worker sees."""
-        most = self._trainer.batch_size(spec.workload)
-        if spec.learns:
-            most = min(most, math.ceil(spec.n_trials / LEARNING_BATCHES))
         share = self._share
         if share is None:
             lately = self._queue.lease_seconds
             share = max(1, roster.count(self._queue.store, within_seconds=lately))
-        return batch_size(spec.n_trials, most, share)
+        return batch_of(spec, self._trainer, share)
 
     def _spec(self, study_name: str) -> StudySpec:
         """What the study is, as its user attribute says."""

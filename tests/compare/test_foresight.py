@@ -1,0 +1,65 @@
+"""What a declaration can and cannot show is said before anything runs."""
+
+from dataclasses import replace
+
+from tuner.compare.foresight import Design, outlook
+
+WHOLE = Design(
+    n=200,
+    k=10,
+    independent=True,
+    repeats=10,
+    seeds=10,
+    rope=0.3,
+    has_control=True,
+    has_target=True,
+)
+
+
+def warnings(**changes: object) -> list[str]:
+    return [one.text for one in outlook(replace(WHOLE, **changes)) if one.warns]
+
+
+def test_a_whole_protocol_gives_no_warning_and_says_what_it_can_show():
+    told = [one.text for one in outlook(WHOLE)]
+    assert warnings() == []
+    assert len(told) == 4
+    assert "200 trials per arm show, with 80% power, a difference" in told[0]
+    assert "5% of one arm's trials reach the target" in told[1]
+    assert (
+        "10 repeats of each search show, with 80% power, a mean difference of 1 of its" in told[2]
+    )
+    assert "gap of 1.3 of a run's standard deviations" in told[3]
+
+
+def test_too_few_trials_for_an_interval_are_warned_of_with_the_number_it_takes():
+    (warning,) = warnings(n=60)
+    assert "60 trials per arm give no interval of the best of 10" in warning
+    assert "it takes at least 100" in warning
+
+
+def test_five_repeats_can_never_reach_the_usual_level():
+    (warning,) = warnings(repeats=5)
+    assert "5 repeats of a search can never reach p = 0.05" in warning
+    assert "5 pairs is 0.0625" in warning
+
+
+def test_six_repeats_reach_it_but_carry_no_verdict():
+    (warning,) = warnings(repeats=6)
+    assert "no verdict rests on fewer than 10" in warning
+
+
+def test_one_search_by_a_sampler_that_learns_is_a_single_observation():
+    (warning,) = warnings(independent=False, repeats=0)
+    assert "single observation" in warning and "at least 10 times" in warning
+
+
+def test_what_was_not_declared_is_warned_of():
+    found = warnings(seeds=0, has_control=False, has_target=False)
+    assert [text.split(":")[0] for text in found] == [
+        "No incumbent is retrained",
+        "No arm with narrow ranges is declared as control",
+        "No target is declared",
+    ]
+    assert "ten or more" in warnings(seeds=1)[0]
+    assert "3 fresh seeds" in warnings(seeds=3)[0]

@@ -1,0 +1,104 @@
+"""``tuner plan``: what a comparison will cost and can show, before anything runs."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tuner.cli.present import AsJson, as_text
+from tuner.compare import words
+from tuner.compare.foresight import Design, Outlook, outlook
+from tuner.search.plan import Plan
+from tuner.search.plan import plan as make_plan
+from tuner.search.results import in_words
+from tuner.search.spec import ComparisonSpec, declaration_hash, load
+
+
+def plan(
+    spec: Annotated[str, typer.Argument(help="a TOML file, or the name of a declared study")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="worker processes \\[one per GPU, or one per core]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a comparison will cost and what it can show, before anything runs.
+
+    Trains every kind of batch for a few epochs to tell the time on this machine; nothing is
+    stored.
+
+    For example:
+
+    tuner plan digits
+
+    tuner plan my_study.toml --workers 4 --json
+    """
+    declared = load(spec)
+    if not as_json:
+        Console(stderr=True).print("measuring this machine for some seconds", style="dim")
+    made = make_plan(declared, workers=workers)
+    prospects = outlook(design(declared))
+    if as_json:
+        told = {
+            "name": declared.name,
+            "declaration": declaration_hash(declared),
+            **asdict(made),
+            "n_trials": made.n_trials,
+            "epochs": made.epochs,
+            "seconds": made.seconds,
+            "outlook": [asdict(one) for one in prospects],
+        }
+        typer.echo(as_text(told))
+        return
+    _print(declared, made, prospects)
+
+
+def design(spec: ComparisonSpec) -> Design:
+    """The sizes that decide what a comparison can show."""
+    names = spec.verdict.primary or tuple(arm.name for arm in spec.arms[:2])
+    primary = [arm for arm in spec.arms if arm.name in names]
+    independent = all(not arm.learns and arm.pruner == "none" for arm in primary)
+    repeated = [arm for arm in spec.arms if arm.name in (spec.verdict.repeated or ())]
+    again = repeated or ([] if independent else primary)
+    return Design(
+        n=min(spec.trials_of(arm) * spec.repeats_of(arm) for arm in primary),
+        k=spec.k,
+        independent=independent,
+        repeats=min((spec.repeats_of(arm) for arm in again), default=0),
+        seeds=spec.retrain_seeds,
+        rope=spec.verdict.rope,
+        has_control=spec.verdict.control is not None,
+        has_target=spec.verdict.target is not None,
+    )
+
+
+def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> None:
+    console = Console()
+    console.print(f"[bold]{spec.name}[/]: {in_words(spec.workload)}", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("arm", "sampler", "trials", "fresh seeds", "together", "epochs", "time"):
+        left = heading in ("arm", "sampler")
+        table.add_column(heading, justify="left" if left else "right")
+    for arm in made.arms:
+        times = f"{arm.repeats} x " if arm.repeats > 1 else ""
+        table.add_row(
+            arm.name,
+            arm.sampler,
+            f"{times}{arm.n_trials:,}",
+            str(arm.retrained),
+            str(arm.batch),
+            f"{arm.epochs:,}",
+            words.duration(arm.seconds / made.workers),
+        )
+    console.print(table)
+    workers = f"{made.workers} worker{'s' if made.workers > 1 else ''}"
+    console.print(
+        f"\n{made.n_trials:,} trials, {made.epochs:,} epochs: about "
+        f"[bold]{words.duration(made.seconds)}[/] with {workers} on this machine, if it does "
+        "nothing else.\n",
+        highlight=False,
+    )
+    for one in prospects:
+        mark = "[yellow]![/]" if one.warns else "[dim]·[/]"
+        console.print(f"{mark} {one.text}", highlight=False, soft_wrap=False)

@@ -1,0 +1,121 @@
+"""What lies behind a comparison's verdict: distributions, budgets, repeats, filters, importance.
+
+``detailed`` adds it to a comparison; ``pictures`` draws it. What the data do not allow is left
+out: a study without recorded filters has no plane, a single search no median.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.figure import Figure
+
+from tuner.compare.budgets import BudgetCurve, budget_curves, budget_figure
+from tuner.compare.comparison import Comparison
+from tuner.compare.edf import Edf, edf_figure, empirical_distribution
+from tuner.compare.figures import figure
+from tuner.compare.importance import Importance, importance_figure
+from tuner.compare.optimism import Optimism, optimism
+from tuner.compare.plane import flip_law_figure, plane_figure
+from tuner.compare.protocol import Arm
+from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
+from tuner.compare.traces import Traces, incumbent_traces, traces_figure
+
+
+@dataclass(frozen=True)
+class ArmDetail:
+    """What lies behind one arm's numbers.
+
+    Args:
+        arm: Its trials.
+        edf: Distribution of all their scores, failed ones included.
+        budgets: Its curve against trials, epochs and seconds.
+        traces: The best so far over its repeated searches, ``None`` for one search.
+        optimism: What its best score promises too much, ``None`` where it was not retrained.
+        redundancy: What its trials are worth as filters, ``None`` where no filter is known.
+        importance: How much each hyperparameter matters, ``None`` where it was not computed.
+    """
+
+    arm: Arm
+    edf: Edf
+    budgets: tuple[BudgetCurve, ...]
+    traces: Traces | None
+    optimism: Optimism | None
+    redundancy: Redundancy | None
+    importance: Importance | None
+
+
+def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
+    """The comparison with what lies behind it.
+
+    Args:
+        comparison: What ``compare`` said of these arms.
+        arms: The same arms.
+    """
+    protocol = comparison.protocol
+    useful: frozenset[Cell] = frozenset()
+    if protocol.target is not None:
+        for arm in arms:
+            if arm.filters is not None:
+                useful |= useful_cells(arm.filters, arm.scores, protocol.target)
+    details = tuple(
+        ArmDetail(
+            arm=arm,
+            edf=empirical_distribution(arm.scores, confidence=protocol.confidence),
+            budgets=tuple(budget_curves(arm, summary, epochs=arm.epochs)),
+            traces=incumbent_traces(arm.searches, confidence=protocol.confidence)
+            if len(arm.searches) > 1
+            else None,
+            optimism=optimism(arm, confidence=protocol.confidence),
+            redundancy=redundancy(
+                arm.filters,
+                arm.scores,
+                good=protocol.target,
+                useful=useful,
+                confidence=protocol.confidence,
+                seed=protocol.seed,
+            )
+            if arm.filters is not None and _varies(arm)
+            else None,
+            importance=arm.importance,
+        )
+        for arm, summary in zip(arms, comparison.arms, strict=True)
+    )
+    return replace(comparison, details=details)
+
+
+def pictures(comparison: Comparison) -> dict[str, Figure]:
+    """Name -> figure, in the order of the report; only ``tuning_curves`` without details."""
+    return {"tuning_curves": figure(comparison), **dict(_behind(comparison))}
+
+
+def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
+    details, protocol = comparison.details, comparison.protocol
+    if not details:
+        return
+    searched = [one for one in details if one.arm.sampler != "defaults"]
+    single = [one for one in searched if one.arm.name not in (protocol.repeated or ())] or searched
+    yield "budgets", budget_figure([curve for one in single for curve in one.budgets], protocol)
+    yield "distribution", edf_figure([one.arm for one in single], protocol)
+    traces = {one.arm.name: one.traces for one in details if one.traces is not None}
+    if traces:
+        yield "repeated_searches", traces_figure(traces, unit=protocol.unit)
+    filters = [
+        (one.arm.name, one.arm.filters, one.arm.scores)
+        for one in single
+        if one.arm.filters is not None
+    ]
+    if filters:
+        yield "filters", plane_figure(filters, protocol.unit)
+        yield "flip_ratio", flip_law_figure([(name, found) for name, found, _ in filters])
+    importances = [
+        (one.arm.name, one.importance)
+        for one in single
+        if one.importance is not None and one.importance.rankings
+    ]
+    if importances:
+        yield "importance", importance_figure(importances)
+
+
+def _varies(arm: Arm) -> bool:
+    """Whether the arm searches anything."""
+    return arm.sampler != "defaults"

@@ -1,0 +1,158 @@
+"""What a declared comparison can and cannot show, in words, before anything runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuner.compare import power
+from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.rmst import FEWEST_REPEATS
+
+_BASE_SHARE = 0.05
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One sentence on what will be shown; ``warns`` if the declaration should be changed."""
+
+    text: str
+    warns: bool = False
+
+
+@dataclass(frozen=True)
+class Design:
+    """The sizes of a comparison.
+
+    Args:
+        n: Trials of each arm of the primary contrast, the smaller of the two.
+        k: The budget k*.
+        independent: Whether the primary arms are random search without pruning.
+        repeats: Repeats of the searches by samplers that learn, 0 if there are none.
+        seeds: Fresh seeds of each incumbent.
+        rope: Half-width of the region of practical equivalence, in points of accuracy.
+        has_control: Whether an arm with narrow ranges is declared.
+        has_target: Whether a target is declared.
+    """
+
+    n: int
+    k: int
+    independent: bool
+    repeats: int
+    seeds: int
+    rope: float
+    has_control: bool
+    has_target: bool
+
+
+def outlook(design: Design) -> tuple[Outlook, ...]:
+    """What the comparison can and cannot show, the primary endpoint first."""
+    return (
+        *_primary(design),
+        *_share(design),
+        *_repeats(design),
+        *_incumbents(design),
+        *_controls(design),
+    )
+
+
+def _primary(design: Design) -> Iterator[Outlook]:
+    n, k = design.n, design.k
+    if not design.independent:
+        if design.repeats < FEWEST_REPEATS:
+            yield Outlook(
+                "The primary arms are no plain random search, so a whole search is a single "
+                f"observation: repeat each at least {FEWEST_REPEATS} times, or no verdict will "
+                "rest on them.",
+                warns=True,
+            )
+        return
+    found = power.detectable_difference(n, k)
+    if found.value is None:
+        yield Outlook(
+            f"{n} trials per arm give no interval of the best of {k}, so the verdict can only be "
+            f"inconclusive: it takes at least {trials_for_interval(k)}, or a smaller k.",
+            warns=True,
+        )
+        return
+    yield Outlook(
+        f"{n} trials per arm show, with {power.POWER:.0%} power, a difference of the expected "
+        f"best of {k} of at least {found.value:.2g} times the standard deviation of the best of "
+        f"{k} (at most: good scores often vary less)."
+    )
+
+
+def _share(design: Design) -> Iterator[Outlook]:
+    if not (design.has_target and design.independent):
+        return
+    found = power.detectable_share_ratio(design.n, _BASE_SHARE)
+    told = f"If {_BASE_SHARE:.0%} of one arm's trials reach the target"
+    if found.value is None:
+        yield Outlook(f"{told}, no share of the other's is shown to be larger: {found.reason}.")
+        return
+    yield Outlook(
+        f"{told}, {design.n} trials per arm show with {power.POWER:.0%} power that the other's "
+        f"share is larger from {found.value:.2g} times as many on."
+    )
+
+
+def _repeats(design: Design) -> Iterator[Outlook]:
+    r = design.repeats
+    if not r:
+        return
+    smallest = power.smallest_signed_rank_p(r)
+    if smallest > _LEVEL:
+        yield Outlook(
+            f"{r} repeats of a search can never reach p = {_LEVEL:g}: the smallest p of an exact "
+            f"test of {r} pairs is {smallest:.4g}. Declare {FEWEST_REPEATS} or more.",
+            warns=True,
+        )
+        return
+    effect = power.detectable_signed_rank_effect(r).value
+    told = (
+        "no difference"
+        if effect is None
+        else f"a mean difference of {effect:.2g} of its standard deviations"
+    )
+    few = r < FEWEST_REPEATS
+    end = f"; no verdict rests on fewer than {FEWEST_REPEATS}." if few else "."
+    yield Outlook(
+        f"{r} repeats of each search show, with {power.POWER:.0%} power, {told}{end}", warns=few
+    )
+
+
+def _incumbents(design: Design) -> Iterator[Outlook]:
+    if not design.seeds:
+        yield Outlook(
+            "No incumbent is retrained: the best scores will be optimistic, and nothing can be "
+            "said on the test set.",
+            warns=True,
+        )
+        return
+    effect = power.detectable_unpaired_effect(design.seeds).value
+    if effect is None:
+        yield Outlook(
+            "A single fresh seed has no spread: retrain each incumbent with ten or more.",
+            warns=True,
+        )
+        return
+    yield Outlook(
+        f"{design.seeds} fresh seeds per incumbent show, with {power.POWER:.0%} power, a gap of "
+        f"{effect:.2g} of a run's standard deviations on the test set. Similarity within "
+        f"{design.rope:g} points is shown only if runs vary by clearly less than that.",
+        warns=design.seeds < 10,
+    )
+
+
+def _controls(design: Design) -> Iterator[Outlook]:
+    if not design.has_control:
+        yield Outlook(
+            "No arm with narrow ranges is declared as control: nothing will say whether the "
+            "verdict hangs on the ranges.",
+            warns=True,
+        )
+    if not design.has_target:
+        yield Outlook(
+            "No target is declared: trials and time to reach it, and how many times fewer one "
+            "space needs, will be left out.",
+            warns=True,
+        )

@@ -1,0 +1,217 @@
+"""How much each hyperparameter matters, and how many of them matter at all.
+
+The numbers come from elsewhere (``tuner.search.importance`` has them from Optuna); here they are
+made into shares that add up to 1, with intervals, and drawn.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from tuner.compare.estimators import Estimate
+from tuner.compare.figures import COLOURS, INK, QUIET
+from tuner.compare.protocol import Floats
+from tuner.errors import InvalidInput
+
+HELD = 0.9
+"""The effective number counts the hyperparameters that together hold this share."""
+USUAL = 0.9
+"""No interval is stated if fewer than this share of the resamples have an importance."""
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The hyperparameters by importance, according to one method.
+
+    Args:
+        shares: Name -> share of the total importance, the largest first; they add up to 1.
+        effective: How many of them hold ``HELD`` of the total: see ``effective_number``.
+        total: The importances' sum before it was made 1. For fANOVA it is the share of the
+            forest's variance that single hyperparameters explain: the rest is interactions.
+    """
+
+    shares: Mapping[str, Estimate]
+    effective: Estimate
+    total: Estimate
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The importance of an arm's hyperparameters, or why there is none.
+
+    Args:
+        rankings: Method (``"PED-ANOVA"``, ``"fANOVA"``) -> its ranking; empty where none exists.
+        reason: Why a method, or all of them, says nothing; ``None`` if both do.
+        n: The arm's trials.
+        n_used: Those that the numbers rest on.
+        resamples: Bootstrap resamples behind the intervals.
+        left_out: Hyperparameter -> why it has no importance.
+        notes: What a reader of the numbers should know, in sentences.
+    """
+
+    rankings: Mapping[str, Ranking]
+    reason: str | None
+    n: int
+    n_used: int = 0
+    resamples: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def effective_number(importances: Floats, held: float = HELD) -> int:
+    """The fewest hyperparameters that together hold the share ``held`` of all importance.
+
+    It counts from the largest: importances (6, 3, 1) hold 60%, 90% and 100%, hence 2 at 90%.
+    An estimated importance is hardly ever exactly zero, so this errs towards more.
+
+    Args:
+        importances: At least 0, not all 0, shape [p].
+        held: In (0, 1].
+
+    Raises:
+        InvalidInput: If an importance is negative or not finite, all are 0, or ``held`` is
+            outside its range.
+    """
+    values = np.asarray(importances, dtype=np.float64)
+    if not 0 < held <= 1:
+        raise InvalidInput(f"effective number: held must be in (0, 1], got {held}")
+    if not (values >= 0).all() or not 0 < values.sum() < np.inf:
+        raise InvalidInput(
+            "effective number: needs importances of at least 0, finite and not all 0, "
+            f"got {values.tolist()}"
+        )
+    reached = np.cumsum(np.sort(values)[::-1]) / values.sum()
+    return int(np.searchsorted(reached, held - _ROUNDING)) + 1
+
+
+def ranking(
+    names: Sequence[str], importances: Floats, *, draws: Floats, confidence: float = 0.95
+) -> Ranking | None:
+    """One method's importances as shares with percentile intervals; ``None`` if all are 0.
+
+    An interval is widened to hold its estimate: a resample repeats trials, so that its
+    importances lean to one side. Resamples without any importance are left out; where more than
+    one in ten is, or there is none at all, no interval is stated.
+
+    Args:
+        names: The hyperparameters, p of them.
+        importances: Of all trials, at least 0, shape [p].
+        draws: Of each bootstrap resample, NaN or all 0 where it has none, shape [r, p].
+        confidence: Of every interval, in (0, 1).
+
+    Raises:
+        InvalidInput: If shapes do not fit, or the confidence is outside (0, 1).
+    """
+    if importances.shape != (len(names),) or draws.ndim != 2 or draws.shape[1] != len(names):
+        raise InvalidInput(
+            f"ranking: needs importances [p] and draws [r, p] of p={len(names)} names, "
+            f"got {list(importances.shape)} and {list(draws.shape)}"
+        )
+    if not 0 < confidence < 1:
+        raise InvalidInput(f"ranking: confidence must be in (0, 1), got {confidence}")
+    total = float(importances.sum())
+    if not total > 0:
+        return None
+    usable = draws[draws.sum(axis=1) > 0]
+    if usable.shape[0] < USUAL * max(draws.shape[0], 1):
+        usable = usable[:0]
+    totals = usable.sum(axis=1)
+    parts = usable / totals[:, None]
+    order = np.argsort(-importances, kind="stable")
+    shares = {
+        names[i]: _estimate(float(importances[i]) / total, parts[:, i], confidence) for i in order
+    }
+    numbers = np.array([effective_number(part) for part in parts], dtype=np.float64)
+    rough = _estimate(effective_number(importances), numbers, confidence)
+    effective = Estimate(rough.value, *(_whole(rough.interval) if rough.interval else ()))
+    return Ranking(shares, effective, _estimate(total, totals, confidence))
+
+
+def _estimate(value: float, draws: Floats, confidence: float) -> Estimate:
+    if not draws.size:
+        return Estimate(value)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def _whole(interval: tuple[float, float]) -> tuple[float, float]:
+    """The interval of a count, widened to whole numbers."""
+    return float(np.floor(interval[0])), float(np.ceil(interval[1]))
+
+
+def importance_figure(arms: Sequence[tuple[str, Importance]]) -> Figure:
+    """Each hyperparameter's share as a bar with its interval: one panel per arm, one scale.
+
+    Bars are ordered by the first method; each method has a colour and a hatch of its own.
+
+    Args:
+        arms: Name and importance of each arm.
+
+    Raises:
+        InvalidInput: If there is no arm.
+    """
+    if not arms:
+        raise InvalidInput("importance figure: needs at least one arm, got none")
+    rows = max((len(_names(importance)) for _, importance in arms), default=0)
+    size = (1.0 + 3.6 * len(arms), 1.6 + 0.42 * max(rows, 3))
+    drawing = Figure(figsize=size, layout="constrained")
+    panels = drawing.subplots(1, len(arms), sharex=True, squeeze=False)[0]
+    for axes, (name, importance) in zip(panels, arms, strict=True):
+        _bars(axes, importance)
+        axes.set_title(name, loc="left", fontsize=10, color=INK)
+        axes.set_xlabel("share of the importance", fontsize=9.5, color=INK)
+    return drawing
+
+
+def _names(importance: Importance) -> list[str]:
+    """The hyperparameters in the order they are drawn in; those of the first method lead."""
+    return list(dict.fromkeys(n for each in importance.rankings.values() for n in each.shares))
+
+
+def _bars(axes: Axes, importance: Importance) -> None:
+    names, methods = _names(importance), importance.rankings
+    thickness = 0.8 / max(len(methods), 1)
+    for number, (method, found) in enumerate(methods.items()):
+        places = np.arange(len(names)) - 0.4 + (number + 0.5) * thickness
+        shares = [found.shares.get(name, Estimate(0.0)) for name in names]
+        bounds = [share.interval or (share.value, share.value) for share in shares]
+        axes.barh(
+            places,
+            [share.value for share in shares],
+            height=thickness,
+            color=COLOURS[number % len(COLOURS)],
+            alpha=0.75,
+            hatch=None if number == 0 else "///",
+            edgecolor="white",
+            label=f"{method}: {_effective(found)}",
+        )
+        axes.hlines(places, *zip(*bounds, strict=True), color=INK, linewidth=1.2)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(1.22 * max(len(names), 1) - 0.4, -0.6)  # the legend lies below the bars
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.tick_params(colors=QUIET, labelsize=9)
+    axes.grid(axis="x", color="#888888", alpha=0.18, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if methods:
+        axes.legend(frameon=False, loc="lower right", fontsize=8)
+    else:
+        words = importance.reason or "no importance"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", wrap=True, color=QUIET)
+
+
+def _effective(found: Ranking) -> str:
+    """``2 of 7 hold 90% [1, 3]``."""
+    told = f"{found.effective.value:.0f} of {len(found.shares)} hold {100 * HELD:.0f}%"
+    if found.effective.interval is None:
+        return told
+    low, high = found.effective.interval
+    return f"{told} [{low:.0f}, {high:.0f}]"

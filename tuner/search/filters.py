@@ -1,0 +1,71 @@
+"""From a trial's record to its gradient filter, as ``tuner.compare`` takes it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial
+
+from tuner.compare.filters import Filters
+from tuner.compare.protocol import Floats
+
+_LAST_EPOCHS = 3
+"""The flip ratio is that of the last epochs: it starts higher, from a random start."""
+
+
+def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
+    """The gradient filter of each trial, NaN where it has none; None if no trial recorded any.
+
+    The law speaks of the epochs that were measured only where alpha is constant.
+    """
+    runs = [trial.user_attrs.get("run") or {} for trial in trials]
+    records = [run.get("filter") or {} for run in runs]
+    if not any(records):
+        return None
+    names = dict.fromkeys(c["name"] for record in records for c in record.get("conditions", ()))
+    broken = [
+        {c["name"] for c in record.get("conditions", ()) if c["holds"] is False}
+        for record in records
+    ]
+    points = [_point(record) for record in records]
+    decays = [(record.get("schedule") or {}).get("kind", "unknown") for record in records]
+    laws = [
+        _number(record.get("flip_ratio")) if decay == "constant" else math.nan
+        for record, decay in zip(records, decays, strict=True)
+    ]
+    return Filters(
+        alpha=np.array([alpha for alpha, _ in points]),
+        gamma=np.array([gamma for _, gamma in points]),
+        learning_rate=_setting(runs, "learning_rate"),
+        weight_decay=_setting(runs, "weight_decay"),
+        decay=tuple(decays),
+        violated={name: np.array([name in one for one in broken]) for name in names},
+        flip_ratio_law=np.array(laws),
+        flip_ratio_measured=np.array([_measured(run) for run in runs]),
+    )
+
+
+def epochs_of(trials: Sequence[FrozenTrial]) -> Floats:
+    """Epochs that each trial was trained, pruned ones included, shape [n]; NaN where unknown."""
+    curves = [(trial.user_attrs.get("run") or {}).get("curve") for trial in trials]
+    return np.array([len(curve["epoch"]) if curve else math.nan for curve in curves], dtype=float)
+
+
+def _point(record: Mapping[str, Any]) -> tuple[float, float]:  # Any: decoded JSON
+    alpha, gamma = _number(record.get("alpha")), _number(record.get("gamma"))
+    inside = record.get("real") and 0 < alpha <= 1 and 0 < gamma <= 1
+    return (alpha, gamma) if inside else (math.nan, math.nan)
+
+
+def _setting(runs: Sequence[Mapping[str, Any]], name: str) -> Floats:
+    return np.array([_number((run.get("settings") or {}).get(name)) for run in runs])
+
+
+def _measured(run: Mapping[str, Any]) -> float:
+    flips = [_number(x) for x in (run.get("curve") or {}).get("flip_ratio", ())][-_LAST_EPOCHS:]
+    return math.fsum(flips) / len(flips) if flips else math.nan
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
