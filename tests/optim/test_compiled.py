@@ -1,5 +1,6 @@
 """The compiled steps against their twins in torch."""
 
+import copy
 import itertools
 
 import pytest
@@ -110,3 +111,40 @@ def test_nan_and_infinity_stay_visible():
         weights.grad[1, 17] = torch.nan
         rule.step()
         assert rule.finite().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: FilterFlip(p, alpha=0.05, gamma=0.3),
+        lambda p: LatentSGD(p, learning_rate=0.1, momentum=0.9, weight_decay=0.1),
+    ],
+)
+@pytest.mark.parametrize("what", ["signs", "state", "another's state", "a copy"])
+def test_what_others_wrote_between_two_steps_is_noticed(make, what, monkeypatch):
+    def trained():
+        generator = torch.Generator().manual_seed(1)
+        weights = torch.nn.Parameter(torch.rand((K, 33), generator=generator) * 2 - 1)
+        rule, history = make([weights]), []
+        before = copy.deepcopy(rule.state_dict())
+        for step in range(12):
+            weights.grad = torch.randn((K, 33), generator=generator)
+            rule.step()
+            history.append((weights.detach().clone(), rule.flips.clone()))
+            if step == 5 and what == "signs":
+                with torch.no_grad():
+                    weights.neg_()
+            if step == 5 and what == "state":
+                for value in rule.state[weights].values():
+                    value.neg_()
+            if step == 5 and what == "another's state":
+                rule.load_state_dict(before)
+            if step == 5 and what == "a copy":
+                rule, weights = copy.deepcopy((rule, weights))
+        return history
+
+    ours = trained()
+    monkeypatch.setattr(compiled, "fits", lambda *_: False)
+    for step, (one, twin) in enumerate(zip(ours, trained(), strict=True)):
+        assert torch.equal(one[0], twin[0]), step
+        assert torch.equal(one[1], twin[1]), step

@@ -51,22 +51,24 @@
 
 #define STEPS(T, SUFFIX)                                                                          \
   extern "C" void tuner_cascade_##SUFFIX(T* b, float* m, float* s, const T* gradient,             \
-                                         const float* alpha, const float* gamma, int64_t trials,  \
-                                         int64_t weights, int64_t* flips) {                       \
+                                         const float* alpha, const float* gamma, int settled,     \
+                                         int64_t trials, int64_t weights, int64_t* flips) {       \
     for (int64_t k = 0; k < trials; k++) {                                                        \
       int64_t at = k * weights;                                                                   \
       flips[k] = cascade(b + at, m ? m + at : nullptr, s + at, gradient + at, alpha[k], gamma[k], \
-                         weights);                                                                \
+                         settled != 0, weights);                                                  \
     }                                                                                             \
   }                                                                                               \
   extern "C" void tuner_latent_sgd_##SUFFIX(                                                      \
       T* p, float* w, float* m, const T* gradient, const float* rate, const float* decay,         \
-      const float* momentum, const float* clip, float dampening, int coupled, int nesterov,       \
-      int fresh, int64_t trials, int64_t weights, int64_t* flips) {                               \
+      const float* momentum, const float* clip, const float* scaled, float dampening,             \
+      int coupled, int nesterov, int fresh, int settled, int64_t trials, int64_t weights,         \
+      int64_t* flips) {                                                                           \
     for (int64_t k = 0; k < trials; k++) {                                                        \
       int64_t at = k * weights;                                                                   \
-      LatentOptions o = {rate[k],   decay[k],     momentum[k],   clip[k],                         \
-                         dampening, coupled != 0, nesterov != 0, fresh != 0};                     \
+      LatentOptions o = {rate[k],      decay[k],      momentum[k], clip[k],                       \
+                         dampening,    coupled != 0,  nesterov != 0, fresh != 0,                  \
+                         settled != 0 && scaled[k] == 0};                                         \
       flips[k] = latent_sgd(p + at, w + at, m ? m + at : nullptr, gradient + at, o, weights);     \
     }                                                                                             \
   }

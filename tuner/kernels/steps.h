@@ -28,13 +28,18 @@ inline F lerp(F from, F to, float weight) {  // as torch.lerp rounds it
 }
 
 // FilterFlip's step on P weights: two moving averages, flip where s b > 0. m is nullptr for one.
+// Settled: b is what the last step left, so it differs in sign from s, and where s keeps its sign
+// it need not be looked at.
 template <class T>
 int64_t cascade(T* b, float* m, float* s, const T* gradient, float alpha, float gamma,
-                int64_t weights) {
+                bool settled, int64_t weights) {
   auto step = [&](auto average) {
     return count_flips(weights, [&](int64_t i, auto n) {
-      F next = lerp(load(s + i, n), average(i, n), alpha), before = load(b + i, n);
+      F last = load(s + i, n), next = lerp(last, average(i, n), alpha);
       store(s + i, next, n);
+      auto kept = last * next > 0;
+      if (settled && !any(~(U32)kept)) return kept ^ kept;
+      F before = load(b + i, n);
       auto flip = next * before > 0;
       if (any((U32)flip)) store(b + i, flip ? -before : before, n);  // spares memory: few flip
       return flip;
@@ -49,22 +54,26 @@ int64_t cascade(T* b, float* m, float* s, const T* gradient, float alpha, float 
 
 struct LatentOptions {
   float rate, decay, momentum, clip, dampening;
-  bool coupled, nesterov, fresh;
+  bool coupled, nesterov, fresh, settled;
 };
 
 // LatentSGD's step on P weights; see its docstring. `p` holds the signs, or the scaled signs that
-// forward used, and receives the new signs. m is nullptr without momentum.
+// forward used, and receives the new signs. m is nullptr without momentum. Settled: p is what the
+// last step left, the signs of w, and is only looked at where w changes its own.
 template <class T>
 int64_t latent_sgd(T* p, float* w, float* m, const T* gradient, const LatentOptions& o,
                    int64_t weights) {
   auto step = [&](auto move) {
     return count_flips(weights, [&](int64_t i, auto n) {
-      F next = move(i, n, load(w + i, n), load(gradient + i, n));
+      F last = load(w + i, n), next = move(i, n, last, load(gradient + i, n));
       next = next > o.clip ? all(o.clip) : next;
       next = next < -o.clip ? all(-o.clip) : next;
       F after = sign(next);
+      store(w + i, next, n);
+      auto turned = after != sign(last);
+      if (o.settled && !any((U32)turned)) return turned;
       auto flip = after * load(p + i, n) < 0;
-      store(w + i, next, n), store(p + i, after, n);
+      store(p + i, after, n);
       return flip;
     });
   };

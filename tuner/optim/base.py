@@ -67,6 +67,7 @@ class BinaryOptimizer(torch.optim.Optimizer):
         self.step_count = 0
         self.factor: float | Tensor = 1.0
         self.flips = torch.zeros((), dtype=torch.int64)
+        self._left: dict[int, list[tuple[int, int]]] = {}
         super().__init__(params, {})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -111,14 +112,25 @@ class BinaryOptimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def update(self) -> None:
         """The rest of a step, after ``tick``: always the same operations on the same tensors."""
-        flips = [
-            self._update(param, param.grad, self.state[param])
-            for group in self.param_groups
-            for param in group["params"]
-            if param.grad is not None
-        ]
+        flips = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    flips.append(self._update(param, param.grad, self.state[param]))
+                    self._left[id(param)] = self._mark(param)
         if flips:
             self.flips = torch.stack(flips).sum(0) if len(flips) > 1 else flips[0]
+
+    def _settled(self, param: Tensor) -> bool:
+        """Whether nobody wrote to the parameter or its state since this optimizer's last step.
+
+        Writes through ``.data`` go unseen, as they do to autograd.
+        """
+        return self._left.get(id(param)) == self._mark(param)
+
+    def _mark(self, param: Tensor) -> list[tuple[int, int]]:
+        """Changes with whatever torch writes to the parameter or its state, or puts there."""
+        return [(x._version, x.data_ptr()) for x in (param, *self.state[param].values())]
 
     def finite(self) -> Tensor:
         """Whether every number of a trial's state is finite, shape [K]; needs ``per_trial``."""
@@ -139,6 +151,11 @@ class BinaryOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """All that is public: torch's own would lose the hyperparameters in a copy or a pickle."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As torch's; a copy has seen no step."""
+        super().__setstate__(state)
+        self._left = {}
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's, with the number of steps taken; hyperparameters are not state."""

@@ -32,8 +32,12 @@ def cascade(
     *,
     alpha: Value,
     gamma: Value,
+    settled: bool,
 ) -> None:
-    """``FilterFlip``'s step with a ``Cascade``; counts the flips into ``flips``, [] or [K]."""
+    """``FilterFlip``'s step with a ``Cascade``; counts the flips into ``flips``, [] or [K].
+
+    ``settled`` says that the parameter is as the last step left it.
+    """
     kernels.call(
         f"tuner_cascade_{kernels.suffix(param.dtype)}",
         param,
@@ -42,6 +46,7 @@ def cascade(
         gradient,
         _per_row(alpha, flips),
         _per_row(gamma, flips),
+        settled,
         *_rows(param, flips),
         flips,
     )
@@ -57,10 +62,12 @@ def latent_sgd(
     weight_decay: Value,
     momentum: Value,
     clip: Value,
+    scaling: bool | Tensor,
     dampening: float,
     coupled: bool,
     nesterov: bool,
     fresh: bool,
+    settled: bool,
 ) -> None:
     """``LatentSGD``'s step, its momentum in ``state["m"]``.
 
@@ -73,22 +80,26 @@ def latent_sgd(
         weight_decay: As the rule has it.
         momentum: As the rule has it.
         clip: As the rule has it.
+        scaling: As the rule has it.
         dampening: As the rule has it.
         coupled: As the rule has it.
         nesterov: As the rule has it.
         fresh: Whether the buffer is yet to be set.
+        settled: Whether the parameter is as the last step left it.
     """
+    per_row = (learning_rate, weight_decay, momentum, clip, scaling)
     kernels.call(
         f"tuner_latent_sgd_{kernels.suffix(param.dtype)}",
         param,
         state["w"],
         state.get("m"),
         gradient,
-        *(_per_row(value, flips) for value in (learning_rate, weight_decay, momentum, clip)),
+        *(_per_row(value, flips) for value in per_row),
         float(dampening),
         coupled,
         nesterov,
         fresh,
+        settled,
         *_rows(param, flips),
         flips,
     )

@@ -84,7 +84,15 @@ class FilterFlip(BinaryOptimizer):
         if isinstance(self.filter, Cascade) and compiled.fits(param, gradient, state):
             flips = self._no_flips(param)
             alpha, gamma = product(self.filter.alpha, self.factor), self.filter.gamma
-            compiled.cascade(flips, param, gradient, state, alpha=alpha, gamma=gamma)
+            compiled.cascade(
+                flips,
+                param,
+                gradient,
+                state,
+                alpha=alpha,
+                gamma=gamma,
+                settled=self._settled(param),
+            )
             return flips
         s = self.filter.update(state, gradient.to(next(iter(state.values())).dtype), self.factor)
         return self._count(flip_where(param, s * param > 0))

@@ -188,10 +188,12 @@ class LatentSGD(Latent):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             clip=self.clip,
+            scaling=self.scaling,
             dampening=self.dampening,
             coupled=self.coupled,
             nesterov=self.nesterov,
             fresh=fresh,
+            settled=self._settled(param),
         )
         self._scale(param, state["w"])
         return flips
