@@ -6,6 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,10 +14,11 @@ from optuna.trial import FrozenTrial
 
 from tuner import __version__
 from tuner.compare import compare
-from tuner.compare.comparison import ArmSummary
+from tuner.compare.comparison import ArmSummary, Comparison
 from tuner.compare.details import detailed
 from tuner.compare.figures import svg
 from tuner.compare.html import to_html
+from tuner.compare.protocol import Arm
 from tuner.compare.report import to_json
 from tuner.errors import Conflict, InvalidInput
 from tuner.search import results, views
@@ -30,13 +32,11 @@ _XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/x
 
 
 @dataclass(frozen=True)
-class Report:
-    """What came out of a comparison, in three forms."""
+class Outcome:
+    """What came out of a comparison, for its page: without what lies behind."""
 
     json: dict[str, Any]  # Any: any JSON value
-    html: str
     svg: str
-    verdict: str
 
     @property
     def picture(self) -> str:
@@ -44,20 +44,41 @@ class Report:
         return self.svg.replace("<svg", f"<svg {_XML}", 1)
 
 
+@dataclass(frozen=True)
+class Report:
+    """What came out of a comparison with all that lies behind: it takes seconds for each arm."""
+
+    json: dict[str, Any]  # Any: any JSON value
+    html: str
+
+
 Made = TypeVar("Made")
-_made: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # Any: what each key stands for
-_making = threading.Lock()
+_made: OrderedDict[tuple[object, ...], Future[Any]] = OrderedDict()  # Any: what a key stands for
+_asking = threading.Lock()
 
 
-def of(store: Store, row: views.ComparisonRow) -> Report:
+def of(store: Store, row: views.ComparisonRow) -> Outcome:
+    """What came out of the comparison, as far as it was run.
+
+    Raises:
+        Conflict: If an arm has no finished trial yet, or there is one arm only.
+    """
+    return _once(("outcome", *_state(store, row)), lambda: _outcome(store, row.name))
+
+
+def in_full(store: Store, row: views.ComparisonRow) -> Report:
     """The comparison's report, as far as it was run.
 
     Raises:
         Conflict: If an arm has no finished trial yet, or there is one arm only.
     """
+    return _once(("report", *_state(store, row)), lambda: _report(store, row.name))
+
+
+def _state(store: Store, row: views.ComparisonRow) -> tuple[object, ...]:
+    """As long as this stays the same, so does what came out."""
     finished = views.finished_count(store, trials.c.comparison == row.name)
-    key = (store.engine.url, row.name, row.created, row.revision, finished)
-    return _once(key, lambda: _make(store, row.name))
+    return store.engine.url, row.name, row.created, row.revision, finished
 
 
 def curve_of(store: Store, row: views.StudyRow, spec: StudySpec) -> tuple[ArmSummary, float]:
@@ -82,18 +103,26 @@ def curve_of(store: Store, row: views.StudyRow, spec: StudySpec) -> tuple[ArmSum
 
 
 def _once(key: tuple[object, ...], make: Callable[[], Made]) -> Made:
-    """What the key stands for, made unless it was: it takes a second, and readers come in crowds.
+    """What the key stands for, made unless it was: readers come in crowds, and wait for the first.
 
     What is not made for an error is tried again.
     """
-    with _making:
-        if key not in _made:
-            _made[key] = make()
-            if len(_made) > _KEPT:
+    with _asking:
+        mine = key not in _made
+        if mine:
+            _made[key] = Future()
+            while len(_made) > _KEPT:
                 _made.popitem(last=False)
         _made.move_to_end(key)
-        made: Made = _made[key]
-        return made
+        promise: Future[Made] = _made[key]
+    if mine:
+        try:
+            promise.set_result(make())
+        except BaseException as error:
+            with _asking:
+                _made.pop(key, None)
+            promise.set_exception(error)
+    return promise.result()
 
 
 def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
@@ -103,7 +132,7 @@ def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
         raise Conflict(f"study {spec.study_name!r}: {error}") from error
 
 
-def _make(store: Store, name: str) -> Report:
+def _compared(store: Store, name: str) -> tuple[Comparison, list[Arm]]:
     if len(store.comparison(name).arms) < 2:
         raise Conflict(
             f"comparison {name!r} has one arm, so there is nothing to compare; ask its study for "
@@ -111,17 +140,21 @@ def _make(store: Store, name: str) -> Report:
         )
     try:
         arms, protocol = results.arms(store, name)
-        arms = results.with_importances(store, name, arms)
-        comparison = detailed(compare(arms, protocol), arms)
+        return compare(arms, protocol), arms
     except InvalidInput as error:
         raise Conflict(f"comparison {name!r}: {error}") from error
+
+
+def _outcome(store: Store, name: str) -> Outcome:
+    comparison, _ = _compared(store, name)
+    return Outcome(json=to_json(comparison), svg=svg(comparison))
+
+
+def _report(store: Store, name: str) -> Report:
+    comparison, arms = _compared(store, name)
+    comparison = detailed(comparison, results.with_importances(store, name, arms))
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}
-    return Report(
-        json=to_json(comparison),
-        html=to_html(comparison, where),
-        svg=svg(comparison),
-        verdict=comparison.verdict.text,
-    )
+    return Report(json=to_json(comparison), html=to_html(comparison, where))
 
 
 def csv_of(store: Store, name: str) -> Iterator[str]:

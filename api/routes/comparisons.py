@@ -219,7 +219,7 @@ def report(
     """
     if format == "csv":
         return StreamingResponse(reports.csv_of(store, row.name), media_type="text/csv")
-    made = reports.of(store, row)
+    made = reports.in_full(store, row)
     if format == "html":
         return Response(made.html, media_type="text/html")
     return JSONResponse(made.json)

@@ -13,11 +13,12 @@ from optuna.trial import TrialState
 
 from api import reports
 from tuner.compare import compare
+from tuner.compare.details import detailed
 from tuner.compare.report import to_json
 from tuner.search import control
 from tuner.search.keeper import Keeper
 from tuner.search.queue import Outcome, Queue
-from tuner.search.results import arms
+from tuner.search.results import arms, with_importances
 from tuner.search.store import Store
 from tuner.search.studies import finished_trials
 
@@ -28,13 +29,13 @@ REPORT = "/v1/comparisons/small/report"
 def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The comparisons whose report was computed."""
     names: list[str] = []
-    really = reports._make
+    really = reports._report
 
     def make(store: Store, name: str) -> reports.Report:
         names.append(name)
         return really(store, name)
 
-    monkeypatch.setattr(reports, "_make", make)
+    monkeypatch.setattr(reports, "_report", make)
     yield names
 
 
@@ -49,9 +50,18 @@ def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
     for path in (REPORT, REPORT, f"{REPORT}?format=html", "/v1/comparisons/small/figure.svg"):
         assert client.get(path).status_code == 200
     assert computed == ["small"]
-    assert client.get(REPORT).json() == json.loads(
-        json.dumps(to_json(compare(*arms(store, "small"))))
-    )
+    found, protocol = arms(store, "small")
+    found = with_importances(store, "small", found)
+    expected = to_json(detailed(compare(found, protocol), found))
+    assert client.get(REPORT).json() == json.loads(json.dumps(expected))
+    assert [one["redundancy"]["n"] for one in expected["details"]] == [6, 6]
+
+
+def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, store, computed):
+    run(store)
+    assert client.get("/comparisons/small").status_code == 200
+    assert client.get("/v1/comparisons/small/figure.svg").status_code == 200
+    assert computed == []
 
 
 def test_a_report_grows_with_its_trials(client, store, computed):

@@ -40,13 +40,13 @@ def test_readers_are_answered_while_reports_are_made(
     enqueue(store, comparison(retrain_seeds=0))
     work_here(store)
     may_go_on = threading.Event()
-    really = reports._make
+    really = reports._report
 
     def make(*arguments: object) -> reports.Report:
         may_go_on.wait(60)
         return really(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reports, "_make", make)
+    monkeypatch.setattr(reports, "_report", make)
     with ThreadPoolExecutor(MANY + 1) as pool:
         report = "/v1/comparisons/small/report"
         waiting = [pool.submit(client.get, report) for _ in range(MANY)]

@@ -128,6 +128,24 @@ def test_json_alone_is_on_standard_output():
     assert "8/8" in tuner("status").output
 
 
+def test_a_folder_holds_report_data_sheets_and_every_figure():
+    write(SPEC)
+    assert tuner("run", "mine.toml", "--folder", "all").exit_code == 0
+    made = {path.name for path in Path("all").iterdir()}
+    figures = {"tuning_curves", "budgets", "distribution", "filters", "flip_ratio"}
+    assert made == {
+        *("report.html", "report.json", "arms.csv", "contrasts.csv", "curves.csv", "trials.csv"),
+        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")),
+    }
+    report = json.loads(Path("all/report.json").read_text())
+    assert [one["arm"] for one in report["details"]] == ["filter", "magnitude"]
+    why = report["details"][0]["importance"]["reason"]
+    assert "needs at least 20 finished trials, got 8" in why
+    assert len(Path("all/trials.csv").read_text().splitlines()) == 1 + 16
+    Path("file").touch()
+    assert "--folder: file cannot be written to" in refused("compare", "mine", "--folder", "file")
+
+
 def test_compare_takes_studies_that_other_software_made():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for name, sign in (("old", 3.0), ("new", 1.0)):
@@ -148,11 +166,24 @@ def test_compare_takes_studies_that_other_software_made():
     unknown = json.loads(tuner("compare", *studies, "--json", "-").stdout)
     assert unknown["arms"][0]["curve"] == []
     assert any("--sampler" in note for note in unknown["notes"])
+    assert any("recorded no gradient filter" in note for note in unknown["notes"])
+    detail = report["details"][0]
+    assert detail["redundancy"] is None
+    assert detail["importance"]["rankings"]["fANOVA"]["shares"]["x"]["value"] == 1.0
     assert "must be maximize or minimize" in refused("compare", *studies, "--direction", "up")
     optuna.create_study(storage="sqlite:///up.db", study_name="up", direction="maximize").optimize(
         lambda t: t.suggest_float("x", 0, 1), n_trials=3
     )
     assert "others maximize" in refused("compare", studies[0], "sqlite:///up.db::up")
+
+
+def test_studies_of_different_workloads_are_not_compared():
+    for name, text in (("a", SPEC), ("b", SPEC.replace("epochs = 2", "epochs = 3"))):
+        write(text, f"{name}.toml")
+        assert tuner("run", f"{name}.toml").exit_code == 0
+    addresses = [f"sqlite:///tuner.db::{name}/filter" for name in "ab"]
+    told = refused("compare", *addresses, "--unit", "accuracy")
+    assert "trained different workloads (epochs: 2 and 3)" in told
 
 
 def test_train_reports_every_epoch_and_the_test_accuracy():

@@ -11,7 +11,7 @@ from tuner.compare import Comparison, Protocol
 from tuner.compare.protocol import ACCURACY
 from tuner.config import database_url
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.foreign import Direction, foreign_arm
+from tuner.search.foreign import Direction, check_workloads, foreign_arm
 from tuner.search.importance import importances
 from tuner.search.results import arms as read_arms
 from tuner.search.results import with_importances
@@ -120,13 +120,15 @@ def foreign(
         in_full: With importances, which take seconds for each study.
 
     Raises:
-        InvalidInput: If some of the studies are minimized and others maximized.
+        InvalidInput: If the studies say that they trained different workloads, or some of them
+            are minimized and others maximized.
     """
     names = [address.rpartition("::")[2] for address in studies]
     found = [
         foreign_arm(address, name=name if names.count(name) == 1 else address, direction=direction)
         for address, name in zip(studies, names, strict=True)
     ]
+    check_workloads(found)
     if len({each.minimized for each in found}) > 1:
         raise InvalidInput(
             "some of these studies minimize and others maximize; --direction says what holds"

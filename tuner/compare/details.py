@@ -16,7 +16,7 @@ from tuner.compare.figures import figure
 from tuner.compare.importance import Importance, importance_figure
 from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
-from tuner.compare.protocol import Arm
+from tuner.compare.protocol import Arm, Protocol
 from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
 from tuner.compare.traces import Traces, incumbent_traces, traces_figure
 
@@ -31,7 +31,8 @@ class ArmDetail:
         budgets: Its curve against trials, epochs and seconds.
         traces: The best so far over its repeated searches, ``None`` for one search.
         optimism: What its best score promises too much, ``None`` where it was not retrained.
-        redundancy: What its trials are worth as filters, ``None`` where no filter is known.
+        redundancy: What its trials are worth as filters, ``None`` where no filter is known, and
+            for repeated searches and arms that search nothing.
         importance: How much each hyperparameter matters, ``None`` where it was not computed.
     """
 
@@ -74,7 +75,7 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
                 confidence=protocol.confidence,
                 seed=protocol.seed,
             )
-            if arm.filters is not None and _varies(arm)
+            if arm.filters is not None and _drawn_once(arm, protocol)
             else None,
             importance=arm.importance,
         )
@@ -92,8 +93,7 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
     details, protocol = comparison.details, comparison.protocol
     if not details:
         return
-    searched = [one for one in details if one.arm.sampler != "defaults"]
-    single = [one for one in searched if one.arm.name not in (protocol.repeated or ())] or searched
+    single = [one for one in details if _drawn_once(one.arm, protocol)] or list(details)
     yield "budgets", budget_figure([curve for one in single for curve in one.budgets], protocol)
     yield "distribution", edf_figure([one.arm for one in single], protocol)
     traces = {one.arm.name: one.traces for one in details if one.traces is not None}
@@ -116,6 +116,6 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
         yield "importance", importance_figure(importances)
 
 
-def _varies(arm: Arm) -> bool:
-    """Whether the arm searches anything."""
-    return arm.sampler != "defaults"
+def _drawn_once(arm: Arm, protocol: Protocol) -> bool:
+    """Whether the arm is a search, and none of those that are repeated."""
+    return arm.sampler != "defaults" and arm.name not in (protocol.repeated or ())

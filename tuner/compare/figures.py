@@ -23,12 +23,15 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), "-", "-")
 INK, QUIET = "#222222", "#6b6b6b"
 FEW_TRIALS = 3
+_LEVEL_NAMES = 4
 
 
 def figure(comparison: Comparison) -> Figure:
     """Expected best of k against k with its bands; beside it each incumbent's test scores.
 
-    Arms whose trials are not independent show their best score so far instead, as steps.
+    Arms whose trials are not independent show their best score so far instead, as steps. Left out
+    of the curves are the repeated searches, which have a figure of their own, and arms that search
+    nothing; of the test scores the repeated searches.
     """
     retrained = [arm for arm in comparison.arms if arm.retrained is not None]
     drawing = Figure(figsize=(9.6 if retrained else 6.8, 4.4), layout="constrained")
@@ -68,7 +71,8 @@ def as_svg(drawing: Figure, name: str) -> str:
 
 def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
     protocol = comparison.protocol
-    for number, arm in enumerate(comparison.arms):
+    shown = _searched(comparison)
+    for number, arm in shown:
         colour = COLOURS[number % len(COLOURS)]
         line = LINES[number % len(LINES)]
         if arm.curve:
@@ -76,8 +80,8 @@ def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
         else:
             _traces(axes, arm, colour)
     axes.set_xscale("log")
-    curves = [arm for arm in comparison.arms if arm.curve]
-    longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for arm in comparison.arms)
+    curves = [arm for _, arm in shown if arm.curve]
+    longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for _, arm in shown)
     axes.set_xlim(1, max(longest, 2))
     axes.set_ylim(*_limits(comparison))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:,.0f}"))
@@ -146,14 +150,26 @@ def _traces(axes: Axes, arm: ArmSummary, colour: str) -> None:
         )
 
 
+def _searched(comparison: Comparison) -> list[tuple[int, ArmSummary]]:
+    """The arms whose curves are drawn, each with its number: all, if nothing else is there."""
+    repeated = comparison.protocol.repeated or ()
+    every = list(enumerate(comparison.arms))
+    return [
+        (number, arm)
+        for number, arm in every
+        if arm.name not in repeated and arm.sampler != "defaults"
+    ] or every
+
+
 def _limits(comparison: Comparison) -> tuple[float, float]:
     """The scores worth looking at: from the lowest curve at a few trials to the highest score.
 
     The first two budgets may run out of the picture: where many trials diverge they lie so low
     that everything else would be squeezed into one line.
     """
-    shown: list[float] = [arm.best for arm in comparison.arms]
-    for arm in comparison.arms:
+    arms = [arm for _, arm in _searched(comparison)]
+    shown: list[float] = [arm.best for arm in arms]
+    for arm in arms:
         shown += [point.value for point in arm.curve if point.k >= min(FEW_TRIALS, arm.n)]
         if not arm.curve:
             shown += [trace[-1].best for trace in arm.trace]
@@ -167,7 +183,7 @@ def _test_scores(axes: Axes, comparison: Comparison) -> None:
     """Every fresh seed as a dot, the mean with its interval beside them."""
     names: list[str] = []
     for number, arm in enumerate(comparison.arms):
-        if arm.retrained is None:
+        if arm.retrained is None or arm.name in (comparison.protocol.repeated or ()):
             continue
         place, colour = len(names), COLOURS[number % len(COLOURS)]
         names.append(arm.name)
@@ -193,6 +209,8 @@ def _test_scores(axes: Axes, comparison: Comparison) -> None:
             markersize=6,
         )
     axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
+    if len(names) > _LEVEL_NAMES:
+        axes.set_xticklabels(names, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.5, len(names) - 0.3)
     axes.set_ylabel("test accuracy" if comparison.protocol.unit == ACCURACY else "test score")
     axes.set_title("Incumbents, fresh seeds", loc="left", fontsize=10, color=INK)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.bootstrap import trials_for_interval
-from tuner.compare.protocol import Arm, Protocol
+from tuner.compare.protocol import INDEPENDENT, Arm, Protocol
 
 
 def notes(arms: Sequence[Arm], k: int, protocol: Protocol) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
             f"{arm.name}: nobody recorded the sampler: {left_out}. If every trial was drawn at "
             "random, say so with --sampler random."
         )
-    elif arm.sampler != "random":
+    elif arm.sampler not in INDEPENDENT:
         yield f"{arm.name}: the {arm.sampler} sampler learns from its trials: {left_out}."
     elif arm.pruned.any():
         yield f"{arm.name}: {int(arm.pruned.sum())} of {arm.n} trials were pruned: {left_out}."

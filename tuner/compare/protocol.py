@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
+INDEPENDENT = ("random", "defaults")
+"""The samplers whose trials do not depend on each other; the second draws nothing at all."""
+
 ACCURACY = "accuracy"
 """The unit whose scores are shares in [0, 1], printed as per cent and bounded in the bands."""
 
@@ -147,7 +150,7 @@ class Arm:
         Only then do expected best of k, P(best of k) and the good-region share mean anything: a
         sampler that learns has no such distribution, and a pruner cuts scores short.
         """
-        return self.sampler in ("random", "defaults") and not self.pruned.any()
+        return self.sampler in INDEPENDENT and not self.pruned.any()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Any Optuna study as an arm of a comparison, whoever made it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,12 +34,14 @@ class ForeignArm:
         minimized: Whether they were turned, so that a score is the value with the opposite sign.
         notes: What was done to them, for the reader of the comparison.
         trials: The finished trials, in the arm's order.
+        workload: What was trained, if the study says so: those of this software do.
     """
 
     arm: Arm
     minimized: bool
     notes: tuple[str, ...]
     trials: tuple[FrozenTrial, ...]
+    workload: Mapping[str, object] | None = None
 
 
 def foreign_arm(
@@ -78,12 +81,32 @@ def foreign_arm(
             )
         trials = study.get_trials(deepcopy=False)
         declared = "minimize" if study.direction == StudyDirection.MINIMIZE else "maximize"
-        sampler = study.user_attrs.get("spec", {}).get("arm", {}).get("sampler", "unknown")
+        spec = study.user_attrs.get("spec") or {}
     finally:
         storage.remove_session()
         storage.engine.dispose()
     minimized = (direction or declared) == "minimize"
-    return _arm(trials, name=name or study_name, minimized=minimized, sampler=sampler)
+    sampler = spec.get("arm", {}).get("sampler", "unknown")
+    found = _arm(trials, name=name or study_name, minimized=minimized, sampler=sampler)
+    return replace(found, workload=spec.get("workload"))
+
+
+def check_workloads(arms: Sequence[ForeignArm]) -> None:
+    """Refuse studies that say that they trained different workloads.
+
+    Raises:
+        InvalidInput: Names the studies and what differs.
+    """
+    known = [(each.arm.name, each.workload) for each in arms if each.workload is not None]
+    for name, workload in known[1:]:
+        first, reference = known[0]
+        for field in sorted({*workload, *reference}):
+            ours, theirs = reference.get(field), workload.get(field)
+            if ours != theirs:
+                raise InvalidInput(
+                    f"studies {first!r} and {name!r} trained different workloads ({field}: "
+                    f"{ours!r} and {theirs!r}), so their scores do not compare"
+                )
 
 
 def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str) -> ForeignArm:

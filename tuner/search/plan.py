@@ -1,8 +1,8 @@
 """What a comparison will cost on this machine, told before anything runs.
 
 Each worker process that a run would start trains a batch of every kind for a few epochs, all of
-them at the same time, since cores share caches and memory. A run takes what its batches take;
-finding the trials' parameters and writing them down is counted for samplers that learn.
+them at the same time, since cores share caches and memory. The rest of a worker's time, such as
+asking the sampler and writing trials down, is timed on a database of its own (``idle``).
 """
 
 import math
@@ -14,18 +14,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-import optuna
-
 from tuner.errors import TunerError
 from tuner.search.crew import cores, gpus
-from tuner.search.samplers import make_sampler
+from tuner.search.idle import coordination_seconds
 from tuner.search.spawn import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
-from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.spec import ComparisonSpec, StudySpec
 from tuner.search.torch_trainer import TorchTrainer
 from tuner.search.worker import batch_of
-
-_MOST_ASKED = 60
-"""Trials that a sampler is timed with."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
         search, retraining = searches[arm.name], again.get(arm.name)
         repeats, retrained = spec.repeats_of(arm), spec.retrain_seeds
         measured = found[search.study_name]
-        seconds = repeats * (measured.of(search) + _asking_seconds(arm, search.n_trials))
+        seconds = repeats * (measured.of(search) + coordination_seconds(spec, arm, measured.batch))
         if retraining is not None:
             seconds += found[retraining.study_name].of(retraining)
         arms.append(
@@ -212,18 +207,3 @@ def _means(per_worker: Sequence[Sequence[_Measured]]) -> list[_Measured]:
         )
         for each in zip(*per_worker, strict=True)
     ]
-
-
-def _asking_seconds(arm: ArmSpec, n_trials: int) -> float:
-    """Seconds that a sampler which learns thinks about the trials of a search."""
-    if not arm.learns:
-        return 0.0
-    asked = min(n_trials, _MOST_ASKED)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize")
-    began = time.perf_counter()
-    for index in range(asked):
-        study.sampler = make_sampler(arm.sampler, index)
-        trial = study.ask(arm.space.distributions)
-        study.tell(trial, math.sin(index))
-    return (time.perf_counter() - began) / asked * n_trials

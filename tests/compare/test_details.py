@@ -1,0 +1,155 @@
+"""What lies behind a verdict reaches the JSON, the page, the sheets and the pictures."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tuner.compare import Arm, Comparison, Protocol, compare
+from tuner.compare.details import detailed, pictures
+from tuner.compare.estimators import Estimate
+from tuner.compare.filters import Filters
+from tuner.compare.html import to_html
+from tuner.compare.importance import Importance, Ranking
+from tuner.compare.report import to_json
+from tuner.compare.sheets import sheets
+
+N = 60
+
+
+def filters(seed: int, **given: object) -> Filters:
+    rng = np.random.default_rng(seed)
+    nothing = np.full(N, np.nan)
+    values = {
+        "alpha": 10 ** rng.uniform(-5, -1, N),
+        "gamma": 10 ** rng.uniform(-3, 0, N),
+        "learning_rate": nothing,
+        "weight_decay": nothing,
+        "decay": ("constant",) * N,
+        "violated": {"alpha_not_inert": rng.random(N) < 0.3},
+        "flip_ratio_law": 10 ** rng.uniform(-4, -2, N),
+        "flip_ratio_measured": 10 ** rng.uniform(-4, -2, N),
+    }
+    return Filters(**values | given)
+
+
+@pytest.fixture
+def arms(arm, retrained) -> list[Arm]:
+    rng = np.random.default_rng(0)
+    share = Estimate(0.5, 0.4, 0.6)
+    ranking = Ranking({"alpha": share, "gamma": share}, Estimate(2, 1, 2), Estimate(0.9, 0.8, 1))
+    importance = Importance({"fANOVA": ranking}, None, N, N, 50)
+    found = [
+        arm(
+            name,
+            rng.beta(9, 2, N),
+            retrained=retrained(0.9),
+            epochs=np.full(N, 20.0),
+            filters=filters(number),
+            importance=importance,
+        )
+        for number, name in enumerate(("new", "old"))
+    ]
+    repeat = np.repeat(np.arange(10), 6)
+    return [
+        *found,
+        *(
+            arm(f"{name}_tpe", rng.beta(9, 2, N), sampler="tpe", repeat=repeat)
+            for name in ("new", "old")
+        ),
+    ]
+
+
+@pytest.fixture
+def comparison(arms) -> Comparison:
+    protocol = Protocol(repeated=("new_tpe", "old_tpe"), target=0.9, k=3)
+    return detailed(compare(arms, protocol), arms)
+
+
+def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
+    drawn = pictures(comparison)
+    assert list(drawn) == [
+        "tuning_curves",
+        "budgets",
+        "distribution",
+        "repeated_searches",
+        "filters",
+        "flip_ratio",
+        "importance",
+    ]
+    assert all(isinstance(one, Figure) for one in drawn.values())
+    page = to_html(comparison)
+    assert page.count("<svg") == len(drawn)
+    for heading in ("Budgets", "As gradient filters", "Which hyperparameters matter"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "hold 90% of the importance, fANOVA" in page and "2 of 2 [1, 2]" in page
+    assert "violates alpha not inert" in page
+    assert "best score - fresh validation" in page
+    assert comparison.verdict.repeated in page and comparison.verdict.speedup in page
+
+
+def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
+    page = to_html(compare(arms, Protocol()))
+    assert page.count("<svg") == 1
+    assert "As gradient filters" not in page and "Budgets" not in page
+
+
+def test_the_json_has_every_arm_s_details_and_no_nan(comparison):
+    found = json.loads(json.dumps(to_json(comparison), allow_nan=False))
+    assert found["schema_version"] == 2
+    assert [one["arm"] for one in found["details"]] == ["new", "old", "new_tpe", "old_tpe"]
+    new, tpe = found["details"][0], found["details"][2]
+    assert new["edf"]["share"][-1] == 1.0
+    assert {curve["axis"] for curve in new["budgets"]} == {"trials", "epochs", "seconds"}
+    assert new["redundancy"]["n"] == N and new["traces"] is None
+    assert new["importance"]["rankings"]["fANOVA"]["shares"]["alpha"]["value"] == 0.5
+    assert tpe["redundancy"] is None and tpe["traces"]["lengths"] == [6] * 10
+    assert len(tpe["traces"]["median"]) == 6
+    assert found["contrasts"][0]["speedups"]["epochs"]["value"] > 0
+
+
+def test_long_lists_are_thinned_in_the_json_with_both_ends_kept(arm):
+    n = 3000
+    arms = [arm(name, np.random.default_rng(s).random(n)) for s, name in enumerate("ab")]
+    found = to_json(detailed(compare(arms, Protocol()), arms))
+    scores = found["details"][0]["edf"]["scores"]
+    assert len(scores) == 500
+    assert scores[0] == arms[0].scores.min() and scores[-1] == arms[0].scores.max()
+
+
+def test_the_sheets_hold_every_trial_and_every_number_of_the_tables(comparison, arms):
+    found = {name: list(csv.DictReader(io.StringIO(t))) for name, t in sheets(comparison).items()}
+    assert set(found) == {"arms", "contrasts", "curves", "trials"}
+    trials = [row for row in found["trials"] if row["arm"] == "new"]
+    assert [float(row["score"]) for row in trials] == arms[0].scores.tolist()
+    assert [float(row["alpha"]) for row in trials] == arms[0].filters.alpha.tolist()
+    assert {row["violated"] for row in trials} == {"true", "false"}
+    assert len(found["trials"]) == 4 * N
+    assert {row["repeat"] for row in found["trials"] if row["arm"] == "old_tpe"} == set(
+        map(str, range(10))
+    )
+    fewer = next(
+        row for row in found["contrasts"] if row["measure"] == "times fewer trials to target"
+    )
+    assert float(fewer["value"]) == comparison.contrasts[0].speedups["trials"].value
+    assert {row["axis"] for row in found["curves"]} == {"trials", "epochs", "seconds"}
+
+
+def test_unknown_values_are_empty_cells(arms):
+    blind = [replace(arm, seconds=np.full(N, np.nan), epochs=None, filters=None) for arm in arms]
+    found = sheets(detailed(compare(blind, Protocol()), blind))
+    row = next(csv.DictReader(io.StringIO(found["trials"])))
+    assert (row["seconds"], row["epochs"], row["alpha"]) == ("", "", "")
+
+
+def test_an_arm_that_searches_nothing_has_no_redundancy_and_is_not_in_the_pictures(arms):
+    untuned = replace(arms[1], sampler="defaults")
+    comparison = detailed(compare([arms[0], untuned], Protocol()), [arms[0], untuned])
+    assert comparison.details[0].redundancy is not None
+    assert comparison.details[1].redundancy is None
+    titles = [axes.get_title("left") for axes in pictures(comparison)["filters"].axes]
+    assert "new" in titles and "old" not in titles
