@@ -18,7 +18,7 @@ from tuner.compare.comparison import ArmSummary, Comparison
 from tuner.compare.details import detailed
 from tuner.compare.figures import svg
 from tuner.compare.html import to_html
-from tuner.compare.protocol import Arm
+from tuner.compare.protocol import Arm, Protocol
 from tuner.compare.report import to_json
 from tuner.errors import Conflict, InvalidInput
 from tuner.search import results, views
@@ -53,6 +53,7 @@ class Report:
 
 
 Made = TypeVar("Made")
+Read = Callable[[Store, str], tuple[list[Arm], Protocol]]
 _made: OrderedDict[tuple[object, ...], Future[Any]] = OrderedDict()  # Any: what a key stands for
 _asking = threading.Lock()
 
@@ -132,27 +133,26 @@ def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
         raise Conflict(f"study {spec.study_name!r}: {error}") from error
 
 
-def _compared(store: Store, name: str) -> tuple[Comparison, list[Arm]]:
+def _compared(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm]]:
     if len(store.comparison(name).arms) < 2:
         raise Conflict(
             f"comparison {name!r} has one arm, so there is nothing to compare; ask its study for "
             "its best trials and its tuning curve"
         )
     try:
-        arms, protocol = results.arms(store, name)
+        arms, protocol = read(store, name)
         return compare(arms, protocol), arms
     except InvalidInput as error:
         raise Conflict(f"comparison {name!r}: {error}") from error
 
 
 def _outcome(store: Store, name: str) -> Outcome:
-    comparison, _ = _compared(store, name)
+    comparison, _ = _compared(store, name, results.arms)
     return Outcome(json=to_json(comparison), svg=svg(comparison))
 
 
 def _report(store: Store, name: str) -> Report:
-    comparison, arms = _compared(store, name)
-    comparison = detailed(comparison, results.with_importances(store, name, arms))
+    comparison = detailed(*_compared(store, name, results.arms_in_full))
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}
     return Report(json=to_json(comparison), html=to_html(comparison, where))
 

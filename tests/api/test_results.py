@@ -18,7 +18,7 @@ from tuner.compare.report import to_json
 from tuner.search import control
 from tuner.search.keeper import Keeper
 from tuner.search.queue import Outcome, Queue
-from tuner.search.results import arms, with_importances
+from tuner.search.results import arms_in_full
 from tuner.search.store import Store
 from tuner.search.studies import finished_trials
 
@@ -50,8 +50,7 @@ def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
     for path in (REPORT, REPORT, f"{REPORT}?format=html", "/v1/comparisons/small/figure.svg"):
         assert client.get(path).status_code == 200
     assert computed == ["small"]
-    found, protocol = arms(store, "small")
-    found = with_importances(store, "small", found)
+    found, protocol = arms_in_full(store, "small")
     expected = to_json(detailed(compare(found, protocol), found))
     assert client.get(REPORT).json() == json.loads(json.dumps(expected))
     assert [one["redundancy"]["n"] for one in expected["details"]] == [6, 6]

@@ -92,6 +92,18 @@ def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     assert comparison.verdict.repeated in page and comparison.verdict.speedup in page
 
 
+def test_trials_without_a_real_filter_or_a_flip_have_no_picture_of_them(arm):
+    nothing = np.full(N, np.nan)
+    blind = filters(0, alpha=nothing, gamma=nothing, flip_ratio_measured=np.zeros(N))
+    arms = [arm(name, np.random.default_rng(3).random(N), filters=blind) for name in "ab"]
+    comparison = detailed(compare(arms, Protocol()), arms)
+    assert not {"filters", "flip_ratio"} & set(pictures(comparison))
+    assert "100.0%" in to_html(comparison)  # none has a real filter
+    still = filters(0, flip_ratio_measured=np.zeros(N))
+    arms = [arm(name, np.random.default_rng(3).random(N), filters=still) for name in "ab"]
+    assert "flip_ratio" not in pictures(detailed(compare(arms, Protocol()), arms))
+
+
 def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
     page = to_html(compare(arms, Protocol()))
     assert page.count("<svg") == 1

@@ -10,11 +10,14 @@ import pytest
 from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer, Result
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.compare import compare
+from tuner.compare.details import detailed
 from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
+from tuner.search import results
 from tuner.search.foreign import foreign_arm
+from tuner.search.queue import Outcome, Queue
 from tuner.search.results import arms, in_words
 from tuner.search.spec import declaration_hash
 from tuner.search.store import Store, open_store
@@ -185,3 +188,29 @@ def test_a_study_with_two_objectives_is_refused(foreign: str):
     storage.engine.dispose()
     with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
         foreign_arm(f"{foreign}::two")
+
+
+def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch):
+    spec = comparison(n_trials=40, retrain_seeds=0)
+    enqueue(store, spec)
+    queue = Queue(store)
+    really = results.finished_trials
+
+    def finish_one(study_name: str) -> None:
+        done = len(really(store, study_name))
+        ids = queue.claim(study_name, "w", range(done, done + 1)).trial_ids
+        queue.finish("w", {i: Outcome(TrialState.COMPLETE, (i % 7) / 10) for i in ids})
+
+    def read_while_others_finish(store: Store, study_name: str) -> list[FrozenTrial]:
+        found = really(store, study_name)
+        finish_one(study_name)
+        return found
+
+    for study in spec.studies():
+        for _ in range(25):
+            finish_one(study.study_name)
+    monkeypatch.setattr(results, "finished_trials", read_while_others_finish)
+    found, protocol = results.arms_in_full(store, "small")
+    assert [arm.n for arm in found] == [25, 25]
+    details = detailed(compare(found, protocol), found).details
+    assert [one.importance.n for one in details] == [25, 25]

@@ -14,7 +14,7 @@ from tuner.errors import InvalidInput, UnknownName
 from tuner.search.foreign import Direction, check_workloads, foreign_arm
 from tuner.search.importance import importances
 from tuner.search.results import arms as read_arms
-from tuner.search.results import with_importances
+from tuner.search.results import arms_in_full
 from tuner.search.store import open_store
 
 SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
@@ -96,8 +96,7 @@ def declared(name: str, database: str, *, in_full: bool) -> Comparison:
     """A comparison of the database, as far as it was run; ``in_full`` with importances."""
     store = open_store(database, must_exist=True)
     try:
-        arms, protocol = read_arms(store, name)
-        return judged(with_importances(store, name, arms) if in_full else arms, protocol)
+        return judged(*(arms_in_full if in_full else read_arms)(store, name))
     finally:
         store.close()
 

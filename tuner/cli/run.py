@@ -11,7 +11,7 @@ from tuner.cli.progress import Display
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
-from tuner.search.results import arms, with_importances
+from tuner.search.results import arms, arms_in_full
 from tuner.search.spec import ComparisonSpec, load
 from tuner.search.store import open_store
 
@@ -96,10 +96,7 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
     store = open_store(database, must_exist=True)
     try:
-        found, protocol = arms(store, spec.name)
-        if outputs.in_full:
-            found = with_importances(store, spec.name, found)
-        outputs.write(judged(found, protocol))
+        outputs.write(judged(*(arms_in_full if outputs.in_full else arms)(store, spec.name)))
     finally:
         store.close()
 

@@ -13,6 +13,7 @@ from tuner.compare.budgets import BudgetCurve, budget_curves, budget_figure
 from tuner.compare.comparison import Comparison
 from tuner.compare.edf import Edf, edf_figure, empirical_distribution
 from tuner.compare.figures import figure
+from tuner.compare.filters import Filters
 from tuner.compare.importance import Importance, importance_figure
 from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
@@ -102,11 +103,13 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
     filters = [
         (one.arm.name, one.arm.filters, one.arm.scores)
         for one in single
-        if one.arm.filters is not None
+        if one.arm.filters is not None and one.arm.filters.real.any()
     ]
     if filters:
         yield "filters", plane_figure(filters, protocol.unit)
-        yield "flip_ratio", flip_law_figure([(name, found) for name, found, _ in filters])
+    flips = [(name, found) for name, found, _ in filters if _flipped(found)]
+    if flips:
+        yield "flip_ratio", flip_law_figure(flips)
     importances = [
         (one.arm.name, one.importance)
         for one in single
@@ -114,6 +117,11 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
     ]
     if importances:
         yield "importance", importance_figure(importances)
+
+
+def _flipped(filters: Filters) -> bool:
+    """Whether there is a trial whose flips the law speaks of."""
+    return bool(((filters.flip_ratio_law > 0) & (filters.flip_ratio_measured > 0)).any())
 
 
 def _drawn_once(arm: Arm, protocol: Protocol) -> bool:

@@ -6,7 +6,8 @@ scale, where nine tenths of a range 1e-5 .. 1e-1 are its last decade.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from copy import copy
 
 import numpy as np
 import optuna
@@ -18,7 +19,7 @@ from optuna.importance import (
 )
 from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.compare.importance import Importance, Ranking, ranking
 from tuner.compare.protocol import Floats
@@ -207,7 +208,7 @@ def _evaluated(
     trials: Sequence[FrozenTrial], names: list[str], seed: int, trees: int
 ) -> dict[str, Floats]:
     """Method -> importances, shape [p]; zeros where the scores leave the method nothing to say."""
-    study = _study(trials)
+    study = _Drawn(trials)
     scores = np.array([trial.value for trial in trials], dtype=np.float64)
     return {
         PED_ANOVA: _of(study, PedAnovaImportanceEvaluator(target_quantile=TOP), names)
@@ -219,13 +220,23 @@ def _evaluated(
     }
 
 
-def _study(trials: Sequence[FrozenTrial]) -> Study:
-    """An in-memory study of these trials, as they stand."""
-    storage = InMemoryStorage()
-    identity = storage.create_new_study([StudyDirection.MAXIMIZE])
-    for trial in trials:
-        storage.create_new_trial(identity, template_trial=trial)
-    return optuna.load_study(study_name=storage.get_study_name_from_id(identity), storage=storage)
+class _Drawn(Study):
+    """A study of these trials, as they stand: a storage would copy each of them, every time."""
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        storage = InMemoryStorage()
+        identity = storage.create_new_study([StudyDirection.MAXIMIZE])
+        super().__init__(storage.get_study_name_from_id(identity), storage)
+        self._drawn = [copy(trial) for trial in trials]  # one may be drawn several times
+        for number, trial in enumerate(self._drawn):
+            trial.number = trial._trial_id = number
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials, all of them finished."""
+        del deepcopy
+        return [trial for trial in self._drawn if states is None or trial.state in states]
 
 
 def _has_top(scores: Floats) -> bool:

@@ -30,8 +30,28 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         InvalidInput: If an arm has no finished trial yet.
     """
     spec = store.comparison(comparison)
+    return [_arm(store, spec, arm)[0] for arm in spec.arms], _protocol(spec)
+
+
+def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
+    """As ``arms``, with how much each hyperparameter matters: that takes seconds for each arm.
+
+    Not for repeated searches, and not for arms that search nothing.
+    """
+    spec = store.comparison(comparison)
+    without = spec.verdict.repeated or ()
+    found = []
+    for one in spec.arms:
+        arm, trials = _arm(store, spec, one)
+        if one.sampler != "defaults" and one.name not in without:
+            arm = replace(arm, importance=importances(trials, arm.scores))
+        found.append(arm)
+    return found, _protocol(spec)
+
+
+def _protocol(spec: ComparisonSpec) -> Protocol:
     verdict = spec.verdict
-    protocol = Protocol(
+    return Protocol(
         primary=verdict.primary,
         control=verdict.control,
         exact=verdict.exact,
@@ -42,24 +62,6 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
     )
-    return [_arm(store, spec, arm) for arm in spec.arms], protocol
-
-
-def with_importances(store: Store, comparison: str, arms: Sequence[Arm]) -> list[Arm]:
-    """The same arms, with how much each hyperparameter matters: that takes seconds for each.
-
-    Args:
-        store: The database.
-        comparison: Its name.
-        arms: As ``arms`` gave them.
-    """
-    spec = store.comparison(comparison)
-    return [
-        replace(arm, importance=importances([t for _, t in _found(store, spec, one)], arm.scores))
-        if one.sampler != "defaults"
-        else arm
-        for one, arm in zip(spec.arms, arms, strict=True)
-    ]
 
 
 def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
@@ -130,23 +132,21 @@ def _value(trial: FrozenTrial) -> float:
     return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
 
 
-def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Arm:
-    found = _found(store, spec, arm)
-    return replace(
-        _searched(arm, arm.name, [trial for _, trial in found]),
-        retrained=_retrained(store, spec, arm),
-        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
-    )
-
-
-def _found(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> list[tuple[int, FrozenTrial]]:
-    """The finished trials of the arm's searches, each with the number of its repeat."""
-    return [
+def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[FrozenTrial]]:
+    """The arm, and its trials: read once, since others may finish meanwhile."""
+    found = [
         (study.repeat, trial)
         for study in spec.studies()
         if study.arm == arm
         for trial in finished_trials(store, study.study_name)
     ]
+    trials = [trial for _, trial in found]
+    read = replace(
+        _searched(arm, arm.name, trials),
+        retrained=_retrained(store, spec, arm),
+        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
+    )
+    return read, trials
 
 
 def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:

@@ -4,7 +4,9 @@ Whatever was interrupted is completed, and nothing is enqueued twice: a trial's 
 is unique, and the trial and its place are written in one transaction.
 """
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -84,11 +86,28 @@ def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:
         return []
     try:
         study_id = store.rdb.get_study_id_from_name(study_name)
-        found = store.optuna.get_all_trials(study_id, deepcopy=False)
+        with _uncollected():
+            found = store.optuna.get_all_trials(study_id, deepcopy=False)
     except KeyError:  # deleted meanwhile, or from outside
         return []
     by_id = {trial._trial_id: trial for trial in found}
     return [by_id[row.trial_id] for row in rows if row.trial_id in by_id]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python's garbage collector rest.
+
+    While Optuna makes many objects it looks through them all again and again and finds nothing:
+    10,000 trials are read in less than half the time.
+    """
+    resting = not gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not resting:
+            gc.enable()
 
 
 def positions(store: Store, study_name: str) -> dict[int, int]:
