@@ -35,7 +35,9 @@ def test_a_whole_protocol_gives_no_warning_and_says_what_it_can_show():
 def test_too_few_trials_for_an_interval_are_warned_of_with_the_number_it_takes():
     (warning,) = warnings(n=60)
     assert "60 trials per arm give no interval of the best of 10" in warning
-    assert "it takes at least 100" in warning
+    assert "it takes at least 100, or a smaller k" in warning
+    assert "it takes at least 20." in warnings(n=19, k=2)[0]
+    assert "it takes at least 1,000, or k = 2" in warnings(n=19, k=1)[0]
 
 
 def test_five_repeats_can_never_reach_the_usual_level():

@@ -113,6 +113,8 @@ def test_the_repeated_searches_are_held_against_each_other_only(store):
     enqueue(store, spec)
     work_here(store)
     found = compare(*arms(store, "small"))
+    untuned = next(arm for arm in found.arms if arm.name == "untuned")
+    assert untuned.ranges["weight_decay"] == "0.0001 (fixed)"
     pairs = [(contrast.first, contrast.second) for contrast in found.contrasts]
     expected = [("new", "old"), ("new", "exact"), ("new", "untuned"), ("new_tpe", "old_tpe")]
     assert pairs == expected

@@ -68,9 +68,10 @@ def _primary(design: Design) -> Iterator[Outlook]:
         return
     found = power.detectable_difference(n, k)
     if found.value is None:
+        other = ", or a smaller k" if k > 2 else ", or k = 2" if k == 1 else ""
         yield Outlook(
             f"{n} trials per arm give no interval of the best of {k}, so the verdict can only be "
-            f"inconclusive: it takes at least {trials_for_interval(k)}, or a smaller k.",
+            f"inconclusive: it takes at least {trials_for_interval(k):,}{other}.",
             warns=True,
         )
         return

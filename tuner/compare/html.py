@@ -34,7 +34,11 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    headings, contrasts = contrast_table(comparison)
+    headings, by_contrast = contrast_table(comparison)
+    contrasts = (
+        [label for label, _ in by_contrast],
+        [(name, [cells[i] for _, cells in by_contrast]) for i, name in enumerate(headings)],
+    )
     return pages.get_template("report.html.j2").render(
         comparison=comparison,
         verdict=comparison.verdict,
@@ -52,8 +56,7 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
             importance_rows,
         ),
         arm_rows=arm_rows(comparison),
-        contrast_headings=headings,
-        contrast_rows=contrasts,
+        contrasts=contrasts,
         ranges=_ranges(comparison),
         incumbents=_incumbents(comparison),
         protocol=_protocol(comparison),

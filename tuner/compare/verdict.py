@@ -252,6 +252,12 @@ def _ratio(against: Estimate, estimate: Estimate) -> str:
 
 def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) -> str:
     start = f"{case.given}, {case.new.name} and {case.old.name} cannot be told apart"
+    if estimate is not None and case.k == 1:
+        return (
+            f"{start}: the best of 1 is the mean of all trials, for which no interval is stated "
+            f"below {trials_for_interval(1):,} in every arm; declare a k of 2 or more. "
+            f"Without one: {case.numbers(estimate)}."
+        )
     if estimate is not None:
         return (
             f"{start}: an interval of the best of {case.k} needs at least "

@@ -110,6 +110,12 @@ def speedup(found: Speedup, protocol: Protocol) -> str:
     """How many times less, with its interval: ``14 (95% CI 5.4 to 37)``; why not, if unknown."""
     if found.value is None and found.low is None and found.high is None:
         return found.reason or "unknown"
-    told = "?" if found.value is None else f"{found.value:.2g}"
-    low, high = ("?" if bound is None else f"{bound:.2g}" for bound in (found.low, found.high))
+    told, low, high = map(_times, (found.value, found.low, found.high))
     return told if (low, high) == ("?", "?") else f"{told} ({level(protocol)} CI {low} to {high})"
+
+
+def _times(factor: float | None) -> str:
+    """A factor to two digits: ``14``, ``5.4``, ``350``; ``?`` where it is unknown."""
+    if factor is None:
+        return "?"
+    return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 9.95 else f"{factor:.2g}"

@@ -160,7 +160,7 @@ def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
         failed=failures(trials),
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
         sampler=arm.sampler,
-        ranges=arm.space.ranges,
+        ranges=arm.ranges,
         epochs=epochs_of(trials),
         filters=filters_of(trials),
     )

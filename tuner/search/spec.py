@@ -93,6 +93,13 @@ class ArmSpec(Declared):
         return self
 
     @property
+    def ranges(self) -> dict[str, str]:
+        """Optuna parameter name -> the range searched, in words; the settings if none is."""
+        if self.sampler != "defaults":
+            return self.space.ranges
+        return {name: f"{value} (fixed)".lower() for name, value in self.space.setting.items()}
+
+    @property
     def learns(self) -> bool:
         """Whether what a trial tries depends on how earlier ones ended."""
         return self.sampler not in ("random", "defaults")
