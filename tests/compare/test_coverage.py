@@ -22,9 +22,9 @@ from tuner.compare.targets import Waits, good_region_share
 
 Quantile = Callable[[np.ndarray], np.ndarray]
 REPEATS = 1000
-RESAMPLES = {1: 1000, 5: 300, 10: 250}
+RESAMPLES = {2: 600, 5: 300, 10: 250}
 """Of two arms, by k, for the sake of time; the report's 2,000 cover up to two points more."""
-RESAMPLES_ALONE = {1: 800, 5: 600, 10: 600}
+RESAMPLES_ALONE = {1: 200, 2: 600, 5: 600, 10: 600}
 
 
 def diverging(u: np.ndarray) -> np.ndarray:
@@ -79,12 +79,16 @@ def ratio_holds(speedup: Speedup, truth: float) -> bool:
     return (speedup.low or 0.0) <= truth <= (speedup.high or np.inf)
 
 
-PAIRS = [(k, number) for k in (1, 5, 10) for number in range(4)]
+PAIRS = [(k, number) for k in (2, 5, 10) for number in range(4)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("k", "quantile"), [(k, quantile) for k in (1, 5, 10) for quantile in DISTRIBUTIONS]
+    ("k", "quantile"),
+    [
+        (1, heavy_lower_tail),  # of a thousand trials each, so fewer of them
+        *((k, quantile) for k in (2, 5, 10) for quantile in DISTRIBUTIONS),
+    ],
 )
 def test_the_expected_best_of_k_lies_in_its_interval(k: int, quantile: Quantile) -> None:
     rng, n, truth = (
@@ -92,7 +96,7 @@ def test_the_expected_best_of_k_lies_in_its_interval(k: int, quantile: Quantile)
         trials_for_interval(k),
         best_of(quantile, k).mean(),
     )
-    draws = [quantile(rng.random(n)) for _ in range(REPEATS)]
+    draws = [quantile(rng.random(n)) for _ in range(REPEATS if k > 1 else 300)]
     estimates = [
         best_of_k_interval(scores, k, seed=seed, resamples=RESAMPLES_ALONE[k])
         for seed, scores in enumerate(draws)
