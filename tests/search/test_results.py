@@ -52,6 +52,7 @@ def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: 
     assert (protocol.primary, protocol.k, protocol.target) == (("new", "old"), 2, 0.5)
     assert protocol.rope == 0.005
     assert protocol.declaration_hash == declaration_hash(spec)
+    assert protocol.interim == ""
     old = found[0]
     trials = finished_trials(store, "small/old")
     assert old.scores.tolist() == [trial.value for trial in trials]
@@ -212,5 +213,7 @@ def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch
     monkeypatch.setattr(results, "finished_trials", read_while_others_finish)
     found, protocol = results.arms_in_full(store, "small")
     assert [arm.n for arm in found] == [25, 25]
-    details = detailed(compare(found, protocol), found).details
+    made = detailed(compare(found, protocol), found)
+    assert made.verdict.text.startswith("Interim, 50 of 80 declared trials. ")
+    details = made.details
     assert [one.importance.n for one in details] == [25, 25]

@@ -88,9 +88,7 @@ class Outputs:
                 raise InvalidInput(f"{option}: {file} is a folder; name a file")
             if file is not None and not _writable(file):
                 raise InvalidInput(f"{option}: {file} cannot be written; name another file")
-        if self.folder is not None and not (
-            _writable(self.folder) and (self.folder.is_dir() or not self.folder.exists())
-        ):
+        if self.folder is not None and not (_can_be_made(self.folder)):
             raise InvalidInput(
                 f"--folder: {self.folder} cannot be written to; name another folder"
             )
@@ -143,6 +141,12 @@ def _write_all(comparison: Comparison, folder: Path) -> None:
 
 def _folder(file: Path) -> Path:
     return file.resolve().parent
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether the folder is there and can be written to, or can be made with those above it."""
+    there = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK, effective_ids=True)
 
 
 def _writable(file: Path) -> bool:

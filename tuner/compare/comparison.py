@@ -136,8 +136,10 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol) for a, b in pairs])
     found = dict(zip(pairs, contrasts, strict=True))
     control = found.get((new, protocol.control)) if protocol.control is not None else None
+    judged = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
     verdict = replace(
-        judge(contrasts[0], control, by_name[new], by_name[old], k, protocol),
+        judged,
+        text=f"Interim, {protocol.interim}. {judged.text}" if protocol.interim else judged.text,
         repeated=repeated_sentence(found[protocol.repeated], by_name, protocol)
         if protocol.repeated is not None
         else None,

@@ -175,6 +175,7 @@ class Protocol:
         unit: ``"accuracy"`` for shares in [0, 1]; any other name is printed as it stands.
         bounds: Least and greatest score possible, for the bands; taken from the unit if ``None``.
         seed: Of the bootstrap.
+        interim: What is missing of the declared trials, in words; empty if nothing is.
 
     Raises:
         InvalidInput: If a value breaks one of these rules.
@@ -193,6 +194,7 @@ class Protocol:
     unit: str = ACCURACY
     bounds: tuple[float, float] | None = None
     seed: int = 0
+    interim: str = ""
 
     def __post_init__(self) -> None:
         if self.k is not None and not self.k >= 1:

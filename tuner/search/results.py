@@ -30,7 +30,8 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         InvalidInput: If an arm has no finished trial yet.
     """
     spec = store.comparison(comparison)
-    return [_arm(store, spec, arm)[0] for arm in spec.arms], _protocol(spec)
+    found = [_arm(store, spec, arm)[0] for arm in spec.arms]
+    return found, _protocol(spec, found)
 
 
 def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -46,11 +47,14 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         if one.sampler != "defaults" and one.name not in without:
             arm = replace(arm, importance=importances(trials, arm.scores))
         found.append(arm)
-    return found, _protocol(spec)
+    return found, _protocol(spec, found)
 
 
-def _protocol(spec: ComparisonSpec) -> Protocol:
-    verdict = spec.verdict
+def _protocol(spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
+    verdict, ended = spec.verdict, sum(arm.n for arm in found)
+    interim = (
+        f"{ended:,} of {spec.n_searched:,} declared trials" if ended < spec.n_searched else ""
+    )
     return Protocol(
         primary=verdict.primary,
         control=verdict.control,
@@ -61,6 +65,7 @@ def _protocol(spec: ComparisonSpec) -> Protocol:
         rope=verdict.rope / 100,
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
+        interim=interim,
     )
 
 
