@@ -1,11 +1,19 @@
 """What a comparison will cost is measured on the machine, before anything runs."""
 
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+import tuner.search.plan as plans
+import tuner.train.cost as costs
+from tuner.bnn.data import load
 from tuner.errors import InvalidInput
+from tuner.search.idle import coordination_seconds
 from tuner.search.plan import plan
 from tuner.search.spec import ComparisonSpec
-from tuner.train.cost import cost
 from tuner.workload import Workload
 
 WORKLOAD = Workload(widths=(16, 16), epochs=3, batch_size=32)
@@ -33,19 +41,27 @@ def test_a_plan_counts_every_trial_and_epoch_and_gives_each_arm_its_time():
     assert 1 <= arms["new"].batch <= 10
     assert arms["new_tpe"].batch <= 2  # a sampler that learns is asked in several
     assert all(arm.seconds > 0 for arm in found.arms)
-    assert arms["new_tpe"].seconds > arms["new"].seconds
     assert found.seconds > found.start_seconds > 0
 
 
-def test_more_epochs_and_more_trials_take_longer():
-    def seconds(**changes: object) -> float:
-        spec = SPEC.model_copy(update={"arms": SPEC.arms[:2]} | changes)
-        return sum(arm.seconds for arm in plan(spec, workers=1).arms)
+def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeypatch):
+    def measured(asked, size):
+        assert size == 2
+        each = {"old": (5, 1.0, 0.5), "new": (5, 2.0, 0.25)}
+        one = [plans._Measured(*each[study.arm.name]) for study in asked]
+        other = [plans._Measured(*(3 * x for x in each[study.arm.name])) for study in asked]
+        other = [replace(far, batch=near.batch) for near, far in zip(one, other, strict=True)]
+        return [one, other], time.monotonic()
 
-    once = seconds()
-    longer = Workload(widths=(16, 16), epochs=60, batch_size=32)
-    assert seconds(workload=longer) > 2 * once
-    assert seconds(n_trials=200) > 2 * once
+    monkeypatch.setattr(plans, "_measure", measured)
+    monkeypatch.setattr(plans, "coordination_seconds", lambda _spec, _arm, batch: 0.1 * batch)
+    spec = SPEC.model_copy(update={"arms": SPEC.arms[:2]})
+    found = plan(spec, workers=2)
+    # The workers' mean is twice the first's: start + 3 epochs of each batch, 12 / 5 batches.
+    old = 12 / 5 * (2.0 + 3 * 1.0) + 0.5
+    new = 12 / 5 * (4.0 + 3 * 0.5) + 0.5
+    assert [arm.seconds for arm in found.arms] == pytest.approx([old, new])
+    assert found.seconds == pytest.approx(found.start_seconds + (old + new) / 2)
 
 
 def test_a_workload_that_cannot_be_trained_is_refused():
@@ -54,9 +70,21 @@ def test_a_workload_that_cannot_be_trained_is_refused():
         plan(SPEC.model_copy(update={"workload": bad}), workers=1)
 
 
-def test_the_time_of_a_long_epoch_is_told_from_short_ones():
-    def seconds(n_train: int) -> float:
-        workload = Workload(widths=(64, 64), batch_size=2, n_train=n_train, precision="float32")
-        return cost(workload, "filter_flip", 1, "cpu").epoch_seconds
+@pytest.mark.parametrize(("n_train", "expected"), [(0, 0.1 + 0.001 * 899), (200, 0.3)])
+def test_the_time_of_a_long_epoch_is_told_from_short_ones(monkeypatch, n_train, expected):
+    def timed(workload, _trials, _device):
+        return costs.Cost(2.0, 0.1 + 0.001 * (workload.n_train or 899))
 
-    assert seconds(880) / seconds(110) == pytest.approx(8, rel=0.6)
+    monkeypatch.setattr(costs, "_timed", timed)
+    workload = Workload(widths=(8, 8), batch_size=4, n_train=n_train, precision="float32")
+    whole = len(load(workload).train.labels)
+    assert whole == (n_train or 899)
+    found = costs.cost(workload, "filter_flip", 1, "cpu")
+    assert found.start_seconds == 2.0
+    assert found.epoch_seconds == pytest.approx(expected)
+
+
+def test_what_stands_between_batches_is_timed_with_real_workers_and_leaves_nothing():
+    before = set(Path(tempfile.gettempdir()).glob("tuner-plan-*"))
+    assert coordination_seconds(SPEC, SPEC.arms[2], 2) > 0
+    assert set(Path(tempfile.gettempdir()).glob("tuner-plan-*")) == before
