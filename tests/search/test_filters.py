@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.optim.equivalence import describe
@@ -62,6 +63,13 @@ def test_what_is_no_linear_filter_has_no_point():
 def test_trials_of_other_software_have_no_filters_and_no_epochs():
     foreign = create_trial(state=TrialState.COMPLETE, value=0.5)
     assert filters_of([foreign, foreign]) is None
+    assert np.isnan(epochs_of([foreign])).all()
+
+
+@pytest.mark.parametrize("run", ["wandb-17", 3, ["a"], {"filter": "none", "curve": 1}])
+def test_what_other_software_calls_a_run_is_no_record(run):
+    foreign = create_trial(state=TrialState.COMPLETE, value=0.5, user_attrs={"run": run})
+    assert filters_of([foreign]) is None
     assert np.isnan(epochs_of([foreign])).all()
 
 

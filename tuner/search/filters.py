@@ -19,8 +19,8 @@ def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
 
     The law speaks of the epochs that were measured only where alpha is constant.
     """
-    runs = [trial.user_attrs.get("run") or {} for trial in trials]
-    records = [run.get("filter") or {} for run in runs]
+    runs = [_part(trial.user_attrs, "run") for trial in trials]
+    records = [_part(run, "filter") for run in runs]
     if not any(records):
         return None
     names = dict.fromkeys(c["name"] for record in records for c in record.get("conditions", ()))
@@ -29,7 +29,7 @@ def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
         for record in records
     ]
     points = [_point(record) for record in records]
-    decays = [(record.get("schedule") or {}).get("kind", "unknown") for record in records]
+    decays = [str(_part(record, "schedule").get("kind", "unknown")) for record in records]
     laws = [
         _number(record.get("flip_ratio")) if decay == "constant" else math.nan
         for record, decay in zip(records, decays, strict=True)
@@ -48,8 +48,14 @@ def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
 
 def epochs_of(trials: Sequence[FrozenTrial]) -> Floats:
     """Epochs that each trial was trained, pruned ones included, shape [n]; NaN where unknown."""
-    curves = [(trial.user_attrs.get("run") or {}).get("curve") for trial in trials]
-    return np.array([len(curve["epoch"]) if curve else math.nan for curve in curves], dtype=float)
+    curves = [_part(_part(trial.user_attrs, "run"), "curve") for trial in trials]
+    return np.array([len(curve.get("epoch", ())) or math.nan for curve in curves], dtype=float)
+
+
+def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:  # Any: decoded JSON
+    """What is written under that name; nothing, if other software calls something else so."""
+    part = whole.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _point(record: Mapping[str, Any]) -> tuple[float, float]:  # Any: decoded JSON
@@ -59,11 +65,11 @@ def _point(record: Mapping[str, Any]) -> tuple[float, float]:  # Any: decoded JS
 
 
 def _setting(runs: Sequence[Mapping[str, Any]], name: str) -> Floats:
-    return np.array([_number((run.get("settings") or {}).get(name)) for run in runs])
+    return np.array([_number(_part(run, "settings").get(name)) for run in runs])
 
 
 def _measured(run: Mapping[str, Any]) -> float:
-    flips = [_number(x) for x in (run.get("curve") or {}).get("flip_ratio", ())][-_LAST_EPOCHS:]
+    flips = [_number(x) for x in _part(run, "curve").get("flip_ratio", ())][-_LAST_EPOCHS:]
     return math.fsum(flips) / len(flips) if flips else math.nan
 
 

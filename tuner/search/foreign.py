@@ -81,7 +81,8 @@ def foreign_arm(
             )
         trials = study.get_trials(deepcopy=False)
         declared = "minimize" if study.direction == StudyDirection.MINIMIZE else "maximize"
-        spec = study.user_attrs.get("spec") or {}
+        said = study.user_attrs.get("spec")  # ours is a table; others may call anything so
+        spec = said if isinstance(said, dict) and isinstance(said.get("arm"), dict) else {}
     finally:
         storage.remove_session()
         storage.engine.dispose()
