@@ -149,6 +149,24 @@ def test_ten_repeats_of_a_learning_sampler_are_judged_on_their_endpoints(arm: Ma
     assert repeats.mean_trials[0] < repeats.mean_trials[1] == 20
 
 
+@pytest.mark.parametrize(("r", "target"), [(3, 0.95), (10, 0.9999)])
+def test_few_repeats_or_no_success_give_neither_a_mean_nor_a_p_of_trials_to_target(
+    arm: MakeArm, r: int, target: float
+) -> None:
+    repeat = np.repeat(np.arange(r), 20)
+    arms = [
+        arm(name, np.minimum(scores(mean, seed), 0.99)[: 20 * r], sampler="tpe", repeat=repeat)
+        for name, mean, seed in (("a", 0.97, 0), ("b", 0.90, 1))
+    ]
+    found = compare(arms, Protocol(target=target))
+    repeats = found.contrasts[0].repeats
+    assert repeats is not None and repeats.n == r
+    assert repeats.mean_trials is None and repeats.logrank_p is None
+    assert repeats.speedup is not None and repeats.speedup.reason is not None
+    headings, _ = contrast_table(found)
+    assert headings == ["best of whole searches", "times fewer trials to target"]
+
+
 @pytest.mark.parametrize(
     ("means", "words"),
     [

@@ -22,8 +22,9 @@ class Repeats:
         n: Repeats per arm.
         difference: Mean difference of the best scores found, first minus second.
         p: Exact Wilcoxon signed-rank p of it.
-        mean_trials: Mean trials to the target within the shortest search (RMST), per arm.
-        logrank_p: Of the trials to the target; ``None`` without a target or any success.
+        mean_trials: Mean trials to the target within the shortest search (RMST), per arm;
+            ``None`` without a target, below ten repeats, or if no search reached it.
+        logrank_p: Of the trials to the target; ``None`` likewise.
         speedup: How many times fewer trials the first arm's searches need (ratio of RMST).
     """
 
@@ -126,6 +127,8 @@ def _repeats(first: Arm, second: Arm, protocol: Protocol) -> Repeats | None:
         return Repeats(len(ours), difference, p, None, None)
     a, b = waits(ours, protocol.target), waits(theirs, protocol.target)
     horizon = float(lengths.pop())
-    means = (mean_trials(a, horizon), mean_trials(b, horizon))
     ratio = rmst_ratio(a, b, horizon=horizon, confidence=protocol.confidence, seed=protocol.seed)
+    if ratio.value is None:  # too few repeats, or no success: a mean would be the horizon
+        return Repeats(len(ours), difference, p, None, None, ratio)
+    means = (mean_trials(a, horizon), mean_trials(b, horizon))
     return Repeats(len(ours), difference, p, means, logrank_p(a, b), ratio)
