@@ -1,10 +1,16 @@
+"""Makes ``made_filters`` importable; arms and retrained incumbents."""
+
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tuner.compare import Arm, Retrained
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def make_arm(name: str, scores: Any, **given: Any) -> Arm:

@@ -3,31 +3,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_filters import filters
 from matplotlib.collections import PathCollection
 
-from tuner.compare.filters import Filters, law_ratio
+from tuner.compare.filters import law_ratio
 from tuner.compare.plane import flip_law_figure, plane_figure
 from tuner.compare.redundancy import redundancy
 from tuner.errors import InvalidInput
 
 NAN = math.nan
-
-
-def filters(alpha: Any, gamma: Any = None, **given: Any) -> Filters:
-    """Filters of constant alpha that violate nothing, unless told otherwise."""
-    alpha = np.asarray(alpha, dtype=float)
-    nothing = np.full(alpha.shape, NAN)
-    defaults: dict[str, Any] = {
-        "learning_rate": nothing,
-        "weight_decay": nothing,
-        "decay": ("constant",) * alpha.size,
-        "violated": {},
-        "flip_ratio_law": nothing,
-        "flip_ratio_measured": nothing,
-    }
-    if gamma is None:
-        gamma = np.where(np.isnan(alpha), NAN, 0.1)
-    return Filters(alpha=alpha, gamma=np.asarray(gamma, dtype=float), **(defaults | given))
 
 
 def test_the_law_is_checked_where_nothing_is_violated_and_both_ratios_are_positive():

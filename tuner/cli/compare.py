@@ -96,7 +96,8 @@ def declared(name: str, database: str, *, in_full: bool) -> Comparison:
     """A comparison of the database, as far as it was run; ``in_full`` with importances."""
     store = open_store(database, must_exist=True)
     try:
-        return judged(*(arms_in_full if in_full else read_arms)(store, name))
+        read = arms_in_full if in_full else read_arms
+        return judged(*read(store, name))
     finally:
         store.close()
 

@@ -88,7 +88,7 @@ class Outputs:
                 raise InvalidInput(f"{option}: {file} is a folder; name a file")
             if file is not None and not _writable(file):
                 raise InvalidInput(f"{option}: {file} cannot be written; name another file")
-        if self.folder is not None and not (_can_be_made(self.folder)):
+        if self.folder is not None and not _can_be_made(self.folder):
             raise InvalidInput(
                 f"--folder: {self.folder} cannot be written to; name another folder"
             )

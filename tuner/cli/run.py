@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.cli.compare import declared
+from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
 from tuner.cli.progress import Display
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
-from tuner.search.results import arms, arms_in_full
 from tuner.search.spec import ComparisonSpec, load
-from tuner.search.store import open_store
 
 Workers = Annotated[
     int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")
@@ -94,11 +93,7 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     if any(arm.best is None for arm in state.arms):
         raise TunerError(f"{spec.name}: an arm has no finished trial, so nothing can be compared")
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
-    store = open_store(database, must_exist=True)
-    try:
-        outputs.write(judged(*(arms_in_full if outputs.in_full else arms)(store, spec.name)))
-    finally:
-        store.close()
+    outputs.write(declared(spec.name, database, in_full=outputs.in_full))
 
 
 def _check(spec: ComparisonSpec) -> None:

@@ -17,7 +17,7 @@ from tuner.compare.filters import Filters
 from tuner.compare.importance import Importance, importance_figure
 from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
-from tuner.compare.protocol import Arm, Protocol
+from tuner.compare.protocol import Arm
 from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
 from tuner.compare.traces import Traces, incumbent_traces, traces_figure
 
@@ -76,7 +76,7 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
                 confidence=protocol.confidence,
                 seed=protocol.seed,
             )
-            if arm.filters is not None and _drawn_once(arm, protocol)
+            if arm.filters is not None and protocol.searched_once(arm.name, arm.sampler)
             else None,
             importance=arm.importance,
         )
@@ -94,7 +94,9 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
     details, protocol = comparison.details, comparison.protocol
     if not details:
         return
-    single = [one for one in details if _drawn_once(one.arm, protocol)] or list(details)
+    single = [
+        one for one in details if protocol.searched_once(one.arm.name, one.arm.sampler)
+    ] or list(details)
     yield "budgets", budget_figure([curve for one in single for curve in one.budgets], protocol)
     yield "distribution", edf_figure([one.arm for one in single], protocol)
     traces = {one.arm.name: one.traces for one in details if one.traces is not None}
@@ -122,8 +124,3 @@ def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
 def _flipped(filters: Filters) -> bool:
     """Whether there is a trial whose flips the law speaks of."""
     return bool(((filters.flip_ratio_law > 0) & (filters.flip_ratio_measured > 0)).any())
-
-
-def _drawn_once(arm: Arm, protocol: Protocol) -> bool:
-    """Whether the arm is a search, and none of those that are repeated."""
-    return arm.sampler != "defaults" and arm.name not in (protocol.repeated or ())

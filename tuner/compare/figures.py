@@ -152,13 +152,8 @@ def _traces(axes: Axes, arm: ArmSummary, colour: str) -> None:
 
 def _searched(comparison: Comparison) -> list[tuple[int, ArmSummary]]:
     """The arms whose curves are drawn, each with its number: all, if nothing else is there."""
-    repeated = comparison.protocol.repeated or ()
-    every = list(enumerate(comparison.arms))
-    return [
-        (number, arm)
-        for number, arm in every
-        if arm.name not in repeated and arm.sampler != "defaults"
-    ] or every
+    once, every = comparison.protocol.searched_once, list(enumerate(comparison.arms))
+    return [(number, arm) for number, arm in every if once(arm.name, arm.sampler)] or every
 
 
 def _limits(comparison: Comparison) -> tuple[float, float]:

@@ -216,6 +216,10 @@ class Protocol:
                 f"got {self.target}"
             )
 
+    def searched_once(self, name: str, sampler: str) -> bool:
+        """Whether the arm is one search: not one of those repeated, nor one of nothing."""
+        return sampler != "defaults" and name not in (self.repeated or ())
+
     @property
     def range(self) -> tuple[float, float]:
         """Least and greatest score possible; infinite where unknown."""

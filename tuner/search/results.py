@@ -40,14 +40,15 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     Not for repeated searches, and not for arms that search nothing.
     """
     spec = store.comparison(comparison)
-    without = spec.verdict.repeated or ()
-    found = []
-    for one in spec.arms:
-        arm, trials = _arm(store, spec, one)
-        if one.sampler != "defaults" and one.name not in without:
-            arm = replace(arm, importance=importances(trials, arm.scores))
-        found.append(arm)
-    return found, _protocol(spec, found)
+    read = [_arm(store, spec, arm) for arm in spec.arms]
+    protocol = _protocol(spec, [arm for arm, _ in read])
+    found = [
+        replace(arm, importance=importances(trials, arm.scores))
+        if protocol.searched_once(arm.name, arm.sampler)
+        else arm
+        for arm, trials in read
+    ]
+    return found, protocol
 
 
 def _protocol(spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
