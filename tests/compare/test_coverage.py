@@ -177,6 +177,27 @@ def test_a_speedup_in_cost_lies_in_its_interval_also_where_hits_cost_more(
     assert_covers(held)
 
 
+@pytest.mark.parametrize(("n_batches", "size"), [(8, 25), (3, 20), (50, 4)])
+def test_a_speedup_in_seconds_lies_in_its_interval_where_batches_share_their_time(
+    n_batches: int, size: int
+) -> None:
+    rng = np.random.default_rng(size)
+    batches = np.repeat(np.arange(n_batches), size)
+
+    def draw(share: float) -> tuple[np.ndarray, np.ndarray]:
+        return rng.random(batches.size) < share, rng.lognormal(0.0, 0.4, n_batches)[batches]
+
+    held = []
+    for _ in range(REPEATS):
+        (new, new_costs), (old, old_costs) = draw(0.5), draw(0.4)
+        speedup = speedup_in_cost(
+            new, old, new_costs=new_costs, old_costs=old_costs,
+            new_batches=batches, old_batches=batches,
+        )  # fmt: skip
+        held.append(ratio_holds(speedup, 0.5 / 0.4))
+    assert_covers(held)
+
+
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.1, 0.5, 0.97])
 @pytest.mark.parametrize("n", [1, 20, 60, 200])
 def test_the_good_region_share_lies_in_its_exact_interval(n: int, share: float) -> None:

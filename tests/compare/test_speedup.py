@@ -129,6 +129,24 @@ def test_costs_that_vary_widen_the_interval_and_costly_hits_move_it() -> None:
     assert tied.high / tied.low < alike.high / alike.low
 
 
+def test_a_batch_that_shares_its_time_is_one_observation_of_it() -> None:
+    new, old, batches = hits(24, 48), hits(12, 48), np.repeat(np.arange(4), 12)
+    shared = np.random.default_rng(0).lognormal(0, 0.5, 4)[batches]
+    each = speedup_in_cost(new, old, new_costs=shared, old_costs=shared)
+    batched = speedup_in_cost(
+        new, old, new_costs=shared, old_costs=shared, new_batches=batches, old_batches=batches
+    )
+    assert each.value == batched.value
+    assert each.low and each.high and batched.low and batched.high
+    assert batched.high / batched.low > 1.5 * each.high / each.low
+    one = np.zeros(48, dtype=np.int64)
+    alone = speedup_in_cost(
+        new, old, new_costs=shared, old_costs=shared, new_batches=one, old_batches=batches
+    )
+    assert (alone.value, alone.low, alone.high) == (each.value, None, None)
+    assert alone.reason is not None and "a single observation" in alone.reason
+
+
 def test_one_arm_without_a_hit_still_bounds_the_speedup_in_cost() -> None:
     rng = np.random.default_rng(0)
     speedup = speedup_in_cost(

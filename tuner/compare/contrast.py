@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tuner.compare.batches import UNLIKE, batch_of, comparable
 from tuner.compare.bootstrap import best_of_k_contrast
 from tuner.compare.endpoints import holm, paired_difference, unpaired_difference
 from tuner.compare.estimators import Estimate
@@ -100,12 +101,24 @@ def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]
         return {}
     ours, theirs = (arm.scores >= protocol.target for arm in (first, second))
     found = {"trials": speedup_in_trials(ours, theirs, confidence=protocol.confidence)}
-    costs = {"epochs": (first.epochs, second.epochs), "seconds": (first.seconds, second.seconds)}
-    for axis, (new, old) in costs.items():
-        if new is not None and old is not None:
-            found[axis] = speedup_in_cost(
-                ours, theirs, new_costs=new, old_costs=old, confidence=protocol.confidence
-            )
+    level = protocol.confidence
+    if first.epochs is not None and second.epochs is not None:
+        found["epochs"] = speedup_in_cost(
+            ours, theirs, new_costs=first.epochs, old_costs=second.epochs, confidence=level
+        )
+    found["seconds"] = (
+        speedup_in_cost(
+            ours,
+            theirs,
+            new_costs=first.seconds,
+            old_costs=second.seconds,
+            new_batches=batch_of(first.seconds),
+            old_batches=batch_of(second.seconds),
+            confidence=level,
+        )
+        if comparable(first.seconds, second.seconds)
+        else Speedup(None, None, None, UNLIKE)
+    )
     return found
 
 

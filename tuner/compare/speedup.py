@@ -155,7 +155,14 @@ def speedup_in_trials(new: Bools, old: Bools, *, confidence: float = 0.95) -> Sp
 
 
 def speedup_in_cost(
-    new: Bools, old: Bools, *, new_costs: Floats, old_costs: Floats, confidence: float = 0.95
+    new: Bools,
+    old: Bools,
+    *,
+    new_costs: Floats,
+    old_costs: Floats,
+    new_batches: Ints | None = None,
+    old_batches: Ints | None = None,
+    confidence: float = 0.95,
 ) -> Speedup:
     """p_new c_old / (p_old c_new): how many times less epochs or seconds the target costs.
 
@@ -171,6 +178,9 @@ def speedup_in_cost(
         new_costs: Cost of each trial, at least 0, NaN where unknown (the mean is then that of the
             known ones), shape [n].
         old_costs: The same of the old space, shape [m].
+        new_batches: Number of each trial's batch, shape [n], where the trials of a batch share its
+            measured cost: a batch is then one observation (``batches.batch_of``).
+        old_batches: The same of the old space, shape [m].
         confidence: In (0, 1).
 
     Raises:
@@ -179,14 +189,22 @@ def speedup_in_cost(
     Source: Zou & Donner (2008), Statistics in Medicine 27, for the joining.
     """
     hits, n = _counted(new, old)
-    pairs = [_known(new, new_costs, "new"), _known(old, old_costs, "old")]
-    if min((costs > 0).sum() for _, costs in pairs) < 2:
+    pairs = [
+        _paid(new, new_costs, new_batches, "new"),
+        _paid(old, old_costs, old_batches, "old"),
+    ]
+    if min((pair.costs > 0).sum() for pair in pairs) < 2:
         why = "needs two trials of each space with a known cost above 0"
         return Speedup(None, None, None, why)
-    means = np.array([costs.mean() for _, costs in pairs])
-    sizes = np.array([costs.size for _, costs in pairs])
-    variances = np.array([costs.var(ddof=1) for _, costs in pairs]) / sizes / means**2
-    error, factor = float(np.sqrt(variances.sum())), float(means[1] / means[0])
+    means = np.array([pair.costs.mean() for pair in pairs])
+    factor = float(means[1] / means[0])
+    sizes = np.array([pair.batches.max() + 1 for pair in pairs])
+    if sizes.min() < 2:
+        value = None if 0 in hits else hits[0] / n[0] / (hits[1] / n[1]) * factor
+        why = "all trials of a space trained as one batch, whose cost is a single observation"
+        return Speedup(value, None, None, why)
+    variances = np.array([pair.covariance(pair.costs) for pair in pairs]) / means**2
+    error = float(np.sqrt(variances.sum()))
     one_sided = 0 in hits
     level = (1 + confidence) / 2 if one_sided else confidence
     half = 0.0
@@ -198,8 +216,8 @@ def speedup_in_cost(
         return _told(hits, n, factor, low=low * exp(-half), high=high * exp(half))
     shares = np.array(hits) / n
     spread = sqrt(((1 - shares) / shares / n).sum())
-    covariances = np.array([np.cov(reached, costs)[0, 1] for reached, costs in pairs])
-    together = -float((covariances / n / means / shares).sum()) / (spread * error)
+    covariances = np.array([pair.covariance(pair.reached) for pair in pairs])
+    together = -float((covariances / means / shares).sum()) / (spread * error)
     ratio = log(shares[0] / shares[1])
     down, up = (
         exp(sqrt(max(0.0, side**2 + half**2 + 2 * min(max(together, -1.0), 1.0) * side * half)))
@@ -214,8 +232,23 @@ def _counted(new: Bools, old: Bools) -> tuple[tuple[int, int], tuple[int, int]]:
     return (int(new.sum()), int(old.sum())), (new.size, old.size)
 
 
-def _known(reached: Bools, costs: Floats, name: str) -> tuple[Bools, Floats]:
-    """The trials whose cost is known: hits and costs."""
+@dataclass(frozen=True)
+class _Paid:
+    """The trials of a space whose cost is known: hits, costs and numbers of batches, shape [n]."""
+
+    reached: Bools
+    costs: Floats
+    batches: Ints
+
+    def covariance(self, values: Floats | Bools) -> float:
+        """Covariance of the mean cost with the mean of other values, between batches."""
+        costs, others = (
+            np.bincount(self.batches, weights=x - x.mean()) for x in (self.costs, values)
+        )
+        return float(costs @ others) * costs.size / (costs.size - 1) / self.costs.size**2
+
+
+def _paid(reached: Bools, costs: Floats, batches: Ints | None, name: str) -> _Paid:
     if costs.shape != reached.shape:
         raise InvalidInput(
             f"speedup, {name} space: needs one cost per trial, got {costs.size} for {reached.size}"
@@ -225,7 +258,10 @@ def _known(reached: Bools, costs: Floats, name: str) -> tuple[Bools, Floats]:
             f"speedup, {name} space: a cost must be >= 0 and finite, or NaN where unknown, "
             f"got {bad[0]:g}"
         )
-    return reached[~np.isnan(costs)], costs[~np.isnan(costs)]
+    known = ~np.isnan(costs)
+    each = np.arange(costs.size) if batches is None else batches
+    numbers = np.unique(each[known], return_inverse=True)[1].astype(np.int64)
+    return _Paid(reached[known], costs[known], numbers)
 
 
 def _told(
