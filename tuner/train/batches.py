@@ -63,14 +63,17 @@ class Batches:
         order_Kn = torch.stack(orders).to(train.labels.device)
         for step in range(self.steps_per_epoch):
             rows_KN = order_Kn[:, step * self.batch_size : (step + 1) * self.batch_size]
-            images = train.images[rows_KN]
+            images = _rows(train.images, rows_KN)
             if self.workload.augment != "none":
                 images = augment(images, self.workload.augment, *generators)
             yield self._prepare(images), train.labels[rows_KN]
 
     def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The split in order, the same images for all trials: [K, n, C, H, W] and labels [n]."""
-        size = max(1, 512 // n_trials)
+        """The split in order, the same images for all trials: [K, n, C, H, W] and labels [n].
+
+        At least as many at once as a training step has, which takes more memory.
+        """
+        size = max(self.batch_size, 512 // n_trials)
         for start in range(0, len(split.labels), size):
             images = self._prepare(split.images[start : start + size])
             yield images.expand(n_trials, *images.shape), split.labels[start : start + size]
@@ -78,3 +81,9 @@ class Batches:
     def _prepare(self, images: Tensor) -> Tensor:
         """uint8 [..., C, H, W] to normalised numbers."""
         return images.to(self.dtype).mul_(self.scale).add_(self.shift)
+
+
+def _rows(images: Tensor, rows_KN: Tensor) -> Tensor:
+    """``images[rows_KN]``; torch copies whole rows nine times as fast as it indexes."""
+    chosen = images.flatten(1).index_select(0, rows_KN.flatten())
+    return chosen.view(*rows_KN.shape, *images.shape[1:])

@@ -210,7 +210,7 @@ class Run:
         k = len(self.active)
         right = torch.zeros(k, dtype=torch.int64, device=self.device)
         for images, labels in self.batches.evaluation(split, k):
-            predicted = self.network(images).argmax(2)
+            predicted = self.network(images).max(2).indices  # argmax is many times slower
             right += (predicted == labels).sum(1)
         return [count / len(split.labels) for count in right.tolist()]
 
