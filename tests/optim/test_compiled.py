@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -148,3 +149,20 @@ def test_what_others_wrote_between_two_steps_is_noticed(make, what, monkeypatch)
     for step, (one, twin) in enumerate(zip(ours, trained(), strict=True)):
         assert torch.equal(one[0], twin[0]), step
         assert torch.equal(one[1], twin[1]), step
+
+
+@pytest.mark.parametrize("size", [(7,), (6, 20), (4, 3, 3, 3)])
+def test_without_a_trial_axis_each_channel_is_scaled_by_its_own_mean(size, monkeypatch):
+    def steps():
+        weights = torch.nn.Parameter(torch.linspace(-1, 1, math.prod(size)).view(size))
+        rule = LatentSGD([weights], learning_rate=0.5, scaling=True)
+        for _ in range(3):
+            weights.grad = torch.sin(7 * weights.detach())
+            rule.step()
+        return weights.detach(), rule.state[weights]["w"]
+
+    scaled, w = steps()
+    means = w.abs().mean(dim=tuple(range(min(1, w.dim() - 1), w.dim())), keepdim=True)
+    torch.testing.assert_close(scaled, torch.sign(w) * means)
+    monkeypatch.setattr(compiled, "fits", lambda *_: False)
+    torch.testing.assert_close(scaled, steps()[0])

@@ -62,14 +62,15 @@
   extern "C" void tuner_latent_sgd_##SUFFIX(                                                      \
       T* p, float* w, float* m, const T* gradient, const float* rate, const float* decay,         \
       const float* momentum, const float* clip, const float* scaled, float dampening,             \
-      int coupled, int nesterov, int fresh, int settled, int64_t trials, int64_t weights,         \
-      int64_t* flips) {                                                                           \
+      int coupled, int nesterov, int fresh, int settled, int64_t channels, int64_t trials,        \
+      int64_t weights, int64_t* flips) {                                                          \
     for (int64_t k = 0; k < trials; k++) {                                                        \
       int64_t at = k * weights;                                                                   \
       LatentOptions o = {rate[k],      decay[k],      momentum[k], clip[k],                       \
                          dampening,    coupled != 0,  nesterov != 0, fresh != 0,                  \
                          settled != 0 && scaled[k] == 0};                                         \
       flips[k] = latent_sgd(p + at, w + at, m ? m + at : nullptr, gradient + at, o, weights);     \
+      if (scaled[k] != 0) scale(p + at, w + at, channels, weights / channels);                    \
     }                                                                                             \
   }
 

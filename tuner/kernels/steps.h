@@ -94,4 +94,20 @@ int64_t latent_sgd(T* p, float* w, float* m, const T* gradient, const LatentOpti
   });
 }
 
+// Multiplies the signs p of each channel by the channel's mean |w|.
+template <class T>
+void scale(T* p, const float* w, int64_t channels, int64_t size) {
+  for (int64_t c = 0; c < channels; c++, p += size, w += size) {
+    F sums = {};
+    by_vectors(size, [&](int64_t i, auto n) {
+      F x = load(w + i, n);
+      sums += x < 0 ? -x : x;
+    });
+    float sum = 0;
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    F mean = all(sum / size);
+    by_vectors(size, [&](int64_t i, auto n) { store(p + i, load(p + i, n) * mean, n); });
+  }
+}
+
 }  // namespace

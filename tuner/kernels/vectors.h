@@ -75,6 +75,14 @@ inline F inside(F x, F gradient) {  // what passes a sign: the straight-through 
   return (x < 1) & (x > -1) ? gradient : all(0);
 }
 
+// Call body(first, n) over so many numbers, a vector at a time, then those left over.
+template <class Body>
+inline void by_vectors(int64_t size, Body body) {
+  int64_t i = 0;
+  for (; i + LANES <= size; i += LANES) body(i, All());
+  if (i < size) body(i, int(size - i));
+}
+
 // Call body(first channel, vectors, n) over all channels: four vectors at a time, whose sums stay
 // in registers, then two, then one, then the channels left over.
 template <class Body>

@@ -68,12 +68,13 @@ def latent_sgd(
     nesterov: bool,
     fresh: bool,
     settled: bool,
+    channels: int,
 ) -> None:
     """``LatentSGD``'s step, its momentum in ``state["m"]``.
 
     Args:
         flips: Room for the number of flips, int64, [] or [K].
-        param: As the rule has it; receives signs, not yet scaled.
+        param: As the rule has it.
         gradient: Its gradient.
         state: The latent weights and, with momentum, its buffer.
         learning_rate: At this step.
@@ -86,6 +87,7 @@ def latent_sgd(
         nesterov: As the rule has it.
         fresh: Whether the buffer is yet to be set.
         settled: Whether the parameter is as the last step left it.
+        channels: Output channels of a trial, each with a scale of its own.
     """
     per_row = (learning_rate, weight_decay, momentum, clip, scaling)
     kernels.call(
@@ -100,6 +102,7 @@ def latent_sgd(
         nesterov,
         fresh,
         settled,
+        channels,
         *_rows(param, flips),
         flips,
     )

@@ -109,10 +109,13 @@ class Latent(BinaryOptimizer):
         if not self.scales:
             return
         wanted = torch.as_tensor(self.scaling, device=w.device)
-        first = min(2 if self.per_trial else 1, w.dim() - 1)
-        means = w.abs().mean(tuple(range(first, w.dim())), keepdim=True)
+        means = w.abs().mean(tuple(range(self._first_scaled(w), w.dim())), keepdim=True)
         factors = torch.where(wanted.view(-1, *[1] * (w.dim() - 1)), means, torch.ones_like(means))
         param.mul_(factors)
+
+    def _first_scaled(self, w: Tensor) -> int:
+        """The first axis inside an output channel."""
+        return min(2 if self.per_trial else 1, w.dim() - 1)
 
 
 def descend_(w: Tensor, rate: Value, direction: Tensor) -> None:
@@ -194,8 +197,8 @@ class LatentSGD(Latent):
             nesterov=self.nesterov,
             fresh=fresh,
             settled=self._settled(param),
+            channels=math.prod(param.shape[int(self.per_trial) : self._first_scaled(param)]),
         )
-        self._scale(param, state["w"])
         return flips
 
     @property
