@@ -84,7 +84,7 @@ def test_ties_everywhere_are_equivalent(arm: MakeArm) -> None:
 def test_single_trials_are_inconclusive(arm: MakeArm) -> None:
     found = compare([arm("a", [0.9]), arm("b", [0.1])], Protocol())
     assert (found.k, found.verdict.kind, found.verdict.more) == (1, "inconclusive", 999)
-    assert "no interval is stated below 1,000 in every arm; declare a k of 2" in found.verdict.text
+    assert "none is stated below 1,000 in every arm; declare a k of 2" in found.verdict.text
 
 
 def test_seconds_that_nobody_measured_are_unknown_and_not_zero(arm: MakeArm) -> None:

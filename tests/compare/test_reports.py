@@ -103,7 +103,7 @@ def test_the_page_is_one_file_that_loads_nothing(comparison: Comparison) -> None
 
 def test_the_page_says_the_verdict_first(random_search: Comparison) -> None:
     text = to_html(random_search, {"command": "tuner run digits"})
-    assert text.index("Supported</h1>") < text.index("<svg") < text.index("<h2>Arms")
+    assert text.index(": filter ahead</h1>") < text.index("<svg") < text.index("<h2>Arms")
     assert random_search.verdict.text in text
     assert "c0ffee" in text and "tuner run digits" in text
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
+from tuner.compare import Arm, Comparison, Protocol, Retrained, compare, words
 from tuner.compare.rows import contrast_table
 
 MakeArm = Callable[..., Arm]
@@ -86,7 +86,7 @@ def test_a_lead_that_narrow_ranges_more_than_halve_is_fragile_and_says_so_first(
     assert found.verdict.kind == "fragile"
     assert found.verdict.text.startswith(
         "The result hangs on the ranges: with the narrow ranges of magnitude_narrow in place of "
-        "magnitude, filter differs by less than half as much (25%), +1.00 points"
+        "magnitude, filter differs by less than half as much (25%, by the estimates), +1.00 points"
     )
     assert "+4.00 points" in found.verdict.text
     assert found.verdict.text.count("+1.00 points") == 1
@@ -115,7 +115,10 @@ def test_a_lead_that_survives_the_control_is_supported_and_tells_it(arm: MakeArm
 def test_a_budget_too_large_for_an_interval_is_inconclusive(arm: MakeArm) -> None:
     found = judged(arm, scores(0.97, 0), scores(0.93, 1), k=50).verdict
     assert (found.kind, found.winner, found.more) == ("inconclusive", None, 300)
-    assert "best of 50 needs at least 500 trials in every arm, so about 300 more" in found.text
+    assert (
+        "best of 50 needs at least 500 trials in every arm, 300 more. The estimate alone"
+        in found.text
+    )
 
 
 def test_one_search_by_a_learning_sampler_is_never_a_verdict(arm: MakeArm) -> None:
@@ -171,8 +174,8 @@ def test_few_repeats_or_no_success_give_neither_a_mean_nor_a_p_of_trials_to_targ
     ("means", "words"),
     [
         ((0.950, 0.950), "similar, inside ±0.30 points."),
-        ((0.970, 0.950), "not shown to be similar within ±0.30 points; filter is ahead."),
-        ((0.950, 0.970), "not shown to be similar within ±0.30 points; magnitude is ahead."),
+        ((0.970, 0.950), "; filter is ahead (Welch's p < 0.001 by Holm over all contrasts)."),
+        ((0.950, 0.970), "; magnitude is ahead (Welch's p < 0.001 by Holm over all contrasts)."),
     ],
 )
 def test_retrained_incumbents_are_held_against_the_rope(
@@ -208,3 +211,72 @@ def test_a_control_that_cannot_be_compared_is_not_passed_over(arm: MakeArm) -> N
     assert "The control narrow allows no comparison" in found.verdict.text
     bare = compare(arms, Protocol())
     assert any(note.startswith("No arm with narrow ranges") for note in bare.notes)
+
+
+def test_the_heading_names_the_arm_that_does_better(arm: MakeArm) -> None:
+    assert judged(arm, scores(0.97, 0), scores(0.93, 1)).verdict.heading == (
+        "Supported: filter ahead"
+    )
+    lost = judged(arm, scores(0.93, 0), scores(0.97, 1), narrow=scores(0.94, 2)).verdict
+    assert lost.heading == "Fragile: magnitude ahead"
+    same = judged(arm, scores(0.951, 0), scores(0.95, 1), rope=0.003).verdict
+    assert same.heading == "Equivalent"
+
+
+def test_an_arm_is_ahead_on_test_only_after_the_correction_for_all_contrasts(
+    arm: MakeArm, retrained: Callable[..., Retrained]
+) -> None:
+    means = {"filter": 0.9552, "magnitude": 0.95, "third": 0.9515, "fourth": 0.9515}
+    arms = [arm(n, scores(0.96, 0), retrained=retrained(m, 0.008)) for n, m in means.items()]
+    alone, found = compare(arms[:2], Protocol()), compare(arms, Protocol())
+    assert alone.verdict.test is not None and "filter is ahead (Welch's p" in alone.verdict.test
+    primary = found.contrasts[0]
+    assert primary.test == alone.contrasts[0].test
+    assert primary.test_p is not None and primary.test_p_holm is not None
+    assert primary.test_p < 0.05 < primary.test_p_holm
+    assert found.verdict.test is not None and "is ahead" not in found.verdict.test
+    assert "nor which does better: Welch's p is 0.1" in found.verdict.test
+    assert "this interval, taken by itself, excludes zero" in found.verdict.test
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "told"),
+    [
+        (60, 10, "To reach 97.00% once, filter needs 6 (95% CI "),
+        (10, 60, "To reach 97.00% once, magnitude needs 6 (95% CI "),
+        (12, 10, "Whether filter needs fewer random trials than magnitude to reach 97.00% once is "
+         "not told: times fewer, 1.2 (95% CI 0."),
+        (60, 0, "To reach 97.00% once, filter needs at least "),
+        (0, 60, "To reach 97.00% once, magnitude needs at least "),
+        (1, 0, "Whether filter needs fewer random trials than magnitude to reach 97.00% once is "
+         "not told: times fewer, at least 0.0"),
+    ],
+)  # fmt: skip
+def test_trials_to_the_target_are_called_fewer_only_where_the_interval_says_so(
+    arm: MakeArm, new: int, old: int, told: str
+) -> None:
+    reached = [np.where(np.arange(200) < hits, 0.98, 0.9) for hits in (new, old)]
+    sentence = judged(arm, *reached, target=0.97).verdict.speedup
+    assert sentence is not None and sentence.startswith(told)
+    assert ("never reached it" in sentence) is (told.endswith("needs at least "))
+
+
+def test_intervals_of_two_seeds_end_where_the_scores_do(arm: MakeArm) -> None:
+    def two(low: float, high: float) -> Retrained:
+        return Retrained({}, val=np.array([low, high]), test=np.array([low, high]))
+
+    arms = [
+        arm("filter", scores(0.96, 0), retrained=two(0.5, 0.99)),
+        arm("magnitude", scores(0.96, 1), retrained=two(0.4, 0.9)),
+    ]
+    found = compare(arms, Protocol())
+    summary = found.arms[0].retrained
+    assert summary is not None and summary.test.interval == (0, 1)
+    assert found.contrasts[0].test is not None and found.contrasts[0].test.interval == (-1, 1)
+    assert words.mean(summary.test, "accuracy") == "74.50% [0.00, 100.00]"
+    learned = [
+        arm(name, [0.5, 0.99, 0.4, 0.2][turn:], sampler="tpe", repeat=[0, 1, 2, 3][turn:])
+        for name, turn in (("a", 2), ("b", 2))
+    ]
+    repeats = compare(learned, Protocol()).contrasts[0].repeats
+    assert repeats is not None and repeats.difference.interval == (0, 0)

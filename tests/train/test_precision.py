@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tuner.compare.endpoints import paired_difference
-from tuner.compare.verdict import classify
+from tuner.compare.estimators import classify
 from tuner.train import TrialConfig, check, loop, train
 from tuner.train import precision as precision_module
 from tuner.train.precision import activation_dtype

@@ -15,11 +15,12 @@ from tuner.compare.bands import tuning_curve_band
 from tuner.compare.bootstrap import best_of_k_interval
 from tuner.compare.contrast import Contrast, contrast, with_holm
 from tuner.compare.endpoints import mean_interval
-from tuner.compare.estimators import Estimate, expected_best_of_k
+from tuner.compare.estimators import Estimate, classify, expected_best_of_k
 from tuner.compare.notes import notes
 from tuner.compare.protocol import Arm, Floats, Protocol, resolve
+from tuner.compare.sentences import repeated_sentence
 from tuner.compare.targets import Trials, good_region_share, trials_for_success
-from tuner.compare.verdict import Verdict, classify, judge, repeated_sentence
+from tuner.compare.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from tuner.compare.details import ArmDetail
@@ -265,7 +266,7 @@ def _retrained(arm: Arm, protocol: Protocol) -> RetrainedSummary | None:
     return RetrainedSummary(
         settings=runs.settings,
         seeds=runs.test.size,
-        val=mean_interval(runs.val, confidence=protocol.confidence),
-        test=mean_interval(runs.test, confidence=protocol.confidence),
+        val=mean_interval(runs.val, confidence=protocol.confidence).clipped(*protocol.range),
+        test=mean_interval(runs.test, confidence=protocol.confidence).clipped(*protocol.range),
         test_scores=tuple(runs.test.tolist()),
     )

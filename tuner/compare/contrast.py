@@ -83,6 +83,7 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
         test, test_p = unpaired_difference(
             first.retrained.test, second.retrained.test, confidence=protocol.confidence
         )
+        test = test.clipped(*protocol.gaps)
     return Contrast(
         first=first.name,
         second=second.name,
@@ -136,6 +137,7 @@ def _repeats(first: Arm, second: Arm, protocol: Protocol) -> Repeats | None:
         return None
     ends = [np.array([scores.max() for scores in arm]) for arm in (ours, theirs)]
     difference, p = paired_difference(*ends, confidence=protocol.confidence)
+    difference = difference.clipped(*protocol.gaps)
     if protocol.target is None:
         return Repeats(len(ours), difference, p, None, None)
     a, b = waits(ours, protocol.target), waits(theirs, protocol.target)

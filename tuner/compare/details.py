@@ -67,7 +67,7 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
             traces=incumbent_traces(arm.searches, confidence=protocol.confidence)
             if len(arm.searches) > 1
             else None,
-            optimism=optimism(arm, confidence=protocol.confidence),
+            optimism=optimism(arm, confidence=protocol.confidence, gaps=protocol.gaps),
             redundancy=redundancy(
                 arm.filters,
                 arm.scores,

@@ -5,6 +5,7 @@ wins. Fresh seeds of the same setting show by how much.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.estimators import Estimate
@@ -30,7 +31,9 @@ class Optimism:
     split: Estimate
 
 
-def optimism(arm: Arm, *, confidence: float = 0.95) -> Optimism | None:
+def optimism(
+    arm: Arm, *, confidence: float = 0.95, gaps: tuple[float, float] = (-inf, inf)
+) -> Optimism | None:
     """Selection optimism of an arm's incumbent; ``None`` where it was not retrained.
 
     selection = max_i x_i - mean_s v_s,   split = mean_s (v_s - t_s),   s = 1..S fresh runs,
@@ -41,6 +44,7 @@ def optimism(arm: Arm, *, confidence: float = 0.95) -> Optimism | None:
     Args:
         arm: Finished trials x with the incumbent's fresh validation scores v and test scores t.
         confidence: In (0, 1).
+        gaps: Least and greatest difference of two scores possible; the intervals end there.
 
     Source: Cawley & Talbot (2010), JMLR 11, on the selection's optimism.
     """
@@ -51,6 +55,6 @@ def optimism(arm: Arm, *, confidence: float = 0.95) -> Optimism | None:
     return Optimism(
         best=best,
         seeds=runs.val.size,
-        selection=mean_interval(best - runs.val, confidence=confidence),
-        split=mean_interval(runs.val - runs.test, confidence=confidence),
+        selection=mean_interval(best - runs.val, confidence=confidence).clipped(*gaps),
+        split=mean_interval(runs.val - runs.test, confidence=confidence).clipped(*gaps),
     )

@@ -227,6 +227,12 @@ class Protocol:
             return self.bounds
         return (0.0, 1.0) if self.unit == ACCURACY else (-inf, inf)
 
+    @property
+    def gaps(self) -> tuple[float, float]:
+        """Least and greatest difference of two scores possible."""
+        least, greatest = self.range
+        return least - greatest, greatest - least
+
 
 def resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], int]:
     """The primary contrast and the budget k*, checked against the arms.

@@ -60,7 +60,7 @@ def _panel(comparison: Comparison) -> Panel:
     verdict = comparison.verdict
     return Panel(
         Text("\n\n".join((*verdict.sentences, verdict.ranges))),
-        title=Text(verdict.kind.upper()),
+        title=Text(verdict.heading.upper()),
         title_align="left",
         border_style=VERDICT_STYLES[verdict.kind],
         padding=(1, 2),

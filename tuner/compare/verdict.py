@@ -10,7 +10,6 @@ The rules, in order of precedence:
 - *inconclusive*: anything else, with the number of trials that would probably settle it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -18,9 +17,10 @@ from typing import Literal
 from tuner.compare import words
 from tuner.compare.bootstrap import trials_for_interval
 from tuner.compare.contrast import Contrast
-from tuner.compare.estimators import Estimate
+from tuner.compare.estimators import Estimate, classify
 from tuner.compare.protocol import Arm, Protocol
 from tuner.compare.rmst import FEWEST_REPEATS
+from tuner.compare.sentences import retrained_sentence, speedup_sentence
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
 
@@ -51,6 +51,12 @@ class Verdict:
     speedup: str | None = None
 
     @property
+    def heading(self) -> str:
+        """The kind and, where the difference is told from zero, who does better."""
+        told = self.kind.capitalize()
+        return told if self.winner is None else f"{told}: {self.winner} ahead"
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The verdict and what else is to be said of it, without the ranges."""
         told = (self.text, self.speedup, self.repeated, self.test)
@@ -73,28 +79,17 @@ def judge(
         more = _more(estimate, case.units, protocol.rope) if kind == "inconclusive" else None
         text = _TEXTS[kind](case, estimate, more)
     apart = estimate is not None and classify(estimate, 0.0) == "supported"
-    winner = (new.name if estimate.value > 0 else old.name) if apart and estimate else None
+    ahead = new.name if apart and estimate and estimate.value > 0 else old.name
+    winner = ahead if apart and kind != "equivalent" else None
     return Verdict(
         kind=kind,
         text=text,
-        test=_test_sentence(primary, protocol),
+        test=retrained_sentence(primary, protocol),
         ranges=_ranges(new, old),
         winner=winner,
         more=more,
-        speedup=_speedup_sentence(primary, protocol),
+        speedup=speedup_sentence(primary, protocol),
     )
-
-
-def classify(
-    estimate: Estimate, rope: float
-) -> Literal["supported", "equivalent", "inconclusive"]:
-    """Whether an interval lies inside +-rope, else whether it excludes zero, else neither."""
-    if estimate.interval is None:
-        return "inconclusive"
-    low, high = estimate.interval
-    if -rope <= low and high <= rope:
-        return "equivalent"
-    return "supported" if low > 0 or high < 0 else "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -191,7 +186,8 @@ def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
         "no number of trials can settle a difference of exactly zero without a region of "
         "practical equivalence"
         if more is None
-        else f"about {more:,} more {unit} per arm would be needed if the estimate holds"
+        else f"about {words.count(more, f'more {unit[:-1]}')} per arm would be needed if the "
+        "estimate holds"
     )
     return (
         f"{case.given}, too few {unit} were run to tell whether {case.search} reaches higher "
@@ -209,7 +205,7 @@ def _fragile(case: _Case, estimate: Estimate, _: int | None) -> str:
     if classify(estimate, case.protocol.rope) == "equivalent":
         return f"{first}is no longer equivalent, {told}. {_equivalent(case, estimate, None)}"
     change = (
-        f"differs by less than half as much ({_ratio(against, estimate)})"
+        f"differs by less than half as much ({_ratio(against, estimate)}, by the estimates)"
         if against.value * estimate.value > 0
         else "no longer leads"
         if estimate.value > 0
@@ -251,23 +247,23 @@ def _ratio(against: Estimate, estimate: Estimate) -> str:
 
 
 def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) -> str:
-    start = f"{case.given}, {case.new.name} and {case.old.name} cannot be told apart"
+    start = f"{case.given}, {case.new.name} and {case.old.name} were not told apart"
     if estimate is not None and case.k == 1:
         return (
-            f"{start}: the best of 1 is the mean of all trials, for which no interval is stated "
-            f"below {trials_for_interval(1):,} in every arm; declare a k of 2 or more. "
-            f"Without one: {case.numbers(estimate)}."
+            f"{start} for want of an interval: the best of 1 is the mean of all trials, for which "
+            f"none is stated below {trials_for_interval(1):,} in every arm; declare a k of 2 or "
+            f"more. The estimate alone, whose error nobody knows: {case.numbers(estimate)}."
         )
     if estimate is not None:
         return (
-            f"{start}: an interval of the best of {case.k} needs at least "
-            f"{trials_for_interval(case.k)} trials in every arm, so about {more:,} more. "
-            f"Without one: {case.numbers(estimate)}."
+            f"{start} for want of an interval: that of the best of {case.k} needs at least "
+            f"{trials_for_interval(case.k):,} trials in every arm, {more:,} more. The estimate "
+            f"alone, whose error nobody knows: {case.numbers(estimate)}."
         )
     return (
-        f"{start}: one search by a sampler that learns, or by an unknown one, is a single "
-        f"observation however many trials it has. Repeat each search at least {FEWEST_REPEATS} "
-        "times at equal length, or compare random search without pruning."
+        f"{start}; nothing was tested. One search by a sampler that learns, or by an unknown one, "
+        "is a single observation however many trials it has. Repeat each search at least "
+        f"{FEWEST_REPEATS} times at equal length, or compare random search without pruning."
     )
 
 
@@ -289,60 +285,6 @@ def _more(estimate: Estimate, n: int, rope: float) -> int | None:
     if needed == 0:
         return None
     return max(1, ceil(n * (((high - low) / 2 / needed) ** 2 - 1)))
-
-
-def _test_sentence(primary: Contrast, protocol: Protocol) -> str | None:
-    if primary.test is None:
-        return None
-    told = words.difference(primary.test, protocol)
-    rope = words.width(protocol.rope, protocol.unit)
-    start = (
-        "Retrained with fresh seeds and read once on the test set, the incumbent of "
-        f"{primary.first} differs from that of {primary.second} by {told}: "
-    )
-    found = classify(primary.test, protocol.rope)
-    if found == "equivalent":
-        return f"{start}similar, inside {rope}."
-    if found == "supported":
-        ahead = primary.first if primary.test.value > 0 else primary.second
-        return f"{start}not shown to be similar within {rope}; {ahead} is ahead."
-    return f"{start}too few seeds to show either a gap or similarity within {rope}."
-
-
-def _speedup_sentence(primary: Contrast, protocol: Protocol) -> str | None:
-    found = primary.speedups.get("trials")
-    if found is None or protocol.target is None:
-        return None
-    target = words.score(protocol.target, protocol.unit)
-    start = f"To reach {target} once, {primary.first} needs"
-    if found.value is None:
-        return f"How many times fewer trials reach {target} cannot be told: {found.reason}."
-    ahead = found.value >= 1
-    times = words.speedup(found if ahead else found.inverse(), protocol)
-    return (
-        f"{start} {times} times {'fewer' if ahead else 'more'} random trials than "
-        f"{primary.second}, on average."
-    )
-
-
-def repeated_sentence(found: Contrast, arms: Mapping[str, Arm], protocol: Protocol) -> str:
-    """The secondary endpoint in words: searches by a sampler that learns, repeated."""
-    samplers = " and ".join(sorted({arms[name].sampler for name in (found.first, found.second)}))
-    start = f"Secondary, by repeated {samplers} search, {found.first} against {found.second}"
-    repeats = found.repeats
-    if repeats is None:
-        return f"{start}: nothing can be said before both have the same number of whole searches."
-    told = words.difference(repeats.difference, protocol)
-    pairs = f"{repeats.n} pairs of searches, exact Wilcoxon p {words.p_value(repeats.p)}"
-    if repeats.n < FEWEST_REPEATS:
-        return f"{start}: {told} at the end of the search; {pairs}, too few to rest anything on."
-    rope = words.width(protocol.rope, protocol.unit)
-    judged = {
-        "supported": "the interval excludes zero",
-        "equivalent": f"the same within {rope}",
-        "inconclusive": "neither a difference nor equivalence is shown",
-    }[classify(repeats.difference, protocol.rope)]
-    return f"{start}: {told} at the end of the search, {judged}; {pairs}."
 
 
 def _ranges(*arms: Arm) -> str:

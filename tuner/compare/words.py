@@ -1,5 +1,7 @@
 """Numbers as a reader sees them: accuracies in per cent, differences in points, intervals."""
 
+from math import isclose
+
 from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.speedup import Speedup
@@ -44,11 +46,16 @@ def probability(estimate: Estimate, protocol: Protocol) -> str:
 
 
 def mean(estimate: Estimate, unit: str) -> str:
-    """A mean score with the half-width of its interval: ``97.41% ± 0.12``."""
+    """A mean score with the half-width of its interval: ``97.41% ± 0.12``.
+
+    With both ends, ``97.41% [96.80, 100.00]``, where one lies at the end of the scores possible.
+    """
     told = score(estimate.value, unit)
     if estimate.interval is None:
         return told
-    half = (estimate.interval[1] - estimate.interval[0]) / 2
+    half, above = estimate.value - estimate.interval[0], estimate.interval[1] - estimate.value
+    if not isclose(half, above, rel_tol=1e-6, abs_tol=1e-12):
+        return bracketed(estimate, unit)
     return f"{told} ± {100 * half:.2f}" if unit == ACCURACY else f"{told} ± {half:.2g}"
 
 
@@ -97,6 +104,11 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def count(n: int, unit: str) -> str:
+    """A number of things: ``1 more trial``, ``2,000 more trials``."""
+    return f"{n:,} {unit}{'' if n == 1 else 's'}"
+
+
 def level(protocol: Protocol) -> str:
     """The confidence level: ``95%``."""
     return f"{100 * protocol.confidence:g}%"
@@ -107,15 +119,19 @@ def _signed(value: float, unit: str) -> str:
 
 
 def speedup(found: Speedup, protocol: Protocol) -> str:
-    """How many times less, with its interval: ``14 (95% CI 5.4 to 37)``; why not, if unknown."""
-    if found.value is None and found.low is None and found.high is None:
-        return found.reason or "unknown"
-    told, low, high = map(_times, (found.value, found.low, found.high))
-    return told if (low, high) == ("?", "?") else f"{told} ({level(protocol)} CI {low} to {high})"
+    """How many times less: ``14 (95% CI 5.4 to 37)``, ``at least 2.8 (95% CI)``, or why not."""
+    if found.value is not None:
+        told = _times(found.value)
+        if found.low is None or found.high is None:
+            return told
+        return f"{told} ({level(protocol)} CI {_times(found.low)} to {_times(found.high)})"
+    if found.low is not None:
+        return f"at least {_times(found.low)} ({level(protocol)} CI)"
+    if found.high is not None:
+        return f"at most {_times(found.high)} ({level(protocol)} CI)"
+    return found.reason or "unknown"
 
 
-def _times(factor: float | None) -> str:
-    """A factor to two digits: ``14``, ``5.4``, ``350``; ``?`` where it is unknown."""
-    if factor is None:
-        return "?"
+def _times(factor: float) -> str:
+    """A factor to two digits: ``14``, ``5.4``, ``350``."""
     return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 9.95 else f"{factor:.2g}"

@@ -1,0 +1,89 @@
+"""What is said beside the verdict: of the retrained incumbents, the target, the repeats."""
+
+from collections.abc import Mapping
+
+from tuner.compare import words
+from tuner.compare.contrast import Contrast
+from tuner.compare.estimators import classify
+from tuner.compare.protocol import Arm, Protocol
+from tuner.compare.rmst import FEWEST_REPEATS
+from tuner.compare.speedup import Speedup
+
+
+def retrained_sentence(primary: Contrast, protocol: Protocol) -> str | None:
+    """What the incumbents' fresh runs say on the test set; ``None`` without them.
+
+    An arm is called ahead only where its p-value, adjusted for the number of contrasts, says so.
+    """
+    if primary.test is None:
+        return None
+    told = words.difference(primary.test, protocol)
+    rope = words.width(protocol.rope, protocol.unit)
+    start = (
+        "Retrained with fresh seeds and read once on the test set, the incumbent of "
+        f"{primary.first} differs from that of {primary.second} by {told}: "
+    )
+    found = classify(primary.test, protocol.rope)
+    if found == "equivalent":
+        return f"{start}similar, inside {rope}."
+    p = primary.test_p_holm
+    if p is not None and p < 1 - protocol.confidence:
+        ahead = primary.first if primary.test.value > 0 else primary.second
+        return (
+            f"{start}not shown to be similar within {rope}; {ahead} is ahead "
+            f"(Welch's p {words.p_value(p)} by Holm over all contrasts)."
+        )
+    if found == "supported":
+        return (
+            f"{start}not shown to be similar within {rope}, nor which does better: Welch's p is "
+            f"{words.p_value(p)} by Holm over all contrasts, though this interval, taken by "
+            "itself, excludes zero."
+        )
+    return f"{start}too few seeds to show either a gap or similarity within {rope}."
+
+
+def speedup_sentence(primary: Contrast, protocol: Protocol) -> str | None:
+    """How many times fewer random trials reach the target; ``None`` without a target."""
+    found = primary.speedups.get("trials")
+    if found is None or protocol.target is None:
+        return None
+    target = words.score(protocol.target, protocol.unit)
+    first, second = primary.first, primary.second
+    if found.value is None and found.low is None and found.high is None:
+        return f"How many times fewer trials reach {target} cannot be told: {found.reason}."
+    if _above_one(found.inverse()):
+        first, second, found = second, first, found.inverse()
+    start = f"To reach {target} once, {first} needs"
+    if _above_one(found):
+        told = words.speedup(found, protocol)
+        never = f"; {second} never reached it" if found.value is None else ""
+        return f"{start} {told} times fewer random trials than {second}, on average{never}."
+    told = words.speedup(found, protocol)
+    return (
+        f"Whether {first} needs fewer random trials than {second} to reach {target} once is not "
+        f"told: times fewer, {told}."
+    )
+
+
+def _above_one(found: Speedup) -> bool:
+    return found.low is not None and found.low > 1
+
+
+def repeated_sentence(found: Contrast, arms: Mapping[str, Arm], protocol: Protocol) -> str:
+    """The secondary endpoint in words: searches by a sampler that learns, repeated."""
+    samplers = " and ".join(sorted({arms[name].sampler for name in (found.first, found.second)}))
+    start = f"Secondary, by repeated {samplers} search, {found.first} against {found.second}"
+    repeats = found.repeats
+    if repeats is None:
+        return f"{start}: nothing can be said before both have the same number of whole searches."
+    told = words.difference(repeats.difference, protocol)
+    pairs = f"{repeats.n} pairs of searches, exact Wilcoxon p {words.p_value(repeats.p)}"
+    if repeats.n < FEWEST_REPEATS:
+        return f"{start}: {told} at the end of the search; {pairs}, too few to rest anything on."
+    rope = words.width(protocol.rope, protocol.unit)
+    judged = {
+        "supported": "the interval excludes zero",
+        "equivalent": f"the same within {rope}",
+        "inconclusive": "neither a difference nor equivalence is shown",
+    }[classify(repeats.difference, protocol.rope)]
+    return f"{start}: {told} at the end of the search, {judged}; {pairs}."
