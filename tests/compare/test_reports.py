@@ -52,6 +52,7 @@ def test_json_is_valid_and_complete(random_search: Comparison) -> None:
     told = json.loads(json.dumps(to_json(random_search), allow_nan=False))
     assert told["schema_version"] == SCHEMA_VERSION
     assert told["verdict"]["kind"] == "supported"
+    assert told["verdict"]["heading"] == "Supported: filter ahead"
     assert told["protocol"]["declaration_hash"] == "c0ffee"
     assert [arm["name"] for arm in told["arms"]] == ["filter", "magnitude", "magnitude_narrow"]
     for point in told["arms"][0]["curve"]:

@@ -1,7 +1,7 @@
 """The comparison as plain data, ready for ``json.dumps``.
 
     schema_version   2
-    verdict          {kind, text, speedup, repeated, test, ranges, winner, more}
+    verdict          {kind, heading, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
     arms             [{name, sampler, ranges, n, failed, pruned, best, seconds, seconds_per_trial,
@@ -45,7 +45,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
     """Everything in the comparison as dicts, lists, strings and finite numbers."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": _plain(comparison.verdict),
+        "verdict": {**_mapped(comparison.verdict), "heading": comparison.verdict.heading},
         "k": comparison.k,
         "protocol": _plain(comparison.protocol),
         "arms": _plain(comparison.arms),
@@ -92,9 +92,15 @@ def _plain(value: object) -> Json:
     if isinstance(value, np.ndarray):
         return [_plain(entry) for entry in value.tolist()]
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return _mapped(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, Sequence):
         return [_plain(entry) for entry in value]
     return str(value)
+
+
+def _mapped(value: object) -> dict[str, Json]:
+    """A dataclass as field -> plain value."""
+    named = fields(value)  # type: ignore[arg-type]  # an instance of a dataclass
+    return {field.name: _plain(getattr(value, field.name)) for field in named}
