@@ -175,6 +175,34 @@ def test_compare_takes_studies_that_other_software_made():
         lambda t: t.suggest_float("x", 0, 1), n_trials=3
     )
     assert "others maximize" in refused("compare", studies[0], "sqlite:///up.db::up")
+    turned = tuner("compare", *studies, "--direction", "maximize", "--json", "-").stdout
+    assert (
+        "old: the study says minimize; --direction maximize overrides it"
+        in (json.loads(turned)["notes"])
+    )
+
+
+def test_a_sampler_that_the_study_contradicts_is_noted():
+    write(SPEC)
+    assert tuner("run", "mine.toml").exit_code == 0
+    addresses = [f"sqlite:///tuner.db::mine/{arm}" for arm in ("filter", "magnitude")]
+    notes = {
+        sampler: json.loads(
+            tuner("compare", *addresses, "--sampler", sampler, "--json", "-").stdout
+        )["notes"]
+        for sampler in ("tpe", "random")
+    }
+    told = "mine/filter: the study says random; --sampler tpe overrides it"
+    assert told in notes["tpe"] and told not in notes["random"]
+
+
+def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    study = optuna.create_study(storage="sqlite:///bad.db", study_name="bad")
+    study.optimize(lambda _: 1 / 0, n_trials=3, catch=ZeroDivisionError)
+    told = refused("compare", "sqlite:///bad.db::bad", "sqlite:///bad.db::bad")
+    assert "none of its 3 finished trials has a value: all failed" in told
+    assert "run the study first" not in told
 
 
 def test_studies_of_different_workloads_are_not_compared():

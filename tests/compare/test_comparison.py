@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Protocol, Retrained, compare
+from tuner.compare.rows import arm_rows
 
 MakeArm = Callable[..., Arm]
 RNG = np.random.default_rng(0)
@@ -115,3 +116,102 @@ def test_twenty_thousand_trials_are_compared(arm: MakeArm) -> None:
     found = compare(arms, Protocol())
     assert found.k == 1000
     assert found.arms[0].curve[-1].value == arms[0].scores.max()
+
+
+def test_an_arm_that_searches_nothing_is_told_by_its_mean_and_not_as_a_search(
+    arm: MakeArm, retrained: Callable[..., Retrained]
+) -> None:
+    seeds = 0.9 + 0.01 * np.linspace(-1, 1, 20)
+    arms = [
+        arm("filter", 0.95 + 0.02 * RNG.random(60), retrained=retrained(0.95)),
+        arm("magnitude", 0.95 + 0.02 * RNG.random(60)),
+        arm("untuned", seeds, sampler="defaults", retrained=retrained(0.8)),
+    ]
+    found = compare(arms, Protocol(target=0.905, k=5))
+    untuned, tuned = found.arms[2], found.arms[0]
+    assert (untuned.curve, untuned.best_of) == ((), ())
+    assert untuned.mean is not None and untuned.mean.value == pytest.approx(0.9)
+    assert untuned.mean.interval is not None and tuned.mean is None
+    assert untuned.target is not None and untuned.target.trials is None
+    assert untuned.target.share.value == 0.25
+    contrast = found.contrasts[1]
+    assert (contrast.second, contrast.best_of_k, contrast.speedups) == ("untuned", None, {})
+    assert contrast.test is not None
+    rows = dict(arm_rows(found))
+    assert rows["best"][2] == rows["trials for 95% success"][2] == "-"
+    assert rows["mean of all seeds"] == ["-", "-", "90.00% ± 0.29"]
+    notes = " ".join(note for note in found.notes if "trained together" not in note)
+    assert "untuned" not in notes and "different numbers" not in notes
+
+
+def test_repeats_are_counted_as_searches_and_not_as_an_arm_of_another_length(
+    arm: MakeArm,
+) -> None:
+    arms = [
+        *(arm(name, RNG.random(60)) for name in ("a", "b")),
+        arm("c", RNG.random(80), sampler="tpe", repeat=np.repeat(np.arange(4), 20)),
+    ]
+    found = compare(arms, Protocol())
+    assert dict(arm_rows(found))["trials"] == ["60", "60", "4 x 20"]
+    assert not any("different numbers" in note for note in found.notes)
+    unequal = compare([arms[0], arm("b", RNG.random(70)), arms[2]], Protocol())
+    assert any("numbers of trials (a 60, b 70); contrasts" in note for note in unequal.notes)
+
+
+@pytest.mark.parametrize(
+    ("scores", "unit", "hint"),
+    [
+        (0.5, "accuracy", None),
+        (0.5, "score", "--unit accuracy"),
+        (7.0, "score", "no known bounds."),
+    ],
+)
+def test_bands_are_missed_with_a_hint_where_it_helps(
+    arm: MakeArm, scores: float, unit: str, hint: str | None
+) -> None:
+    arms = [arm(name, np.full(60, scores)) for name in ("a", "b")]
+    notes = compare(arms, Protocol(unit=unit)).notes
+    told = [note for note in notes if note.startswith("The tuning curves have no bands")]
+    assert (told != []) is (hint is not None)
+    assert hint is None or hint in told[0]
+    same = next(note for note in notes if note.startswith("a: all 60 scores are the same"))
+    assert ("trust the band" in same) is (hint is None)
+
+
+def test_a_target_never_reached_says_what_the_misses_still_show(arm: MakeArm) -> None:
+    found = compare([arm(name, np.full(60, 0.5)) for name in ("a", "b")], Protocol(target=0.9))
+    # 0 of 60: at most 1 - .025^(1/60) = 5.96% do, and ln .05 / ln(1 - .0596) = 48.7 trials.
+    assert (
+        "a: no trial reached the target of 90.00%; at most 6% of its trials do, so that one in at "
+        "least 49 does with a chance of 95% (95% bound)."
+    ) in found.notes
+    assert dict(arm_rows(found))["trials for 95% success"] == ["at least 49", "at least 49"]
+
+
+def test_luck_is_told_only_where_the_fresh_seeds_show_it(arm: MakeArm) -> None:
+    scores = np.linspace(0.9, 0.97, 60)
+    noisy = Retrained({}, val=0.955 + 0.03 * np.linspace(-1, 1, 10), test=np.full(10, 0.9))
+    arms = [arm(name, scores, retrained=noisy) for name in ("a", "b")]
+    assert noisy.val.mean() < 0.965
+    assert not any("lucky" in note for note in compare(arms, Protocol(target=0.965)).notes)
+
+
+def test_k_that_nobody_declared_is_explained(arm: MakeArm) -> None:
+    arms = [arm(name, RNG.random(60)) for name in ("a", "b")]
+    told = "k* was not declared: 3 is a twentieth of the smallest arm, but at least 2."
+    assert told in compare(arms, Protocol()).notes
+    assert told not in compare(arms, Protocol(k=3)).notes
+
+
+def test_seconds_of_unlike_batches_are_neither_compared_nor_left_unsaid(arm: MakeArm) -> None:
+    arms = [
+        arm("wide", RNG.random(60), seconds=np.repeat(RNG.random(3), 20)),
+        arm("narrow", RNG.random(60), seconds=RNG.random(60)),
+    ]
+    found = compare(arms, Protocol(target=0.5))
+    seconds = found.contrasts[0].speedups["seconds"]
+    assert (seconds.value, seconds.low) == (None, None)
+    assert seconds.reason is not None and "batches of different sizes" in seconds.reason
+    assert any("trained together: wide 20, narrow 1" in note for note in found.notes)
+    like = compare([arms[0], arm("b", RNG.random(60), seconds=arms[0].seconds)], Protocol())
+    assert not any("trained together" in note for note in like.notes)

@@ -149,6 +149,11 @@ def foreign(
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[1].name, arms[0].name))
     notes = [note for each in found for note in each.notes]
+    notes += [
+        f"{each.arm.name}: the study says {each.arm.sampler}; --sampler {sampler} overrides it"
+        for each in found
+        if sampler is not None and each.arm.sampler not in ("unknown", sampler)
+    ]
     return judged(arms, protocol, notes=notes)
 
 

@@ -10,6 +10,19 @@ from tuner.compare.importance import Importance, Ranking
 from tuner.compare.protocol import Protocol
 from tuner.compare.redundancy import Redundancy
 
+FAILS = {
+    "linear_in_gradient": "the update is not linear in the gradient",
+    "stable": "learning rate times weight decay is too large, weights diverge",
+    "real_filter": "no real alpha and gamma",
+    "bare_gradient": "Nesterov momentum filters more than the gradient",
+    "constant_gamma": "gamma moves with the learning rate",
+    "clip_inactive": "the clip can be reached",
+    "scaling_off": "channels are scaled",
+    "start_forgotten": "the initial weights are not forgotten",
+    "alpha_not_inert": "alpha is inert, too small for this many steps",
+}
+"""Condition of the equivalence -> what is the case where it does not hold."""
+
 Rows = list[tuple[str, list[str]]]
 """Label, and one cell for each arm."""
 
@@ -44,11 +57,14 @@ def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
         row("different filters", lambda one: f"{one.cells.distinct:,}"),
         row("trials that repeat one", lambda one: words.share(one.cells.repeats)),
         row("no real filter", lambda one: words.share(one.without_filter)),
-        row("no filter, inert or unstable", lambda one: words.share(one.unusable)),
+        row(
+            "no filter, unstable, or inert (alpha < 0.1 / steps)",
+            lambda one: words.share(one.unusable),
+        ),
         row("outside every useful filter", lambda one: _share(one.outside)),
-        row("violates a condition", lambda one: words.share(one.any_violated)),
+        row("a condition of the equivalence fails", lambda one: words.share(one.any_violated)),
         *(
-            row(f"violates {name.replace('_', ' ')}", partial(_violated, name))
+            row(f"fails: {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
             for name in conditions
         ),
         *(
@@ -106,6 +122,8 @@ def _law(one: Redundancy) -> str:
     if one.law is None:
         return "-"
     law = one.law
+    if law.n == 1:
+        return f"{law.median:.2f}, 1 trial"
     return f"{law.median:.2f} ({law.low:.2f} to {law.high:.2f}), {law.n} trials"
 
 

@@ -50,11 +50,18 @@ class TracePoint:
 
 @dataclass(frozen=True)
 class TargetSummary:
-    """How easily random trials reach the target: share of trials, trials and seconds for 95%."""
+    """How easily independent trials reach the target.
+
+    Args:
+        hits: Trials that do.
+        share: Of all trials.
+        trials: Random trials until one does with a chance of 95%; ``None`` without a search.
+        seconds: The same in training seconds, ``None`` where either is unknown.
+    """
 
     hits: int
     share: Estimate
-    trials: Trials
+    trials: Trials | None
     seconds: float | None
 
 
@@ -74,8 +81,10 @@ class ArmSummary:
     """One arm as the reports print it.
 
     Args:
+        searches: Independent repeats of the search, ``n`` trials in all.
+        mean: Of all scores, with its t interval, where every trial had one setting; else ``None``.
         curve: The tuning curve with its simultaneous band, at about 60 budgets spaced by their
-            logarithm; empty where the trials are not independent.
+            logarithm; empty but for random search.
         best_of: The same at a few budgets, without a band, but at k* with its own interval.
         trace: The best score so far, of each repeat of the search.
         seconds: Training seconds of all trials whose time is known, ``None`` if none is.
@@ -85,9 +94,11 @@ class ArmSummary:
     sampler: str
     ranges: Mapping[str, str]
     n: int
+    searches: int
     failed: int
     pruned: int
     best: float
+    mean: Estimate | None
     seconds: float | None
     seconds_per_trial: float | None
     curve: tuple[BestOfK, ...]
@@ -196,13 +207,15 @@ def summarize(arm: Arm, k: int, protocol: Protocol) -> ArmSummary:
         sampler=arm.sampler,
         ranges=arm.ranges,
         n=arm.n,
+        searches=len(arm.searches),
         failed=int(arm.failed.sum()),
         pruned=int(arm.pruned.sum()),
         best=float(arm.scores.max()),
+        mean=None if arm.searched else _mean(arm.scores, protocol),
         seconds=float(known.sum()) if known.size else None,
         seconds_per_trial=per_trial,
-        curve=_curve(arm, k, protocol) if arm.independent else (),
-        best_of=_best_of(arm, k, protocol) if arm.independent else (),
+        curve=_curve(arm, k, protocol) if arm.random else (),
+        best_of=_best_of(arm, k, protocol) if arm.random else (),
         trace=tuple(_trace(scores) for scores in arm.searches),
         target=_target(arm, per_trial, protocol) if arm.independent else None,
         retrained=_retrained(arm, protocol),
@@ -252,6 +265,8 @@ def _target(arm: Arm, per_trial: float | None, protocol: Protocol) -> TargetSumm
         return None
     hits = int((arm.scores >= protocol.target).sum())
     share = good_region_share(hits, arm.n, confidence=protocol.confidence)
+    if not arm.random:
+        return TargetSummary(hits, share, None, None)
     trials = trials_for_success(share)
     seconds = None
     if trials.value is not None and per_trial is not None:
@@ -266,7 +281,11 @@ def _retrained(arm: Arm, protocol: Protocol) -> RetrainedSummary | None:
     return RetrainedSummary(
         settings=runs.settings,
         seeds=runs.test.size,
-        val=mean_interval(runs.val, confidence=protocol.confidence).clipped(*protocol.range),
-        test=mean_interval(runs.test, confidence=protocol.confidence).clipped(*protocol.range),
+        val=_mean(runs.val, protocol),
+        test=_mean(runs.test, protocol),
         test_scores=tuple(runs.test.tolist()),
     )
+
+
+def _mean(scores: Floats, protocol: Protocol) -> Estimate:
+    return mean_interval(scores, confidence=protocol.confidence).clipped(*protocol.range)

@@ -75,7 +75,7 @@ class Contrast:
 def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
     """Contrast two arms at the budget k*, as far as their samplers allow."""
     best_of_k = probability = test = test_p = None
-    if first.independent and second.independent and k <= min(first.n, second.n):
+    if first.random and second.random and k <= min(first.n, second.n):
         best_of_k, probability = best_of_k_contrast(
             first.scores, second.scores, k, confidence=protocol.confidence, seed=protocol.seed
         )
@@ -98,7 +98,7 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
 
 def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]:
     """What the target costs in the second arm over what it costs in the first."""
-    if protocol.target is None or not (first.independent and second.independent):
+    if protocol.target is None or not (first.random and second.random):
         return {}
     ours, theirs = (arm.scores >= protocol.target for arm in (first, second))
     found = {"trials": speedup_in_trials(ours, theirs, confidence=protocol.confidence)}

@@ -67,7 +67,9 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
             traces=incumbent_traces(arm.searches, confidence=protocol.confidence)
             if len(arm.searches) > 1
             else None,
-            optimism=optimism(arm, confidence=protocol.confidence, gaps=protocol.gaps),
+            optimism=optimism(arm, confidence=protocol.confidence, gaps=protocol.gaps)
+            if arm.searched
+            else None,
             redundancy=redundancy(
                 arm.filters,
                 arm.scores,

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tuner.compare import words
+from tuner.compare.batches import COMPARABLE, batch_size
 from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.endpoints import mean_interval
 from tuner.compare.protocol import INDEPENDENT, Arm, Protocol
+from tuner.compare.targets import good_region_share, trials_for_success
 
 
 def notes(arms: Sequence[Arm], k: int, protocol: Protocol) -> tuple[str, ...]:
@@ -37,41 +40,63 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
             "the worst score and stay in every denominator."
         )
     if arm.n > 1 and np.ptp(arm.scores) == 0:
+        instead = "; trust the band instead" if arm.random and _bounded(protocol) else ""
         yield (
-            f"{arm.name}: all {arm.n} scores are the same, so its bootstrap interval has no "
-            "width; trust the band instead."
+            f"{arm.name}: all {arm.n} scores are the same, so an interval from resampling them "
+            f"has no width, whatever further trials would do{instead}."
         )
     if protocol.target is not None and arm.independent and arm.scores.max() < protocol.target:
-        target = words.score(protocol.target, protocol.unit)
-        yield f"{arm.name}: no trial reached the target of {target}; only a bound can be given."
+        yield _never(arm, protocol.target, protocol)
+    if lucky := luck(arm, protocol):
+        yield f"{arm.name}: {lucky}"
 
-    runs = arm.retrained
-    if protocol.target is not None and runs is not None:
-        again = float(runs.val.mean())
-        if again < protocol.target <= arm.scores.max():
-            target, mean = (words.score(x, protocol.unit) for x in (protocol.target, again))
-            yield (
-                f"{arm.name}: its best setting, found above the target of {target}, reaches "
-                f"{mean} on average when retrained; part of the trials that reach it are lucky."
-            )
+
+def luck(arm: Arm, protocol: Protocol) -> str | None:
+    """What the incumbent's fresh seeds say where its score in the search was shown to be luck."""
+    if protocol.target is None or arm.retrained is None or not arm.searched:
+        return None
+    again = mean_interval(arm.retrained.val, confidence=protocol.confidence)
+    if again.high is None or not again.high < protocol.target <= arm.scores.max():
+        return None
+    target, mean = words.score(protocol.target, protocol.unit), words.mean(again, protocol.unit)
+    return (
+        f"its best setting, found above the target of {target}, reaches {mean} on average when "
+        "retrained; part of the trials that reach it are lucky."
+    )
+
+
+def _never(arm: Arm, target: float, protocol: Protocol) -> str:
+    """What a target that no trial reached still says."""
+    share = good_region_share(0, arm.n, confidence=protocol.confidence)
+    at_most = f"at most {100 * (share.high or 0.0):.2g}% of its trials do"
+    needed = trials_for_success(share).low
+    then = f", so that one in at least {needed:,} does with a chance of 95%" if arm.random else ""
+    told = words.score(target, protocol.unit)
+    return (
+        f"{arm.name}: no trial reached the target of {told}; {at_most}{then} "
+        f"({words.level(protocol)} bound)."
+    )
 
 
 def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[str]:
-    independent = [arm for arm in arms if arm.independent]
-    short = [arm.name for arm in independent if arm.n < trials_for_interval(k)]
+    random = [arm for arm in arms if arm.random]
+    short = [arm.name for arm in random if arm.n < trials_for_interval(k)]
     if short:
+        band = "; the band holds at any number" if _bounded(protocol) else ""
         yield (
             f"No interval of the best of {k} is given for {', '.join(short)}: it needs at least "
-            f"{trials_for_interval(k)} trials to cover; the band holds at any number."
+            f"{trials_for_interval(k):,} trials to cover{band}."
         )
-    if independent and not all(np.isfinite(protocol.range)):
-        yield (
-            "The band of the tuning curve is left out where the scores have no known bound; "
-            "declare the least and greatest score to see it (for shares, --unit accuracy)."
-        )
-    if len({arm.n for arm in arms}) > 1:
-        told = ", ".join(f"{arm.name} {arm.n}" for arm in arms)
+    if random and protocol.k is None:
+        yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
+    if random and not _bounded(protocol):
+        shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in random)
+        hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
+        yield f"The tuning curves have no bands: these scores have no known bounds{hint}."
+    if len({arm.n for arm in random}) > 1:
+        told = ", ".join(f"{arm.name} {arm.n:,}" for arm in random)
         yield f"The arms have different numbers of trials ({told}); contrasts use equal k only."
+    yield from _about_seconds(arms)
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
     if all(arm.retrained is None for arm in arms):
@@ -86,3 +111,18 @@ def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator
         )
     if protocol.declaration_hash is None:
         yield "Nothing was declared before the trials ran, so this comparison is exploratory."
+
+
+def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
+    """Seconds are shares of a batch's time: those of unlike batches must not be compared."""
+    sizes = {arm.name: batch_size(arm.seconds) for arm in arms if np.isfinite(arm.seconds).any()}
+    if sizes and max(sizes.values()) > COMPARABLE * min(sizes.values()):
+        told = ", ".join(f"{name} {size:.0f}" for name, size in sizes.items())
+        yield (
+            "A trial's seconds are its share of its batch's, less in a wide batch; those of arms "
+            f"whose batches differ do not compare (trials trained together: {told})."
+        )
+
+
+def _bounded(protocol: Protocol) -> bool:
+    return all(np.isfinite(protocol.range))

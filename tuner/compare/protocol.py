@@ -23,7 +23,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-INDEPENDENT = ("random", "defaults")
+DEFAULTS = "defaults"
+"""The sampler that draws nothing: every trial has the space's documented setting."""
+
+INDEPENDENT = ("random", DEFAULTS)
 """The samplers whose trials do not depend on each other; the second draws nothing at all."""
 
 ACCURACY = "accuracy"
@@ -144,13 +147,23 @@ class Arm:
         return tuple(self.scores[self.repeat == one] for one in np.unique(self.repeat))
 
     @property
+    def searched(self) -> bool:
+        """Whether its trials try different settings: not one setting with many seeds."""
+        return self.sampler != DEFAULTS
+
+    @property
     def independent(self) -> bool:
         """Whether the trials are independent draws from one distribution.
 
-        Only then do expected best of k, P(best of k) and the good-region share mean anything: a
-        sampler that learns has no such distribution, and a pruner cuts scores short.
+        Only then does the share that reaches a target mean anything: a sampler that learns has no
+        such distribution, and a pruner cuts scores short.
         """
         return self.sampler in INDEPENDENT and not self.pruned.any()
+
+    @property
+    def random(self) -> bool:
+        """Whether it is a random search run to its end: only then is there a best of k."""
+        return self.searched and self.independent
 
 
 @dataclass(frozen=True)
@@ -218,7 +231,7 @@ class Protocol:
 
     def searched_once(self, name: str, sampler: str) -> bool:
         """Whether the arm is one search: not one of those repeated, nor one of nothing."""
-        return sampler != "defaults" and name not in (self.repeated or ())
+        return sampler != DEFAULTS and name not in (self.repeated or ())
 
     @property
     def range(self) -> tuple[float, float]:

@@ -4,10 +4,11 @@
     verdict          {kind, heading, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
-    arms             [{name, sampler, ranges, n, failed, pruned, best, seconds, seconds_per_trial,
+    arms             [{name, sampler, ranges, n, searches, failed, pruned, best,
+                       mean: estimate | null, seconds, seconds_per_trial,
                        curve: [{k, value, low, high}], best_of: [{k, value, low, high}],
                        trace: [[{trial, best}]],
-                       target: {hits, share, trials, seconds} | null,
+                       target: {hits, share, trials: {value, low, high} | null, seconds} | null,
                        retrained: {settings, seeds, val, test, test_scores} | null}]
     contrasts        [{first, second, best_of_k, probability, repeats, test, test_p, test_p_holm,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]

@@ -15,10 +15,14 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
     arms = comparison.arms
     rows = [
         ("sampler", [arm.sampler for arm in arms]),
-        ("trials", [f"{arm.n:,}" for arm in arms]),
+        ("trials", [_trials(arm) for arm in arms]),
         ("failed or diverged", [f"{arm.failed:,}" for arm in arms]),
         ("pruned", [f"{arm.pruned:,}" for arm in arms]),
-        ("best", [words.score(arm.best, protocol.unit) for arm in arms]),
+        ("best", ["-" if arm.mean else words.score(arm.best, protocol.unit) for arm in arms]),
+        (
+            "mean of all seeds",
+            [words.mean(arm.mean, protocol.unit) if arm.mean else "-" for arm in arms],
+        ),
     ]
     budgets = sorted({point.k for arm in arms for point in arm.best_of})
     for budget in budgets:
@@ -31,9 +35,12 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
             (f"trials that reach {target}", [words.share(t.share) if t else "-" for t in targets]),
             (
                 "trials for 95% success",
-                [words.trials(t.trials) if t else "-" for t in targets],
+                [words.trials(t.trials) if t and t.trials else "-" for t in targets],
             ),
-            ("time for 95% success", [words.duration(t.seconds) if t else "-" for t in targets]),
+            (
+                "time for 95% success",
+                [words.duration(t.seconds) if t and t.seconds else "-" for t in targets],
+            ),
         ]
     rows.append(("training time", [words.duration(arm.seconds) for arm in arms]))
     if any(arm.retrained for arm in arms):
@@ -72,6 +79,12 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
         (f"{contrast.first} - {contrast.second}", [cells[heading][row] for heading in shown])
         for row, contrast in enumerate(comparison.contrasts)
     ]
+
+
+def _trials(arm: ArmSummary) -> str:
+    """``200``, or ``10 x 40`` of equally long repeats."""
+    whole = arm.searches == 1 or arm.n % arm.searches
+    return f"{arm.n:,}" if whole else f"{arm.searches:,} x {arm.n // arm.searches:,}"
 
 
 def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:

@@ -75,12 +75,11 @@ def share(estimate: Estimate) -> str:
 
 
 def trials(count: Trials) -> str:
-    """A number of trials with its interval: ``14 [8, 27]``; ``never`` for an unreached target."""
-    value, low, high = (
-        "never" if bound is None else f"{bound:,}"
-        for bound in (count.value, count.low, count.high)
-    )
-    return f"{value} [{low}, {high}]"
+    """A number of trials with its interval: ``14 [8, 27]``, ``at least 46`` if none succeeded."""
+    if count.value is None:
+        return "unknown" if count.low is None else f"at least {count.low:,}"
+    low, high = ("?" if bound is None else f"{bound:,}" for bound in (count.low, count.high))
+    return f"{count.value:,} [{low}, {high}]"
 
 
 def duration(seconds: float | None) -> str:

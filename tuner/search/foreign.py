@@ -89,7 +89,11 @@ def foreign_arm(
     minimized = (direction or declared) == "minimize"
     sampler = spec.get("arm", {}).get("sampler", "unknown")
     found = _arm(trials, name=name or study_name, minimized=minimized, sampler=sampler)
-    return replace(found, workload=spec.get("workload"))
+    notes = found.notes
+    if direction not in (None, declared):
+        told = f"{found.arm.name}: the study says {declared}; --direction {direction} overrides it"
+        notes = (told, *notes)
+    return replace(found, notes=notes, workload=spec.get("workload"))
 
 
 def check_workloads(arms: Sequence[ForeignArm]) -> None:

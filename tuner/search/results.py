@@ -113,8 +113,13 @@ def score(
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise InvalidInput(
-            f"arm {name!r}: none of its {len(trials)} finished trials has a value; "
-            "run the study first"
+            f"arm {name!r}: none of its {len(trials)} finished trials has a value: "
+            + (
+                "all failed or were pruned before they reported one, so there is nothing to "
+                "compare; mend what they failed at and run the study again"
+                if trials
+                else "run the study first"
+            )
         )
     return np.where(np.isfinite(values), values, finite.min() if worst is None else worst)
 
