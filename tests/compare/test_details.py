@@ -151,6 +151,40 @@ def test_the_sheets_hold_every_trial_and_every_number_of_the_tables(comparison, 
     assert {row["axis"] for row in found["curves"]} == {"trials", "epochs", "seconds"}
 
 
+def numbers(data):
+    """Every number below some JSON, trees and lists included."""
+    if isinstance(data, dict):
+        return {x for value in data.values() for x in numbers(value)}
+    if isinstance(data, list):
+        return {x for value in data for x in numbers(value)}
+    return {data} if isinstance(data, int | float) and not isinstance(data, bool) else set()
+
+
+def test_every_number_of_the_tables_and_why_one_is_missing_is_in_a_sheet(comparison):
+    told = to_json(comparison)
+    found = {name: list(csv.DictReader(io.StringIO(t))) for name, t in sheets(comparison).items()}
+    for name, left_out in (("arms", ("curve", "trace")), ("contrasts", ())):
+        cells = {cell for row in found[name] for cell in row.values()}
+        written = {float(cell) for cell in cells if cell.lstrip("-")[:1].isdigit()}
+        for one in told[name]:
+            kept = {key: value for key, value in one.items() if key not in left_out}
+            if kept.get("retrained"):
+                kept["retrained"] = {
+                    key: kept["retrained"][key] for key in ("seeds", "val", "test")
+                }
+            for point in kept.get("best_of", []):
+                point.pop("k")
+            assert numbers(kept) <= written, numbers(kept) - written
+    reasons = {
+        speedup["reason"]
+        for one in told["contrasts"]
+        for speedup in (*one["speedups"].values(), (one["repeats"] or {}).get("speedup") or {})
+        if speedup.get("reason")
+    }
+    assert reasons == {row["reason"] for row in found["contrasts"]} - {""}
+    assert {row["sampler"] for row in found["arms"]} == {arm["sampler"] for arm in told["arms"]}
+
+
 def test_unknown_values_are_empty_cells(arms):
     blind = [replace(arm, seconds=np.full(N, np.nan), epochs=None, filters=None) for arm in arms]
     found = sheets(detailed(compare(blind, Protocol()), blind))

@@ -127,6 +127,29 @@ def announced(page: Document) -> str:
     return next(s["data-announce"] for s in page.all("section") if "data-announce" in s)
 
 
+def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
+    browser, store = serve(database), open_store(database)
+    arms = [
+        *({"name": name, "space": "filter"} for name in ("new", "old", "again")),
+        *({"name": f"{name}_tpe", "space": "filter", "sampler": "tpe"} for name in ("new", "old")),
+    ]
+    verdict = {
+        "primary": ["new", "old"],
+        "exact": "again",
+        "repeated": ["new_tpe", "old_tpe"],
+        "target": 0.5,
+        "k": 2,
+    }
+    control.submit(store, comparison(arms=arms, verdict=verdict, repeats=2))
+    run(store)
+    page = get(browser, "/comparisons/small")
+    assert "exact map: again; repeated: new_tpe against old_tpe; good is" in page.text
+    told = browser.get("/v1/comparisons/small/report?format=json").json()["verdict"]
+    for name in ("heading", "text", "speedup", "repeated", "test"):
+        assert told[name] and told[name] in page.text, name
+    store.close()
+
+
 def test_a_finished_comparison_shows_what_came_out(serve, database):
     browser, store = serve(database), open_store(database)
     control.submit(store, comparison())

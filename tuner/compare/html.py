@@ -94,19 +94,20 @@ def _setting(value: object) -> str:
 def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
     protocol = comparison.protocol
     primary = comparison.contrasts[0]
-    rows = [
+    target = protocol.target
+    return [
         ("workload", protocol.workload),
         ("primary contrast", f"{primary.first} against {primary.second}"),
         ("control", protocol.control or "none"),
+        ("exact map", protocol.exact or "none"),
+        ("repeated searches", " against ".join(protocol.repeated or ("none",))),
         ("budget k*", f"{comparison.k:,} trials"),
+        ("target", "none" if target is None else words.score(target, protocol.unit)),
         ("practical equivalence", words.width(protocol.rope, protocol.unit)),
         ("confidence", words.level(protocol)),
         ("bootstrap seed", str(protocol.seed)),
         ("declaration", protocol.declaration_hash or "none"),
     ]
-    if protocol.target is not None:
-        rows.insert(4, ("target", words.score(protocol.target, protocol.unit)))
-    return rows
 
 
 def _versions() -> dict[str, str]:

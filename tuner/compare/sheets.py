@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tuner.compare.comparison import Comparison
+from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.contrast import Contrast
 from tuner.compare.details import ArmDetail
 from tuner.compare.estimators import Estimate
+from tuner.compare.speedup import Speedup
 
 Row = tuple[object, ...]
 
@@ -16,9 +18,10 @@ Row = tuple[object, ...]
 def sheets(comparison: Comparison) -> dict[str, str]:
     """Name -> CSV text; an unknown value is an empty cell. Needs the comparison's details."""
     return {
-        "arms": _text(("arm", "measure", "value", "low", "high"), _arms(comparison)),
+        "arms": _text(("arm", "sampler", "measure", "value", "low", "high"), _arms(comparison)),
         "contrasts": _text(
-            ("first", "second", "measure", "value", "low", "high"), _contrasts(comparison)
+            ("first", "second", "measure", "value", "low", "high", "p", "p_holm", "n", "reason"),
+            _contrasts(comparison),
         ),
         "curves": _text(
             ("arm", "axis", "budget", "value", "low", "high", "expected"),
@@ -36,32 +39,65 @@ def sheets(comparison: Comparison) -> dict[str, str]:
 
 def _arms(comparison: Comparison) -> Iterator[Row]:
     for arm in comparison.arms:
-        yield arm.name, "trials", arm.n, None, None
-        yield arm.name, "failed or diverged", arm.failed, None, None
-        yield arm.name, "pruned", arm.pruned, None, None
-        yield arm.name, "best", arm.best, None, None
-        for point in arm.best_of:
-            yield arm.name, f"expected best of {point.k}", point.value, point.low, point.high
-        if arm.target is not None:
-            yield arm.name, "share that reaches the target", *_bounds(arm.target.share)
-        if arm.retrained is not None:
-            yield arm.name, "incumbent on validation", *_bounds(arm.retrained.val)
-            yield arm.name, "incumbent on test", *_bounds(arm.retrained.test)
+        for measure, *numbers in _of_arm(arm):
+            yield arm.name, arm.sampler, measure, *numbers
+
+
+def _of_arm(arm: ArmSummary) -> Iterator[Row]:
+    yield "trials", arm.n, None, None
+    yield "searches", arm.searches, None, None
+    yield "failed or diverged", arm.failed, None, None
+    yield "pruned", arm.pruned, None, None
+    yield "best", arm.best, None, None
+    yield "training seconds", arm.seconds, None, None
+    yield "seconds per trial", arm.seconds_per_trial, None, None
+    if arm.mean is not None:
+        yield "mean", *_bounds(arm.mean)
+    for point in arm.best_of:
+        yield f"expected best of {point.k}", point.value, point.low, point.high
+    if arm.target is not None:
+        yield "trials that reach the target", arm.target.hits, None, None
+        yield "share that reaches the target", *_bounds(arm.target.share)
+        if arm.target.trials is not None:
+            trials = arm.target.trials
+            yield "trials for 95% success", trials.value, trials.low, trials.high
+            yield "seconds for 95% success", arm.target.seconds, None, None
+    if arm.retrained is not None:
+        yield "fresh seeds of the incumbent", arm.retrained.seeds, None, None
+        yield "incumbent on validation", *_bounds(arm.retrained.val)
+        yield "incumbent on test", *_bounds(arm.retrained.test)
 
 
 def _contrasts(comparison: Comparison) -> Iterator[Row]:
     for one in comparison.contrasts:
-        pair = one.first, one.second
-        for measure, estimate in (
-            (f"best of {comparison.k}", one.best_of_k),
-            (f"P(best of {comparison.k} wins)", one.probability),
-            ("incumbents on test", one.test),
-            ("best of whole searches", one.repeats.difference if one.repeats else None),
-        ):
-            if estimate is not None:
-                yield *pair, measure, *_bounds(estimate)
-        for axis, found in one.speedups.items():
-            yield *pair, f"times fewer {axis} to target", found.value, found.low, found.high
+        for measure, *cells in _of_contrast(one, comparison.k):
+            yield one.first, one.second, measure, *cells
+
+
+def _of_contrast(one: Contrast, k: int) -> Iterator[Row]:
+    """Measure, value, low, high, p, p by Holm, n, and why a number is missing."""
+    for measure, estimate in (
+        (f"best of {k}", one.best_of_k),
+        (f"P(best of {k} wins)", one.probability),
+    ):
+        if estimate is not None:
+            yield measure, *_bounds(estimate), None, None, None, None
+    if one.test is not None:
+        yield "incumbents on test", *_bounds(one.test), one.test_p, one.test_p_holm, None, None
+    for axis, found in one.speedups.items():
+        yield f"times fewer {axis} to target", *_told(found, None)
+    if one.repeats is None:
+        return
+    n, told = one.repeats.n, one.repeats
+    yield "best of whole searches", *_bounds(told.difference), told.p, None, n, None
+    for name, mean in zip((one.first, one.second), told.mean_trials or (), strict=False):
+        yield f"mean trials to target, {name}", mean, None, None, told.logrank_p, None, n, None
+    if told.speedup is not None:
+        yield "times fewer trials to target, whole searches", *_told(told.speedup, n)
+
+
+def _told(found: Speedup, n: int | None) -> Row:
+    return found.value, found.low, found.high, None, None, n, found.reason
 
 
 def _curves(detail: ArmDetail) -> Iterator[Row]:
