@@ -142,6 +142,22 @@ def test_a_folder_holds_report_data_sheets_and_every_figure():
     why = report["details"][0]["importance"]["reason"]
     assert "needs at least 20 finished trials, got 8" in why
     assert len(Path("all/trials.csv").read_text().splitlines()) == 1 + 16
+    Path("all/importance.png").touch()
+    Path("all/repeated_searches.svg").touch()
+    for own in ("notes.csv", "filters.pdf"):
+        Path("all", own).write_text("mine")
+    before = {path: path.read_bytes() for path in Path("all").iterdir()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuner.cli.present.pictures", lambda _: 1 / 0)
+        assert isinstance(
+            CliRunner().invoke(app, ["compare", "mine", "--folder", "all"]).exception,
+            ZeroDivisionError,
+        )
+    assert "no-such" in refused("compare", "no-such", "--folder", "all")
+    assert {path: path.read_bytes() for path in Path("all").iterdir()} == before
+    assert tuner("compare", "mine", "--folder", "all").exit_code == 0
+    left = {path.name for path in Path("all").iterdir()}
+    assert left == made | {"notes.csv", "filters.pdf"}
     Path("file").touch()
     assert "--folder: file cannot be written to" in refused("compare", "mine", "--folder", "file")
 
@@ -290,6 +306,9 @@ def test_other_refusals_name_the_fix():
     assert "--html: the folder gone does not exist" in refused(
         "run", "mine.toml", "--html", "gone/a.html"
     )
+    for option in ("--html", "--picture", "--folder"):
+        told = refused("run", "mine.toml", option, "-")
+        assert f"{option}: only --json prints with -" in told
     assert "must end in .png" in refused("run", "mine.toml", "--picture", "a.jpeg")
     assert "workers must be at least 1, got 0" in refused("run", "mine.toml", "--workers", 0)
     assert "write NAME=VALUE" in refused("train", "mine.toml", "--set", "alpha")

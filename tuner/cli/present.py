@@ -1,5 +1,6 @@
 """What the commands have in common: where results are written, and how."""
 
+import io
 import json
 import os
 import platform
@@ -50,6 +51,14 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
+FIGURES = (
+    *("tuning_curves", "budgets", "distribution", "repeated_searches"),
+    *("filters", "flip_ratio", "importance"),
+)
+"""All that ``pictures`` may draw."""
+
+_KINDS = ("png", "svg")
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -76,9 +85,13 @@ class Outputs:
         """Refuse, before any work is done, what could not be written afterwards.
 
         Raises:
-            InvalidInput: If a folder does not exist or a picture's ending is not known.
+            InvalidInput: If a folder does not exist, a picture's ending is not known, or anything
+                but the JSON is to be printed.
         """
         files = {"--html": self.html, "--picture": self.picture}
+        for option, place in {**files, "--folder": self.folder}.items():
+            if place == Path("-"):
+                raise InvalidInput(f"{option}: only --json prints with -; name a file or folder")
         if self.json not in (None, "-"):
             files["--json"] = Path(str(self.json))
         for option, file in files.items():
@@ -125,18 +138,27 @@ class Outputs:
 
 
 def _write_all(comparison: Comparison, folder: Path) -> None:
-    """Report, data, sheets and figures."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Report, data, sheets and figures; figures of an earlier report that this one lacks go.
+
+    Nothing is written or removed before everything is made.
+    """
     texts = {
         "report.html": to_html(comparison, provenance()),
         "report.json": as_text(to_json(comparison)),
         **{f"{name}.csv": text for name, text in sheets(comparison).items()},
     }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    files = {name: text.encode() for name, text in texts.items()}
     for name, drawn in pictures(comparison).items():
-        for kind in ("png", "svg"):
-            drawn.savefig(folder / f"{name}.{kind}", dpi=200)
+        for kind in _KINDS:
+            image = io.BytesIO()
+            drawn.savefig(image, format=kind, dpi=200)
+            files[f"{name}.{kind}"] = image.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    for old in (folder / f"{name}.{kind}" for name in FIGURES for kind in _KINDS):
+        if old.name not in files and old.is_file():
+            old.unlink()
 
 
 def _folder(file: Path) -> Path:
