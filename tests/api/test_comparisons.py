@@ -29,10 +29,18 @@ def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
     assert seen.headers["ETag"] == '"1"'
     assert (seen.json()["status"], seen.json()["spec"]) == ("active", SPEC)
     assert seen.json()["note"] == "no worker is running; start one with: tuner worker"
+    Keeper(store).tend()
+    waits = client.get(HERE).json()["arms"]
+    assert [(arm["done"], arm["queued"], arm["retraining"]) for arm in waits] == [(0, 24, 0)] * 2
+    Queue(store).claim("small/old", "a", range(2))
+    old = client.get(HERE).json()["arms"][0]
+    assert (old["running"], old["queued"]) == (2, 24)
+    Queue(store).release(["a"])
     finish(store)
     done = client.get(HERE).json()
     assert done["status"] == "complete"
     assert [(arm["done"], arm["retrained"]) for arm in done["arms"]] == [(24, 2), (24, 2)]
+    assert [(arm["queued"], arm["retraining"]) for arm in done["arms"]] == [(0, 0), (0, 0)]
     report = client.get(f"{HERE}/report").json()
     assert report["verdict"]["text"]
     assert [arm["n"] for arm in report["arms"]] == [24, 24]

@@ -29,9 +29,14 @@ class StudyProgress:
     best: float | None = None
 
     @property
+    def left(self) -> int:
+        """Trials that wait or are in training."""
+        return self.waiting + self.running
+
+    @property
     def queued(self) -> int:
         """Trials that are or were to be had."""
-        return self.waiting + self.running + self.finished
+        return self.left + self.finished
 
     @property
     def finished(self) -> int:
@@ -53,8 +58,8 @@ class ArmProgress:
         best: Best validation accuracy so far, if any.
         retrained: Fresh seeds of its incumbent that ended.
         to_retrain: Fresh seeds in all.
-        queued: How many of the trials were enqueued.
-        retraining: How many of the fresh seeds were enqueued.
+        queued: Trials of the search that wait or are in training; 0 once it has ended.
+        retraining: Fresh seeds that wait or are in training; 0 once they have ended.
     """
 
     name: str
@@ -100,12 +105,12 @@ class Progress:
     @property
     def lacks_trials(self) -> bool:
         """Whether trials are to be enqueued."""
-        return any(arm.queued < arm.total for arm in self.arms)
+        return any(arm.done + arm.cancelled + arm.queued < arm.total for arm in self.arms)
 
     @property
     def lacks_retraining(self) -> bool:
         """Whether fresh seeds are to be enqueued once the searches have ended."""
-        return any(arm.retraining < arm.to_retrain for arm in self.arms)
+        return any(arm.retrained + arm.retraining < arm.to_retrain for arm in self.arms)
 
 
 def progress(store: Store, spec: ComparisonSpec, *, began: float | None = None) -> Progress:
@@ -150,8 +155,8 @@ def arms_progress(
                 best=max(bests, default=None),
                 retrained=again.done + again.failed,
                 to_retrain=fresh - again.cancelled,
-                queued=sum(search.queued for search in searches),
-                retraining=again.queued - again.cancelled,
+                queued=sum(search.left for search in searches),
+                retraining=again.left,
             )
         )
     return tuple(arms)
