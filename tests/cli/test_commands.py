@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from tuner.cli.app import app
 from tuner.cli.present import Outputs
 from tuner.errors import InvalidInput
+from tuner.search import control
+from tuner.search.spec import load
+from tuner.search.store import open_store
 
 SPEC = """
 n_trials = 8
@@ -433,3 +436,12 @@ def test_what_could_not_be_compared_is_refused_before_anything_runs():
         "--sampler",
         "rnadom",
     )
+
+
+def test_status_names_what_goes_on_with_a_comparison_that_nobody_works_on():
+    store = open_store("sqlite:///tuner.db")
+    control.submit(store, load("digits"))
+    store.close()
+    told = tuner("status").output
+    assert "no worker is running; start one with: tuner worker" in told
+    assert "or go on with it from here: tuner run digits" in told

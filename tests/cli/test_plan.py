@@ -1,8 +1,10 @@
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.app import app
+from tuner.search.plan import REPORT_SECONDS
 
 SPEC = """
 n_trials = 4
@@ -41,6 +43,7 @@ def test_a_plan_names_arms_cost_and_what_cannot_be_shown(tmp_path, monkeypatch):
     told = " ".join(shown.stdout.split())
     assert "new_tpe tpe 5 x 4 0" in told
     assert "48 trials, 96 epochs: about" in told and "with 1 worker on this machine" in told
+    assert "until they train, then the arms' times. A full report (--html" in told
     assert "! 4 trials per arm give no interval of the best of 1" in told
     assert "! 5 repeats of a search can never reach p = 0.05" in told
     assert "! No incumbent is retrained" in told
@@ -57,3 +60,6 @@ def test_a_plan_as_json_has_the_same_numbers(tmp_path):
     assert [arm["repeats"] for arm in found["arms"]] == [1, 1, 5, 5]
     assert any(one["warns"] for one in found["outlook"])
     assert found["seconds"] > found["start_seconds"]
+    parts = sum(arm["seconds"] for arm in found["arms"]) / found["workers"]
+    assert found["seconds"] == pytest.approx(found["start_seconds"] + parts)
+    assert found["report_seconds"] == 2 * REPORT_SECONDS  # of the arms that search once

@@ -47,6 +47,7 @@ def plan(
             "n_trials": made.n_trials,
             "epochs": made.epochs,
             "seconds": made.seconds,
+            "report_seconds": made.report_seconds,
             "outlook": [asdict(one) for one in prospects],
         }
         typer.echo(as_text(told))
@@ -96,7 +97,9 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
     console.print(
         f"\n{made.n_trials:,} trials, {made.epochs:,} epochs: about "
         f"[bold]{words.duration(made.seconds)}[/] with {workers} on this machine, if it does "
-        "nothing else.\n",
+        f"nothing else: {words.duration(made.start_seconds)} until they train, then the arms' "
+        "times. A full report (--html, --json, --folder) takes about "
+        f"{words.duration(made.report_seconds)} more.\n",
         highlight=False,
     )
     for one in prospects:

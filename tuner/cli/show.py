@@ -62,6 +62,8 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
         console.print(_progress_table(f"{each}, {rows[each].status}", arms))
         if notes[each] is not None:
             console.print(notes[each], highlight=False)
+            if each in declared():
+                console.print(f"or go on with it from here: tuner run {each}", highlight=False)
         for error in errors[each]:
             console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
             if name is not None:
