@@ -15,6 +15,8 @@ from tuner.cli.app import app
 from tuner.errors import TunerError
 from tuner.search.declared import studies_dir
 
+STUDIES = studies_dir()
+
 
 def claims(*arguments):
     return CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, ["claims", *arguments])
@@ -109,6 +111,7 @@ def test_the_progress_of_each_claim_starts_at_0_and_ends_at_1(mine):
     [
         (["scalin"], "claim 'scalin' is unknown; did you mean 'scaling'"),
         (["no_such.toml"], "no_such.toml: cannot be read"),
+        ([str(STUDIES / "digits.toml")], "digits.toml: declares a comparison, not a claim"),
         (["--json", "/no/such/folder/x.json"], "does not exist"),
     ],
 )
@@ -116,6 +119,15 @@ def test_what_cannot_be_run_is_refused_in_one_line_with_exit_status_2(arguments,
     shown = claims(*arguments)
     assert shown.exit_code == 2
     assert words in shown.stderr and shown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", declared())
+def test_a_claim_given_to_run_is_refused_with_the_command_for_it(name):
+    file = str(STUDIES / "claims" / f"{name}.toml")
+    shown = CliRunner().invoke(app, ["run", file])
+    assert shown.exit_code == 2
+    told = "declares a claim, not a comparison; use: tuner claims FILE"
+    assert shown.stderr == f"tuner: {file}: {told}\n"
 
 
 def test_the_help_has_examples():

@@ -15,7 +15,7 @@ from tuner.claims.iso_alpha import IsoAlpha
 from tuner.claims.less_tuning import LessTuning
 from tuner.claims.scaling import Scaling
 from tuner.claims.schedule import AlphaSchedule
-from tuner.errors import UnknownName
+from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared import Declared, parse, read, studies_dir
 
 KINDS: Mapping[str, type[Claim]] = MappingProxyType(
@@ -42,6 +42,8 @@ class _AnyKind(Declared):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, data: Any) -> Any:  # Any: whatever the file held
+        if "arms" in data and "kind" not in data:
+            raise InvalidInput("declares a comparison, not a claim; use: tuner run FILE")
         return data
 
 

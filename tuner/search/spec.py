@@ -176,6 +176,13 @@ class ComparisonSpec(Declared):
     retrain_seeds: Annotated[StrictInt, Field(ge=0, le=10_000)] = 10
     verdict: VerdictSpec = Field(default_factory=VerdictSpec)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_claim(cls, data: Any) -> Any:  # Any: whatever the file or request held
+        if isinstance(data, dict) and "kind" in data and "arms" not in data:
+            raise InvalidInput("declares a claim, not a comparison; use: tuner claims FILE")
+        return data
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [arm.name for arm in self.arms]
