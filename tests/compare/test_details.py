@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tuner.cli.present import FIGURES
 from tuner.compare import Arm, Comparison, Protocol, compare
 from tuner.compare.details import detailed, pictures
 from tuner.compare.estimators import Estimate
@@ -72,15 +73,7 @@ def comparison(arms) -> Comparison:
 
 def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     drawn = pictures(comparison)
-    assert list(drawn) == [
-        "tuning_curves",
-        "budgets",
-        "distribution",
-        "repeated_searches",
-        "filters",
-        "flip_ratio",
-        "importance",
-    ]
+    assert tuple(drawn) == FIGURES
     assert all(isinstance(one, Figure) for one in drawn.values())
     page = to_html(comparison)
     assert page.count("<svg") == len(drawn)
