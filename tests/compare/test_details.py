@@ -80,7 +80,7 @@ def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     for heading in ("Budgets", "As gradient filters", "Which hyperparameters matter"):
         assert f"<h2>{heading}</h2>" in page
     assert "hold 90% of the importance, fANOVA" in page and "2 of 2 [1, 2]" in page
-    assert "fails: alpha is inert, too small for this many steps" in page
+    assert "because alpha is inert, too small to matter in the run" in page
     assert "best score - fresh validation" in page
     assert comparison.verdict.repeated in page and comparison.verdict.speedup in page
 

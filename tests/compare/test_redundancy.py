@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 from made_filters import filters
 from scipy import stats
 
+from tuner.compare.behind import FAILS, redundancy_rows
 from tuner.compare.filters import Filters
 from tuner.compare.redundancy import Prediction, Redundancy, redundancy, useful_cells
+from tuner.optim.equivalence.conditions import INERT
+from tuner.optim.equivalence.record import describe
+from tuner.rules import RULES
 
 NAN = math.nan
 
@@ -273,3 +277,33 @@ def test_of_very_many_trials_4000_are_predicted_and_all_are_counted():
         {(a, g) for a, g in np.floor(4 * np.log10(np.c_[arm.alpha, arm.gamma])).tolist()}
     )
     assert result.n == 20_000
+
+
+# Rows
+
+
+def test_every_condition_of_every_rule_has_a_readable_name():
+    assert {one.name for rule in RULES for one in describe(rule, {}).conditions} == set(FAILS)
+
+
+def test_a_row_says_what_is_the_case_where_a_condition_fails_and_what_inert_means():
+    violated = {"clip_inactive": [True, False], "alpha_not_inert": [False, True]}
+    rows = dict(
+        redundancy_rows(
+            [redundancy(filters([1e-3] * 2, violated=violated), np.ones(2), good=None)]
+        )
+    )
+    assert rows["a condition of the equivalence fails"][0].startswith("100.0%")
+    for name in ("the clip can be reached", "alpha is inert, too small to matter in the run"):
+        assert rows[f"because {name}"][0].startswith("50.0%")
+    assert f"no filter, unstable, or inert (alpha < {INERT:g} / steps)" in rows
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [([0.02, NAN], "2.00, 1 trial"), ([0.02, 0.01], "1.50 (1.05 to 1.95), 2 trials")],
+)
+def test_the_ratio_of_a_single_trial_has_no_interval(measured: list[float], told: str):
+    one = filters([1e-3] * 2, flip_ratio_law=[0.01] * 2, flip_ratio_measured=measured)
+    rows = dict(redundancy_rows([redundancy(one, np.ones(2), good=None)]))
+    assert rows["flip ratio, measured / law"] == [told]

@@ -12,14 +12,14 @@ from tuner.compare.redundancy import Redundancy
 
 FAILS = {
     "linear_in_gradient": "the update is not linear in the gradient",
-    "stable": "learning rate times weight decay is too large, weights diverge",
-    "real_filter": "no real alpha and gamma",
-    "bare_gradient": "Nesterov momentum filters more than the gradient",
+    "stable": "the weights diverge",
+    "real_filter": "there is no real alpha and gamma",
+    "bare_gradient": "Nesterov or dampening alters the gradient",
     "constant_gamma": "gamma moves with the learning rate",
     "clip_inactive": "the clip can be reached",
     "scaling_off": "channels are scaled",
     "start_forgotten": "the initial weights are not forgotten",
-    "alpha_not_inert": "alpha is inert, too small for this many steps",
+    "alpha_not_inert": "alpha is inert, too small to matter in the run",
 }
 """Condition of the equivalence -> what is the case where it does not hold."""
 
@@ -64,7 +64,7 @@ def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
         row("outside every useful filter", lambda one: _share(one.outside)),
         row("a condition of the equivalence fails", lambda one: words.share(one.any_violated)),
         *(
-            row(f"fails: {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
+            row(f"because {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
             for name in conditions
         ),
         *(
