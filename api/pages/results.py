@@ -46,7 +46,11 @@ class FailedTrial:
 
 @dataclass(frozen=True)
 class Incumbent:
-    """An arm's best setting, retrained with fresh seeds; scores in words."""
+    """An arm's best setting, retrained with fresh seeds; scores in words.
+
+    Where the arm searched nothing, ``validation`` is the mean of its runs. ``luck`` says what the
+    report does of a best score that was shown to be luck.
+    """
 
     arm: str
     settings: Mapping[str, Any]  # Any: a number, a string or a boolean
@@ -54,6 +58,7 @@ class Incumbent:
     retrained_validation: str
     test: str
     seeds: int
+    luck: str | None
 
 
 @dataclass(frozen=True)
@@ -217,10 +222,13 @@ def _incumbents(report: Mapping[str, Any]) -> tuple[Incumbent, ...]:
         Incumbent(
             arm=arm["name"],
             settings=arm["retrained"]["settings"],
-            validation=words.score(arm["best"], ACCURACY),
+            validation=_mean(arm["mean"])
+            if arm["mean"] is not None
+            else words.score(arm["best"], ACCURACY),
             retrained_validation=_mean(arm["retrained"]["val"]),
             test=_mean(arm["retrained"]["test"]),
             seeds=arm["retrained"]["seeds"],
+            luck=arm["retrained"]["luck"],
         )
         for arm in report["arms"]
         if arm["retrained"] is not None

@@ -57,6 +57,9 @@ def test_a_target_above_the_retrained_mean_is_noted_where_luck_reached_it(arm: M
     assert told[0].startswith(
         "a: its best setting, found above the target of 96.50%, reaches 96.2"
     )
+    summaries = compare(arms, Protocol(target=0.965)).arms
+    assert [f"a: {one.retrained.luck}" for one in summaries[:1] if one.retrained] == told
+    assert summaries[1].retrained is not None and summaries[1].retrained.luck is None
 
 
 def test_a_target_never_reached_gives_a_bound_and_a_note(arm: MakeArm) -> None:
@@ -154,6 +157,8 @@ def test_repeats_are_counted_as_searches_and_not_as_an_arm_of_another_length(
     found = compare(arms, Protocol())
     assert dict(arm_rows(found))["trials"] == ["60", "60", "4 x 20"]
     assert not any("different numbers" in note for note in found.notes)
+    interim = [*arms[:2], arm("c", RNG.random(6), sampler="tpe", repeat=[0, 0, 0, 0, 1, 1])]
+    assert dict(arm_rows(compare(interim, Protocol())))["trials"][2] == "6 in 2"
     unequal = compare([arms[0], arm("b", RNG.random(70)), arms[2]], Protocol())
     assert any("numbers of trials (a 60, b 70); contrasts" in note for note in unequal.notes)
 
@@ -178,14 +183,40 @@ def test_bands_are_missed_with_a_hint_where_it_helps(
     assert ("trust the band" in same) is (hint is None)
 
 
+def test_equal_scores_are_noted_only_where_an_interval_is_given(arm: MakeArm) -> None:
+    same = np.full(12, 0.9)
+    arms = [
+        arm("short", same),
+        arm("long", RNG.random(60)),
+        arm("learnt", np.full(60, 0.9), sampler="tpe"),
+        arm("untuned", same, sampler="defaults"),
+    ]
+    notes = " ".join(compare(arms, Protocol(k=2)).notes)
+    assert "No interval of the best of 2 is given for short" in notes
+    assert "scores are the same" not in notes
+
+
+def test_an_arm_below_k_is_not_spoken_of_as_compared_by_k(arm: MakeArm) -> None:
+    arms = [*(arm(name, RNG.random(60)) for name in ("a", "b")), arm("few", RNG.random(3))]
+    notes = " ".join(compare(arms, Protocol(k=5)).notes)
+    assert "No interval" not in notes and "different numbers" not in notes
+
+
+def test_a_pruned_arm_that_searches_nothing_misses_only_its_share(arm: MakeArm) -> None:
+    cut = arm("cut", [0.4, 0.5], sampler="defaults", pruned=[True, False])
+    arms = [*(arm(name, RNG.random(60)) for name in ("a", "b")), cut]
+    (told,) = (note for note in compare(arms, Protocol()).notes if note.startswith("cut"))
+    assert "the good-region share is left out" in told and "best of k" not in told
+
+
 def test_a_target_never_reached_says_what_the_misses_still_show(arm: MakeArm) -> None:
     found = compare([arm(name, np.full(60, 0.5)) for name in ("a", "b")], Protocol(target=0.9))
     # 0 of 60: at most 1 - .025^(1/60) = 5.96% do, and ln .05 / ln(1 - .0596) = 48.7 trials.
     assert (
-        "a: no trial reached the target of 90.00%; at most 6% of its trials do, so that one in at "
-        "least 49 does with a chance of 95% (95% bound)."
+        "a: no trial reached the target of 90.00%; at most 6% of its trials do (95% CI), so a "
+        "chance of 95% takes at least 49 trials."
     ) in found.notes
-    assert dict(arm_rows(found))["trials for 95% success"] == ["at least 49", "at least 49"]
+    assert dict(arm_rows(found))["trials for 95% success"] == ["at least 49 (95% CI)"] * 2
 
 
 def test_luck_is_told_only_where_the_fresh_seeds_show_it(arm: MakeArm) -> None:

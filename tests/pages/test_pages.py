@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from comparisons import comparison, work_here
 from documents import Document, get
-from light_trainer import PickyTrainer
+from light_trainer import LightTrainer, PickyTrainer
 
 from api.pages.results import _picture
 from tuner.search import control, roster, views
@@ -169,6 +169,36 @@ def test_a_finished_comparison_shows_what_came_out(serve, database):
     answer = browser.get(picture)
     assert answer.headers["content-type"] == "image/svg+xml"
     assert ElementTree.fromstring(answer.text).tag == "{http://www.w3.org/2000/svg}svg"
+    store.close()
+
+
+class OnceLucky(LightTrainer):
+    """Fresh seeds in the filter space never reach again what its search did."""
+
+    def train(self, workload, rule, trials, on_epoch, *, test, stopping):
+        results = super().train(workload, rule, trials, on_epoch, test=test, stopping=stopping)
+        for result in results:
+            if test and rule == "filter_flip":
+                result.val_accuracy -= 0.5
+        return results
+
+
+def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(serve, database):
+    browser, store = serve(database), open_store(database)
+    arms = [
+        {"name": "old", "space": "magnitude"},
+        {"name": "new", "space": "filter"},
+        {"name": "untuned", "space": "filter", "sampler": "defaults"},
+    ]
+    control.submit(store, comparison(arms=arms, verdict={"target": 0.5}))
+    run(store, trainer=OnceLucky("cpu"))
+    page = get(browser, "/comparisons/small")
+    report = browser.get("/v1/comparisons/small/report?format=json").json()
+    lucky = [arm["retrained"]["luck"] for arm in report["arms"]]
+    assert lucky[0] is None and "are lucky" in lucky[1] and lucky[2] is None
+    assert f"new: {lucky[1]}" in page.text and page.text.count("lucky") == 1
+    assert f"new: {lucky[1]}" in report["notes"]
+    assert re.search(r"untuned alpha \S+ gamma \S+ .*?\d\d\.\d\d% ± \d+\.\d\d", page.text)
     store.close()
 
 

@@ -16,7 +16,7 @@ from tuner.compare.bootstrap import best_of_k_interval
 from tuner.compare.contrast import Contrast, contrast, with_holm
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.estimators import Estimate, classify, expected_best_of_k
-from tuner.compare.notes import notes
+from tuner.compare.notes import luck, notes
 from tuner.compare.protocol import Arm, Floats, Protocol, resolve
 from tuner.compare.sentences import repeated_sentence
 from tuner.compare.targets import Trials, good_region_share, trials_for_success
@@ -67,13 +67,23 @@ class TargetSummary:
 
 @dataclass(frozen=True)
 class RetrainedSummary:
-    """The incumbent's fresh runs: settings, number of seeds, mean scores with t intervals."""
+    """The incumbent's fresh runs.
+
+    Args:
+        settings: The incumbent's hyperparameters.
+        seeds: Number of fresh runs.
+        val: Mean validation score with its t interval.
+        test: The same on the test set.
+        test_scores: Of each run.
+        luck: What shows that the search reached the target by luck; ``None`` if nothing does.
+    """
 
     settings: Mapping[str, object]
     seeds: int
     val: Estimate
     test: Estimate
     test_scores: tuple[float, ...]
+    luck: str | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class ArmSummary:
 
     Args:
         searches: Independent repeats of the search, ``n`` trials in all.
+        trials_per_search: Trials of each, ``None`` where they differ.
         mean: Of all scores, with its t interval, where every trial had one setting; else ``None``.
         curve: The tuning curve with its simultaneous band, at about 60 budgets spaced by their
             logarithm; empty but for random search.
@@ -95,6 +106,7 @@ class ArmSummary:
     ranges: Mapping[str, str]
     n: int
     searches: int
+    trials_per_search: int | None
     failed: int
     pruned: int
     best: float
@@ -202,12 +214,14 @@ def summarize(arm: Arm, k: int, protocol: Protocol) -> ArmSummary:
     """One arm's numbers, of which those that need independent trials may be left out."""
     known = arm.seconds[np.isfinite(arm.seconds)]
     per_trial = float(known.mean()) if known.size else None
+    lengths = {scores.size for scores in arm.searches}
     return ArmSummary(
         name=arm.name,
         sampler=arm.sampler,
         ranges=arm.ranges,
         n=arm.n,
         searches=len(arm.searches),
+        trials_per_search=lengths.pop() if len(lengths) == 1 else None,
         failed=int(arm.failed.sum()),
         pruned=int(arm.pruned.sum()),
         best=float(arm.scores.max()),
@@ -284,6 +298,7 @@ def _retrained(arm: Arm, protocol: Protocol) -> RetrainedSummary | None:
         val=_mean(runs.val, protocol),
         test=_mean(runs.test, protocol),
         test_scores=tuple(runs.test.tolist()),
+        luck=luck(arm, protocol),
     )
 
 

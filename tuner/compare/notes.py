@@ -14,14 +14,16 @@ from tuner.compare.targets import good_region_share, trials_for_success
 
 def notes(arms: Sequence[Arm], k: int, protocol: Protocol) -> tuple[str, ...]:
     """The notes on the arms, then those on the protocol."""
-    about_arms = [note for arm in arms for note in _about(arm, protocol)]
+    about_arms = [note for arm in arms for note in _about(arm, k, protocol)]
     return (*about_arms, *_about_protocol(arms, k, protocol))
 
 
-def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
+def _about(arm: Arm, k: int, protocol: Protocol) -> Iterator[str]:
     left_out = (
         "expected best of k, P(best of k) and the good-region share are left out; they hold only "
         "for independent random trials that run to their end, so the incumbent trace stands in"
+        if arm.searched
+        else "the good-region share is left out; it holds only for trials that run to their end"
     )
     if arm.sampler == "unknown":
         yield (
@@ -39,10 +41,10 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
             f"{arm.name}: {int(arm.failed.sum())} of {arm.n} trials diverged or failed; they keep "
             "the worst score and stay in every denominator."
         )
-    if arm.n > 1 and np.ptp(arm.scores) == 0:
-        instead = "; trust the band instead" if arm.random and _bounded(protocol) else ""
+    if arm.random and arm.n >= trials_for_interval(k) and np.ptp(arm.scores) == 0:
+        instead = "; trust the band instead" if _bounded(protocol) else ""
         yield (
-            f"{arm.name}: all {arm.n} scores are the same, so an interval from resampling them "
+            f"{arm.name}: all {arm.n} scores are the same, so the interval of its best of {k:,} "
             f"has no width, whatever further trials would do{instead}."
         )
     if protocol.target is not None and arm.independent and arm.scores.max() < protocol.target:
@@ -68,19 +70,18 @@ def luck(arm: Arm, protocol: Protocol) -> str | None:
 def _never(arm: Arm, target: float, protocol: Protocol) -> str:
     """What a target that no trial reached still says."""
     share = good_region_share(0, arm.n, confidence=protocol.confidence)
-    at_most = f"at most {100 * (share.high or 0.0):.2g}% of its trials do"
-    needed = trials_for_success(share).low
-    then = f", so that one in at least {needed:,} does with a chance of 95%" if arm.random else ""
-    told = words.score(target, protocol.unit)
+    most, needed = 100 * (share.high or 0.0), trials_for_success(share).low
+    then = f", so a chance of 95% takes at least {needed:,} trials" if arm.random else ""
     return (
-        f"{arm.name}: no trial reached the target of {told}; {at_most}{then} "
-        f"({words.level(protocol)} bound)."
+        f"{arm.name}: no trial reached the target of {words.score(target, protocol.unit)}; "
+        f"at most {most:.2g}% of its trials do ({words.level(protocol)} CI){then}."
     )
 
 
 def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[str]:
     random = [arm for arm in arms if arm.random]
-    short = [arm.name for arm in random if arm.n < trials_for_interval(k)]
+    by_k = [arm for arm in random if k <= arm.n]
+    short = [arm.name for arm in by_k if arm.n < trials_for_interval(k)]
     if short:
         band = "; the band holds at any number" if _bounded(protocol) else ""
         yield (
@@ -93,8 +94,8 @@ def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator
         shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in random)
         hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
         yield f"The tuning curves have no bands: these scores have no known bounds{hint}."
-    if len({arm.n for arm in random}) > 1:
-        told = ", ".join(f"{arm.name} {arm.n:,}" for arm in random)
+    if len({arm.n for arm in by_k}) > 1:
+        told = ", ".join(f"{arm.name} {arm.n:,}" for arm in by_k)
         yield f"The arms have different numbers of trials ({told}); contrasts use equal k only."
     yield from _about_seconds(arms)
     if protocol.target is None:

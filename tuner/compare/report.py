@@ -4,12 +4,12 @@
     verdict          {kind, heading, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
-    arms             [{name, sampler, ranges, n, searches, failed, pruned, best,
-                       mean: estimate | null, seconds, seconds_per_trial,
+    arms             [{name, sampler, ranges, n, searches, trials_per_search, failed, pruned,
+                       best, mean: estimate | null, seconds, seconds_per_trial,
                        curve: [{k, value, low, high}], best_of: [{k, value, low, high}],
                        trace: [[{trial, best}]],
                        target: {hits, share, trials: {value, low, high} | null, seconds} | null,
-                       retrained: {settings, seeds, val, test, test_scores} | null}]
+                       retrained: {settings, seeds, val, test, test_scores, luck} | null}]
     contrasts        [{first, second, best_of_k, probability, repeats, test, test_p, test_p_holm,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
     details          [{arm, edf: {scores, share, low, high, below}, optimism,

@@ -35,7 +35,7 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
             (f"trials that reach {target}", [words.share(t.share) if t else "-" for t in targets]),
             (
                 "trials for 95% success",
-                [words.trials(t.trials) if t and t.trials else "-" for t in targets],
+                [words.trials(t.trials, protocol) if t and t.trials else "-" for t in targets],
             ),
             (
                 "time for 95% success",
@@ -83,8 +83,10 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
 
 def _trials(arm: ArmSummary) -> str:
     """``200``, or ``10 x 40`` of equally long repeats."""
-    whole = arm.searches == 1 or arm.n % arm.searches
-    return f"{arm.n:,}" if whole else f"{arm.searches:,} x {arm.n // arm.searches:,}"
+    each = arm.trials_per_search
+    if arm.searches == 1:
+        return f"{arm.n:,}"
+    return f"{arm.n:,} in {arm.searches:,}" if each is None else f"{arm.searches:,} x {each:,}"
 
 
 def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:

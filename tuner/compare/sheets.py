@@ -46,6 +46,7 @@ def _arms(comparison: Comparison) -> Iterator[Row]:
 def _of_arm(arm: ArmSummary) -> Iterator[Row]:
     yield "trials", arm.n, None, None
     yield "searches", arm.searches, None, None
+    yield "trials per search", arm.trials_per_search, None, None
     yield "failed or diverged", arm.failed, None, None
     yield "pruned", arm.pruned, None, None
     yield "best", arm.best, None, None

@@ -74,12 +74,13 @@ def share(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def trials(count: Trials) -> str:
-    """A number of trials with its interval: ``14 [8, 27]``, ``at least 46`` if none succeeded."""
+def trials(count: Trials, protocol: Protocol) -> str:
+    """A number of trials: ``14 [8, 27]``, ``at least 46 (95% CI)`` if none reached the target."""
     if count.value is None:
-        return "unknown" if count.low is None else f"at least {count.low:,}"
-    low, high = ("?" if bound is None else f"{bound:,}" for bound in (count.low, count.high))
-    return f"{count.value:,} [{low}, {high}]"
+        return "unknown" if count.low is None else f"at least {count.low:,} ({level(protocol)} CI)"
+    if count.low is None or count.high is None:
+        return f"{count.value:,}"
+    return f"{count.value:,} [{count.low:,}, {count.high:,}]"
 
 
 def duration(seconds: float | None) -> str:
