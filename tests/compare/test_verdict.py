@@ -280,3 +280,11 @@ def test_intervals_of_two_seeds_end_where_the_scores_do(arm: MakeArm) -> None:
     ]
     repeats = compare(learned, Protocol()).contrasts[0].repeats
     assert repeats is not None and repeats.difference.interval == (0, 0)
+
+
+def test_an_arm_that_searched_nothing_gives_no_verdict_and_is_named(arm: MakeArm) -> None:
+    arms = [arm("a", scores(0.97, 0)), arm("b", scores(0.93, 1), sampler="defaults")]
+    found = compare(arms, Protocol()).verdict
+    assert found.kind == "inconclusive"
+    assert "nothing was tested. b searched nothing, so there is no best" in found.text
+    assert "sampler that learns" not in found.text

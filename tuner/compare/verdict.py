@@ -260,6 +260,12 @@ def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) 
             f"{trials_for_interval(case.k):,} trials in every arm, {more:,} more. The estimate "
             f"alone, whose error nobody knows: {case.numbers(estimate)}."
         )
+    idle = [arm.name for arm in (case.new, case.old) if not arm.searched]
+    if idle:
+        return (
+            f"{start}; nothing was tested. {' and '.join(idle)} searched nothing, so there is no "
+            "best of a search to compare; declare two searches as the primary contrast."
+        )
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, or by an unknown one, "
         "is a single observation however many trials it has. Repeat each search at least "
