@@ -8,6 +8,7 @@ from opda.nonparametric import EmpiricalDistribution
 
 from tuner.compare import Arm, Protocol
 from tuner.compare.edf import edf_figure, empirical_distribution
+from tuner.compare.styles import arm_styles
 from tuner.errors import InvalidInput
 
 Make = Callable[..., Arm]
@@ -81,7 +82,7 @@ def test_the_figure_counts_failures_and_bands_only_independent_trials(arm: Make)
         arm("new", np.where(failed, 0.1, 0.9 + 0.05 * rng.random(40)), failed=failed),
         arm("old", rng.random(40), sampler="tpe"),
     ]
-    axes = edf_figure(drawn, Protocol()).axes[0]
+    axes = edf_figure(drawn, Protocol(), arm_styles(["new", "old"])).axes[0]
     assert [line.get_label() for line in axes.lines] == ["new (10 of 40 failed)", "old (40)"]
     assert len(axes.collections) == 1
     share = np.asarray(axes.lines[0].get_ydata())
@@ -90,6 +91,7 @@ def test_the_figure_counts_failures_and_bands_only_independent_trials(arm: Make)
 
 
 def test_a_single_trial_or_equal_scores_can_be_drawn(arm: Make) -> None:
-    axes = edf_figure([arm("one", [-3.0]), arm("same", [-3.0] * 9)], Protocol(unit="loss")).axes[0]
+    arms = [arm("one", [-3.0]), arm("same", [-3.0] * 9)]
+    axes = edf_figure(arms, Protocol(unit="loss"), arm_styles(["one", "same"])).axes[0]
     assert axes.get_xlim() == pytest.approx((-3.01, -2.99))
     assert len(axes.lines) == 2

@@ -9,9 +9,11 @@ from matplotlib.collections import PathCollection
 from tuner.compare.filters import law_ratio
 from tuner.compare.plane import flip_law_figure, plane_figure
 from tuner.compare.redundancy import redundancy
+from tuner.compare.styles import arm_styles
 from tuner.errors import InvalidInput
 
 NAN = math.nan
+STYLES = arm_styles(["old", "new", "a", "b", "many", "tiny"])
 
 
 def test_the_law_is_checked_where_nothing_is_violated_and_both_ratios_are_positive():
@@ -71,7 +73,7 @@ def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
     arm = filters([1e-3, 1e-2, NAN, 1e-1], violated={"stable": [True, False, False, False]})
     scores = np.array([0.3, 0.8, 0.1, 0.5])
     other = filters([1e-6, 1.0], [1.0, 1e-3])
-    drawing = plane_figure([("old", arm, scores), ("new", other, scores[:2])], "accuracy")
+    drawing = plane_figure([("old", arm, scores), ("new", other, scores[:2])], "accuracy", STYLES)
     old, new, bar = drawing.axes
     assert [old.get_title(loc="left"), new.get_title(loc="left")] == ["old", "new"]
     assert bar.get_ylabel() == "validation accuracy"
@@ -81,32 +83,33 @@ def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
     assert filled.get_offsets().data.tolist() == [[1e-1, 0.1], [1e-2, 0.1]]  # the best on top
     assert hollow.get_facecolors().size == 0 and len(filled.get_facecolors()) == 2
     assert not filled.get_rasterized()
-    assert [text.get_text() for text in old.texts] == ["1 of 4 trials\nwithout a real filter"]
+    assert old.get_xlabel() == "alpha\n1 of 4 trials have no real filter"
+    assert new.get_xlabel() == "alpha"
     drawing.canvas.draw()
 
 
-def test_the_best_score_of_all_arms_is_the_brightest_colour():
+def test_the_best_score_of_all_arms_is_the_darkest_colour():
     arm = filters([1e-3, 1e-2])
     drawing = plane_figure(
-        [("a", arm, np.array([0.1, 0.5])), ("b", arm, np.array([0.5, 0.9]))], "loss"
+        [("a", arm, np.array([0.1, 0.5])), ("b", arm, np.array([0.5, 0.9]))], "loss", STYLES
     )
     colours = [marks(axes)[1].get_facecolors().tolist() for axes in drawing.axes[:2]]
     assert colours[0][1] == colours[1][0]
-    assert colours[1][1] == pytest.approx([0.993248, 0.906157, 0.143936, 1.0])
+    assert colours[1][1] == pytest.approx([0.267004, 0.004874, 0.329415, 1.0])
     assert drawing.axes[2].get_ylabel() == "loss"
 
 
 def test_many_points_are_an_image_also_in_a_vector_format():
     arm = filters(np.geomspace(1e-6, 1, 20_000))
-    drawing = plane_figure([("many", arm, np.linspace(0, 1, 20_000))], "accuracy")
+    drawing = plane_figure([("many", arm, np.linspace(0, 1, 20_000))], "accuracy", STYLES)
     assert all(one.get_rasterized() for one in marks(drawing.axes[0]))
 
 
 @pytest.mark.parametrize("alpha", [[NAN], [1e-3], [1e-3, 1e-3, 1e-3]])
 def test_tiny_arms_with_equal_scores_are_drawn(alpha: list[float]):
     arm = filters(alpha)
-    plane_figure([("tiny", arm, np.zeros(arm.n))], "accuracy").canvas.draw()
-    flip_law_figure([("tiny", arm)]).canvas.draw()
+    plane_figure([("tiny", arm, np.zeros(arm.n))], "accuracy", STYLES).canvas.draw()
+    flip_law_figure([("tiny", arm)], STYLES).canvas.draw()
 
 
 def test_the_law_s_figure_shows_positive_ratios_and_fills_those_that_violate_nothing():
@@ -116,21 +119,21 @@ def test_the_law_s_figure_shows_positive_ratios_and_fills_those_that_violate_not
         flip_ratio_measured=[0.011, 0.021, 0.0, 0.1],
         violated={"stable": [False, True, False, False]},
     )
-    drawing = flip_law_figure([("new", arm)])
+    drawing = flip_law_figure([("new", arm)], STYLES)
     (axes,) = drawing.axes
     hollow, filled = axes.lines[:2]
     assert (list(hollow.get_xdata()), list(hollow.get_ydata())) == ([0.02], [0.021])
     assert (list(filled.get_xdata()), list(filled.get_ydata())) == ([0.01], [0.011])
     assert hollow.get_markerfacecolor() == "none" != filled.get_markerfacecolor()
-    assert axes.get_legend().get_texts()[0].get_text() == "new: 2 of 4 trials"
+    assert drawing.legends[0].get_texts()[0].get_text() == "new: 2 of 4 trials"
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     drawing.canvas.draw()
 
 
 def test_figures_without_arms_or_with_broken_scores_are_refused():
     with pytest.raises(InvalidInput, match="plane figure: needs at least one arm"):
-        plane_figure([], "accuracy")
+        plane_figure([], "accuracy", STYLES)
     with pytest.raises(InvalidInput, match="flip law figure: needs at least one arm"):
-        flip_law_figure([])
+        flip_law_figure([], STYLES)
     with pytest.raises(InvalidInput, match="plane figure, arm 'old': needs a finite score"):
-        plane_figure([("old", filters([1e-3]), np.array([NAN]))], "accuracy")
+        plane_figure([("old", filters([1e-3]), np.array([NAN]))], "accuracy", STYLES)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tuner.compare.rmst import rmst_ratio
+from tuner.compare.styles import arm_styles
 from tuner.compare.targets import Waits, mean_trials
 from tuner.compare.traces import incumbent_traces, median_ranks, traces_figure
 from tuner.errors import InvalidInput
@@ -83,13 +84,13 @@ def test_a_search_without_scores_is_refused() -> None:
 def test_the_figure_draws_steps_and_a_band_only_where_there_is_one() -> None:
     rng = np.random.default_rng(0)
     many, one = incumbent_traces(list(rng.random((8, 30)))), incumbent_traces([rng.random(50)])
-    axes = traces_figure({"tpe": many, "hand": one}).axes[0]
+    axes = traces_figure({"tpe": many, "hand": one}, arm_styles(["tpe", "hand"])).axes[0]
     assert [line.get_label() for line in axes.lines] == ["tpe (8 repeats)", "hand (1 repeat)"]
     assert all(line.get_drawstyle() == "steps-post" for line in axes.lines)
     assert np.asarray(axes.lines[1].get_ydata()) == pytest.approx(one.median)
     assert len(axes.collections) == 1
     assert axes.get_xlim()[1] == 50
-    assert traces_figure({}, unit="loss").axes[0].get_ylabel() == "best loss so far"
+    assert traces_figure({}, {}, unit="loss").axes[0].get_ylabel() == "best loss so far"
 
 
 def test_the_ratio_of_mean_trials_is_old_over_new() -> None:

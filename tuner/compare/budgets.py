@@ -5,18 +5,28 @@ independent trials is stretched by its own c. Any other search shows its best so
 trials, pruned ones included, had really cost by then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from tuner.compare import words
+from tuner.compare.axes import (
+    QUIET,
+    broken,
+    in_unit,
+    label_target,
+    legend_below,
+    mark_target,
+    tidy,
+    title,
+)
 from tuner.compare.comparison import ArmSummary
-from tuner.compare.figures import COLOURS, INK, LINES, MARKERS, QUIET, tidy
+from tuner.compare.log_ticks import log_axis, plain
 from tuner.compare.protocol import Arm, Floats, Protocol
+from tuner.compare.styles import Style
 from tuner.errors import InvalidInput
 
 AXES = ("trials", "epochs", "seconds")
@@ -135,68 +145,66 @@ def _searches(arm: Arm, axis: str, costs: Floats) -> Iterator[BudgetCurve]:
         yield BudgetCurve(arm.name, axis, spent, best, None, None, mean, False, note)
 
 
-def budget_figure(curves: Sequence[BudgetCurve], protocol: Protocol) -> Figure:
+def budget_figure(
+    curves: Sequence[BudgetCurve], protocol: Protocol, styles: Mapping[str, Style]
+) -> Figure:
     """Three panels with the same curves against trials, epochs and seconds.
 
-    A panel without any known cost says so; arms keep their colour, line and marker throughout.
+    Each panel names the arms whose costs are not known on its axis.
 
     Args:
-        curves: Of all arms, in the comparison's order.
+        curves: Of all arms shown, in the comparison's order.
         protocol: For the unit, the target and the level.
+        styles: Arm name -> its style.
     """
     drawing = Figure(figsize=(11.4, 4.2), layout="constrained")
     panels = drawing.subplots(1, 3, sharey=True)
-    names = list(dict.fromkeys(curve.arm for curve in curves))
     for axes, axis in zip(panels, AXES, strict=True):
-        shown = [curve for curve in curves if curve.axis == axis and curve.x.size]
         labelled: set[str] = set()
-        for curve in shown:
-            _line(axes, curve, names.index(curve.arm), labelled=curve.arm not in labelled)
-            labelled.add(curve.arm)
-        _finish(axes, axis, shown, protocol)
-    left_out = {name: _left_out(name, curves) for name in names}
-    told = "; ".join(f"{name}: {' and '.join(lost)}" for name, lost in left_out.items() if lost)
-    if told:
-        drawing.supxlabel(f"costs unknown, left out: {told}", fontsize=8, color=QUIET)
+        for curve in curves:
+            if curve.axis == axis and curve.x.size:
+                _line(axes, curve, styles[curve.arm], labelled=curve.arm not in labelled)
+                labelled.add(curve.arm)
+        _finish(axes, axis, [curve for curve in curves if curve.axis == axis], protocol)
+    label_target(panels[-1], protocol)
     panels[0].set_ylabel(f"best {words.measure(protocol)}")
-    if names and any(curve.x.size for curve in curves):
-        panels[0].legend(frameon=False, loc="lower right", fontsize=9)
+    legend_below(drawing, panels[0].get_legend_handles_labels()[0])
     return drawing
 
 
-def _left_out(name: str, curves: Sequence[BudgetCurve]) -> list[str]:
-    return [a for a in AXES if any(c.arm == name and c.axis == a and not c.x.size for c in curves)]
-
-
-def _line(axes: Axes, curve: BudgetCurve, number: int, *, labelled: bool) -> None:
-    colour, line = COLOURS[number % len(COLOURS)], LINES[number % len(LINES)]
+def _line(axes: Axes, curve: BudgetCurve, style: Style, *, labelled: bool) -> None:
     if curve.low is not None and curve.high is not None:
-        axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.14, linewidth=0)
+        axes.fill_between(
+            curve.x, curve.low, curve.high, color=style.colour, alpha=0.14, linewidth=0
+        )
+    label = curve.arm if curve.independent else f"{curve.arm} (best so far)"
     axes.plot(
         curve.x,
         curve.value,
-        color=colour,
-        linestyle=line,
+        color=style.colour,
+        linestyle=style.line,
         linewidth=2 if curve.independent else 1.2,
         drawstyle="default" if curve.independent else "steps-post",
-        marker=MARKERS[number % len(MARKERS)],
+        marker=style.marker,
         markersize=5,
         markevery=[curve.x.size - 1],
-        label=(curve.arm if curve.independent else f"{curve.arm} (best so far)")
-        if labelled
-        else None,
+        label=label if labelled else None,
     )
 
 
-def _finish(axes: Axes, axis: str, shown: Sequence[BudgetCurve], protocol: Protocol) -> None:
+def _finish(axes: Axes, axis: str, curves: Sequence[BudgetCurve], protocol: Protocol) -> None:
+    shown = [curve for curve in curves if curve.x.size]
     if not shown:
         axes.text(0.5, 0.5, f"no {axis} known", transform=axes.transAxes, ha="center", color=QUIET)
     elif all(curve.x[-1] > 0 for curve in shown):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.5g}"))
-    if protocol.target is not None:
-        axes.axhline(protocol.target, color=QUIET, linewidth=0.8, linestyle=(0, (6, 3)), zorder=0)
+        log_axis(axes.xaxis, plain, least=1 if axis == "trials" else 0)
+    mark_target(axes, protocol)
     mean = any(curve.independent for curve in shown) and axis != "trials"
-    axes.set_xlabel(f"{axis} (k times the mean per trial)" if mean else axis)
-    axes.set_title(f"By {axis}", loc="left", fontsize=10, color=INK)
-    tidy(axes, protocol.unit)
+    told = f"{axis} (k times the mean per trial)" if mean else axis
+    missing = ", ".join(dict.fromkeys(curve.arm for curve in curves if not curve.x.size))
+    if shown and missing:
+        told += "\n" + broken(f"left out, cost unknown: {missing}", 44)
+    axes.set_xlabel(told)
+    title(axes, f"By {axis}")
+    in_unit(axes.yaxis, protocol.unit)
+    tidy(axes)

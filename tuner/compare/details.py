@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
+from tuner.compare import shown
 from tuner.compare.budgets import BudgetCurve, budget_curves, budget_figure
 from tuner.compare.comparison import Comparison
 from tuner.compare.edf import Edf, edf_figure, empirical_distribution
 from tuner.compare.figures import figure
-from tuner.compare.filters import Filters
 from tuner.compare.importance import Importance, importance_figure
 from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
 from tuner.compare.protocol import Arm
 from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
+from tuner.compare.styles import arm_styles
 from tuner.compare.traces import Traces, incumbent_traces, traces_figure
 
 
@@ -93,36 +94,21 @@ def pictures(comparison: Comparison) -> dict[str, Figure]:
 
 
 def _behind(comparison: Comparison) -> Iterator[tuple[str, Figure]]:
-    details, protocol = comparison.details, comparison.protocol
-    if not details:
+    if not comparison.details:
         return
-    single = [
-        one for one in details if protocol.searched_once(one.arm.name, one.arm.sampler)
-    ] or list(details)
-    yield "budgets", budget_figure([curve for one in single for curve in one.budgets], protocol)
-    yield "distribution", edf_figure([one.arm for one in single], protocol)
-    traces = {one.arm.name: one.traces for one in details if one.traces is not None}
-    if traces:
-        yield "repeated_searches", traces_figure(traces, unit=protocol.unit)
-    filters = [
-        (one.arm.name, one.arm.filters, one.arm.scores)
-        for one in single
-        if one.arm.filters is not None and one.arm.filters.real.any()
-    ]
-    if filters:
-        yield "filters", plane_figure(filters, protocol.unit)
-    flips = [(name, found) for name, found, _ in filters if _flipped(found)]
-    if flips:
-        yield "flip_ratio", flip_law_figure(flips)
-    importances = [
-        (one.arm.name, one.importance)
-        for one in single
-        if one.importance is not None and one.importance.rankings
-    ]
-    if importances:
-        yield "importance", importance_figure(importances)
-
-
-def _flipped(filters: Filters) -> bool:
-    """Whether there is a trial whose flips the law speaks of."""
-    return bool(((filters.flip_ratio_law > 0) & (filters.flip_ratio_measured > 0)).any())
+    unit = comparison.protocol.unit
+    styles = arm_styles([arm.name for arm in comparison.arms])
+    single = shown.searched_once(comparison)
+    curves = [curve for one in single for curve in one.budgets]
+    yield "budgets", budget_figure(curves, comparison.protocol, styles)
+    yield "distribution", edf_figure([one.arm for one in single], comparison.protocol, styles)
+    if traces := shown.traces(comparison):
+        yield "repeated_searches", traces_figure(traces, styles, unit=unit)
+    if filters := shown.filters(comparison):
+        scores = {one.arm.name: one.arm.scores for one in single}
+        plane = [(name, found, scores[name]) for name, found in filters.items()]
+        yield "filters", plane_figure(plane, unit, styles)
+    if flips := shown.flips(comparison):
+        yield "flip_ratio", flip_law_figure(list(flips.items()), styles)
+    if importances := shown.importances(comparison):
+        yield "importance", importance_figure(list(importances.items()))

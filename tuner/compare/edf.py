@@ -4,19 +4,19 @@ Optuna's ``plot_edf`` counts finished trials only: eight failures and two good t
 good ones. Here a failed trial has its chance score and stays in the denominator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from tuner.compare import words
+from tuner.compare.axes import in_unit, legend_below, tidy, title
 from tuner.compare.bands import order_statistic_intervals
-from tuner.compare.figures import COLOURS, INK, LINES, MARKERS, tidy
 from tuner.compare.protocol import ACCURACY, Arm, Floats, Protocol
+from tuner.compare.styles import Style
 from tuner.errors import InvalidInput
 
 LARGEST_EXACT_N = 5_000
@@ -79,53 +79,56 @@ def empirical_distribution(scores: Floats, *, confidence: float = 0.95) -> Edf:
     return Edf(distinct, upto / n, lows[upto - 1], above, float(highs[0]))
 
 
-def edf_figure(arms: Sequence[Arm], protocol: Protocol) -> Figure:
+def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Style]) -> Figure:
     """Each arm's empirical distribution; with its band where the trials are independent.
 
     The further to the right, the better; how far up a curve starts is the share that failed.
+
+    Args:
+        arms: Those to show.
+        protocol: For the unit and the level.
+        styles: Arm name -> its style.
     """
     drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
     axes = drawing.subplots()
     everything = np.concatenate([arm.scores for arm in arms]) if arms else np.zeros(1)
     margin = 0.03 * float(np.ptp(everything)) or 0.01
     left, right = float(everything.min()) - margin, float(everything.max()) + margin
-    for number, arm in enumerate(arms):
-        _steps(axes, number, arm, protocol, ends=(left, right))
+    for arm in arms:
+        _steps(axes, arm, styles[arm.name], protocol, ends=(left, right))
     axes.set_xlim(left, right)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(words.measure(protocol))
     axes.set_ylabel("share of trials at or below")
-    level = words.level(protocol)
-    title = f"All trials, failed ones at chance, simultaneous {level} bands"
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
-    if arms:
-        axes.legend(frameon=False, loc="upper left", fontsize=9)
-    tidy(axes, ACCURACY)
-    if protocol.unit == ACCURACY:
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    failed = ", failed ones included" if any(arm.failed.any() for arm in arms) else ""
+    bands = f", simultaneous {words.level(protocol)} bands"
+    title(axes, f"All trials{failed}{bands if any(arm.independent for arm in arms) else ''}")
+    legend_below(drawing, axes.get_legend_handles_labels()[0])
+    in_unit(axes.xaxis, protocol.unit)
+    in_unit(axes.yaxis, ACCURACY)
+    tidy(axes)
     return drawing
 
 
 def _steps(
-    axes: Axes, number: int, arm: Arm, protocol: Protocol, *, ends: tuple[float, float]
+    axes: Axes, arm: Arm, style: Style, protocol: Protocol, *, ends: tuple[float, float]
 ) -> None:
     edf = empirical_distribution(arm.scores, confidence=protocol.confidence)
     x = np.concatenate([[ends[0]], edf.scores, [ends[1]]])
     share = np.concatenate([[0.0], edf.share, [1.0]])
-    colour = COLOURS[number % len(COLOURS)]
     if arm.independent:
         low = np.concatenate([[0.0], edf.low, edf.low[-1:]])
         high = np.concatenate([[edf.below], edf.high, [1.0]])
-        axes.fill_between(x, low, high, step="post", color=colour, alpha=0.14, linewidth=0)
+        axes.fill_between(x, low, high, step="post", color=style.colour, alpha=0.14, linewidth=0)
     failed = int(arm.failed.sum())
     axes.step(
         x,
         share,
         where="post",
-        color=colour,
-        linestyle=LINES[number % len(LINES)],
+        color=style.colour,
+        linestyle=style.line,
         linewidth=1.8,
-        marker=MARKERS[number % len(MARKERS)],
+        marker=style.marker,
         markersize=5,
         markevery=[int(np.searchsorted(share, 0.5))],
         label=f"{arm.name} ({failed} of {arm.n} failed)" if failed else f"{arm.name} ({arm.n})",

@@ -1,47 +1,77 @@
-"""The tuning curves and the retrained incumbents, ready for a paper or a README.
-
-Colours are Okabe and Ito's, told apart by every common kind of colour blindness; each arm also
-has its own marker and line, so that the figure survives a black-and-white printer.
-"""
+"""The tuning curves and the retrained incumbents, ready for a paper or a README."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from tuner.compare import words
+from tuner.compare.axes import (
+    INK,
+    QUIET,
+    broken,
+    in_unit,
+    label_target,
+    legend_below,
+    mark_target,
+    tidy,
+    title,
+)
 from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.log_ticks import log_axis, plain
 from tuner.compare.protocol import ACCURACY
+from tuner.compare.styles import Style, arm_styles
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), "-", "-")
-INK, QUIET = "#222222", "#6b6b6b"
 FEW_TRIALS = 3
-_LEVEL_NAMES = 4
+_LINE, _GAP = 0.16, 0.06
+"""Inches: of a line of an arm's name, and between two names."""
 
 
 def figure(comparison: Comparison) -> Figure:
     """Expected best of k against k with its bands; beside it each incumbent's test scores.
 
-    Arms whose trials are not independent show their best score so far instead, as steps. Left out
-    of the curves are the repeated searches, which have a figure of their own, and arms that search
-    nothing; of the test scores the repeated searches.
+    Arms whose trials are not those of a random search show their best score so far instead, as
+    steps. ``curves_shown`` and ``scores_shown`` say which arms are drawn.
     """
-    retrained = [arm for arm in comparison.arms if arm.retrained is not None]
-    drawing = Figure(figsize=(9.6 if retrained else 6.8, 4.4), layout="constrained")
+    styles = arm_styles([arm.name for arm in comparison.arms])
+    retrained = scores_shown(comparison)
     if retrained:
-        left, right = drawing.subplots(1, 2, width_ratios=(2.5, 1))
-        _test_scores(right, comparison)
+        names = [broken(arm.name, 20) for arm in retrained]
+        lines = max(name.count("\n") + 1 for name in names)
+        height = max(4.4, 1.2 + (_GAP + _LINE * lines) * len(names))
+        drawing = Figure(figsize=(9.8, height), layout="constrained")
+        left, right = drawing.subplots(1, 2, width_ratios=(2.4, 1))
+        _test_scores(right, retrained, names, styles)
+        right.set_xlabel("test accuracy" if comparison.protocol.unit == ACCURACY else "test score")
+        in_unit(right.xaxis, comparison.protocol.unit)
     else:
+        drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
         left = drawing.subplots()
-    _tuning_curves(left, comparison)
+    _tuning_curves(left, comparison, styles)
+    legend_below(drawing, left.get_legend_handles_labels()[0])
     return drawing
+
+
+def curves_shown(comparison: Comparison) -> list[ArmSummary]:
+    """The arms whose curves are drawn: those searched once, or all if there is none."""
+    once = comparison.protocol.searched_once
+    return [arm for arm in comparison.arms if once(arm.name, arm.sampler)] or list(comparison.arms)
+
+
+def scores_shown(comparison: Comparison) -> list[ArmSummary]:
+    """The arms whose incumbents' test scores are drawn: all retrained but repeated searches."""
+    repeated = comparison.protocol.repeated or ()
+    return [arm for arm in comparison.arms if arm.retrained and arm.name not in repeated]
+
+
+def banded(arm: ArmSummary) -> bool:
+    """Whether the arm's tuning curve has a band."""
+    return bool(arm.curve) and all(None not in (point.low, point.high) for point in arm.curve)
 
 
 def svg(comparison: Comparison) -> str:
@@ -69,91 +99,81 @@ def as_svg(drawing: Figure, name: str) -> str:
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
 
 
-def _tuning_curves(axes: Axes, comparison: Comparison) -> None:
+def _tuning_curves(axes: Axes, comparison: Comparison, styles: Mapping[str, Style]) -> None:
     protocol = comparison.protocol
-    shown = _searched(comparison)
-    for number, arm in shown:
-        colour = COLOURS[number % len(COLOURS)]
-        line = LINES[number % len(LINES)]
-        if arm.curve:
-            _curve(axes, arm, colour, line, MARKERS[number % len(MARKERS)], comparison.k)
-        else:
-            _traces(axes, arm, colour)
-    axes.set_xscale("log")
-    curves = [arm for _, arm in shown if arm.curve]
-    longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for _, arm in shown)
+    shown = curves_shown(comparison)
+    for arm in shown:
+        draw = _curve if arm.curve else _traces
+        draw(axes, arm, styles[arm.name], comparison.k)
+    log_axis(axes.xaxis, plain, least=1)
+    longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for arm in shown)
     axes.set_xlim(1, max(longest, 2))
     axes.set_ylim(*_limits(comparison))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:,.0f}"))
+    curves = any(arm.curve for arm in shown)
     if curves:
         axes.axvline(comparison.k, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
         axes.annotate(
             f"k* = {comparison.k:,}",
-            (comparison.k, 0.01),
+            (comparison.k, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(4, 2),
+            xytext=(0, 2),
             textcoords="offset points",
+            ha="center",
             color=QUIET,
             fontsize=8,
         )
-    if protocol.target is not None:
-        axes.axhline(protocol.target, color=QUIET, linewidth=0.8, linestyle=(0, (6, 3)), zorder=0)
-        axes.annotate(
-            f"target {words.score(protocol.target, protocol.unit)}",
-            (1, protocol.target),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            color=QUIET,
-            fontsize=8,
-            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
-        )
-    axes.set_xlabel("trials k")
-    title = f"Tuning curves with simultaneous {words.level(protocol)} bands"
-    axes.set_title(title if curves else "Best so far", loc="left", fontsize=10, color=INK)
+    mark_target(axes, protocol)
+    label_target(axes, protocol)
+    axes.set_xlabel("trials k" if curves else "trials")
+    bands = f" with simultaneous {words.level(protocol)} bands"
+    told = f"Tuning curves{bands if any(map(banded, shown)) else ''}"
+    title(axes, told if curves else "Best so far", pad=18)
     axes.set_ylabel(f"{'expected ' if curves else ''}best {words.measure(protocol)}")
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
-    tidy(axes, protocol.unit)
+    in_unit(axes.yaxis, protocol.unit)
+    tidy(axes)
 
 
-def _curve(
-    axes: Axes, arm: ArmSummary, colour: str, line: object, marker: str, k_star: int
-) -> None:
+def _curve(axes: Axes, arm: ArmSummary, style: Style, k_star: int) -> None:
     ks = [point.k for point in arm.curve]
-    values = [point.value for point in arm.curve]
-    lows = [point.low for point in arm.curve]
-    highs = [point.high for point in arm.curve]
-    if None not in lows and None not in highs:
-        axes.fill_between(ks, _floats(lows), _floats(highs), color=colour, alpha=0.14, linewidth=0)
-    axes.plot(ks, values, color=colour, linestyle=line, linewidth=2, label=arm.name)
+    if banded(arm):
+        lows, highs = (
+            np.array(bounds, dtype=np.float64)
+            for bounds in zip(*((point.low, point.high) for point in arm.curve), strict=True)
+        )
+        axes.fill_between(ks, lows, highs, color=style.colour, alpha=0.14, linewidth=0)
+    axes.plot(
+        ks,
+        [point.value for point in arm.curve],
+        color=style.colour,
+        linestyle=style.line,
+        linewidth=2,
+        marker=style.marker,
+        markersize=6,
+        markevery=[i for i, k in enumerate(ks) if k == k_star],
+        label=arm.name,
+    )
     for point in arm.best_of:
-        if point.k == k_star:
-            axes.plot(point.k, point.value, marker=marker, color=colour, markersize=6)
-            if point.low is not None and point.high is not None:
-                axes.vlines(point.k, point.low, point.high, color=colour, linewidth=2)
+        if point.k == k_star and point.low is not None and point.high is not None:
+            axes.vlines(point.k, point.low, point.high, color=style.colour, linewidth=2)
 
 
-def _floats(bounds: Sequence[float | None]) -> np.ndarray:
-    return np.array(bounds, dtype=np.float64)
-
-
-def _traces(axes: Axes, arm: ArmSummary, colour: str) -> None:
+def _traces(axes: Axes, arm: ArmSummary, style: Style, _: int) -> None:
     """Every repeat's best score so far, thinner the more there are."""
     width, opacity = (1.8, 1.0) if len(arm.trace) == 1 else (1.0, 0.55)
     for number, trace in enumerate(arm.trace):
-        steps = [*(point.trial for point in trace), arm.n // len(arm.trace)]
-        best = [*(point.best for point in trace), trace[-1].best]
-        label = f"{arm.name} (best so far)" if number == 0 else None
         axes.step(
-            steps, best, where="post", color=colour, linewidth=width, alpha=opacity, label=label
+            [*(point.trial for point in trace), arm.n // len(arm.trace)],
+            [*(point.best for point in trace), trace[-1].best],
+            where="post",
+            color=style.colour,
+            linestyle=style.line,
+            linewidth=width,
+            alpha=opacity,
+            marker=style.marker,
+            markersize=5,
+            markevery=[len(trace)],
+            label=f"{arm.name} (best so far)" if number == 0 else None,
         )
-
-
-def _searched(comparison: Comparison) -> list[tuple[int, ArmSummary]]:
-    """The arms whose curves are drawn, each with its number: all, if nothing else is there."""
-    once, every = comparison.protocol.searched_once, list(enumerate(comparison.arms))
-    return [(number, arm) for number, arm in every if once(arm.name, arm.sampler)] or every
 
 
 def _limits(comparison: Comparison) -> tuple[float, float]:
@@ -162,7 +182,7 @@ def _limits(comparison: Comparison) -> tuple[float, float]:
     The first two budgets may run out of the picture: where many trials diverge they lie so low
     that everything else would be squeezed into one line.
     """
-    arms = [arm for _, arm in _searched(comparison)]
+    arms = curves_shown(comparison)
     shown: list[float] = [arm.best for arm in arms]
     for arm in arms:
         shown += [point.value for point in arm.curve if point.k >= min(FEW_TRIALS, arm.n)]
@@ -174,55 +194,31 @@ def _limits(comparison: Comparison) -> tuple[float, float]:
     return min(shown) - margin, max(shown) + margin
 
 
-def _test_scores(axes: Axes, comparison: Comparison) -> None:
-    """Every fresh seed as a dot, the mean with its interval beside them."""
-    names: list[str] = []
-    for number, arm in enumerate(comparison.arms):
-        if arm.retrained is None or arm.name in (comparison.protocol.repeated or ()):
+def _test_scores(
+    axes: Axes, arms: Sequence[ArmSummary], names: Sequence[str], styles: Mapping[str, Style]
+) -> None:
+    """Every fresh seed as a dot, the mean with its interval below them: a row for each arm."""
+    for row, arm in enumerate(arms):
+        if arm.retrained is None:
             continue
-        place, colour = len(names), COLOURS[number % len(COLOURS)]
-        names.append(arm.name)
-        scores = np.array(arm.retrained.test_scores)
+        style, scores = styles[arm.name], np.array(arm.retrained.test_scores)
         spread = np.linspace(-0.12, 0.12, scores.size) if scores.size > 1 else np.zeros(1)
         axes.plot(
-            place + spread,
             scores,
+            row + spread,
             ".",
-            color=colour,
+            color=style.colour,
             alpha=0.45,
             markersize=7,
             markeredgewidth=0,
         )
         mean = arm.retrained.test
         low, high = mean.interval or (mean.value, mean.value)
-        axes.vlines(place + 0.28, low, high, color=colour, linewidth=2)
-        axes.plot(
-            place + 0.28,
-            mean.value,
-            marker=MARKERS[number % len(MARKERS)],
-            color=colour,
-            markersize=6,
-        )
-    axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
-    if len(names) > _LEVEL_NAMES:
-        axes.set_xticklabels(names, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlim(-0.5, len(names) - 0.3)
-    axes.set_ylabel("test accuracy" if comparison.protocol.unit == ACCURACY else "test score")
-    axes.set_title("Incumbents, fresh seeds", loc="left", fontsize=10, color=INK)
-    tidy(axes, comparison.protocol.unit)
-
-
-def tidy(axes: Axes, unit: str) -> None:
-    """Quiet axes, a light grid, per cent where the scores are accuracies."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(QUIET)
-    axes.grid(axis="y", color="#888888", alpha=0.18, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=QUIET, labelsize=9)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(INK)
-        label.set_fontsize(9.5)
-    if unit == ACCURACY:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.hlines(row + 0.3, low, high, color=style.colour, linewidth=2)
+        axes.plot(mean.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
+    axes.set_yticks(range(len(arms)), names)
+    axes.set_ylim(len(arms) - 0.4, -0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    title(axes, "Incumbents, fresh seeds", pad=18)
+    tidy(axes, grid="x")
+    axes.tick_params(axis="y", labelcolor=INK)

@@ -98,6 +98,11 @@ class Filters:
         none = np.zeros(self.n, dtype=np.bool_)
         return np.asarray(np.any([none, *self.violated.values()], axis=0), dtype=np.bool_)
 
+    @property
+    def flipped(self) -> Bools:
+        """Whether both flip ratios, the law's and the measured one, are above 0, shape [n]."""
+        return (self.flip_ratio_law > 0) & (self.flip_ratio_measured > 0)
+
 
 @dataclass(frozen=True)
 class LawRatio:
@@ -115,7 +120,7 @@ def law_ratio(filters: Filters) -> LawRatio | None:
     A trial that measured no flip at all is left out, so that rare flips lean upwards.
     """
     law, measured = filters.flip_ratio_law, filters.flip_ratio_measured
-    fit = ~filters.any_violated & (law > 0) & (measured > 0)
+    fit = ~filters.any_violated & filters.flipped
     if not fit.any():
         return None
     low, median, high = np.quantile(measured[fit] / law[fit], [0.05, 0.5, 0.95]).tolist()

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tuner.compare import words
 from tuner.compare.behind import importance_rows, optimism_rows, redundancy_rows
+from tuner.compare.captions import captions
 from tuner.compare.comparison import Comparison
 from tuner.compare.details import pictures
 from tuner.compare.figures import as_svg
@@ -44,6 +45,7 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         verdict=comparison.verdict,
         arms=comparison.arms,
         figures={name: as_svg(drawn, name) for name, drawn in pictures(comparison).items()},
+        captions=captions(comparison),
         optimism=optimism_rows(comparison.details, comparison.protocol),
         redundancy=_named(
             [(d.arm.name, d.redundancy) for d in comparison.details], redundancy_rows

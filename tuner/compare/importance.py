@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from tuner.compare.axes import INK, QUIET, panels, tidy, title
 from tuner.compare.estimators import Estimate
-from tuner.compare.figures import COLOURS, INK, QUIET
 from tuner.compare.protocol import Floats
 from tuner.errors import InvalidInput
 
@@ -22,6 +22,10 @@ HELD = 0.9
 USUAL = 0.9
 """No interval is stated if fewer than this share of the resamples have an importance."""
 _ROUNDING = 1e-12
+_GREYS = ("#6b6b6b", "#bdbdbd")
+"""The methods' own: a colour would be taken for an arm's."""
+_BAR, _KEY = 0.42, 0.19
+"""Inches: of a hyperparameter's bars, and of a line of the legend."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def _whole(interval: tuple[float, float]) -> tuple[float, float]:
 def importance_figure(arms: Sequence[tuple[str, Importance]]) -> Figure:
     """Each hyperparameter's share as a bar with its interval: one panel per arm, one scale.
 
-    Bars are ordered by the first method; each method has a colour and a hatch of its own.
+    Bars are ordered by the first method; each method has a grey and a hatch of its own.
 
     Args:
         arms: Name and importance of each arm.
@@ -158,14 +162,15 @@ def importance_figure(arms: Sequence[tuple[str, Importance]]) -> Figure:
     """
     if not arms:
         raise InvalidInput("importance figure: needs at least one arm, got none")
-    rows = max((len(_names(importance)) for _, importance in arms), default=0)
-    size = (1.0 + 3.6 * len(arms), 1.6 + 0.42 * max(rows, 3))
-    drawing = Figure(figsize=size, layout="constrained")
-    panels = drawing.subplots(1, len(arms), sharex=True, squeeze=False)[0]
-    for axes, (name, importance) in zip(panels, arms, strict=True):
-        _bars(axes, importance)
-        axes.set_title(name, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("share of the importance", fontsize=9.5, color=INK)
+    rows = max(3, *(len(_names(importance)) for _, importance in arms))
+    keys = _KEY * max(len(importance.rankings) for _, importance in arms) + 0.1
+    height = _BAR * rows + keys
+    drawing, grid = panels(len(arms), width=3.6, height=height + 0.9, share=False)
+    for axes, (name, importance) in zip(grid, arms, strict=True):
+        _bars(axes, importance, keys / height)
+        title(axes, name, longest=32)
+        axes.set_xlabel("share of the importance")
+        tidy(axes, grid="x")
     return drawing
 
 
@@ -174,7 +179,8 @@ def _names(importance: Importance) -> list[str]:
     return list(dict.fromkeys(n for each in importance.rankings.values() for n in each.shares))
 
 
-def _bars(axes: Axes, importance: Importance) -> None:
+def _bars(axes: Axes, importance: Importance, legend: float) -> None:
+    """The bars, and below them a share ``legend`` of the height that the legend has to itself."""
     names, methods = _names(importance), importance.rankings
     thickness = 0.8 / max(len(methods), 1)
     for number, (method, found) in enumerate(methods.items()):
@@ -185,22 +191,17 @@ def _bars(axes: Axes, importance: Importance) -> None:
             places,
             [share.value for share in shares],
             height=thickness,
-            color=COLOURS[number % len(COLOURS)],
-            alpha=0.75,
+            color=_GREYS[number % len(_GREYS)],
             hatch=None if number == 0 else "///",
             edgecolor="white",
             label=f"{method}: {_effective(found)}",
         )
         axes.hlines(places, *zip(*bounds, strict=True), color=INK, linewidth=1.2)
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(1.22 * max(len(names), 1) - 0.4, -0.6)  # the legend lies below the bars
+    drawn = max(len(names), 1) + 0.1
+    axes.set_ylim(drawn / (1 - legend) - 0.6, -0.6)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.tick_params(colors=QUIET, labelsize=9)
-    axes.grid(axis="x", color="#888888", alpha=0.18, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
     if methods:
         axes.legend(frameon=False, loc="lower right", fontsize=8)
     else:
