@@ -107,7 +107,7 @@ def importances(
             f"Computed from {MOST:,} of {placed.size:,} trials, drawn at random; the intervals "
             f"are those of {MOST:,} trials."
         )
-    rescaled = [_rescaled(trials[i], space, float(values[i])) for i in used]
+    rescaled = _rescaled([trials[i] for i in used], space, values[used])
     rankings = _rankings(rescaled, list(space), rng, resamples=resamples, confidence=confidence)
     silent = [method for method in (PED_ANOVA, FANOVA) if method not in rankings]
     return Importance(
@@ -158,19 +158,26 @@ def _unfit(scores: Floats, parameters: int) -> str | None:
     return None
 
 
-def _rescaled(trial: FrozenTrial, space: dict[str, BaseDistribution], score: float) -> FrozenTrial:
-    """The trial with nothing but its score and its hyperparameters, logarithms where drawn so."""
-    distributions: dict[str, BaseDistribution] = {}
-    params = {}
-    for name, range_ in space.items():
-        value = trial.params[name]
-        if isinstance(range_, FloatDistribution | IntDistribution) and range_.log:
-            low, high = math.log10(range_.low), math.log10(range_.high)
-            distributions[name] = FloatDistribution(low, high)
-            params[name] = min(max(math.log10(value), low), high)
-        else:
-            distributions[name], params[name] = range_, value
-    return create_trial(params=params, distributions=distributions, value=score)
+def _rescaled(
+    trials: Sequence[FrozenTrial], space: dict[str, BaseDistribution], scores: Floats
+) -> list[FrozenTrial]:
+    """The trials with nothing but score and hyperparameters, logarithms where drawn so.
+
+    They share their ranges, which Optuna compares with each other again and again.
+    """
+    logarithms = {
+        name: FloatDistribution(math.log10(range_.low), math.log10(range_.high))
+        for name, range_ in space.items()
+        if isinstance(range_, FloatDistribution | IntDistribution) and range_.log
+    }
+    found = []
+    for trial, score in zip(trials, scores.tolist(), strict=True):
+        params = {name: trial.params[name] for name in space}
+        for name, range_ in logarithms.items():
+            params[name] = min(max(math.log10(params[name]), range_.low), range_.high)
+        ranges = {**space, **logarithms}
+        found.append(create_trial(params=params, distributions=ranges, value=score))
+    return found
 
 
 def _rankings(

@@ -14,7 +14,7 @@ from tuner.search.filters import epochs_of, filters_of
 from tuner.search.importance import importances
 from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
 from tuner.search.store import Store
-from tuner.search.studies import finished_trials, incumbent
+from tuner.search.studies import finished_trials, incumbent, uncollected
 from tuner.workload import Workload
 
 
@@ -40,14 +40,15 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     Not for repeated searches, and not for arms that search nothing.
     """
     spec = store.comparison(comparison)
-    read = [_arm(store, spec, arm) for arm in spec.arms]
-    protocol = _protocol(spec, [arm for arm, _ in read])
-    found = [
-        replace(arm, importance=importances(trials, arm.scores))
-        if protocol.searched_once(arm.name, arm.sampler)
-        else arm
-        for arm, trials in read
-    ]
+    with uncollected():
+        read = [_arm(store, spec, arm) for arm in spec.arms]
+        protocol = _protocol(spec, [arm for arm, _ in read])
+        found = [
+            replace(arm, importance=importances(trials, arm.scores))
+            if protocol.searched_once(arm.name, arm.sampler)
+            else arm
+            for arm, trials in read
+        ]
     return found, protocol
 
 
