@@ -95,3 +95,11 @@ def test_a_single_trial_or_equal_scores_can_be_drawn(arm: Make) -> None:
     axes = edf_figure(arms, Protocol(unit="loss"), arm_styles(["one", "same"])).axes[0]
     assert axes.get_xlim() == pytest.approx((-3.01, -2.99))
     assert len(axes.lines) == 2
+
+
+def test_many_trials_are_drawn_in_as_many_steps_as_can_be_seen(arm: Make) -> None:
+    scores = np.random.default_rng(0).random(20_000)
+    axes = edf_figure([arm("many", scores)], Protocol(), arm_styles(["many"])).axes[0]
+    x, share = (np.asarray(data) for data in axes.lines[0].get_data())
+    assert x.size <= 2000 and (share[0], share[-1]) == (0, 1)
+    assert np.abs(share[1:-1] - x[1:-1]).max() < 0.02

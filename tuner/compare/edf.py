@@ -23,6 +23,10 @@ LARGEST_EXACT_N = 5_000
 """Trials up to which the band is opda's; above it is DKW's, which is wider at both ends only."""
 
 
+_MOST_STEPS = 2000
+"""More could not be seen, and would make a page of megabytes."""
+
+
 @dataclass(frozen=True)
 class Edf:
     """Share of trials that score at most x, at every distinct score.
@@ -116,9 +120,11 @@ def _steps(
     edf = empirical_distribution(arm.scores, confidence=protocol.confidence)
     x = np.concatenate([[ends[0]], edf.scores, [ends[1]]])
     share = np.concatenate([[0.0], edf.share, [1.0]])
+    kept = np.unique(np.linspace(0, x.size - 1, min(x.size, _MOST_STEPS)).astype(int))
+    x, share = x[kept], share[kept]
     if arm.independent:
-        low = np.concatenate([[0.0], edf.low, edf.low[-1:]])
-        high = np.concatenate([[edf.below], edf.high, [1.0]])
+        low = np.concatenate([[0.0], edf.low, edf.low[-1:]])[kept]
+        high = np.concatenate([[edf.below], edf.high, [1.0]])[kept]
         axes.fill_between(x, low, high, step="post", color=style.colour, alpha=0.14, linewidth=0)
     failed = int(arm.failed.sum())
     axes.step(
