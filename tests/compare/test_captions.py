@@ -19,7 +19,7 @@ from tuner.compare.importance import Importance
 Make = Callable[..., Arm]
 Again = Callable[..., Retrained]
 SINGLE = "magnitude_narrow_0, magnitude_narrow_1"
-OTHERS = "Left out: new_tpe, old_tpe (repeated searches); untuned (searches nothing)."
+OTHERS = "Left out: new_tpe, old_tpe (repeated searches); untuned (no search)."
 
 
 def test_every_figure_has_a_caption_that_names_who_is_left_out(
@@ -32,7 +32,7 @@ def test_every_figure_has_a_caption_that_names_who_is_left_out(
         if name != "repeated_searches":
             assert OTHERS in caption, name
     assert (
-        f"Left out: {SINGLE} (searched once); untuned (searches nothing)."
+        f"Left out: {SINGLE} (searched once); untuned (no search)."
         in (found["repeated_searches"])
     )
     assert found["tuning_curves"].endswith(

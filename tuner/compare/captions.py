@@ -113,7 +113,7 @@ def _repeated(comparison: Comparison) -> Iterator[str]:
     yield from _listed(
         "Left out",
         {
-            arm.name: "searches nothing" if arm.sampler == DEFAULTS else "searched once"
+            arm.name: "no search" if arm.sampler == DEFAULTS else "searched once"
             for arm in comparison.arms
             if arm.name not in arms
         },
@@ -171,7 +171,7 @@ def _left_out(
         {
             arm.name: otherwise
             if arm.name in single
-            else "searches nothing"
+            else "no search"
             if arm.sampler == DEFAULTS
             else "repeated searches"
             for arm in comparison.arms
@@ -181,7 +181,7 @@ def _left_out(
 
 
 def _listed(start: str, reasons: Mapping[str, str]) -> Iterator[str]:
-    """A sentence: ``Left out: old, older (not retrained); none (searches nothing)``."""
+    """A sentence: ``Left out: old, older (not retrained); none (no search)``."""
     found = {
         reason: ", ".join(name for name, why in reasons.items() if why == reason)
         for reason in reasons.values()
