@@ -32,8 +32,7 @@ def test_every_figure_has_a_caption_that_names_who_is_left_out(
         if name != "repeated_searches":
             assert OTHERS in caption, name
     assert (
-        f"Left out: {SINGLE} (searched once); untuned (no search)."
-        in (found["repeated_searches"])
+        f"Left out: {SINGLE} (searched once); untuned (no search)." in (found["repeated_searches"])
     )
     assert found["tuning_curves"].endswith(
         "Beside it, incumbents trained again with fresh seeds: each run, and the mean with its "
