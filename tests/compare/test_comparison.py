@@ -236,13 +236,27 @@ def test_k_that_nobody_declared_is_explained(arm: MakeArm) -> None:
 
 def test_seconds_of_unlike_batches_are_neither_compared_nor_left_unsaid(arm: MakeArm) -> None:
     arms = [
-        arm("wide", RNG.random(60), seconds=np.repeat(RNG.random(3), 20)),
-        arm("narrow", RNG.random(60), seconds=RNG.random(60)),
+        arm("wide", RNG.random(60), batch=np.repeat(np.arange(3), 20)),
+        arm("narrow", RNG.random(60), batch=np.arange(60)),
     ]
     found = compare(arms, Protocol(target=0.5))
     seconds = found.contrasts[0].speedups["seconds"]
     assert (seconds.value, seconds.low) == (None, None)
     assert seconds.reason is not None and "batches of different sizes" in seconds.reason
     assert any("trained together: wide 20, narrow 1" in note for note in found.notes)
-    like = compare([arms[0], arm("b", RNG.random(60), seconds=arms[0].seconds)], Protocol())
+    like = compare([arms[0], arm("b", RNG.random(60), batch=arms[0].batch)], Protocol())
     assert not any("trained together" in note for note in like.notes)
+
+
+@pytest.mark.parametrize(("hits", "told"), [(0, False), (2, True), (4, False)])
+def test_a_best_of_k_that_hangs_on_two_or_three_trials_is_noted(
+    arm: MakeArm, hits: int, told: bool
+) -> None:
+    arms = [arm("a", np.where(np.arange(200) < hits, 0.98, 0.9)), arm("b", RNG.random(200))]
+    notes = compare(arms, Protocol(target=0.97, k=10)).notes
+    assert any("So few trials of a reach the target" in note for note in notes) is told
+
+
+def test_a_single_trial_is_not_called_a_twentieth(arm: MakeArm) -> None:
+    notes = compare([arm("a", [0.9]), arm("b", [0.8])], Protocol()).notes
+    assert not any("twentieth" in note for note in notes)

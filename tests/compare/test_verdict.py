@@ -288,3 +288,10 @@ def test_an_arm_that_searched_nothing_gives_no_verdict_and_is_named(arm: MakeArm
     assert found.kind == "inconclusive"
     assert "nothing was tested. b searched nothing, so there is no best" in found.text
     assert "sampler that learns" not in found.text
+
+
+def test_equal_scores_without_a_region_of_equivalence_are_never_told_apart(arm: MakeArm) -> None:
+    arms = [arm(name, np.full(60, 0.7)) for name in ("a", "b")]
+    told = compare(arms, Protocol(rope=0.0)).verdict.text
+    assert "-1" not in told and "too few" not in told
+    assert "no difference at all was seen" in told or "+0.00 points" in told

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tuner.compare.batches import UNLIKE, batch_of, comparable
+from tuner.compare.batches import UNLIKE, comparable
 from tuner.compare.bootstrap import best_of_k_contrast
 from tuner.compare.endpoints import holm, paired_difference, unpaired_difference
 from tuner.compare.estimators import Estimate
@@ -113,11 +113,11 @@ def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]
             theirs,
             new_costs=first.seconds,
             old_costs=second.seconds,
-            new_batches=batch_of(first.seconds),
-            old_batches=batch_of(second.seconds),
+            new_batches=first.batch,
+            old_batches=second.batch,
             confidence=level,
         )
-        if comparable(first.seconds, second.seconds)
+        if comparable(first.batch, second.batch)
         else Speedup(None, None, None, UNLIKE)
     )
     return found

@@ -83,6 +83,8 @@ class Arm:
         repeat: Which independent repeat of the search each trial belongs to, shape [n]; ``None``
             for a single search.
         epochs: Epochs each trial was trained, shape [n], NaN where unknown; ``None`` if nowhere.
+        batch: Which trials trained together and share their seconds, numbers from 0, shape [n];
+            ``None`` where each trained by itself.
         filters: The gradient filter of each trial, where they are known.
         importance: How much each hyperparameter matters, where it was computed.
 
@@ -100,6 +102,7 @@ class Arm:
     retrained: Retrained | None = None
     repeat: Ints | None = None
     epochs: Floats | None = None
+    batch: Ints | None = None
     filters: "Filters | None" = None
     importance: "Importance | None" = None
 
@@ -112,6 +115,8 @@ class Arm:
             self._store("repeat", self.repeat, np.int64)
         if self.epochs is not None:
             self._store("epochs", self.epochs, np.float64)
+        if self.batch is not None:
+            self._store("batch", self.batch, np.int64)
         if self.n == 0:
             raise InvalidInput(
                 f"arm {self.name!r}: needs at least one finished trial, got none; "

@@ -182,17 +182,18 @@ def _equivalent(case: _Case, estimate: Estimate, _: int | None) -> str:
 
 def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
     unit = "trials" if case.by_budget else "repeats"
-    needed = (
-        "no number of trials can settle a difference of exactly zero without a region of "
-        "practical equivalence"
-        if more is None
-        else f"about {words.count(more, f'more {unit[:-1]}')} per arm would be needed if the "
-        "estimate holds"
-    )
+    if more is None:
+        return (
+            f"{case.given}, no difference at all was seen {case.budget} between {case.new.name} "
+            f"and {case.old.name}, {case.numbers(estimate)}; without a region of practical "
+            f"equivalence no number of {unit} shows that there is none.{_control_sentence(case)}"
+        )
     return (
         f"{case.given}, too few {unit} were run to tell whether {case.search} reaches higher "
         f"{words.measure(case.protocol)} {case.budget} in {case.new.name} or in "
-        f"{case.old.name}: {case.numbers(estimate)}; {needed}.{_control_sentence(case)}"
+        f"{case.old.name}: {case.numbers(estimate)}; about "
+        f"{words.count(more, f'more {unit[:-1]}')} per arm would be needed if the estimate holds."
+        f"{_control_sentence(case)}"
     )
 
 

@@ -115,6 +115,7 @@ def level(protocol: Protocol) -> str:
 
 
 def _signed(value: float, unit: str) -> str:
+    value = 0.0 if abs(value) < 1e-12 else value  # what rounding left of equal scores
     return f"{100 * value:+.2f}" if unit == ACCURACY else f"{value:+.4g}"
 
 

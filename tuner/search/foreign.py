@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -16,6 +16,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.compare.batches import batch_of
 from tuner.compare.protocol import Arm
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect_optuna, normalise
@@ -117,15 +118,17 @@ def check_workloads(arms: Sequence[ForeignArm]) -> None:
 def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str) -> ForeignArm:
     ended = [trial for trial in trials if trial.state.is_finished()]
     failed = failures(ended)
+    seconds = np.array([_seconds(trial) for trial in ended])
     arm = Arm(
         name=name,
         scores=score(ended, name, sign=-1 if minimized else 1),
-        seconds=np.array([_seconds(trial) for trial in ended]),
+        seconds=seconds,
         failed=failed,
         pruned=np.array([trial.state == TrialState.PRUNED for trial in ended]),
         sampler=sampler,
         ranges=_ranges(ended),
         epochs=epochs_of(ended),
+        batch=batch_of(seconds) if all(_run(trial) for trial in ended) else None,
         filters=filters_of(ended) if ended else None,
     )
     notes = []
@@ -145,9 +148,14 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
     return ForeignArm(arm, minimized, tuple(notes), tuple(ended))
 
 
+def _run(trial: FrozenTrial) -> dict[str, Any]:  # Any: what our trainer recorded
+    """What this software recorded of the trial; empty if another trained it."""
+    said = trial.user_attrs.get("run")
+    return said if isinstance(said, dict) and isinstance(said.get("seconds"), float) else {}
+
+
 def _seconds(trial: FrozenTrial) -> float:
-    ours = trial.user_attrs.get("run")
-    if isinstance(ours, dict) and isinstance(ours.get("seconds"), float):
+    if ours := _run(trial):
         return float(ours["seconds"])  # its batch took longer
     return trial.duration.total_seconds() if trial.duration is not None else math.nan
 

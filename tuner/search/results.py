@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.compare.batches import batch_of
 from tuner.compare.comparison import ArmSummary, summarize
 from tuner.compare.protocol import Arm, Bools, Floats, Protocol, Retrained
 from tuner.errors import InvalidInput
@@ -54,9 +55,12 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
 
 def _protocol(spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
     verdict, ended = spec.verdict, sum(arm.n for arm in found)
-    interim = (
-        f"{ended:,} of {spec.n_searched:,} declared trials" if ended < spec.n_searched else ""
-    )
+    waiting = [arm.name for arm in found if arm.retrained is None and not arm.failed.all()]
+    interim = ""
+    if ended < spec.n_searched:
+        interim = f"{ended:,} of {spec.n_searched:,} declared trials"
+    elif spec.retrain_seeds and waiting:
+        interim = f"the incumbents of {', '.join(waiting)} are not yet retrained"
     return Protocol(
         primary=verdict.primary,
         control=verdict.control,
@@ -163,12 +167,12 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[Fr
 
 def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
     """The arm's trials, without what was retrained."""
+    seconds = [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
     return Arm(
         name=name,
         scores=score(trials, name, worst=0.0),
-        seconds=np.array(
-            [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
-        ),
+        seconds=np.array(seconds),
+        batch=batch_of(np.array(seconds)),
         failed=failures(trials),
         pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
         sampler=arm.sampler,
