@@ -45,6 +45,8 @@ def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: 
     spec = comparison(verdict={"primary": ["new", "old"], "k": 2, "target": 0.5, "rope": 0.5})
     enqueue(store, spec)
     work_here(store)
+    waiting = arms(store, "small")[1]
+    assert waiting.interim == "the incumbents of old, new are not yet retrained"
     enqueue_retraining(store, spec)
     work_here(store)
     found, protocol = arms(store, "small")
