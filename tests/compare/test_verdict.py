@@ -295,3 +295,9 @@ def test_equal_scores_without_a_region_of_equivalence_are_never_told_apart(arm: 
     told = compare(arms, Protocol(rope=0.0)).verdict.text
     assert "-1" not in told and "too few" not in told
     assert "no difference at all was seen" in told or "+0.00 points" in told
+
+
+def test_an_interval_without_width_says_why(arm: MakeArm) -> None:
+    arms = [arm("a", np.full(60, 0.8)), arm("b", np.full(60, 0.7))]
+    told = compare(arms, Protocol()).verdict.text
+    assert "(95% CI +10.00 to +10.00), without width only because all scores of each arm" in told

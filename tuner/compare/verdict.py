@@ -135,6 +135,8 @@ class _Case:
         """The difference, and the probability or p-value beside it."""
         flip = winner_first and estimate.value < 0
         told = words.difference(_negated(estimate) if flip else estimate, self.protocol)
+        if estimate.interval is not None and estimate.interval[1] - estimate.interval[0] < 1e-12:
+            told += ", without width only because all scores of each arm are the same"
         if self.primary.probability is not None:
             chance = self.primary.probability
             ahead, behind = (self.old, self.new) if flip else (self.new, self.old)
