@@ -1,5 +1,6 @@
 """``tuner compare`` and the folder it writes, as a person meets them."""
 
+import datetime
 import json
 from pathlib import Path
 
@@ -128,3 +129,24 @@ def test_failed_trials_cannot_lift_a_study():
         report = json.loads(result.stdout)
         assert report["contrasts"][0]["best_of_k"]["value"] < 0, unit
         assert report["verdict"]["winner"] != "bad"
+
+
+def test_equal_durations_of_other_software_are_no_batches():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    began = datetime.datetime(2026, 1, 1)
+    for name, seconds in (("old", 2), ("new", 3)):
+        study = optuna.create_study(
+            storage="sqlite:///a.db", study_name=name, direction="maximize"
+        )
+        for index in range(20):
+            trial = optuna.trial.create_trial(value=index / 20)
+            trial.datetime_start = began
+            # every other trial of "new" is a second longer: batches of 10 against 20, were it ours
+            longer = index % 2 if name == "new" else 0
+            trial.datetime_complete = began + datetime.timedelta(seconds=seconds + longer)
+            study.add_trial(trial)
+    addresses = [f"sqlite:///a.db::{name}" for name in ("old", "new")]
+    options = ("--sampler", "random", "--target", "0.5", "--json", "-")
+    report = json.loads(tuner("compare", *addresses, *options).stdout)
+    assert not any("trained together" in note for note in report["notes"])
+    assert report["contrasts"][0]["speedups"]["seconds"]["value"] == pytest.approx(2 / 3.5)

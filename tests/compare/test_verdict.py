@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare, words
+from tuner.compare.estimators import Estimate
 from tuner.compare.rows import contrast_table
 
 MakeArm = Callable[..., Arm]
@@ -290,11 +291,19 @@ def test_an_arm_that_searched_nothing_gives_no_verdict_and_is_named(arm: MakeArm
     assert "sampler that learns" not in found.text
 
 
-def test_equal_scores_without_a_region_of_equivalence_are_never_told_apart(arm: MakeArm) -> None:
-    arms = [arm(name, np.full(60, 0.7)) for name in ("a", "b")]
-    told = compare(arms, Protocol(rope=0.0)).verdict.text
-    assert "-1" not in told and "too few" not in told
-    assert "no difference at all was seen" in told or "+0.00 points" in told
+def test_no_difference_at_all_without_a_region_of_equivalence_is_not_called_too_few(
+    arm: MakeArm,
+) -> None:
+    found = judged(arm, scores(0.95, 0), scores(0.95, 1), rope=0.0)
+    assert found.verdict.kind == "inconclusive" and found.verdict.more is None
+    assert "no difference at all was seen after 10 trials" in found.verdict.text
+    assert "no number of trials shows that there is none." in found.verdict.text
+    assert "too few" not in found.verdict.text
+
+
+def test_what_rounding_leaves_of_equal_scores_is_printed_as_zero() -> None:
+    left = Estimate(1e-16, -1.1e-16, 1.1e-16)
+    assert words.difference(left, Protocol(unit="loss")) == "+0 (95% CI +0 to +0)"
 
 
 def test_an_interval_without_width_says_why(arm: MakeArm) -> None:

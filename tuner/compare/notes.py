@@ -139,6 +139,6 @@ def _about_few(random: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[st
     if few := [name for name, count in hits.items() if 0 < count <= FEW_HITS]:
         yield (
             f"So few trials of {', '.join(few)} reach the target that, where no others come near "
-            f"it, the interval of the best of {k:,} holds less often than stated (simulated: 83% "
-            "of the time at 2 of 200)."
+            f"it, the interval of the best of {k:,} holds less often than stated; more trials "
+            "help."
         )
