@@ -6,50 +6,35 @@ interval that covers 95% always passes, one that covers 93% does with 98%, and o
 is found out with 93%. Seeds are fixed, so a result never changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tuner.compare.bootstrap import best_of_k_contrast, best_of_k_interval, trials_for_interval
+from tests.compare.made_scores import (
+    DISTRIBUTIONS,
+    Quantile,
+    diverging,
+    heavy_lower_tail,
+    near_normal,
+)
+from tuner.compare.best_of_k import (
+    best_of_k_difference,
+    best_of_k_interval,
+    best_of_k_probability,
+    trials_for_interval,
+)
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.estimators import Estimate
 from tuner.compare.rmst import rmst_ratio
 from tuner.compare.speedup import Speedup, share_ratio_interval, speedup_in_cost
 from tuner.compare.targets import Waits, good_region_share
 
-Quantile = Callable[[np.ndarray], np.ndarray]
 REPEATS = 1000
-RESAMPLES = {2: 600, 5: 300, 10: 250}
-"""Of two arms, by k, for the sake of time; the report's 2,000 cover up to two points more."""
-RESAMPLES_ALONE = {1: 200, 2: 600, 5: 600, 10: 600}
-
-
-def diverging(u: np.ndarray) -> np.ndarray:
-    """Accuracies: 15% diverge to chance, the rest crowd below 97%."""
-    return np.where(u < 0.15, 0.1, 0.97 - 0.3 * (1 - np.clip((u - 0.15) / 0.85, 0, 1)) ** 2)
-
-
-def plateaus(u: np.ndarray) -> np.ndarray:
-    """Six levels, the highest at a tenth of the trials."""
-    levels = np.array([0.1, 0.5, 0.8, 0.9, 0.94, 0.95])
-    return levels[np.searchsorted([0.2, 0.35, 0.55, 0.75, 0.9], u, side="right")]
-
-
-def heavy_lower_tail(u: np.ndarray) -> np.ndarray:
-    """Accuracies whose distance to 98% is log-normal, cut at chance."""
-    scores: np.ndarray = np.maximum(0.98 - 0.03 * np.exp(1.0 * stats.norm.ppf(1 - u)), 0.1)
-    return scores
-
-
-def near_normal(u: np.ndarray) -> np.ndarray:
-    scores: np.ndarray = 0.9 + 0.02 * stats.norm.ppf(u)
-    return scores
-
-
-DISTRIBUTIONS = (diverging, plateaus, heavy_lower_tail, near_normal)
+DRAWS = 400
+"""Of each interval, for the sake of time; the report makes 2,000."""
 
 
 def best_of(quantile: Quantile, k: int, points: int = 200_001) -> np.ndarray:
@@ -98,8 +83,7 @@ def test_the_expected_best_of_k_lies_in_its_interval(k: int, quantile: Quantile)
     )
     draws = [quantile(rng.random(n)) for _ in range(REPEATS if k > 1 else 300)]
     estimates = [
-        best_of_k_interval(scores, k, seed=seed, resamples=RESAMPLES_ALONE[k])
-        for seed, scores in enumerate(draws)
+        best_of_k_interval(scores, k, seed=seed, draws=DRAWS) for seed, scores in enumerate(draws)
     ]
     assert_covers([holds(estimate, float(truth)) for estimate in estimates])
 
@@ -111,15 +95,13 @@ def contrasts(k: int, number: int) -> tuple[list[bool], list[bool]]:
     rng, n = np.random.default_rng(10 * k + number), trials_for_interval(k)
     a, b = best_of(ours, k), best_of(theirs, k)
     difference, probability = float(a.mean() - b.mean()), chance_to_beat(a, b)
-    held = [
-        best_of_k_contrast(
-            ours(rng.random(n)), theirs(rng.random(n)), k, seed=seed, resamples=RESAMPLES[k]
-        )
-        for seed in range(REPEATS)
-    ]
+    draws = [(ours(rng.random(n)), theirs(rng.random(n))) for _ in range(REPEATS)]
     return (
-        [holds(one, difference) for one, _ in held],
-        [holds(other, probability) for _, other in held],
+        [
+            holds(best_of_k_difference(*arms, k, seed=seed, draws=DRAWS), difference)
+            for seed, arms in enumerate(draws)
+        ],
+        [holds(best_of_k_probability(*arms, k), probability) for arms in draws],
     )
 
 
@@ -133,6 +115,45 @@ def test_the_difference_of_two_arms_lies_in_its_interval(k: int, number: int) ->
 @pytest.mark.parametrize(("k", "number"), PAIRS)
 def test_the_chance_that_one_arm_beats_the_other_lies_in_its_interval(k: int, number: int) -> None:
     assert_covers(contrasts(k, number)[1])
+
+
+def rarely_good(share: float) -> Quantile:
+    """Failures, but for a share of trials far above them: the best of k hangs on a few of n."""
+    return lambda u: np.where(u < 1 - share, 0.5, 0.9)
+
+
+def covered(ours: float, theirs: float, bounds: tuple[float, float] | None) -> list[bool]:
+    rng, n, k = np.random.default_rng(0), 200, 10
+    truth = 0.4 * ((1 - theirs) ** k - (1 - ours) ** k)
+    return [
+        holds(
+            best_of_k_difference(
+                rarely_good(ours)(rng.random(n)), rarely_good(theirs)(rng.random(n)), k,
+                bounds=bounds, seed=seed, draws=DRAWS,
+            ),
+            truth,
+        )
+        for seed in range(REPEATS)
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(0.005, 0.3), (0.01, 0.01), (0.01, 0.3), (0.02, 0.02), (0.02, 0.3), (0.05, 0.3)],
+)
+def test_rare_good_trials_that_some_arm_has_seen_lie_in_the_interval(
+    ours: float, theirs: float
+) -> None:
+    assert_covers(covered(ours, theirs, bounds=None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.001, 0.005, 0.01, 0.02])
+def test_rare_good_trials_that_no_arm_has_seen_lie_in_the_interval_within_known_bounds(
+    share: float,
+) -> None:
+    assert_covers(covered(share, 0.0, bounds=(0.0, 1.0)))
 
 
 @pytest.mark.parametrize("n", [20, 60])

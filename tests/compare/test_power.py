@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tuner.compare.bootstrap import best_of_k_contrast
+from tests.compare.made_scores import Quantile, diverging, near_normal
+from tuner.compare.best_of_k import best_of_k_difference
 from tuner.compare.endpoints import paired_difference
 from tuner.compare.power import (
     detectable_difference,
@@ -112,40 +113,27 @@ def test_twenty_thousand_trials_are_still_exact() -> None:
     assert ratio == pytest.approx(1.298, abs=1e-3)
 
 
-@pytest.mark.parametrize(("n", "k"), [(60, 3), (100, 5)])
-def test_a_pilots_detectable_difference_is_found_four_times_in_five(n: int, k: int) -> None:
+@pytest.mark.parametrize("quantile", [diverging, near_normal])
+@pytest.mark.parametrize(("n", "k"), [(60, 3), (200, 10)])
+def test_the_detectable_difference_is_found_about_four_times_in_five(
+    quantile: Quantile, n: int, k: int
+) -> None:
     rng = np.random.default_rng(n)
-    pilot = rng.normal(size=4000)
-    difference = detectable_difference(n, k, pilot=pilot).value
-    assert difference is not None
-    found = 0
-    for seed in range(300):
-        a, b = rng.normal(difference, 1, n), rng.normal(0, 1, n)
-        found += (best_of_k_contrast(a, b, k, seed=seed, resamples=200)[0].low or 0) > 0
-    assert 0.74 < found / 300 < 0.9
+    spread = quantile(rng.random((4000, k))).max(axis=1).std()
+    unit, found = detectable_difference(n, k).value, {0.6: 0, 1.1: 0}
+    assert unit is not None
+    for times in found:
+        for seed in range(200):
+            a, b = quantile(rng.random(n)) + times * unit * spread, quantile(rng.random(n))
+            found[times] += (best_of_k_difference(a, b, k, seed=seed, draws=200).low or 0) > 0
+    assert found[0.6] / 200 < 0.85 and found[1.1] / 200 > 0.75
 
 
-def test_without_a_pilot_the_difference_is_bounded_in_spreads_of_the_best_of_k() -> None:
+def test_the_detectable_difference_is_told_in_spreads_of_the_best_of_k() -> None:
     # k = 1: sqrt(2 / n) (t sqrt(n / (n - 1)) + z), t = 1.9623 at 999, z = .8416.
     assert detectable_difference(1000, 1).value == pytest.approx(
         np.sqrt(2 / 1000) * (1.9623 * np.sqrt(1000 / 999) + 0.8416), abs=1e-4
     )
-    pilot = np.random.default_rng(0).normal(size=5000)
-    for n, k in ((100, 5), (200, 20)):
-        spread = np.random.default_rng(1).normal(size=(20_000, k)).max(axis=1).std()
-        exact = detectable_difference(n, k, pilot=pilot).value
-        bound = detectable_difference(n, k).value
-        assert exact is not None and bound is not None
-        assert 0.6 * bound * spread < exact < bound * spread
-
-
-def test_a_pilots_unit_is_the_answers_and_its_seed_decides() -> None:
-    pilot = np.random.default_rng(0).random(100)
-    one = detectable_difference(200, 5, pilot=pilot).value
-    tenfold = detectable_difference(200, 5, pilot=10 * pilot).value
-    assert one is not None and tenfold == pytest.approx(10 * one)
-    assert detectable_difference(200, 5, pilot=pilot).value == one
-    assert detectable_difference(200, 5, pilot=pilot, seed=1).value != one
 
 
 def test_no_difference_is_detectable_where_no_interval_is_stated() -> None:
@@ -157,12 +145,6 @@ def test_no_difference_is_detectable_where_no_interval_is_stated() -> None:
 def test_questions_without_an_answer_are_refused() -> None:
     with pytest.raises(InvalidInput, match=r"k must be in 1..n, got k=9 with n=8"):
         detectable_difference(8, 9)
-    with pytest.raises(InvalidInput, match=r"pilot: needs 50 finite scores.* got 20 of 20"):
-        detectable_difference(100, 5, pilot=np.arange(20.0))
-    with pytest.raises(InvalidInput, match=r"pilot: needs 20 finite scores.* got 29 of 30"):
-        detectable_difference(100, 2, pilot=np.append(np.arange(29.0), np.nan))
-    with pytest.raises(InvalidInput, match=r"needs scores that differ, all are 0\.5"):
-        detectable_difference(100, 2, pilot=np.full(30, 0.5))
     with pytest.raises(InvalidInput, match=r"power: must lie in \(0.05, 1\), got 1"):
         detectable_paired_effect(10, power=1.0)
     with pytest.raises(InvalidInput, match="n >= 1 and 0 < share < 1, got 60, 1"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.bands import tuning_curve_band
-from tuner.compare.bootstrap import best_of_k_interval
+from tuner.compare.best_of_k import Bounds, best_of_k_interval
 from tuner.compare.contrast import Contrast, contrast, with_holm
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.estimators import Estimate, classify, expected_best_of_k
@@ -156,8 +156,9 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     """
     (new, old), k = resolve(arms, protocol)
     by_name = {arm.name: arm for arm in arms}
+    seen = _seen(arms)
     pairs = [(new, old), *_other_pairs(arms, (new, old), protocol)]
-    contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol) for a, b in pairs])
+    contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol, seen) for a, b in pairs])
     found = dict(zip(pairs, contrasts, strict=True))
     control = found.get((new, protocol.control)) if protocol.control is not None else None
     judged = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
@@ -171,10 +172,10 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     return Comparison(
         protocol=protocol,
         k=k,
-        arms=tuple(summarize(arm, k, protocol) for arm in arms),
+        arms=tuple(summarize(arm, k, protocol, seen) for arm in arms),
         contrasts=tuple(contrasts),
         verdict=verdict,
-        notes=(*_check_of_exact(found, new, protocol), *notes(arms, k, protocol)),
+        notes=(*_check_of_exact(found, new, protocol), *notes(arms, contrasts[0], k, protocol)),
     )
 
 
@@ -210,8 +211,19 @@ def _check_of_exact(
     }[classify(difference, protocol.rope)]
 
 
-def summarize(arm: Arm, k: int, protocol: Protocol) -> ArmSummary:
-    """One arm's numbers, of which those that need independent trials may be left out."""
+def _seen(arms: Sequence[Arm]) -> Bounds:
+    """Lowest and highest score of all arms: their spaces are nested, so each may reach both."""
+    return (
+        min(float(arm.scores.min()) for arm in arms),
+        max(float(arm.scores.max()) for arm in arms),
+    )
+
+
+def summarize(arm: Arm, k: int, protocol: Protocol, seen: Bounds | None = None) -> ArmSummary:
+    """One arm's numbers, of which those that need independent trials may be left out.
+
+    ``seen`` are the lowest and highest score of all arms; those of this arm if ``None``.
+    """
     known = arm.seconds[np.isfinite(arm.seconds)]
     per_trial = float(known.mean()) if known.size else None
     lengths = {scores.size for scores in arm.searches}
@@ -229,7 +241,7 @@ def summarize(arm: Arm, k: int, protocol: Protocol) -> ArmSummary:
         seconds=float(known.sum()) if known.size else None,
         seconds_per_trial=per_trial,
         curve=_curve(arm, k, protocol) if arm.random else (),
-        best_of=_best_of(arm, k, protocol) if arm.random else (),
+        best_of=_best_of(arm, k, protocol, seen) if arm.random else (),
         trace=tuple(_trace(scores) for scores in arm.searches),
         target=_target(arm, per_trial, protocol) if arm.independent else None,
         retrained=_retrained(arm, protocol),
@@ -253,13 +265,13 @@ def _finite(bound: float) -> float | None:
     return bound if np.isfinite(bound) else None
 
 
-def _best_of(arm: Arm, k: int, protocol: Protocol) -> tuple[BestOfK, ...]:
+def _best_of(arm: Arm, k: int, protocol: Protocol, seen: Bounds | None) -> tuple[BestOfK, ...]:
     ks = sorted({budget for budget in (k, *TABLE_BUDGETS) if budget <= arm.n})
     values = dict(zip(ks, expected_best_of_k(arm.scores, ks).tolist(), strict=True))
     bounds: dict[int, tuple[float, float] | None] = {}
     if k in values:
         at_k = best_of_k_interval(
-            arm.scores, k, confidence=protocol.confidence, seed=protocol.seed
+            arm.scores, k, bounds=seen, confidence=protocol.confidence, seed=protocol.seed
         )
         bounds[k] = at_k.interval
     return tuple(

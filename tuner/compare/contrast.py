@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from tuner.compare.batches import UNLIKE, comparable
-from tuner.compare.bootstrap import best_of_k_contrast
+from tuner.compare.best_of_k import Bounds, best_of_k_difference, best_of_k_probability
 from tuner.compare.endpoints import holm, paired_difference, unpaired_difference
 from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Arm, Protocol
@@ -43,7 +44,8 @@ class Contrast:
 
     Args:
         best_of_k: Difference of the expected best of k*; ``None`` unless both arms are random
-            search.
+            search. Its interval supposes no trial beyond the scores seen in the comparison.
+        best_of_k_bounded: The same, supposing only the scores' known bounds; ``None`` without.
         probability: That the first arm's best of k* beats the second's, ties half.
         repeats: Both searches repeated, where they were.
         test: Difference of the retrained incumbents' mean test scores.
@@ -55,6 +57,7 @@ class Contrast:
     first: str
     second: str
     best_of_k: Estimate | None
+    best_of_k_bounded: Estimate | None
     probability: Estimate | None
     repeats: Repeats | None
     test: Estimate | None
@@ -72,12 +75,30 @@ class Contrast:
         return None
 
 
-def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
-    """Contrast two arms at the budget k*, as far as their samplers allow."""
-    best_of_k = probability = test = test_p = None
+def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) -> Contrast:
+    """Contrast two arms at the budget k*, as far as their samplers allow.
+
+    Args:
+        first: One arm.
+        second: The other.
+        k: The budget k*.
+        protocol: The declaration.
+        seen: Lowest and highest score of all arms of the comparison.
+    """
+    best_of_k = bounded = probability = test = test_p = None
     if first.random and second.random and k <= min(first.n, second.n):
-        best_of_k, probability = best_of_k_contrast(
-            first.scores, second.scores, k, confidence=protocol.confidence, seed=protocol.seed
+        difference = partial(
+            best_of_k_difference,
+            first.scores,
+            second.scores,
+            k,
+            confidence=protocol.confidence,
+            seed=protocol.seed,
+        )
+        best_of_k = difference(bounds=seen)
+        bounded = difference(bounds=protocol.range) if protocol.bounded else None
+        probability = best_of_k_probability(
+            first.scores, second.scores, k, confidence=protocol.confidence
         )
     if first.retrained is not None and second.retrained is not None:
         test, test_p = unpaired_difference(
@@ -88,6 +109,7 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol) -> Contrast:
         first=first.name,
         second=second.name,
         best_of_k=best_of_k,
+        best_of_k_bounded=bounded,
         probability=probability,
         repeats=_repeats(first, second, protocol),
         test=test,

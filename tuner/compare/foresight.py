@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuner.compare import power
-from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.best_of_k import trials_for_interval
 from tuner.compare.rmst import FEWEST_REPEATS
 
 _BASE_SHARE = 0.05
@@ -77,8 +77,8 @@ def _primary(design: Design) -> Iterator[Outlook]:
         return
     yield Outlook(
         f"{n} trials per arm show, with {power.POWER:.0%} power, a difference of the expected "
-        f"best of {k} of at least {found.value:.2g} times the standard deviation of the best of "
-        f"{k} (at most: good scores often vary less)."
+        f"best of {k} of about {found.value:.2g} times the standard deviation of the best of "
+        f"{k}, often of less: good scores vary less."
     )
 
 

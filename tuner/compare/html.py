@@ -107,7 +107,7 @@ def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
         ("target", "none" if target is None else words.score(target, protocol.unit)),
         ("practical equivalence", words.width(protocol.rope, protocol.unit)),
         ("confidence", words.level(protocol)),
-        ("bootstrap seed", str(protocol.seed)),
+        ("seed of draws and resamples", str(protocol.seed)),
         ("declaration", protocol.declaration_hash or "none"),
     ]
 

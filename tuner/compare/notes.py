@@ -6,20 +6,20 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.batches import COMPARABLE, batch_size
-from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.best_of_k import trials_for_interval
+from tuner.compare.contrast import Contrast
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.protocol import INDEPENDENT, Arm, Protocol
-from tuner.compare.speedup import FEW_HITS
 from tuner.compare.targets import good_region_share, trials_for_success
 
 
-def notes(arms: Sequence[Arm], k: int, protocol: Protocol) -> tuple[str, ...]:
+def notes(arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol) -> tuple[str, ...]:
     """The notes on the arms, then those on the protocol."""
-    about_arms = [note for arm in arms for note in _about(arm, k, protocol)]
-    return (*about_arms, *_about_protocol(arms, k, protocol))
+    about_arms = [note for arm in arms for note in _about(arm, protocol)]
+    return (*about_arms, *_about_protocol(arms, primary, k, protocol))
 
 
-def _about(arm: Arm, k: int, protocol: Protocol) -> Iterator[str]:
+def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
     left_out = (
         "expected best of k, P(best of k) and the good-region share are left out; they hold only "
         "for independent random trials that run to their end, so the incumbent trace stands in"
@@ -41,12 +41,6 @@ def _about(arm: Arm, k: int, protocol: Protocol) -> Iterator[str]:
         yield (
             f"{arm.name}: {int(arm.failed.sum())} of {arm.n} trials diverged or failed; they keep "
             "the worst score and stay in every denominator."
-        )
-    if arm.random and arm.n >= trials_for_interval(k) and np.ptp(arm.scores) == 0:
-        instead = "; trust the band instead" if _bounded(protocol) else ""
-        yield (
-            f"{arm.name}: all {arm.n} scores are the same, so the interval of its best of {k:,} "
-            f"has no width, whatever further trials would do{instead}."
         )
     if protocol.target is not None and arm.independent and arm.scores.max() < protocol.target:
         yield _never(arm, protocol.target, protocol)
@@ -79,20 +73,23 @@ def _never(arm: Arm, target: float, protocol: Protocol) -> str:
     )
 
 
-def _about_protocol(arms: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[str]:
+def _about_protocol(
+    arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol
+) -> Iterator[str]:
     random = [arm for arm in arms if arm.random]
     by_k = [arm for arm in random if k <= arm.n]
     short = [arm.name for arm in by_k if arm.n < trials_for_interval(k)]
     if short:
-        band = "; the band holds at any number" if _bounded(protocol) else ""
+        band = "; the band holds at any number" if protocol.bounded else ""
         yield (
             f"No interval of the best of {k} is given for {', '.join(short)}: it needs at least "
             f"{trials_for_interval(k):,} trials to cover{band}."
         )
     if k > 1 and random and protocol.k is None:
         yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
-    yield from _about_few(random, k, protocol)
-    if random and not _bounded(protocol):
+    if any(arm.n >= trials_for_interval(k) for arm in by_k):
+        yield _about_unseen(arms, primary, k, protocol)
+    if random and not protocol.bounded:
         shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in random)
         hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
         yield f"The tuning curves have no bands: these scores have no known bounds{hint}."
@@ -127,18 +124,22 @@ def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
         )
 
 
-def _bounded(protocol: Protocol) -> bool:
-    return all(np.isfinite(protocol.range))
-
-
-def _about_few(random: Sequence[Arm], k: int, protocol: Protocol) -> Iterator[str]:
-    """Few good trials decide the best of k: what the bootstrap cannot know of the rest."""
-    if protocol.target is None:
-        return
-    hits = {arm.name: int((arm.scores >= protocol.target).sum()) for arm in random}
-    if few := [name for name, count in hits.items() if 0 < count <= FEW_HITS]:
-        yield (
-            f"So few trials of {', '.join(few)} reach the target that, where no others come near "
-            f"it, the interval of the best of {k:,} holds less often than stated; more trials "
-            "help."
-        )
+def _about_unseen(arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol) -> str:
+    """What the intervals of the best of k suppose of trials that nobody has seen."""
+    least = min(float(arm.scores.min()) for arm in arms)
+    most = max(float(arm.scores.max()) for arm in arms)
+    seen = " to ".join(words.score(bound, protocol.unit) for bound in (least, most))
+    told = (
+        f"The intervals of the best of {k:,} suppose that no further trial would score outside "
+        f"what all arms together have seen, {seen}"
+    )
+    if least == most:
+        told += ": they have no width, whatever further trials would do"
+    bounded = primary.best_of_k_bounded
+    if bounded is None or bounded.interval is None:
+        return f"{told}."
+    known = " to ".join(words.score(bound, protocol.unit) for bound in protocol.range)
+    return (
+        f"{told}; supposing no more than {known}, {primary.first} differs from {primary.second} "
+        f"by {words.difference(bounded, protocol)}."
+    )

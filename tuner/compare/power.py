@@ -11,9 +11,7 @@ from math import comb, pi, sqrt
 import numpy as np
 from scipy import optimize, stats
 
-from tuner.compare.bootstrap import trials_for_interval
-from tuner.compare.estimators import best_of_k_cdf
-from tuner.compare.protocol import Floats
+from tuner.compare.best_of_k import trials_for_interval
 from tuner.compare.speedup import chance_to_win
 from tuner.errors import InvalidInput
 
@@ -21,7 +19,6 @@ POWER = 0.8
 MOST_TRIALS = 1_000_000
 """Trials per arm beyond which the search for a number of trials gives up."""
 LARGEST_SIMULATED_R = 30
-_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -33,36 +30,25 @@ class Detectable:
 
 
 def detectable_difference(
-    n: int,
-    k: int,
-    *,
-    pilot: Floats | None = None,
-    confidence: float = 0.95,
-    power: float = POWER,
-    seed: int = 0,
-    simulations: int = 500,
+    n: int, k: int, *, confidence: float = 0.95, power: float = POWER
 ) -> Detectable:
-    """Smallest difference of U_k for which the interval of n trials an arm excludes 0.
+    """About the smallest difference of U_k for which the interval of n trials an arm excludes 0.
 
     sqrt(2) s (t sqrt(m / (m - 1)) + z),   m = n / k, t of m - 1 degrees of freedom,
 
-    with s the standard deviation of U_k over searches of n trials. With a pilot, s is simulated
-    by drawing the n trials from it, and the answer is in units of the score. Without, it is in
-    standard deviations of the best of k trials, and s <= sqrt(k / n) (Hoeffding), with equality
-    at k = 1: an upper bound of what is detectable.
+    in standard deviations of the best of k trials. The standard deviation s of U_k over searches
+    of n trials is at most sqrt(k / n) of them (Hoeffding), with equality at k = 1. In simulations
+    of scores that diverge, crowd or trail, the difference found four times in five is 0.6 to 1.1
+    times this for n >= 60, and up to 1.35 times at n = 20.
 
     Args:
         n: Trials per arm.
         k: Budget in 1..n.
-        pilot: Scores of one arm's independent trials, failed ones included.
         confidence: Of the interval.
         power: Chance that the interval excludes 0.
-        seed: Of the simulation.
-        simulations: How many searches are drawn from the pilot.
 
     Raises:
-        InvalidInput: If k is outside 1..n, the power outside (0, 1), or the pilot has no spread,
-            a score that is not finite, or fewer trials than an interval of the best of k needs.
+        InvalidInput: If k is outside 1..n or the power outside (0, 1).
 
     Source: Hoeffding (1948), Annals of Mathematical Statistics 19, for the bound.
     """
@@ -72,10 +58,9 @@ def detectable_difference(
     if n < trials_for_interval(k):
         least = trials_for_interval(k)
         return Detectable(None, f"no interval of the best of {k} is stated below {least} trials")
-    spread = sqrt(k / n) if pilot is None else _spread(pilot, n, k, seed, simulations)
     blocks = n / k
     t = float(stats.t.ppf((1 + confidence) / 2, blocks - 1)) * sqrt(blocks / (blocks - 1))
-    return Detectable(sqrt(2) * spread * (t + float(stats.norm.ppf(power))))
+    return Detectable(sqrt(2 / blocks) * (t + float(stats.norm.ppf(power))))
 
 
 def detectable_share_ratio(
@@ -214,28 +199,6 @@ def _t_effect(freedom: int, n: float, confidence: float, power: float) -> Detect
     while missing(high) < 0:
         high *= 2
     return Detectable(float(optimize.brentq(missing, 0.0, high, xtol=1e-9)))
-
-
-def _spread(pilot: Floats, n: int, k: int, seed: int, simulations: int) -> float:
-    """Standard deviation of U_k over searches of n trials drawn from the pilot."""
-    if not np.isfinite(pilot).all() or pilot.size < trials_for_interval(k):
-        raise InvalidInput(
-            f"detectable difference, pilot: needs {trials_for_interval(k)} finite scores for the "
-            f"best of {k}, got {int(np.isfinite(pilot).sum())} of {pilot.size}"
-        )
-    if np.ptp(pilot) == 0:
-        raise InvalidInput(
-            f"detectable difference, pilot: needs scores that differ, all are {pilot[0]:g}; leave "
-            "the pilot out to get multiples of the spread"
-        )
-    ordered, cdf = np.sort(pilot), best_of_k_cdf(n, k)
-    rng, rows = np.random.default_rng(seed), max(1, _CELLS // pilot.size)
-    means = []
-    for start in range(0, simulations, rows):
-        size = min(rows, simulations - start)
-        counts = rng.multinomial(n, np.full(pilot.size, 1 / pilot.size), size=size)
-        means.append(np.diff(cdf[counts.cumsum(axis=1)], axis=1, prepend=0.0) @ ordered)
-    return float(np.concatenate(means).std(ddof=1))
 
 
 def _check(power: float, confidence: float) -> None:

@@ -191,8 +191,8 @@ class Protocol:
         workload: The workload in words, for the verdict.
         declaration_hash: Hash of the declaration, where there is one.
         unit: ``"accuracy"`` for shares in [0, 1]; any other name is printed as it stands.
-        bounds: Least and greatest score possible, for the bands; taken from the unit if ``None``.
-        seed: Of the bootstrap.
+        bounds: Least and greatest score possible; taken from the unit if ``None``.
+        seed: Of the draws and resamples.
         interim: What is missing of the declared trials, in words; empty if nothing is.
 
     Raises:
@@ -244,6 +244,11 @@ class Protocol:
         if self.bounds is not None:
             return self.bounds
         return (0.0, 1.0) if self.unit == ACCURACY else (-inf, inf)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether both are known."""
+        return all(map(isfinite, self.range))
 
     @property
     def gaps(self) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """The comparison as plain data, ready for ``json.dumps``.
 
-    schema_version   2
+    schema_version   3
     verdict          {kind, heading, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
@@ -10,7 +10,8 @@
                        trace: [[{trial, best}]],
                        target: {hits, share, trials: {value, low, high} | null, seconds} | null,
                        retrained: {settings, seeds, val, test, test_scores, luck} | null}]
-    contrasts        [{first, second, best_of_k, probability, repeats, test, test_p, test_p_holm,
+    contrasts        [{first, second, best_of_k, best_of_k_bounded, probability, repeats, test,
+                       test_p, test_p_holm,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
     details          [{arm, edf: {scores, share, low, high, below}, optimism,
                        budgets: [{axis, x, value, low, high, per_trial, independent, note}],
@@ -20,8 +21,9 @@
                        importance: {rankings, reason, n, n_used, resamples, ...} | null}]
     notes            [text]
 
-An estimate is {value, low, high}. What is unknown or infinite is null. Version 2 added details,
-speedups and two sentences to version 1. Long lists are thinned to 500 points.
+An estimate is {value, low, high}. What is unknown or infinite is null. Long lists are thinned
+to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
+best_of_k_bounded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,7 @@ from tuner.compare.comparison import Comparison
 if TYPE_CHECKING:
     from tuner.compare.details import ArmDetail
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _MOST_POINTS = 500
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

@@ -5,7 +5,6 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from tuner.compare.bootstrap import RESAMPLES
 from tuner.compare.protocol import Floats
 from tuner.compare.speedup import Speedup
 from tuner.compare.targets import Waits, mean_trials
@@ -14,6 +13,7 @@ FEWEST_REPEATS = 10
 """Repeats of a search with a learning sampler below which nothing rests on them."""
 FEWEST_SUCCESSES = 3
 """Repeats of each arm that must reach the target before the ratio has an interval."""
+RESAMPLES = 2000
 
 
 def rmst_ratio(
@@ -27,8 +27,8 @@ def rmst_ratio(
 ) -> Speedup:
     """Mean trials to the target of the old searches over the new ones', up to a horizon (RMST).
 
-    Both arms' repeats are resampled independently; the percentile interval is widened to
-    Student's t for the smaller number of repeats, as in ``bootstrap``.
+    Both arms' repeats are resampled independently; the percentile interval is expanded
+    with Student's t for the smaller number of repeats (Hesterberg 2015, arXiv:1411.5279).
 
     Args:
         new: Trials to the target in each repeat of the new search.

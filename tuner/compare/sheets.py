@@ -79,6 +79,7 @@ def _of_contrast(one: Contrast, k: int) -> Iterator[Row]:
     """Measure, value, low, high, p, p by Holm, n, and why a number is missing."""
     for measure, estimate in (
         (f"best of {k}", one.best_of_k),
+        (f"best of {k} within the scores' known bounds", one.best_of_k_bounded),
         (f"P(best of {k} wins)", one.probability),
     ):
         if estimate is not None:

@@ -15,7 +15,7 @@ from math import ceil
 from typing import Literal
 
 from tuner.compare import words
-from tuner.compare.bootstrap import trials_for_interval
+from tuner.compare.best_of_k import trials_for_interval
 from tuner.compare.contrast import Contrast
 from tuner.compare.estimators import Estimate, classify
 from tuner.compare.protocol import Arm, Protocol
@@ -136,7 +136,7 @@ class _Case:
         flip = winner_first and estimate.value < 0
         told = words.difference(_negated(estimate) if flip else estimate, self.protocol)
         if estimate.interval is not None and estimate.interval[1] - estimate.interval[0] < 1e-12:
-            told += ", without width only because all scores of each arm are the same"
+            told += ", without width only because all scores are the same"
         if self.primary.probability is not None:
             chance = self.primary.probability
             ahead, behind = (self.old, self.new) if flip else (self.new, self.old)

@@ -1,0 +1,186 @@
+"""Intervals of the best-of-k estimators: what n random trials say of the best of k.
+
+The chances u_1 < ... < u_n that a fresh trial falls below each of the sorted scores are
+distributed as n sorted uniform numbers, whatever the scores' distribution. So they are drawn,
+many times over. A fresh trial falls between two neighbours x_i and x_{i+1} with the chance
+u_{i+1} - u_i and may lie anywhere between; at the upper ends, the best of k is
+
+    sum_i x_{i+1} (u_{i+1}^k - u_i^k)   with x_0, x_{n+1} the bounds, u_0 = 0 and u_{n+1} = 1,
+
+and at the lower ends it is the same sum of x_i. The interval reaches from the low quantile of the
+lower sums to the high one of the upper sums. With scores of two values it is Clopper and
+Pearson's; where a bootstrap repeats the few good trials it has seen, this one asks what else they
+might have been. The probability to win has a score interval, which needs no bounds.
+
+Source: Gaffke (2005), "Three test statistics for a nonparametric one-sided hypothesis on the mean
+of a nonnegative variable", for the mean, k = 1; Learned-Miller and Thomas (2019),
+arXiv:1905.06208.
+"""
+
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+from tuner.compare.estimators import (
+    Estimate,
+    best_of_k_cdf,
+    expected_best_of_k,
+    probability_best_of_k_beats,
+)
+from tuner.compare.protocol import Floats
+
+DRAWS = 2000
+SMALLEST_N = 20
+"""Fewest trials an arm needs for an interval, beside n >= 10 k."""
+MEAN_N = 1000
+"""The same for k = 1."""
+
+PAIRS = 1.4
+"""Independent pairs of searches of k trials that n trials are worth, in units of n / k.
+
+Asymptotically 1.5 for k = 1 and equal arms, the variance of Mann and Whitney's U; with 1.4 a
+stated 95% covered at least 94% in simulations of k = 1 to 10 with tails, ties and P up to .99.
+"""
+
+Bounds = tuple[float, float]
+
+_CELLS = 2**20
+_NEGLIGIBLE = 1e-20
+
+
+def trials_for_interval(k: int) -> int:
+    """Fewest trials per arm for which an interval of the best of k is stated.
+
+    Simulated at n >= 10 k and n >= 20, with diverged trials, plateaus, heavy tails and rare good
+    trials, a stated 95% covers at least 93%. Near k = n the estimate itself hangs on one trial.
+    The best of one trial is the mean of all, which hangs on the worst of them: with a long lower
+    tail it takes a thousand.
+    """
+    return max(SMALLEST_N, 10 * k) if k > 1 else MEAN_N
+
+
+def best_of_k_interval(
+    scores: Floats,
+    k: int,
+    *,
+    bounds: Bounds | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """U_k with its interval; without one where n is below ``trials_for_interval(k)``.
+
+    Args:
+        scores: Scores of independent trials, shape [n].
+        k: Budget in 1..n.
+        bounds: Lowest and highest score that any trial may have, seen or not: the interval covers
+            where they hold. The scores' own extremes if ``None``.
+        confidence: In (0, 1).
+        seed: Of the draws.
+        draws: How many.
+    """
+    value = float(expected_best_of_k(scores, [k])[0])
+    if scores.size < trials_for_interval(k):
+        return Estimate(value)
+    rng = np.random.default_rng(seed)
+    lower, upper = _ends(scores, k, bounds or _extremes(scores), rng, draws)
+    return _between(value, lower, upper, confidence)
+
+
+def best_of_k_difference(
+    first: Floats,
+    second: Floats,
+    k: int,
+    *,
+    bounds: Bounds | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """U_k(first) - U_k(second) with its interval, as ``best_of_k_interval``.
+
+    Args:
+        first: Scores of independent trials, shape [n].
+        second: The other arm's, shape [m].
+        k: Budget, at most min(n, m).
+        bounds: Lowest and highest score that any trial of either may have; the extremes of both
+            arms' scores if ``None``.
+        confidence: In (0, 1).
+        seed: Of the draws.
+        draws: How many.
+    """
+    ours, theirs = (float(expected_best_of_k(arm, [k])[0]) for arm in (first, second))
+    if min(first.size, second.size) < trials_for_interval(k):
+        return Estimate(ours - theirs)
+    bounds = bounds or _extremes(np.concatenate([first, second]))
+    (low_a, high_a), (low_b, high_b) = (
+        _ends(arm, k, bounds, rng, draws)
+        for arm, rng in zip((first, second), np.random.default_rng(seed).spawn(2), strict=True)
+    )
+    return _between(ours - theirs, low_a - high_b, high_a - low_b, confidence)
+
+
+def best_of_k_probability(
+    first: Floats, second: Floats, k: int, *, confidence: float = 0.95
+) -> Estimate:
+    """P(best of k of the first beats the second's), ties half, with its interval.
+
+    Wilson's interval for as many pairs of searches as the smaller arm is worth: near 1 every
+    resample wins, and a bootstrap claims certainty.
+
+    Args:
+        first: Scores of independent trials, shape [n].
+        second: The other arm's, shape [m].
+        k: Budget, at most min(n, m).
+        confidence: In (0, 1).
+    """
+    probability, n = probability_best_of_k_beats(first, second, k), min(first.size, second.size)
+    if n < trials_for_interval(k):
+        return Estimate(probability)
+    return _wilson(probability, PAIRS * n / k, confidence)
+
+
+def _wilson(share: float, observations: float, confidence: float) -> Estimate:
+    """A share with its score interval (Wilson 1927), clipped to [0, 1] against rounding."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    weight = z * z / observations
+    middle = (share + weight / 2) / (1 + weight)
+    half = sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    return Estimate(
+        share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
+    )
+
+
+def _extremes(scores: Floats) -> Bounds:
+    return float(scores.min()), float(scores.max())
+
+
+def _ends(
+    scores: Floats, k: int, bounds: Bounds, rng: np.random.Generator, draws: int
+) -> tuple[Floats, Floats]:
+    """The best of k with every fresh trial at the lower, then at the upper end of its gap [draws].
+
+    Scores that the best of k lies below with a chance under 1e-20 are one with the lower bound:
+    at k = 1,000 of n = 20,000 a draw then has 900 numbers instead of 20,000.
+    """
+    start = int(np.searchsorted(best_of_k_cdf(scores.size, k)[1:], _NEGLIGIBLE))
+    values = np.sort(scores)[start:]
+    ends = np.concatenate([[bounds[0]], values, [bounds[1]]])
+    rows = max(1, _CELLS // values.size)
+    blocks = []
+    for first in range(0, draws, rows):
+        # Sorted uniforms are sums of exponentials over their total; the first sums start + 1.
+        sums = rng.exponential(size=(min(rows, draws - first), values.size + 1))
+        sums[:, 0] = rng.gamma(start + 1, size=sums.shape[0])
+        np.cumsum(sums, axis=1, out=sums)
+        chances = np.diff((sums / sums[:, -1:]) ** k, axis=1, prepend=0.0)
+        blocks.append(np.stack([chances @ ends[:-1], chances @ ends[1:]]))
+    lower, upper = np.concatenate(blocks, axis=1)
+    return lower, upper
+
+
+def _between(value: float, lower: Floats, upper: Floats, confidence: float) -> Estimate:
+    tail = (1 - confidence) / 2
+    low, high = float(np.quantile(lower, tail)), float(np.quantile(upper, 1 - tail))
+    return Estimate(value, min(low, value), max(high, value))
