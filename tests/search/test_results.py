@@ -93,6 +93,65 @@ def test_a_comparison_without_finished_trials_is_refused(store: Store):
         arms(store, "smal")
 
 
+@pytest.fixture
+def three_arms(store: Store) -> Store:
+    """A whole search of three arms, the third of them the control."""
+    arms = [
+        {"name": "old", "space": "magnitude"},
+        {"name": "new", "space": "filter"},
+        {"name": "narrow", "space": "magnitude"},
+    ]
+    verdict = {"primary": ["new", "old"], "control": "narrow", "k": 2}
+    spec = comparison(arms=arms, verdict=verdict)
+    enqueue(store, spec)
+    work_here(store)
+    enqueue_retraining(store, spec)
+    work_here(store)
+    return store
+
+
+def finished_so_far(monkeypatch: pytest.MonkeyPatch, numbers: dict[str, int]) -> None:
+    """Let the studies whose name holds one of these words have only so many finished trials."""
+
+    def some(store: Store, study: str) -> list[FrozenTrial]:
+        most = next((most for word, most in numbers.items() if word in study), None)
+        return finished_trials(store, study)[:most]
+
+    monkeypatch.setattr(results, "finished_trials", some)
+
+
+def test_a_control_that_has_not_begun_is_left_out_and_named(three_arms, monkeypatch):
+    finished_so_far(monkeypatch, {"narrow": 0})
+    found, protocol = arms(three_arms, "small")
+    assert ([arm.name for arm in found], protocol.control) == (["old", "new"], None)
+    told = compare(found, protocol)
+    assert told.verdict.text.startswith(
+        "Interim, 12 of 18 declared trials, narrow without any that has a score. "
+    )
+    assert not any("declared as control" in note for note in told.notes)
+    finished_so_far(monkeypatch, {"new": 0})
+    with pytest.raises(InvalidInput, match="arm 'new': none of its 0 finished trials"):
+        arms(three_arms, "small")
+
+
+def test_a_control_with_fewer_trials_than_k_does_not_judge_yet(three_arms, monkeypatch):
+    finished_so_far(monkeypatch, {"narrow": 1})
+    found, protocol = arms(three_arms, "small")
+    assert (len(found), protocol.control) == (3, None)
+    assert compare(found, protocol).verdict.text.startswith("Interim, 13 of 18 declared trials. ")
+    finished_so_far(monkeypatch, {})
+    found, protocol = arms(three_arms, "small")
+    assert (len(found), protocol.control, protocol.interim) == (3, "narrow", "")
+
+
+def test_an_incumbent_retrained_with_some_of_its_seeds_is_still_waited_for(
+    three_arms, monkeypatch
+):
+    study = three_arms.comparison("small").retraining(three_arms.comparison("small").arms[1])
+    finished_so_far(monkeypatch, {study.study_name: 1})
+    assert arms(three_arms, "small")[1].interim == "the incumbents of new are not yet retrained"
+
+
 def test_a_workload_is_named_in_words():
     assert in_words(Workload()) == "digits, mlp 64-64-64, 20 epochs"
     assert in_words(Workload(model="cnn", widths=(8, 8), epochs=2, binary_ends=True)) == (

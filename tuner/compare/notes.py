@@ -104,7 +104,7 @@ def _about_protocol(
             "No incumbent was retrained: the best scores printed were selected on the same data "
             "and are optimistic."
         )
-    if protocol.control is None:
+    if protocol.control is None and not protocol.interim:
         yield (
             "No arm with narrow ranges was declared as control, so nothing says whether the "
             "verdict hangs on the ranges."

@@ -19,6 +19,10 @@ from tuner.search.studies import finished_trials, incumbent, uncollected
 from tuner.workload import Workload
 
 
+class NothingToCompare(InvalidInput):
+    """An arm of which no trial has a score."""
+
+
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     """The arms of a comparison as far as it was run, and what was declared about it.
 
@@ -26,13 +30,16 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         store: The database.
         comparison: Its name.
 
+    An arm outside the primary contrast of which no trial has a score yet is left out, and
+    ``protocol.interim`` names it.
+
     Raises:
         UnknownName: If the database holds no such comparison.
-        InvalidInput: If an arm has no finished trial yet.
+        InvalidInput: If no trial of an arm of the primary contrast has a score yet.
     """
     spec = store.comparison(comparison)
-    found = [_arm(store, spec, arm)[0] for arm in spec.arms]
-    return found, _protocol(spec, found)
+    found = [arm for arm, _ in _read(store, spec)]
+    return found, _protocol(store, spec, found)
 
 
 def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -42,8 +49,8 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     """
     spec = store.comparison(comparison)
     with uncollected():
-        read = [_arm(store, spec, arm) for arm in spec.arms]
-        protocol = _protocol(spec, [arm for arm, _ in read])
+        read = _read(store, spec)
+        protocol = _protocol(store, spec, [arm for arm, _ in read])
         found = [
             replace(arm, importance=importances(trials, arm.scores))
             if protocol.searched_once(arm.name, arm.sampler)
@@ -53,26 +60,42 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     return found, protocol
 
 
-def _protocol(spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
-    verdict, ended = spec.verdict, sum(arm.n for arm in found)
-    waiting = [arm.name for arm in found if arm.retrained is None and not arm.failed.all()]
-    interim = ""
-    if ended < spec.n_searched:
-        interim = f"{ended:,} of {spec.n_searched:,} declared trials"
-    elif spec.retrain_seeds and waiting:
-        interim = f"the incumbents of {', '.join(waiting)} are not yet retrained"
+def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
+    """What was declared, as far as the arms found so far have the trials for it."""
+    verdict, names = spec.verdict, {arm.name for arm in found}
+    enough = {arm.name for arm in found if arm.n >= spec.k}
+    pair = verdict.repeated
     return Protocol(
         primary=verdict.primary,
-        control=verdict.control,
-        exact=verdict.exact,
-        repeated=verdict.repeated,
+        control=verdict.control if verdict.control in enough else None,
+        exact=verdict.exact if verdict.exact in names else None,
+        repeated=pair if pair is not None and names.issuperset(pair) else None,
         k=spec.k,
         target=verdict.target,
         rope=verdict.rope / 100,
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
-        interim=interim,
+        interim=_interim(store, spec, found),
     )
+
+
+def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
+    """What is missing of the declared trials, in words; empty if nothing is."""
+    names = {arm.name for arm in found}
+    absent = [arm.name for arm in spec.arms if arm.name not in names]
+    ended = sum(arm.n for arm in found)
+    if ended < spec.n_searched:
+        none = f", {' and '.join(absent)} without any that has a score" if absent else ""
+        return f"{ended:,} of {spec.n_searched:,} declared trials{none}"
+    lost = {arm.name for arm in found if arm.failed.all()}
+    waiting = [
+        arm.name
+        for arm in spec.arms
+        if spec.retrain_seeds
+        and arm.name not in lost
+        and len(finished_trials(store, spec.retraining(arm).study_name)) < spec.retrain_seeds
+    ]
+    return f"the incumbents of {', '.join(waiting)} are not yet retrained" if waiting else ""
 
 
 def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
@@ -112,12 +135,12 @@ def score(
         worst: What a trial without a value scores; the worst seen in the study if None.
 
     Raises:
-        InvalidInput: If no trial has a finite value.
+        NothingToCompare: If no trial has a finite value.
     """
     values = np.array([sign * _value(trial) for trial in trials], dtype=np.float64)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        raise InvalidInput(
+        raise NothingToCompare(
             f"arm {name!r}: none of its {len(trials)} finished trials has a value: "
             + (
                 "all failed or were pruned before they reported one, so there is nothing to "
@@ -146,6 +169,19 @@ def _value(trial: FrozenTrial) -> float:
     if trial.value is not None:
         return trial.value
     return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
+
+
+def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTrial]]]:
+    """The arms and their trials, but for those that the verdict can do without and must."""
+    primary = spec.verdict.primary or [arm.name for arm in spec.arms[:2]]
+    read = []
+    for arm in spec.arms:
+        try:
+            read.append(_arm(store, spec, arm))
+        except NothingToCompare:
+            if arm.name in primary:
+                raise
+    return read
 
 
 def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[FrozenTrial]]:
