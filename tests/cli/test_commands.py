@@ -67,7 +67,7 @@ def test_json_alone_is_on_standard_output():
     write(SPEC)
     tuner("run", "mine.toml")
     result = tuner("compare", "mine", "--json", "-")
-    assert json.loads(result.stdout)["schema_version"] == 2
+    assert json.loads(result.stdout)["schema_version"] == 3
     status = json.loads(tuner("status", "--json").stdout)
     assert {arm["name"]: arm["done"] for arm in status["mine"]["arms"]} == {
         "filter": 8,
