@@ -74,7 +74,7 @@ def test_half_lives_are_counted_along_the_schedule():
 
 
 def test_runs_of_equal_product_are_equal_where_start_and_clip_are_held():
-    outcome = check(small("iso_alpha", size=4, seeds=[0, 1]))
+    outcome = check(small("iso_alpha", size=4, seeds=[0, 1, 2]))
     assert named(outcome, "equal product").verdict == "holds"
     assert named(outcome, "distinct").shown == "7 of 16"
 
@@ -86,26 +86,49 @@ def test_runs_of_equal_product_differ_where_the_start_is_not_held(monkeypatch):
         "_trial",
         lambda self, cell, seed, held: trial(self, cell, seed, held=False),  # noqa: ARG005
     )
-    outcome = check(small("iso_alpha_usual_start", size=3, seeds=[0, 1]))
+    outcome = check(small("iso_alpha_usual_start", size=3, seeds=[0, 1, 2]))
     assert named(outcome, "equal product").verdict == "does not hold"
     assert named(outcome, "distinct").verdict == "does not hold"
 
 
-def grid(score):
-    """Two noisy values of each cell of a grid, and the cells."""
-    cells = [Cell(i, j) for i in range(7) for j in range(7)] * 2
-    noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
-    return cells, np.array([score(cell) for cell in cells]) + noise
+def grid(score, *, noise=0.01):
+    """Noisy values of each cell of a grid with four seeds, shape [4, 49]."""
+    cells = [Cell(i, j) for i in range(7) for j in range(7)]
+    return np.array([score(cell) for cell in cells]) + np.random.default_rng(0).normal(
+        0, noise, (4, 49)
+    )
 
 
 def test_what_the_product_explains_is_found_and_what_one_factor_explains_is_not_credited():
     claim = small("iso_alpha")
-    shown = claim._explained(*grid(lambda cell: 0.9 - 0.01 * (cell.product - 6) ** 2))[0]
+    shown = claim._explained(grid(lambda cell: 0.9 - 0.01 * (cell.product - 6) ** 2))[0]
     assert shown.verdict == "holds" and shown.value == pytest.approx(1, abs=0.02)
-    shown = claim._explained(*grid(lambda cell: 0.9 - 0.05 * cell.rate))[0]
+    shown = claim._explained(grid(lambda cell: 0.9 - 0.05 * cell.rate))[0]
     assert shown.verdict == "does not hold"
-    shown = claim._explained(*grid(lambda _: 0.9))[0]
+    shown = claim._explained(grid(lambda _: 0.9))[0]
     assert shown.verdict == "not settled" and shown.value is None
+
+
+def test_a_product_that_explains_about_as_much_as_it_should_is_not_settled():
+    accuracies = grid(lambda c: 0.9 - 0.01 * (c.product - 6) ** 2 - 0.02 * c.rate, noise=0.06)
+    part = small("iso_alpha", least_share=0.01)._explained(accuracies)[0]
+    assert part.verdict == "holds" and part.low < part.value < part.high
+    close = small("iso_alpha", least_share=round(part.value, 4))._explained(accuracies)[0]
+    assert close.verdict == "not settled"
+
+
+def test_the_parts_interval_covers_the_part_over_seeds():
+    def score(cell):
+        return 0.9 - 0.01 * (cell.product - 6) ** 2 - 0.03 * cell.rate
+
+    claim = small("iso_alpha")
+    cells = np.array([score(cell) for cell in claim.cells])
+    truth = claim._part(np.stack([cells] * 4) + 1e-9 * np.arange(4)[:, None]).value
+    rng, held = np.random.default_rng(2), 0
+    for _ in range(300):
+        found = claim._part(cells + rng.normal(0, 0.04, (4, cells.size)))
+        held += found.low <= truth <= found.high
+    assert held / 300 >= 0.93
 
 
 def test_the_explained_share_does_not_grow_with_the_number_of_groups():

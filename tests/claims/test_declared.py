@@ -86,7 +86,7 @@ def test_an_unknown_claim_is_refused_with_the_declared_ones():
         ("initial_scale", {"recorded": 99}, "at most the 20 seeds, got 99"),
         ("initial_scale", {"settings": {"learning_rate": 1.0}}, "0 < eta lambda < 1"),
         ("iso_alpha", {"size": 20}, "the largest is"),
-        ("iso_alpha", {"seeds": [0]}, "at least 2"),
+        ("iso_alpha", {"seeds": [0, 1]}, "at least 3"),
         ("flip_rate_law", {"alphas": [1.5]}, "less than or equal to 1"),
     ],
 )

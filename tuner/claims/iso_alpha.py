@@ -1,14 +1,17 @@
 """Learning rate and weight decay matter through their product."""
 
 from collections.abc import Hashable, Sequence
+from math import inf, sqrt
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, StrictInt, model_validator
+from scipy import stats
 
 from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
-from tuner.claims.outcome import Figure, Outcome, same_signs, told
+from tuner.claims.outcome import Figure, Outcome, same_signs, told, within
 from tuner.claims.watch import Watched, train_all, watch
+from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Floats
 from tuner.errors import InvalidInput
 from tuner.optim.equivalence import Magnitude
@@ -39,7 +42,8 @@ class IsoAlpha(Claim):
     Explained: w0 and clip are fixed; the share of the accuracy's variance that lies between
     products is held against that between the cells of the grid, which is all that learning rate
     and weight decay explain together (the rest is noise between seeds), and must exceed that of
-    either alone. Shares are adjusted for the number of groups, see ``explained``.
+    either alone. Shares are adjusted for the number of groups, see ``explained``; the interval of
+    the product's part is the jackknife's over seeds.
 
     Args:
         workload: What is trained.
@@ -52,7 +56,7 @@ class IsoAlpha(Claim):
 
     kind: Literal["iso_alpha"]
     workload: WorkloadSpec
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=2)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=3)]
     settings: Settings
     size: Annotated[StrictInt, Field(ge=2, le=20)]
     spacing: Annotated[Positive, Field(gt=1)]
@@ -86,7 +90,8 @@ class IsoAlpha(Claim):
             self.workload, trials, lambda share: progress(done + (1 - done) * share)
         )
         accuracies = np.array([result.val_accuracy for result in results])
-        return Outcome((*figures, *self._explained(cells * len(self.seeds), accuracies)))
+        by_seed = accuracies.reshape(len(self.seeds), len(cells))
+        return Outcome((*figures, *self._explained(by_seed)))
 
     def _trial(self, cell: Cell, seed: int, *, held: bool) -> TrialConfig:
         first = Magnitude.from_settings(self.settings)
@@ -103,25 +108,29 @@ class IsoAlpha(Claim):
             seed,
         )
 
-    def _explained(self, cells: Sequence[Cell], accuracies: Floats) -> list[Figure]:
-        """The product's part of what the grid explains, with the verdict, and the shares."""
-        shares = {
-            "learning rate and weight decay together": explained(cells, accuracies),
-            "the product": explained([cell.product for cell in cells], accuracies),
-            "the learning rate alone": explained([cell.rate for cell in cells], accuracies),
-            "the weight decay alone": explained([cell.decay for cell in cells], accuracies),
-        }
+    def _explained(self, accuracies: Floats) -> list[Figure]:
+        """The product's part of what the grid explains, with the verdict, and the shares.
+
+        ``accuracies`` have the shape [seeds, cells].
+        """
+        shares = self._shares(accuracies)
         both, product, *alone = shares.values()
-        settled = both >= SIGNAL
-        holds = settled and product >= max(self.least_share * both, *alone)
+        start = f"the product's part of what both explain, w0 = {self._start:g}"
+        expected = f"at least {self.least_share:.0%}, more than either alone"
+        if both >= SIGNAL:
+            found = self._part(accuracies)
+            verdict = within(found, self.least_share, inf)
+            if product < max(alone):
+                verdict = "does not hold"
+            low, high = found.interval or (found.value, found.value)
+            shown = f"{found.value:.1%} ({low:.1%} to {high:.1%})"
+            headline = Figure(start, found.value, shown, expected, verdict, low, high)
+        else:
+            headline = Figure(
+                start, None, f"both explain {both:.1%} only", expected, "not settled"
+            )
         return [
-            Figure(
-                f"the product's part of what both explain, w0 = {self._start:g}",
-                product / both if settled else None,
-                f"{product / both:.1%}" if settled else f"both explain {both:.1%} only",
-                f"at least {self.least_share:.0%}, more than either alone",
-                told(holds) if settled else "not settled",
-            ),
+            headline,
             *(
                 Figure(f"accuracy explained by {which}", share, f"{share:.1%} of the variance")
                 for which, share in shares.items()
@@ -132,6 +141,28 @@ class IsoAlpha(Claim):
                 f"{accuracies.min():.1%} to {accuracies.max():.1%}",
             ),
         ]
+
+    def _shares(self, accuracies: Floats) -> dict[str, float]:
+        """Share of the variance that each grouping of the cells explains."""
+        cells, values = self.cells * len(accuracies), accuracies.ravel()
+        return {
+            "learning rate and weight decay together": explained(cells, values),
+            "the product": explained([cell.product for cell in cells], values),
+            "the learning rate alone": explained([cell.rate for cell in cells], values),
+            "the weight decay alone": explained([cell.decay for cell in cells], values),
+        }
+
+    def _part(self, accuracies: Floats) -> Estimate:
+        """The product's part of what both explain, with the jackknife's t interval over seeds."""
+
+        def part_of(rows: Floats) -> float:
+            both, product, *_ = self._shares(rows).values()
+            return product / both
+
+        n, value = len(accuracies), part_of(accuracies)
+        without = np.array([part_of(np.delete(accuracies, i, axis=0)) for i in range(n)])
+        half = float(stats.t.ppf(0.975, n - 1) * without.std() * sqrt(n - 1))
+        return Estimate(value, value - half, value + half)
 
     @property
     def _start(self) -> float:
