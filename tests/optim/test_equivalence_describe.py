@@ -32,7 +32,7 @@ def latent_weights(given_, g, p, steps):
     """The literal recursion of latent SGD, clip included; w after each step, shape [T, P]."""
     w = given_.init_scale * p
     m = np.zeros_like(w)
-    rates = learning_rates(given_.learning_rate, given_.learning_rate_decay, steps)
+    rates = learning_rates(given_.learning_rate, given_.learning_rate_decay, steps).astype(g.dtype)
     lam, mu, ws = given_.weight_decay, given_.momentum, []
     for t in range(steps):
         if given_.coupled:
@@ -210,6 +210,70 @@ def test_the_start_is_forgotten_when_the_record_says_so(decay):
     assert condition(describe("latent_sgd", settings, 1000), "start_forgotten").holds
     assert condition(describe("latent_sgd", settings, 100), "start_forgotten").holds is False
     assert condition(describe("latent_sgd", settings), "start_forgotten").holds is None
+
+
+NEXT_TO_NOTHING = {"learning_rate": 1e-3, "momentum": 0.9, "coupled": False}
+
+
+@pytest.mark.parametrize("decay", ["constant", "linear", "cosine", "step"])
+@pytest.mark.parametrize("weight_decay", [0.0, 1.0])
+@pytest.mark.parametrize("steps", [None, 1, 1000])
+def test_a_start_next_to_nothing_counts_as_forgotten(decay, weight_decay, steps):
+    settings = {
+        **NEXT_TO_NOTHING,
+        "learning_rate_decay": decay,
+        "weight_decay": weight_decay,
+        "init_scale": 1e-30,
+    }
+    found = condition(describe("latent_sgd", settings, steps), "start_forgotten")
+    assert found.holds and found.why.endswith("no more than a first step of gradient 1e-26")
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        ({}, 1e-4),
+        ({"coupled": True}, 1e-3),
+        ({"coupled": True, "dampening": 0.5}, 5e-4),
+    ],
+)
+def test_a_start_is_next_to_nothing_up_to_a_step_of_gradient_1e_20(change, step):
+    for share, holds in ((0.99, True), (1.01, False)):
+        settings = {**NEXT_TO_NOTHING, "weight_decay": 0.1, "init_scale": share * 1e-20 * step}
+        record = describe("latent_sgd", {**settings, **change}, 1000)
+        assert condition(record, "start_forgotten").holds is holds
+        assert knob(record, "init_scale").redundant is holds
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scaling": True},
+        {"weight_decay": 3000.0},
+        {"coupled": True, "dampening": 1.0},
+    ],
+)
+def test_no_start_is_next_to_nothing_where_it_grows_or_sets_the_gradients_size(change):
+    settings = {**NEXT_TO_NOTHING, "weight_decay": 0.1, "init_scale": 1e-30, **change}
+    record = describe("latent_sgd", settings, 1000)
+    assert condition(record, "start_forgotten").holds is False
+
+
+@given(magnitudes(), st.integers(-39, 0), st.integers(0, 2**32 - 1))
+def test_a_float32_run_from_a_negligible_start_is_the_run_from_zero(magnitude, exponent, seed):
+    """Bit for bit from the first gradient on, of sizes from 2e-12 up."""
+    gain = magnitude.input_gain if magnitude.coupled else 1 - magnitude.momentum
+    start = 0.999e-20 * magnitude.learning_rate * gain
+    one = dataclasses.replace(magnitude, init_scale=start, clip=math.inf)
+    assume(LatentFilter(one).stable)
+    assert condition(describe("latent_sgd", dataclasses.asdict(one), 50), "start_forgotten").holds
+    random = np.random.default_rng(seed)
+    size = max(2.0**exponent, 2e-12)
+    g = (random.choice([-1, 1], size=(50, 4)) * random.uniform(1, 2, (50, 4)) * size).astype("f4")
+    p = random.uniform(-1, 1, 4).astype("f4")
+    from_start, from_zero = (latent_weights(one, g, q, 50) for q in (p, np.zeros(4, "f4")))
+    assert from_start.dtype == np.float32
+    assert (from_start == from_zero).all()
 
 
 def test_complex_roots_are_recognised_and_come_as_a_section():

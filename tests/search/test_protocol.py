@@ -145,4 +145,4 @@ def test_the_exact_map_visits_the_filters_of_the_filter_space():
         assert filters[1].gamma == pytest.approx(filters[0].gamma, rel=1e-12)
         assert settings[1]["learning_rate_decay"] == settings[0]["alpha_decay"]
         broken = {c.name for c in filters[1].conditions if not c.holds}
-        assert broken <= {"alpha_not_inert", "start_forgotten"}
+        assert broken <= {"alpha_not_inert"}

@@ -9,6 +9,8 @@ from tuner.optim.equivalence.maps import real_bound
 
 FORGOTTEN = 0.01
 """The start counts as forgotten when its weight in s has fallen to this share."""
+NEGLIGIBLE = 1e-20
+"""Nor does a start matter that is no further from 0 than a first step of this gradient moves w."""
 INERT = 0.1
 """alpha is inert below this many times 1/T, T the number of steps."""
 
@@ -157,16 +159,29 @@ def scaling_off(scaling: bool) -> Condition:
 
 
 def start_forgotten(latent: LatentFilter, *, steps: int | None) -> Condition:
-    """Whether the initial weights' share of s falls below one percent within the run."""
-    name = "start_forgotten"
-    if latent.magnitude.weight_decay == 0:
-        rate = latent.magnitude.learning_rate
-        worth = latent.magnitude.init_scale / rate
+    """Whether the initial weights cannot delay a flip: they fade, or are next to nothing.
+
+    They fade if their share of s falls to one percent within the run. They are next to nothing if
+
+        |w0| <= 1e-20 step,   step = eta (1 - mu) decoupled, eta (1 - dampening) coupled
+
+    ``step`` being how far a gradient of 1 moves w at the first step. A first gradient above 2e-12
+    then makes float32 round w0 away: from there on the run is bit for bit the one from w0 = 0.
+    Not so with channel scaling, where w0 sets the gradient's own size, nor where w diverges.
+    """
+    name, magnitude = "start_forgotten", latent.magnitude
+    worth = _worth_of_start(latent)
+    if worth <= NEGLIGIBLE and latent.stable and not magnitude.scaling:
+        return Condition(
+            name, True, f"the start weighs no more than a first step of gradient {worth:.1g}"
+        )
+    if magnitude.weight_decay == 0:
+        first_steps = magnitude.init_scale / magnitude.learning_rate
         return Condition(
             name,
             False,
-            f"without weight decay the start never fades: it weighs up to {worth:.3g} first steps "
-            "of unit gradient",
+            "without weight decay the start never fades: it weighs up to "
+            f"{first_steps:.3g} first steps of unit gradient",
         )
     forgotten = latent.steps_until(FORGOTTEN, steps)
     if forgotten is None:
@@ -177,6 +192,14 @@ def start_forgotten(latent: LatentFilter, *, steps: int | None) -> Condition:
     if latent.filter is None and latent.magnitude.learning_rate_decay != "constant":
         return Condition(name, None, f"at the first step's rate {after}")
     return Condition(name, forgotten <= steps, f"{after}, the run has {steps}")
+
+
+def _worth_of_start(latent: LatentFilter) -> float:
+    """The gradient whose first step moves w by init_scale; inf if no gradient moves w."""
+    magnitude = latent.magnitude
+    gain = magnitude.input_gain if magnitude.coupled else 1 - magnitude.momentum
+    step = magnitude.learning_rate * gain
+    return magnitude.init_scale / step if step > 0 else math.inf
 
 
 def not_inert(alpha: float | None, *, steps: int | None) -> Condition:
