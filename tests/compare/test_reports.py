@@ -71,7 +71,7 @@ def test_json_writes_what_is_unknown_as_null(foreign: Comparison) -> None:
 class Page(HTMLParser):
     """What a page loads, and whether every tag that it opens it closes."""
 
-    VOID = frozenset({"meta", "br", "link", "img"})
+    VOID = frozenset({"meta", "br", "wbr", "link", "img"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -111,6 +111,17 @@ def test_the_page_says_the_verdict_first(random_search: Comparison) -> None:
 
 def test_the_page_escapes_names_that_others_chose(foreign: Comparison) -> None:
     assert "&lt;script&gt;alert(1)" in to_html(foreign)
+
+
+def test_long_names_in_table_heads_break_after_an_underscore_only(arm: Make) -> None:
+    arms = [arm(name, [0.5, 0.6, 0.7]) for name in ("magnitude_narrow", "a_<b>")]
+    text = to_html(compare(arms, Protocol()))
+    assert '<th scope="col">magnitude_<wbr>narrow</th>' in text
+    assert '<th scope="col">a_<wbr>&lt;b&gt;</th>' in text
+    heads = [line for line in text.splitlines() if line.startswith("<thead>")]
+    assert heads and not any("magnitude_narrow" in head for head in heads)
+    rules = [rule for rule in text.split("}") if "overflow-wrap: anywhere" in rule]
+    assert [rule.split("{")[0].strip() for rule in rules] == ["code"]
 
 
 def test_the_same_comparison_gives_the_same_page(random_search: Comparison) -> None:

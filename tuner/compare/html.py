@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from tuner.compare import words
 from tuner.compare.behind import importance_rows, optimism_rows, redundancy_rows
@@ -35,6 +36,7 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.filters["jointed"] = _jointed
     headings, by_contrast = contrast_table(comparison)
     contrasts = (
         [label for label, _ in by_contrast],
@@ -65,6 +67,11 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         provenance={**_versions(), **(provenance or {})},
         level=words.level(comparison.protocol),
     )
+
+
+def _jointed(name: str) -> Markup:
+    """A name, escaped, that a line may break after each ``_``."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _named(
