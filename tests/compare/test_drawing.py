@@ -14,6 +14,7 @@ from matplotlib.text import Annotation, Text
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
 from tuner.compare.axes import broken
+from tuner.compare.captions import captions
 from tuner.compare.details import pictures
 from tuner.compare.figures import figure
 from tuner.compare.log_ticks import log_axis, plain, power
@@ -173,3 +174,51 @@ def test_names_of_many_arms_do_not_overlap_beside_their_test_scores(
     scores = drawn(figure(compare(arms, Protocol()))).axes[1]
     assert len(scores.get_yticklabels()) == 16
     assert not overlapping(scores.get_yticklabels())
+
+
+def test_an_arm_far_below_the_others_does_not_squeeze_their_test_scores(
+    arm: Make, retrained: Again
+) -> None:
+    rng = np.random.default_rng(0)
+    tops = {"new": 0.97, "old": 0.96, "new_defaults": 0.965, "old_defaults": 0.1}
+    arms = [arm(name, rng.random(6), retrained=retrained(top)) for name, top in tops.items()]
+    comparison = compare(arms, Protocol())
+    drawing = drawn(figure(comparison))
+    panel = drawing.axes[1]
+    left, right = panel.get_xlim()
+    assert 0.95 < left < 0.959 and 0.971 < right < 0.98
+    assert [note.get_text() for note in panel.texts] == ["mean 10.00%"]
+    box = panel.texts[0].get_window_extent()
+    assert panel.bbox.x0 < box.x0 and box.x1 < panel.bbox.x1
+    told = captions(comparison)["tuning_curves"]
+    assert "than the panel reaches, at an arrow: old_defaults (mean 10.00%)." in told
+
+
+def test_a_run_far_below_the_others_is_told_at_an_arrow(arm: Make, retrained: Again) -> None:
+    rng = np.random.default_rng(0)
+    runs = np.array([0.96, 0.958, 0.959, 0.961, 0.8])
+    arms = [
+        arm("new", rng.random(6), retrained=retrained(0.97, 0.01)),
+        arm("old", rng.random(6), retrained=Retrained({}, val=runs, test=runs)),
+        arm("older", rng.random(6), retrained=retrained(0.96, 0.01)),
+    ]
+    comparison = compare(arms, Protocol())
+    panel = drawn(figure(comparison)).axes[1]
+    assert panel.get_xlim()[0] > 0.9
+    assert [note.get_text() for note in panel.texts] == ["1 of 5 runs"]
+    assert "at an arrow: old (1 of 5 runs)." in captions(comparison)["tuning_curves"]
+
+
+@pytest.mark.parametrize("tops", [(0.97, 0.1), (0.97, 0.96, 0.955), (0.9, 0.9, 0.9)])
+def test_all_test_scores_are_shown_where_none_lies_far_below_most(
+    arm: Make, retrained: Again, tops: tuple[float, ...]
+) -> None:
+    arms = [
+        arm(str(i), [0.5, 0.6], retrained=retrained(top, 0.002 if top != 0.9 else 0.0))
+        for i, top in enumerate(tops)
+    ]
+    comparison = compare(arms, Protocol())
+    panel = figure(comparison).axes[1]
+    left, right = panel.get_xlim()
+    assert left < min(tops) and max(tops) < right and not panel.texts
+    assert "arrow" not in captions(comparison)["tuning_curves"]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from tuner.compare import shown, words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures import banded, curves_shown, scores_shown
+from tuner.compare.incumbents import outside
 from tuner.compare.protocol import DEFAULTS
 
 METHODS = {
@@ -60,6 +61,8 @@ def _beside(comparison: Comparison) -> Iterator[str]:
     told = "Beside it, incumbents trained again with fresh seeds: each run, and the mean"
     sure = any(run.test.interval for run in runs)
     yield told + (f" with its {words.level(comparison.protocol)} interval." if sure else ".")
+    beyond = outside(arms, comparison.protocol.unit)
+    yield from _listed("Further to the left than the panel reaches, at an arrow", beyond)
     there = {arm.name for arm in arms}
     yield from _listed(
         "Not beside it",

@@ -1,18 +1,16 @@
 """The tuning curves and the retrained incumbents, ready for a paper or a README."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import StringIO
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from tuner.compare import words
 from tuner.compare.axes import (
-    INK,
     QUIET,
     broken,
     in_unit,
@@ -23,8 +21,8 @@ from tuner.compare.axes import (
     title,
 )
 from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.incumbents import scores_panel
 from tuner.compare.log_ticks import log_axis, plain
-from tuner.compare.protocol import ACCURACY
 from tuner.compare.styles import Style, arm_styles
 
 FEW_TRIALS = 3
@@ -46,9 +44,7 @@ def figure(comparison: Comparison) -> Figure:
         height = max(4.4, 1.2 + (_GAP + _LINE * lines) * len(names))
         drawing = Figure(figsize=(9.8, height), layout="constrained")
         left, right = drawing.subplots(1, 2, width_ratios=(2.4, 1))
-        _test_scores(right, retrained, names, styles)
-        right.set_xlabel("test accuracy" if comparison.protocol.unit == ACCURACY else "test score")
-        in_unit(right.xaxis, comparison.protocol.unit)
+        scores_panel(right, retrained, names, styles, comparison.protocol.unit)
     else:
         drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
         left = drawing.subplots()
@@ -192,33 +188,3 @@ def _limits(comparison: Comparison) -> tuple[float, float]:
         shown.append(comparison.protocol.target)
     margin = 0.08 * (max(shown) - min(shown)) or 0.01
     return min(shown) - margin, max(shown) + margin
-
-
-def _test_scores(
-    axes: Axes, arms: Sequence[ArmSummary], names: Sequence[str], styles: Mapping[str, Style]
-) -> None:
-    """Every fresh seed as a dot, the mean with its interval below them: a row for each arm."""
-    for row, arm in enumerate(arms):
-        if arm.retrained is None:
-            continue
-        style, scores = styles[arm.name], np.array(arm.retrained.test_scores)
-        spread = np.linspace(-0.12, 0.12, scores.size) if scores.size > 1 else np.zeros(1)
-        axes.plot(
-            scores,
-            row + spread,
-            ".",
-            color=style.colour,
-            alpha=0.45,
-            markersize=7,
-            markeredgewidth=0,
-        )
-        mean = arm.retrained.test
-        low, high = mean.interval or (mean.value, mean.value)
-        axes.hlines(row + 0.3, low, high, color=style.colour, linewidth=2)
-        axes.plot(mean.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
-    axes.set_yticks(range(len(arms)), names)
-    axes.set_ylim(len(arms) - 0.4, -0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    title(axes, "Incumbents, fresh seeds", pad=18)
-    tidy(axes, grid="x")
-    axes.tick_params(axis="y", labelcolor=INK)
