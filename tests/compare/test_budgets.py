@@ -86,7 +86,7 @@ def test_costs_that_cannot_be_are_refused(arm: Make) -> None:
         budget_curves(arm("other", SCORES), summary)
 
 
-def test_the_figure_has_three_panels_and_names_what_is_missing(arm: Make) -> None:
+def test_the_figure_has_a_panel_for_each_known_cost_and_names_what_is_missing(arm: Make) -> None:
     arms = [
         arm("new", SCORES, seconds=np.full(40, 2.0)),
         arm("old", SCORES[::-1] / 2, seconds=np.full(40, np.nan)),
@@ -94,13 +94,12 @@ def test_the_figure_has_three_panels_and_names_what_is_missing(arm: Make) -> Non
     ]
     curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL))]
     figure = budget_figure(curves, PROTOCOL, arm_styles(["new", "old", "tpe"]))
-    by_trials, by_epochs, by_seconds = figure.axes
+    by_trials, by_seconds = figure.axes  # nobody counted epochs
     labels = [line.get_label() for line in by_trials.lines]
     assert [str(label) for label in labels if not str(label).startswith("_")] == [
         "new", "old", "tpe (best so far)",
     ]  # fmt: skip
     assert len(by_trials.collections) == 2 and len(by_seconds.collections) == 1
-    assert [text.get_text() for text in by_epochs.texts] == ["no epochs known"]
     assert by_seconds.get_xlabel() == (
         "seconds (k times the mean per trial)\nleft out, cost unknown: old"
     )
@@ -113,5 +112,19 @@ def test_a_single_trial_can_be_drawn(arm: Make) -> None:
     one = arm("new", [0.5], seconds=[3.0])
     curves = budget_curves(one, summarize(one, 1, PROTOCOL))
     figure = budget_figure(curves, PROTOCOL, arm_styles(["new"]))
-    assert np.asarray(figure.axes[2].lines[0].get_xdata()).tolist() == [3.0]
+    assert np.asarray(figure.axes[1].lines[0].get_xdata()).tolist() == [3.0]
     figure.canvas.draw()
+
+
+def test_without_known_costs_only_trials_are_drawn(arm: Make) -> None:
+    arms = [arm(name, SCORES, seconds=np.full(40, np.nan)) for name in ("new", "old")]
+    curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL))]
+    figure = budget_figure(curves, PROTOCOL, arm_styles(["new", "old"]))
+    assert [axes.get_title("left") for axes in figure.axes] == ["By trials"]
+    with_epochs = [
+        c
+        for one in arms
+        for c in budget_curves(one, summarize(one, 2, PROTOCOL), epochs=np.full(40, 2.0))
+    ]
+    figure = budget_figure(with_epochs, PROTOCOL, arm_styles(["new", "old"]))
+    assert [axes.get_title("left") for axes in figure.axes] == ["By trials", "By epochs"]

@@ -50,7 +50,8 @@ def test_captions_mention_nothing_that_is_not_drawn(arm: Make) -> None:
     assert captions(unbounded) == {
         "tuning_curves": "Expected best of k random trials, unbiased. Marked: the expected best "
         "of k* trials.",
-        "budgets": "The same arms against what their trials cost.",
+        "budgets": "The same arms against what their trials cost; their epochs and seconds are "
+        "not known.",
         "distribution": "The share of trials that score this or less; marked: the median. Shaded: "
         "a 95% band of the whole distribution.",
     }

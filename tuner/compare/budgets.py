@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from tuner.compare import words
 from tuner.compare.axes import (
-    QUIET,
     broken,
     in_unit,
     label_target,
@@ -145,10 +144,16 @@ def _searches(arm: Arm, axis: str, costs: Floats) -> Iterator[BudgetCurve]:
         yield BudgetCurve(arm.name, axis, spent, best, None, None, mean, False, note)
 
 
+def known_axes(curves: Sequence[BudgetCurve]) -> list[str]:
+    """The axes on which any arm has a line; trials always."""
+    drawn = {curve.axis for curve in curves if curve.x.size}
+    return [axis for axis in AXES if axis in drawn]
+
+
 def budget_figure(
     curves: Sequence[BudgetCurve], protocol: Protocol, styles: Mapping[str, Style]
 ) -> Figure:
-    """Three panels with the same curves against trials, epochs and seconds.
+    """The same curves against trials, epochs and seconds: a panel for each that is known.
 
     Each panel names the arms whose costs are not known on its axis.
 
@@ -157,9 +162,10 @@ def budget_figure(
         protocol: For the unit, the target and the level.
         styles: Arm name -> its style.
     """
-    drawing = Figure(figsize=(11.4, 4.2), layout="constrained")
-    panels = drawing.subplots(1, 3, sharey=True)
-    for axes, axis in zip(panels, AXES, strict=True):
+    known = known_axes(curves)
+    drawing = Figure(figsize=(max(3.8 * len(known), 6.8), 4.2), layout="constrained")
+    panels = drawing.subplots(1, len(known), sharey=True, squeeze=False)[0]
+    for axes, axis in zip(panels, known, strict=True):
         labelled: set[str] = set()
         for curve in curves:
             if curve.axis == axis and curve.x.size:
@@ -194,15 +200,13 @@ def _line(axes: Axes, curve: BudgetCurve, style: Style, *, labelled: bool) -> No
 
 def _finish(axes: Axes, axis: str, curves: Sequence[BudgetCurve], protocol: Protocol) -> None:
     shown = [curve for curve in curves if curve.x.size]
-    if not shown:
-        axes.text(0.5, 0.5, f"no {axis} known", transform=axes.transAxes, ha="center", color=QUIET)
-    elif all(curve.x[-1] > 0 for curve in shown):
+    if all(curve.x[-1] > 0 for curve in shown):
         log_axis(axes.xaxis, plain, least=1 if axis == "trials" else 0)
     mark_target(axes, protocol)
     mean = any(curve.independent for curve in shown) and axis != "trials"
     told = f"{axis} (k times the mean per trial)" if mean else axis
     missing = ", ".join(dict.fromkeys(curve.arm for curve in curves if not curve.x.size))
-    if shown and missing:
+    if missing:
         told += "\n" + broken(f"left out, cost unknown: {missing}", 44)
     axes.set_xlabel(told)
     title(axes, f"By {axis}")

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from tuner.compare import shown, words
+from tuner.compare.budgets import AXES, known_axes
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures import banded, curves_shown, scores_shown
 from tuner.compare.incumbents import outside
@@ -77,7 +78,9 @@ def _beside(comparison: Comparison) -> Iterator[str]:
 def _budgets(comparison: Comparison) -> Iterator[str]:
     details = shown.searched_once(comparison)
     curves = [curve for one in details for curve in one.budgets if curve.x.size]
-    yield "The same arms against what their trials cost."
+    missing = [axis for axis in AXES if axis not in known_axes(curves)]
+    unknown = f"; their {' and '.join(missing)} are not known" if missing else ""
+    yield f"The same arms against what their trials cost{unknown}."
     if any(curve.independent and curve.axis != "trials" for curve in curves):
         yield "k random trials cost k times the mean trial."
     if any(curve.low is not None for curve in curves):
