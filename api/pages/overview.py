@@ -80,12 +80,13 @@ def _entry(store: Store, row: views.ComparisonRow) -> Entry | None:
         spec = store.comparison(row.name)
     except UnknownName:
         return None
+    arms = views.arms_of(store, spec)
     return Entry(
         row=row,
         workload=in_words(spec.workload),
         n_trials=spec.n_searched,
-        arms=views.arms_of(store, spec),
-        note=views.note(store, row),
+        arms=arms,
+        note=views.note(store, row, arms),
     )
 
 

@@ -129,7 +129,7 @@ def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Res
     told, trouble = _report(store, row, spec)
     return Results(
         row=row,
-        note=views.note(store, row),
+        note=views.note(store, row, [arm.progress for arm in arms]),
         arms=arms,
         figure=picture if has_values and len(arms) > 1 else None,
         curve=_curve(store, row, spec, picture) if has_values else None,

@@ -249,10 +249,11 @@ def _now(store: Store, name: str, response: Response) -> schemas.Comparison:
 def _shown(store: Store, row: views.ComparisonRow, response: Response) -> schemas.Comparison:
     """The comparison; its revision becomes the answer's ETag."""
     spec = store.comparison(row.name)
+    arms = views.arms_of(store, spec)
     response.headers["ETag"] = deps.etag(row.revision)
     return schemas.Comparison(
         **vars(row),
-        arms=list(views.arms_of(store, spec)),
-        note=views.note(store, row),
+        arms=list(arms),
+        note=views.note(store, row, arms),
         spec=spec,
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from tests.cli.commands import SPEC, refused, tuner, write
 from tuner.cli.present import Outputs
@@ -18,6 +19,7 @@ from tuner.errors import InvalidInput
 from tuner.search import control
 from tuner.search.spec import load
 from tuner.search.store import open_store
+from tuner.search.tables import comparisons, studies
 
 COMMANDS = (
     "demo",
@@ -271,3 +273,19 @@ def test_status_names_what_goes_on_with_a_comparison_that_nobody_works_on():
     told = tuner("status").output
     assert "no worker is running; start one with: tuner worker" in told
     assert "or go on with it from here: tuner run digits" in told
+
+
+def test_status_names_what_records_the_end_that_a_killed_run_did_not():
+    write(SPEC)
+    tuner("run", "mine.toml")
+    store = open_store("sqlite:///tuner.db")
+    with store.begin() as connection:  # as it is between the last trial and the end
+        connection.execute(update(comparisons).values(status="active"))
+        connection.execute(update(studies).values(status="active"))
+    store.close()
+    told = " ".join(tuner("status").output.split())
+    assert "start one with" not in told
+    assert "all trials have ended, only the end of the comparison is not recorded" in told
+    assert "finish it with: tuner run and the file it is from" in told
+    tuner("run", "mine.toml")
+    assert "mine, complete" in tuner("status").output

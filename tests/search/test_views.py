@@ -307,7 +307,8 @@ def test_a_note_says_what_a_comparison_waits_for(store: Store):
     enqueue(store, comparison())
 
     def note() -> str | None:
-        return views.note(store, views.get_comparison(store, "small"))
+        arms = views.arms_of(store, comparison())
+        return views.note(store, views.get_comparison(store, "small"), arms)
 
     assert note() == "no worker is running; start one with: tuner worker"
     enrol(store, "gone", last_seen=workers.c.last_seen - 61)

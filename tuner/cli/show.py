@@ -36,7 +36,7 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
         names = store.names() if name is None else [name]
         found = {each: progress(store, store.comparison(each)).arms for each in names}
         rows = {each: get_comparison(store, each) for each in names}
-        notes = {each: note(store, row) for each, row in rows.items()}
+        notes = {each: note(store, row, found[each]) for each, row in rows.items()}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -62,12 +62,20 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
         console.print(_progress_table(f"{each}, {rows[each].status}", arms))
         if notes[each] is not None:
             console.print(notes[each], highlight=False)
-            if each in declared():
-                console.print(f"or go on with it from here: tuner run {each}", highlight=False)
+            if (again := _again(each, arms)) is not None:
+                console.print(again, highlight=False)
         for error in errors[each]:
             console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
             if name is not None:
                 console.print(error, style="dim", highlight=False)
+
+
+def _again(comparison: str, arms: tuple[ArmProgress, ...]) -> str | None:
+    """Which ``tuner run`` goes on with a comparison that nobody works on; None if not known."""
+    known = comparison in declared()
+    if all(arm.complete for arm in arms):
+        return "finish it with: tuner run " + (comparison if known else "and the file it is from")
+    return f"or go on with it from here: tuner run {comparison}" if known else None
 
 
 def _errors(store: Store, comparison: str) -> list[str]:

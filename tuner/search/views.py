@@ -278,8 +278,14 @@ def optuna_id(store: Store, study_name: str) -> int | None:
         return None
 
 
-def note(store: Store, row: ComparisonRow) -> str | None:
-    """What a comparison waits for, if it is active and nobody works on it."""
+def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str | None:
+    """What a comparison waits for, if it is active and nobody works on it.
+
+    Args:
+        store: The database.
+        row: The comparison.
+        arms: How far its arms are.
+    """
     if row.status != ACTIVE:
         return None
     live = _rows(
@@ -288,6 +294,11 @@ def note(store: Store, row: ComparisonRow) -> str | None:
             workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_(_LIVE)
         ),
     )
+    if not live and all(arm.complete for arm in arms):
+        return (
+            "all trials have ended, only the end of the comparison is not recorded; tuner run, "
+            "tuner worker and tuner serve record it"
+        )
     if not live:
         return "no worker is running; start one with: tuner worker"
     versions = sorted({worker.code_version for worker in live})
