@@ -97,6 +97,37 @@ def test_trials_without_a_real_filter_or_a_flip_have_no_picture_of_them(arm):
     assert "flip_ratio" not in pictures(detailed(compare(arms, Protocol()), arms))
 
 
+def _intro(page):
+    after = page.split("<h2>As gradient filters</h2>")[1]
+    return after.split("<p>")[1].split("</p>")[0].replace("&#39;", "'")
+
+
+def test_the_words_above_the_filters_name_the_rows_below_and_no_other(arm):
+    rates = 10.0 ** np.random.default_rng(4).uniform(-3, 0, (2, N))
+    full = filters(0, learning_rate=rates[0], weight_decay=rates[1])
+    arms = [arm(name, np.random.default_rng(3).random(N), filters=full) for name in "ab"]
+    assert _intro(to_html(detailed(compare(arms, Protocol()), arms))) == (
+        "Every trial as the filter that it is: how many of them differ, how often a condition "
+        "fails under which two parametrizations are the same, how well a trial's score is "
+        "predicted by alpha and gamma together, alpha, learning rate, weight decay, or learning rate * "
+        "weight decay (leave-one-out rank correlation), and how the measured flip ratio compares "
+        "with the law's."
+    )
+    nothing = np.full(N, np.nan)
+    bare = filters(0, flip_ratio_law=nothing)
+    arms = [arm(name, np.random.default_rng(3).random(N), filters=bare) for name in "ab"]
+    told = _intro(to_html(detailed(compare(arms, Protocol()), arms)))
+    assert "alpha and gamma together or alpha (leave-one-out" in told
+    assert "learning rate" not in told and "weight decay" not in told and "flip" not in told
+    blind = filters(0, alpha=nothing, gamma=nothing, flip_ratio_law=nothing)
+    arms = [arm(name, np.ones(N), filters=blind) for name in "ab"]
+    told = _intro(to_html(detailed(compare(arms, Protocol()), arms)))
+    assert "rank correlation" not in told and told.endswith(
+        "how many of them differ and how often a condition fails under which two "
+        "parametrizations are the same."
+    )
+
+
 def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
     page = to_html(compare(arms, Protocol()))
     assert page.count("<svg") == 1

@@ -23,6 +23,9 @@ FAILS = {
 }
 """Condition of the equivalence -> what is the case where it does not hold."""
 
+PREDICTS = "rank correlation with "
+LAW = "flip ratio, measured / law"
+
 Rows = list[tuple[str, list[str]]]
 """Label, and one cell for each arm."""
 
@@ -67,13 +70,39 @@ def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
             row(f"because {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
             for name in conditions
         ),
-        *(
-            row(f"rank correlation with {name}", partial(_prediction, name))
-            for name in coordinates
-        ),
-        row("flip ratio, measured / law", _law),
+        *(row(PREDICTS + name, partial(_prediction, name)) for name in coordinates),
+        row(LAW, _law),
     ]
     return _without_empty(rows)
+
+
+def redundancy_told(found: Sequence[Redundancy]) -> str:
+    """What the rows of ``redundancy_rows`` say, in one sentence that names no other."""
+    labels = [label for label, _ in redundancy_rows(found)]
+    predictors = [
+        label.removeprefix(PREDICTS).replace(" and gamma", " and gamma together")
+        for label in labels
+        if label.startswith(PREDICTS)
+    ]
+    told = [
+        "how many of them differ",
+        "how often a condition fails under which two parametrizations are the same",
+    ]
+    if predictors:
+        told.append(
+            f"how well a trial's score is predicted by {_listed(predictors, 'or')} "
+            "(leave-one-out rank correlation)"
+        )
+    if LAW in labels:
+        told.append("how the measured flip ratio compares with the law's")
+    return f"Every trial as the filter that it is: {_listed(told, 'and')}."
+
+
+def _listed(parts: Sequence[str], last: str) -> str:
+    """``a``, ``a and b``, ``a, b, and c``."""
+    if len(parts) < 3:
+        return f" {last} ".join(parts)
+    return f"{', '.join(parts[:-1])}, {last} {parts[-1]}"
 
 
 def importance_rows(found: Sequence[Importance]) -> Rows:

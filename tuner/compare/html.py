@@ -9,7 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tuner.compare import words
-from tuner.compare.behind import importance_rows, optimism_rows, redundancy_rows
+from tuner.compare.behind import (
+    importance_rows,
+    optimism_rows,
+    redundancy_rows,
+    redundancy_told,
+)
 from tuner.compare.captions import captions
 from tuner.compare.comparison import Comparison
 from tuner.compare.details import pictures
@@ -51,6 +56,9 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         optimism=optimism_rows(comparison.details, comparison.protocol),
         redundancy=_named(
             [(d.arm.name, d.redundancy) for d in comparison.details], redundancy_rows
+        ),
+        redundancy_told=redundancy_told(
+            [d.redundancy for d in comparison.details if d.redundancy is not None]
         ),
         importance=_named(
             [
