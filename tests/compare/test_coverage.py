@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.compare.made_filters import filters
 from tests.compare.made_scores import (
     DISTRIBUTIONS,
     Quantile,
@@ -28,6 +29,8 @@ from tuner.compare.best_of_k import (
 )
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.estimators import Estimate
+from tuner.compare.filters import Filters
+from tuner.compare.predictions import predictions
 from tuner.compare.rmst import rmst_ratio
 from tuner.compare.speedup import Speedup, share_ratio_interval, speedup_in_cost
 from tuner.compare.targets import Waits, good_region_share
@@ -259,3 +262,34 @@ def test_a_ratio_of_mean_trials_lies_in_its_interval_at_ten_repeats(
             held.append(ratio_holds(ratio, mean(old_share) / mean(new_share)))
     assert len(held) > 0.95 * REPEATS
     assert_covers(held)
+
+
+def scored(relation: str, n: int, rng: np.random.Generator) -> tuple[Filters, np.ndarray]:
+    """Random filters, and scores that they decide not at all, in part, or with a plateau."""
+    across, along, noise = rng.random(n), rng.random(n), rng.normal(size=n)
+    scores = {
+        "none": noise,
+        "some": across + 0.5 * noise,
+        "plateau": np.round(np.clip(2 * across + 0.3 * noise, 0.5, 1), 1),
+    }[relation]
+    return filters(10 ** (-3 * across), 10 ** (-2 * along)), scores
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("relation", "n"), [("none", 20), ("some", 20), ("none", 60), ("some", 60), ("plateau", 60)]
+)
+def test_a_rank_correlation_of_predictions_lies_in_its_interval(
+    relation: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(n)
+
+    def estimate(seed: int) -> Estimate:
+        found = predictions(*scored(relation, n, rng), seed=seed)[0].correlation
+        assert found is not None
+        return found
+
+    monkeypatch.setattr("tuner.compare.predictions.PARTS", 2)
+    truth = np.mean([estimate(0).value for _ in range(800)])
+    monkeypatch.setattr("tuner.compare.predictions.PARTS", 40)
+    assert_covers([holds(estimate(seed), float(truth)) for seed in range(300)])

@@ -2,8 +2,9 @@
 
 The chances u_1 < ... < u_n that a fresh trial falls below each of the sorted scores are
 distributed as n sorted uniform numbers, whatever the scores' distribution (with ties the interval
-covers more). So they are drawn, many times over. A fresh trial falls between two neighbours x_i and x_{i+1} with the chance
-u_{i+1} - u_i and may lie anywhere between; at the upper ends, the best of k is
+covers more). So they are drawn, many times over. A fresh trial falls between two neighbours x_i
+and x_{i+1} with the chance u_{i+1} - u_i and may lie anywhere between; at the upper ends, the
+best of k is
 
     sum_i x_{i+1} (u_{i+1}^k - u_i^k)   with x_0, x_{n+1} the bounds, u_0 = 0 and u_{n+1} = 1,
 

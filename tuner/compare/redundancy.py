@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.spatial import cKDTree
 
 from tuner.compare.estimators import Estimate
 from tuner.compare.filters import Filters, LawRatio, check_scores, law_ratio
+from tuner.compare.predictions import SAME, Prediction, predictions
 from tuner.compare.protocol import Floats, Ints
 from tuner.compare.targets import good_region_share
 from tuner.errors import InvalidInput
 
-SAME = 1e-9
-"""Relative difference up to which two filters count as exactly the same."""
 STABLE, NOT_INERT = "stable", "alpha_not_inert"
-FEWEST = 10
-MOST_PREDICTED = 4000
-RESAMPLES = 1000
-_BLOCK = 2**19
 _BORDER = 1e-9
 
 Cell = tuple[str, int, int]
@@ -35,25 +28,6 @@ class Classes:
 
     distinct: int
     repeats: Estimate
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """How well coordinates predict the scores of trials they have not seen.
-
-    Args:
-        coordinates: Their name.
-        correlation: Spearman's rank correlation of scores and leave-one-out predictions.
-        lead: How much that of (alpha, gamma) is above it, on the same trials.
-        n: Trials it rests on: the same for all coordinates of an arm.
-        reason: Why there is none; ``None`` if there is.
-    """
-
-    coordinates: str
-    correlation: Estimate | None
-    lead: Estimate | None
-    n: int
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,20 +79,13 @@ def redundancy(
     A cell nobody tried counts as useless: with few trials a cell, "outside" is nearly all that
     is not good.
 
-    An interval of a correlation is the bootstrap's percentile interval over pairs of score and
-    prediction (1,000 resamples, ranks taken anew in each). It contains the chance of which pairs
-    are correlated, not that of the neighbours behind a prediction, which stay as they are: where
-    nothing is related it is about a quarter too narrow. A leave-one-out mean is low where the
-    trial itself is high, so that without any relation the correlation is below 0 (-0.17 for 20
-    trials, -0.03 for 200). Of more than 4,000 trials as many are drawn.
-
     Args:
         filters: Of the arm's trials.
         scores: Finite, higher is better, shape [n].
         good: Least score of a good trial; ``None`` if none was declared.
         useful: ``useful_cells`` of the other arms; this arm's own are added.
         confidence: Of every interval, in (0, 1).
-        seed: Of the resamples.
+        seed: Of the parts behind the correlations' intervals.
 
     Raises:
         InvalidInput: If scores or confidence do not fit.
@@ -150,7 +117,7 @@ def redundancy(
         good_without_filter=without,
         conditions={name: share(int(at.sum())) for name, at in filters.violated.items()},
         any_violated=share(int(filters.any_violated.sum())),
-        predictions=_predictions(filters, scores, confidence, np.random.default_rng(seed)),
+        predictions=predictions(filters, scores, confidence=confidence, seed=seed),
         law=law_ratio(filters),
     )
 
@@ -191,106 +158,3 @@ def _exact(filters: Filters) -> list[Cell]:
 def _labelled(filters: Filters, alphas: Ints, gammas: Ints) -> list[Cell]:
     decays = [filters.decay[i] for i in np.flatnonzero(filters.real)]
     return list(zip(decays, alphas.tolist(), gammas.tolist(), strict=True))
-
-
-def _predictions(
-    filters: Filters, scores: Floats, confidence: float, rng: np.random.Generator
-) -> tuple[Prediction, ...]:
-    given = [filters.alpha, filters.gamma, filters.learning_rate, filters.weight_decay]
-    with np.errstate(divide="ignore"):  # a rate of 0 has no logarithm: it counts as missing
-        alpha, gamma, rate, decay = np.log10(given)
-    candidates = {
-        "alpha and gamma": np.stack([alpha, gamma], axis=1),
-        "alpha": alpha[:, None],
-        "learning rate": rate[:, None],
-        "weight decay": decay[:, None],
-        "learning rate * weight decay": (rate + decay)[:, None],
-    }
-    present = {name: np.isfinite(at).all(axis=1) for name, at in candidates.items()}
-    held = [at for at in present.values() if at.any()]
-    rows = np.flatnonzero(np.all([np.ones(filters.n, dtype=np.bool_), *held], axis=0))
-    if rows.size > MOST_PREDICTED:
-        rows = np.sort(rng.choice(rows, MOST_PREDICTED, replace=False))
-    y, guesses, reasons = scores[rows], {}, {}
-    for name, points in candidates.items():
-        reason = _unfit(name, points[rows], y) if present[name].any() else f"no trial has {name}"
-        guess = y if reason else _left_out(points[rows], y)
-        reasons[name] = reason or ("all its predictions are equal" if np.ptp(guess) == 0 else None)
-        if reasons[name] is None:
-            guesses[name] = guess
-    draws = _resampled(y, guesses, rng)
-    found = {name: float(stats.spearmanr(y, guess).statistic) for name, guess in guesses.items()}
-    first = next(iter(candidates))
-
-    def prediction(name: str) -> Prediction:
-        if name not in found:
-            return Prediction(name, None, None, rows.size, reasons[name])
-        lead, correlation = None, _percentiles(found[name], draws[name], confidence)
-        if name != first and first in found:
-            difference = found[first] - found[name]
-            lead = _percentiles(difference, draws[first] - draws[name], confidence)
-        return Prediction(name, correlation, lead, rows.size)
-
-    return tuple(prediction(name) for name in candidates)
-
-
-def _unfit(name: str, points: Floats, y: Floats) -> str | None:
-    if y.size < FEWEST:
-        return f"needs {FEWEST} trials that have all of the arm's coordinates, got {y.size}"
-    if (np.ptp(points, axis=0) < SAME).any():
-        return f"{name}: the same in every trial"
-    return "all scores are equal" if np.ptp(y) == 0 else None
-
-
-def _left_out(points: Floats, y: Floats) -> Floats:
-    """Each trial's score as the mean of its k nearest others, k = max(5, round(sqrt(m)))."""
-    scaled = (points - points.mean(axis=0)) / points.std(axis=0)
-    k = max(5, round(np.sqrt(y.size)))
-    near = cKDTree(scaled).query(scaled, k + 1)[1]
-    itself = near == np.arange(y.size)[:, None]
-    itself[~itself.any(axis=1), -1] = True  # among k + 1 equals it need not be in the list
-    others = near[~itself].reshape(y.size, k)
-    # Sorted, because the sum of the same scores in another order differs by a rounding error.
-    return np.asarray(np.sort(y[others], axis=1).mean(axis=1), dtype=np.float64)
-
-
-def _resampled(
-    y: Floats, guesses: Mapping[str, Floats], rng: np.random.Generator
-) -> dict[str, Floats]:
-    """Name -> rank correlation in each resample of the pairs, NaN where one side is constant."""
-    draws: dict[str, list[Floats]] = {name: [] for name in guesses}
-    rows = max(1, _BLOCK // y.size) if guesses else RESAMPLES
-    for start in range(0, RESAMPLES, rows):
-        size = min(rows, RESAMPLES - start)
-        counts = rng.multinomial(y.size, np.full(y.size, 1 / y.size), size=size)
-        ranks = _midranks(y, counts)
-        for name, guess in guesses.items():
-            draws[name].append(_correlations(ranks, _midranks(guess, counts), counts))
-    return {name: np.concatenate(blocks) for name, blocks in draws.items()}
-
-
-def _midranks(values: Floats, counts: Ints) -> Floats:
-    """Rank of each value, less the mean rank, where it occurs counts[r, i] times; shape [r, m]."""
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    starts = np.cumsum(sizes) - sizes
-    together = np.add.reduceat(counts[:, np.argsort(group, kind="stable")], starts, axis=1)
-    ranks = np.cumsum(together, axis=1) - (together - 1) / 2 - (values.size + 1) / 2
-    return np.asarray(ranks[:, group], dtype=np.float64)
-
-
-def _correlations(x: Floats, y: Floats, counts: Ints) -> Floats:
-    weighed = counts * x
-    squares = np.einsum("ri,ri->r", weighed, x) * np.einsum("ri,ri,ri->r", counts, y, y)
-    shared = np.einsum("ri,ri->r", weighed, y)
-    draws = np.full(shared.size, np.nan)
-    np.divide(shared, np.sqrt(squares), out=draws, where=squares > 0)
-    return draws
-
-
-def _percentiles(value: float, draws: Floats, confidence: float) -> Estimate:
-    """Percentile interval; none where more resamples than its tails hold are undefined."""
-    tail = (1 - confidence) / 2
-    if np.isnan(draws).mean() > tail:
-        return Estimate(value)
-    low, high = np.nanquantile(draws, [tail, 1 - tail]).tolist()
-    return Estimate(value, low, high)
