@@ -109,9 +109,9 @@ def test_the_words_above_the_filters_name_the_rows_below_and_no_other(arm):
     assert _intro(to_html(detailed(compare(arms, Protocol()), arms))) == (
         "Every trial as the filter that it is: how many of them differ, how often a condition "
         "fails under which two parametrizations are the same, how well a trial's score is "
-        "predicted by alpha and gamma together, alpha, learning rate, weight decay, or learning rate * "
-        "weight decay (leave-one-out rank correlation), and how the measured flip ratio compares "
-        "with the law's."
+        "predicted by alpha and gamma together, alpha, learning rate, weight decay, or learning "
+        "rate * weight decay (leave-one-out rank correlation), and how the measured flip ratio "
+        "compares with the law's."
     )
     nothing = np.full(N, np.nan)
     bare = filters(0, flip_ratio_law=nothing)
