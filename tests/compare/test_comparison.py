@@ -246,7 +246,8 @@ def test_seconds_of_unlike_batches_are_neither_compared_nor_left_unsaid(arm: Mak
 
 
 def test_what_an_interval_supposes_of_trials_nobody_has_seen_is_said(arm: MakeArm) -> None:
-    scores = {"a": RNG.uniform(0.8, 0.9, 200), "b": RNG.uniform(0.7, 0.8, 200)}
+    rng = np.random.default_rng(5)
+    scores = {"a": rng.uniform(0.8, 0.9, 200), "b": rng.uniform(0.7, 0.79, 200)}
     arms = [arm(name, found) for name, found in scores.items()]
     best = arm("best of defaults", np.full(5, 0.95), sampler="defaults")
     for unit, more in (("accuracy", True), ("score", False)):
