@@ -1,16 +1,21 @@
 """What lies in ``studies/`` is valid, and its README speaks of what is there."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tuner.compare import words
+from tuner.compare.estimators import Estimate
+from tuner.compare.protocol import Protocol
 from tuner.search.declared import studies_dir
 from tuner.search.spaces import declared_spaces, load_space
 from tuner.search.spec import ComparisonSpec, declared, load
 
-README = (Path(__file__).resolve().parents[1] / "studies" / "README.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "studies" / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", declared())
@@ -40,3 +45,43 @@ def test_the_study_that_the_readme_shows_is_valid():
 
 def test_the_declared_studies_are_those_of_the_checkout():
     assert (studies_dir() / "digits.toml").exists()
+
+
+@pytest.mark.parametrize(("name", "column"), [("digits_full", 2), ("fashion_mnist_full", 3)])
+def test_the_readmes_table_tells_the_numbers_of_the_reports(name, column):
+    rows = {
+        cells[1].strip(): cells[column]
+        for line in (ROOT / "README.md").read_text("utf-8").splitlines()
+        if len(cells := line.split("|")) == 5
+    }
+    report = json.loads((ROOT / f"studies/examples/{name}.json").read_text("utf-8"))
+    protocol = Protocol()
+
+    def difference(told: dict[str, float]) -> str:
+        return words.difference(Estimate(**told), protocol)
+
+    contrasts = {(one["first"], one["second"]): one for one in report["contrasts"]}
+    primary, repeated = (
+        contrasts[pair] for pair in (("filter", "magnitude"), ("filter_tpe", "magnitude_tpe"))
+    )
+    assert report["verdict"]["kind"] in rows["verdict"]
+    for row, told in {
+        "best of 10 random trials, filter - magnitude": primary["best_of_k"],
+        "the same against narrow ranges": contrasts["filter", "magnitude_narrow"]["best_of_k"],
+        "by TPE, ten searches of 40 trials each": repeated["repeats"]["difference"],
+        "incumbents on test, ten fresh seeds": primary["test"],
+        "filter space - magnitude space at its exact map": contrasts["filter", "magnitude_exact"][
+            "best_of_k"
+        ],
+    }.items():
+        assert difference(told) in rows[row]
+    for row, told in {
+        "times fewer random trials to the target": primary["speedups"]["trials"],
+        "by TPE, ten searches of 40 trials each": repeated["repeats"]["speedup"],
+    }.items():
+        value, low, high = (f"{told[key]:.2g}" for key in ("value", "low", "high"))
+        assert re.search(rf"\b{value} .*\(95% CI {low}(\.0)? to {high}\)", rows[row])
+    for arm in report["arms"]:
+        if arm["sampler"] == "defaults":
+            shown = f"{100 * arm['retrained']['test']['value']:.2f}% {arm['name'][:-9]}"
+            assert shown in rows["documented settings without any search, test"]
