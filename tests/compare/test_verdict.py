@@ -243,8 +243,8 @@ def test_an_arm_is_ahead_on_test_only_after_the_correction_for_all_contrasts(
 @pytest.mark.parametrize(
     ("new", "old", "told"),
     [
-        (60, 10, "To reach 97.00% once, filter needs 6 (95% CI "),
-        (10, 60, "To reach 97.00% once, magnitude needs 6 (95% CI "),
+        (60, 10, "To reach 97.00% once, filter needs 6.0 (95% CI "),
+        (10, 60, "To reach 97.00% once, magnitude needs 6.0 (95% CI "),
         (12, 10, "Whether filter needs fewer random trials than magnitude to reach 97.00% once is "
          "not told: times fewer, 1.2 (95% CI 0."),
         (60, 0, "To reach 97.00% once, filter needs at least "),

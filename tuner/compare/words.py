@@ -134,5 +134,7 @@ def speedup(found: Speedup, protocol: Protocol) -> str:
 
 
 def _times(factor: float) -> str:
-    """A factor to two digits: ``14``, ``5.4``, ``350``."""
-    return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 9.95 else f"{factor:.2g}"
+    """A factor to two digits: ``14``, ``5.4``, ``1.0``, ``350``."""
+    if factor >= 9.95:
+        return f"{float(f'{factor:.2g}'):,.0f}"
+    return f"{factor:.1f}" if factor >= 0.995 else f"{factor:#.2g}"
