@@ -159,6 +159,22 @@ def test_rare_good_trials_that_no_arm_has_seen_lie_in_the_interval_within_known_
     assert_covers(covered(share, 0.0, bounds=(0.0, 1.0)))
 
 
+@pytest.mark.parametrize(
+    ("n", "k", "share"), [(1000, 1, 0.1), (60, 2, 0.15), (100, 2, 0.1), (100, 5, 0.05)]
+)
+def test_the_chance_to_beat_an_arm_without_spread_lies_in_its_interval(
+    n: int, k: int, share: float
+) -> None:
+    rng, level = np.random.default_rng(n + k), np.full(n, 0.8)
+    truth = 1 - (1 - share) ** k
+    assert_covers(
+        [
+            holds(best_of_k_probability(rarely_good(share)(rng.random(n)), level, k), truth)
+            for _ in range(REPEATS)
+        ]
+    )
+
+
 @pytest.mark.parametrize("n", [20, 60])
 def test_a_ratio_of_shares_lies_in_its_interval_for_any_shares(n: int) -> None:
     # Enumerated, not simulated: every pair of hits with its chance, given that one arm has a hit.

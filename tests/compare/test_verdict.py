@@ -46,7 +46,7 @@ def test_the_old_arm_can_win_and_is_named(arm: MakeArm) -> None:
     assert (verdict.kind, verdict.winner) == ("supported", "magnitude")
     assert "in magnitude than in filter: +4.00 points (95% CI +" in verdict.text
     assert "P(best of 10 in magnitude beats filter) = 1.00" in verdict.text
-    assert "goes against filter, the arm declared as new" in verdict.text
+    assert "goes against filter, the arm taken as new" in verdict.text
 
 
 def test_no_arm_is_called_new_where_none_was_declared(arm: MakeArm) -> None:
@@ -296,7 +296,7 @@ def test_no_difference_at_all_without_a_region_of_equivalence_is_not_called_too_
 ) -> None:
     found = judged(arm, scores(0.95, 0), scores(0.95, 1), rope=0.0)
     assert found.verdict.kind == "inconclusive" and found.verdict.more is None
-    assert "no difference at all was seen after 10 trials" in found.verdict.text
+    assert "no difference was shown after 10 trials" in found.verdict.text
     assert "no number of trials shows that there is none." in found.verdict.text
     assert "too few" not in found.verdict.text
 
@@ -315,3 +315,41 @@ def test_an_interval_without_width_says_why(arm: MakeArm) -> None:
     assert any("they have no width, whatever further trials" in note for note in found.notes)
     apart = compare([arm("a", np.full(60, 0.8)), arm("b", np.full(60, 0.7))], Protocol())
     assert "without width" not in apart.verdict.text  # either may be what the other has seen
+
+
+def test_scores_that_differ_by_very_little_are_not_called_the_same(arm: MakeArm) -> None:
+    rng = np.random.default_rng(3)
+    arms = [arm("a", -1e-14 * rng.random(60)), arm("b", -3e-14 * (1 + rng.random(60)))]
+    assert "without width" not in compare(arms, Protocol(unit="loss", rope=0.0)).verdict.text
+
+
+def test_a_number_of_trials_that_nobody_can_run_is_not_told(arm: MakeArm) -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.random((2, 60))
+    for worst in (-3e38, -1e300):
+        a[0] = worst
+        found = compare([arm("a", a), arm("b", b)], Protocol(unit="loss", rope=0.0, k=2)).verdict
+        assert (found.kind, found.more) == ("inconclusive", None)
+        assert "it would take more than 1,000,000 further trials per arm" in found.text
+
+
+def test_searches_that_have_not_ended_are_not_compared(arm: MakeArm) -> None:
+    rng, repeat = np.random.default_rng(5), np.arange(10)
+    both = {
+        length: [
+            arm(name, scores, sampler="tpe", repeat=repeat, search_length=length)
+            for name, scores in (("a", rng.random(10) + 1), ("b", rng.random(10)))
+        ]
+        for length in (1, 40)
+    }
+    protocol = Protocol(unit="score", repeated=("a", "b"))
+    assert compare(both[1], protocol).contrasts[0].repeats is not None
+    early = compare(both[40], protocol)
+    assert early.contrasts[0].repeats is None and early.verdict.kind == "inconclusive"
+    assert early.verdict.repeated is not None and "the interval" not in early.verdict.repeated
+
+
+def test_a_heading_says_that_it_is_interim(arm: MakeArm) -> None:
+    arms = [arm("a", scores(0.97, 0)), arm("b", scores(0.93, 1))]
+    told = [compare(arms, Protocol(interim=part)).verdict.heading for part in ("", "9 of 10")]
+    assert told == ["Supported: a ahead", "Interim, supported: a ahead"]

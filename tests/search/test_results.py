@@ -83,6 +83,7 @@ def test_repeats_are_told_apart(store: Store):
     assert found[0].repeat is not None
     assert found[0].repeat.tolist() == [0] * 6 + [1] * 6
     assert len({tuple(search) for search in found[0].searches}) == 2
+    assert found[0].search_length == 6
 
 
 def test_a_comparison_without_finished_trials_is_refused(store: Store):
@@ -126,7 +127,8 @@ def test_a_control_that_has_not_begun_is_left_out_and_named(three_arms, monkeypa
     assert ([arm.name for arm in found], protocol.control) == (["old", "new"], None)
     told = compare(found, protocol)
     assert told.verdict.text.startswith(
-        "Interim, 12 of 18 declared trials, narrow without any that has a score. "
+        "Interim, 12 of 18 declared trials, narrow without any that has a score; too few of narrow "
+        "to tell whether the verdict hangs on the ranges. "
     )
     assert not any("declared as control" in note for note in told.notes)
     finished_so_far(monkeypatch, {"new": 0})
@@ -138,7 +140,9 @@ def test_a_control_with_fewer_trials_than_k_does_not_judge_yet(three_arms, monke
     finished_so_far(monkeypatch, {"narrow": 1})
     found, protocol = arms(three_arms, "small")
     assert (len(found), protocol.control) == (3, None)
-    assert compare(found, protocol).verdict.text.startswith("Interim, 13 of 18 declared trials. ")
+    assert compare(found, protocol).verdict.text.startswith(
+        "Interim, 13 of 18 declared trials; too few"
+    )
     finished_so_far(monkeypatch, {})
     found, protocol = arms(three_arms, "small")
     assert (len(found), protocol.control, protocol.interim) == (3, "narrow", "")

@@ -42,7 +42,7 @@ class IsoAlpha(Claim):
     Explained: w0 and clip are fixed; the share of the accuracy's variance that lies between
     products is held against that between the cells of the grid, which is all that learning rate
     and weight decay explain together (the rest is noise between seeds), and must exceed that of
-    either alone. Shares are adjusted for the number of groups, see ``explained``; the interval of
+    either alone. Shares are freed of noise, see ``explained``; the interval of
     the product's part is the jackknife's over seeds.
 
     Args:
@@ -144,12 +144,12 @@ class IsoAlpha(Claim):
 
     def _shares(self, accuracies: Floats) -> dict[str, float]:
         """Share of the variance that each grouping of the cells explains."""
-        cells, values = self.cells * len(accuracies), accuracies.ravel()
+        cells = self.cells
         return {
-            "learning rate and weight decay together": explained(cells, values),
-            "the product": explained([cell.product for cell in cells], values),
-            "the learning rate alone": explained([cell.rate for cell in cells], values),
-            "the weight decay alone": explained([cell.decay for cell in cells], values),
+            "learning rate and weight decay together": explained(cells, accuracies),
+            "the product": explained([cell.product for cell in cells], accuracies),
+            "the learning rate alone": explained([cell.rate for cell in cells], accuracies),
+            "the weight decay alone": explained([cell.decay for cell in cells], accuracies),
         }
 
     def _part(self, accuracies: Floats) -> Estimate:
@@ -205,18 +205,32 @@ def _identity(cells: Sequence[Cell], watched: Watched) -> list[Figure]:
 
 
 def explained(groups: Sequence[Hashable], values: Floats) -> float:
-    """Share of the values' variance between groups, adjusted for their number g.
+    """Share of the values' variance that lies between groups of cells, free of the seeds' noise.
 
-    1 - (SS_within / (N - g)) / (SS_total / (N - 1)); 0 on average where groups mean nothing,
-    and 0 where no two values differ.
+    With m cells, s seeds and the noise v, the mean variance of a cell over its seeds,
+
+        (SS_between - (g - 1) v) / (SS_cells - (m - 1) v + m s v)
+
+    for g groups: sums of squares between the means of groups and of cells, each less what noise
+    alone would make of it, over the variance of the cells' true means and the noise. 0 on average
+    where groups mean nothing, and 0 where no two values differ. What cells of one group differ in
+    is no noise, whatever the number of seeds.
 
     Args:
-        groups: Each value's group; at least one has two values.
-        values: Shape [N].
+        groups: Each cell's group.
+        values: Shape [seeds, cells], with at least two seeds.
     """
-    members: dict[Hashable, list[float]] = {}
-    for group, value in zip(groups, values.tolist(), strict=True):
-        members.setdefault(group, []).append(value)
-    n, total = len(values), float(((values - values.mean()) ** 2).sum())
-    inside = sum(float(np.var(part_)) * len(part_) for part_ in members.values())
-    return 1 - inside / (n - len(members)) / (total / (n - 1)) if total else 0.0
+    seeds, m = values.shape
+    noise = float(values.var(axis=0, ddof=1).mean())
+    means = values.mean(axis=0)
+
+    def between(labels: Sequence[Hashable]) -> float:
+        members: dict[Hashable, list[float]] = {}
+        for label, mean in zip(labels, means.tolist(), strict=True):
+            members.setdefault(label, []).append(mean)
+        middle = float(means.mean())
+        squares = sum(len(of) * (float(np.mean(of)) - middle) ** 2 for of in members.values())
+        return float(seeds * squares - (len(members) - 1) * noise)
+
+    total = between(range(m)) + m * seeds * noise
+    return between(groups) / total if total > 0 else 0.0

@@ -165,6 +165,7 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     verdict = replace(
         judged,
         text=f"Interim, {protocol.interim}. {judged.text}" if protocol.interim else judged.text,
+        interim=bool(protocol.interim),
         repeated=repeated_sentence(found[protocol.repeated], by_name, protocol)
         if protocol.repeated is not None
         else None,

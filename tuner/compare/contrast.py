@@ -155,7 +155,8 @@ def with_holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
 def _repeats(first: Arm, second: Arm, protocol: Protocol) -> Repeats | None:
     ours, theirs = first.searches, second.searches
     lengths = {scores.size for scores in (*ours, *theirs)}
-    if len(ours) != len(theirs) or len(ours) < 2 or len(lengths) > 1:
+    whole = {arm.search_length for arm in (first, second) if arm.search_length is not None}
+    if len(ours) != len(theirs) or len(ours) < 2 or len(lengths) > 1 or whole - lengths:
         return None
     ends = [np.array([scores.max() for scores in arm]) for arm in (ours, theirs)]
     difference, p = paired_difference(*ends, confidence=protocol.confidence)

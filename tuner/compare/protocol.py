@@ -83,6 +83,7 @@ class Arm:
         repeat: Which independent repeat of the search each trial belongs to, shape [n]; ``None``
             for a single search.
         epochs: Epochs each trial was trained, shape [n], NaN where unknown; ``None`` if nowhere.
+        search_length: Trials of each whole search, where they were declared.
         batch: Which trials trained together and share their seconds, numbers from 0, shape [n];
             ``None`` where each trained by itself.
         filters: The gradient filter of each trial, where they are known.
@@ -101,6 +102,7 @@ class Arm:
     ranges: Mapping[str, str]
     retrained: Retrained | None = None
     repeat: Ints | None = None
+    search_length: int | None = None
     epochs: Floats | None = None
     batch: Ints | None = None
     filters: "Filters | None" = None

@@ -1,7 +1,7 @@
 """The comparison as plain data, ready for ``json.dumps``.
 
     schema_version   3
-    verdict          {kind, heading, text, speedup, repeated, test, ranges, winner, more}
+    verdict          {kind, heading, interim, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
     arms             [{name, sampler, ranges, n, searches, trials_per_search, failed, pruned,

@@ -11,8 +11,10 @@ The rules, in order of precedence:
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 from typing import Literal
+
+import numpy as np
 
 from tuner.compare import words
 from tuner.compare.best_of_k import trials_for_interval
@@ -23,6 +25,8 @@ from tuner.compare.rmst import FEWEST_REPEATS
 from tuner.compare.sentences import retrained_sentence, speedup_sentence
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
+_MOST = 1_000_000
+"""Further trials or repeats that nobody is told to run."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Verdict:
         repeated: What the repeated searches say, in one sentence; ``None`` if none were declared.
         speedup: How many times fewer trials reach the target, in one sentence; ``None`` without
             a target.
+        interim: Whether it rests on part of the declared trials.
     """
 
     kind: Kind
@@ -49,11 +54,12 @@ class Verdict:
     more: int | None
     repeated: str | None = None
     speedup: str | None = None
+    interim: bool = False
 
     @property
     def heading(self) -> str:
         """The kind and, where the difference is told from zero, who does better."""
-        told = self.kind.capitalize()
+        told = f"Interim, {self.kind}" if self.interim else self.kind.capitalize()
         return told if self.winner is None else f"{told}: {self.winner} ahead"
 
     @property
@@ -135,7 +141,8 @@ class _Case:
         """The difference, and the probability or p-value beside it."""
         flip = winner_first and estimate.value < 0
         told = words.difference(_negated(estimate) if flip else estimate, self.protocol)
-        if estimate.interval is not None and estimate.interval[1] - estimate.interval[0] < 1e-12:
+        scale = max(float(np.abs(arm.scores).max()) for arm in (self.new, self.old))
+        if estimate.interval is not None and np.ptp(estimate.interval) <= 1e-12 * scale:
             told += ", without width only because all scores are the same"
         if self.primary.probability is not None:
             chance = self.primary.probability
@@ -164,7 +171,7 @@ def _supported(case: _Case, estimate: Estimate, _: int | None) -> str:
         f"{case.numbers(estimate, winner_first=True)}."
     )
     if won is case.old and case.protocol.primary is not None:
-        text += f" The result goes against {case.new.name}, the arm declared as new."
+        text += f" The result goes against {case.new.name}, the arm taken as new."
     low, high = estimate.interval or (0.0, 0.0)
     if min(abs(low), abs(high)) < case.protocol.rope:
         rope = words.width(case.protocol.rope, case.protocol.unit)
@@ -185,10 +192,15 @@ def _equivalent(case: _Case, estimate: Estimate, _: int | None) -> str:
 def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
     unit = "trials" if case.by_budget else "repeats"
     if more is None:
+        why = (
+            "without a region of practical equivalence no number of "
+            f"{unit} shows that there is none"
+            if estimate.value == 0
+            else f"it would take more than {_MOST:,} further {unit} per arm"
+        )
         return (
-            f"{case.given}, no difference at all was seen {case.budget} between {case.new.name} "
-            f"and {case.old.name}, {case.numbers(estimate)}; without a region of practical "
-            f"equivalence no number of {unit} shows that there is none.{_control_sentence(case)}"
+            f"{case.given}, no difference was shown {case.budget} between {case.new.name} "
+            f"and {case.old.name}, {case.numbers(estimate)}; {why}.{_control_sentence(case)}"
         )
     return (
         f"{case.given}, too few {unit} were run to tell whether {case.search} reaches higher "
@@ -270,9 +282,10 @@ def _without_interval(case: _Case, estimate: Estimate | None, more: int | None) 
             "best of a search to compare; declare two searches as the primary contrast."
         )
     return (
-        f"{start}; nothing was tested. One search by a sampler that learns, or by an unknown one, "
-        "is a single observation however many trials it has. Repeat each search at least "
-        f"{FEWEST_REPEATS} times at equal length, or compare random search without pruning."
+        f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
+        "with pruned trials is a single observation however many trials it has. Repeat each "
+        f"search at least {FEWEST_REPEATS} times at equal length, or compare random search "
+        "without pruning."
     )
 
 
@@ -287,11 +300,11 @@ def _more(estimate: Estimate, n: int, rope: float) -> int | None:
     """Observations to add until the half-width, which shrinks as 1/sqrt(n), settles the matter.
 
     It must fall below |difference| (then zero is excluded) or below rope - |difference| (then
-    the interval is inside the region), whichever comes first.
+    the interval is inside the region), whichever comes first; ``None`` above ``_MOST``.
     """
     low, high = estimate.interval or (0.0, 0.0)
     needed = max(abs(estimate.value), rope - abs(estimate.value))
-    if needed == 0:
+    if needed == 0 or (high - low) / 2 / needed > sqrt(1 + _MOST / n):
         return None
     return max(1, ceil(n * (((high - low) / 2 / needed) ** 2 - 1)))
 

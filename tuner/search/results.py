@@ -83,10 +83,13 @@ def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
     """What is missing of the declared trials, in words; empty if nothing is."""
     names = {arm.name for arm in found}
     absent = [arm.name for arm in spec.arms if arm.name not in names]
-    ended = sum(arm.n for arm in found)
+    ended, control = sum(arm.n for arm in found), spec.verdict.control
     if ended < spec.n_searched:
         none = f", {' and '.join(absent)} without any that has a score" if absent else ""
-        return f"{ended:,} of {spec.n_searched:,} declared trials{none}"
+        told = f"{ended:,} of {spec.n_searched:,} declared trials{none}"
+        if control is not None and control not in {arm.name for arm in found if arm.n >= spec.k}:
+            told += f"; too few of {control} to tell whether the verdict hangs on the ranges"
+        return told
     lost = {arm.name for arm in found if arm.failed.all()}
     waiting = [
         arm.name
@@ -146,7 +149,7 @@ def score(
                 "all failed or were pruned before they reported one, so there is nothing to "
                 "compare; mend what they failed at and run the study again"
                 if trials
-                else "run the study first"
+                else "run the study, or wait for its first one"
             )
         )
     return np.where(np.isfinite(values), values, finite.min() if worst is None else worst)
@@ -197,6 +200,7 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[Fr
         _searched(arm, arm.name, trials),
         retrained=_retrained(store, spec, arm),
         repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
+        search_length=spec.trials_of(arm),
     )
     return read, trials
 
