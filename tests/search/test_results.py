@@ -127,8 +127,8 @@ def test_a_control_that_has_not_begun_is_left_out_and_named(three_arms, monkeypa
     assert ([arm.name for arm in found], protocol.control) == (["old", "new"], None)
     told = compare(found, protocol)
     assert told.verdict.text.startswith(
-        "Interim, 12 of 18 declared trials, narrow without any that has a score; too few of narrow "
-        "to tell whether the verdict hangs on the ranges. "
+        "Interim, 12 of 18 declared trials, narrow without any that has a score; too few of "
+        "narrow to tell whether the verdict hangs on the ranges. "
     )
     assert not any("declared as control" in note for note in told.notes)
     finished_so_far(monkeypatch, {"new": 0})

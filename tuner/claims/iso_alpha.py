@@ -143,26 +143,33 @@ class IsoAlpha(Claim):
         ]
 
     def _shares(self, accuracies: Floats) -> dict[str, float]:
-        """Share of the variance that each grouping of the cells explains."""
+        """Share of the variance that each grouping of the cells explains.
+
+        Runs of one product that are nearly the same share the seed's noise, of which too much is
+        then taken from what both explain; no grouping is told to explain more than both.
+        """
         cells = self.cells
-        return {
-            "learning rate and weight decay together": explained(cells, accuracies),
-            "the product": explained([cell.product for cell in cells], accuracies),
-            "the learning rate alone": explained([cell.rate for cell in cells], accuracies),
-            "the weight decay alone": explained([cell.decay for cell in cells], accuracies),
+        both = explained(cells, accuracies)
+        groups: dict[str, list[Hashable]] = {
+            "the product": [cell.product for cell in cells],
+            "the learning rate alone": [cell.rate for cell in cells],
+            "the weight decay alone": [cell.decay for cell in cells],
         }
+        parts = {name: min(both, explained(of, accuracies)) for name, of in groups.items()}
+        return {"learning rate and weight decay together": both, **parts}
 
     def _part(self, accuracies: Floats) -> Estimate:
         """The product's part of what both explain, with the jackknife's t interval over seeds."""
+        cells = self.cells
+        products = [cell.product for cell in cells]
 
         def part_of(rows: Floats) -> float:
-            both, product, *_ = self._shares(rows).values()
-            return product / both
+            return explained(products, rows) / explained(cells, rows)
 
         n, value = len(accuracies), part_of(accuracies)
         without = np.array([part_of(np.delete(accuracies, i, axis=0)) for i in range(n)])
         half = float(stats.t.ppf(0.975, n - 1) * without.std() * sqrt(n - 1))
-        return Estimate(value, value - half, value + half)
+        return Estimate(*(min(1.0, end) for end in (value, value - half, value + half)))
 
     @property
     def _start(self) -> float:
