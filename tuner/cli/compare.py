@@ -18,6 +18,8 @@ from tuner.search.results import arms_in_full
 from tuner.search.store import open_store
 
 SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
+_WIDEST_ROPE = 0.1
+"""Of accuracies: a wider one was meant in points."""
 
 
 def compare(
@@ -34,7 +36,10 @@ def compare(
     ] = None,
     k: Annotated[int | None, typer.Option("--k", help="budget of the verdict, in trials")] = None,
     rope: Annotated[
-        float | None, typer.Option(help="difference that does not matter, in units of the score")
+        float | None,
+        typer.Option(
+            help="difference that does not matter, in units of the score: 0.003 is 0.3 points"
+        ),
     ] = None,
     sampler: Annotated[
         str | None, typer.Option(help="what drew the studies' trials, such as random or tpe")
@@ -80,6 +85,11 @@ def compare(
             )
         outputs.write(declared(studies[0], database or database_url(), in_full=outputs.in_full))
         return
+    if unit == ACCURACY and rope is not None and rope >= _WIDEST_ROPE:
+        raise InvalidInput(
+            f"--rope: accuracies are shares, so {rope:g} is ±{100 * rope:g} points; for "
+            f"±{rope:g} points give {rope / 100:g}"
+        )
     protocol = Protocol(
         target=target,
         k=k,
