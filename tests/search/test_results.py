@@ -11,6 +11,7 @@ from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer, Result
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import update
 
 from tuner.compare import compare
 from tuner.compare.details import detailed
@@ -22,6 +23,7 @@ from tuner.search.results import arms, in_words
 from tuner.search.spec import declaration_hash
 from tuner.search.store import Store, open_store
 from tuner.search.studies import enqueue_retraining, finished_trials
+from tuner.search.tables import comparisons
 from tuner.workload import Workload
 
 
@@ -143,6 +145,9 @@ def test_a_control_with_fewer_trials_than_k_does_not_judge_yet(three_arms, monke
     assert compare(found, protocol).verdict.text.startswith(
         "Interim, 13 of 18 declared trials; too few"
     )
+    with three_arms.engine.begin() as connection:
+        connection.execute(update(comparisons).values(status="cancelled"))
+    assert arms(three_arms, "small")[1].interim.startswith("cancelled with 13 of 18 declared")
     finished_so_far(monkeypatch, {})
     found, protocol = arms(three_arms, "small")
     assert (len(found), protocol.control, protocol.interim) == (3, "narrow", "")

@@ -86,7 +86,8 @@ def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
     ended, control = sum(arm.n for arm in found), spec.verdict.control
     if ended < spec.n_searched:
         none = f", {' and '.join(absent)} without any that has a score" if absent else ""
-        told = f"{ended:,} of {spec.n_searched:,} declared trials{none}"
+        how = "cancelled with " if store.status(spec.name) == "cancelled" else ""
+        told = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
         if control is not None and control not in {arm.name for arm in found if arm.n >= spec.k}:
             told += f"; too few of {control} to tell whether the verdict hangs on the ranges"
         return told
