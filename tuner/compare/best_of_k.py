@@ -11,7 +11,8 @@ best of k is
 and at the lower ends it is the same sum of x_i. The interval reaches from the low quantile of the
 lower sums to the high one of the upper sums. With scores of two values it is Clopper and
 Pearson's; where a bootstrap repeats the few good trials it has seen, this one asks what else they
-might have been. The probability to win has a score interval, which needs no bounds.
+might have been. That it covers is proved for special cases only, and simulated in the tests. The
+probability to win has a score interval, which needs no bounds.
 
 Source: Gaffke (2005), "Three test statistics for a nonparametric one-sided hypothesis on the mean
 of a nonnegative variable", for the mean, k = 1; Learned-Miller and Thomas (2019),

@@ -176,7 +176,10 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
         arms=tuple(summarize(arm, k, protocol, seen) for arm in arms),
         contrasts=tuple(contrasts),
         verdict=verdict,
-        notes=(*_check_of_exact(found, new, protocol), *notes(arms, contrasts[0], k, protocol)),
+        notes=(
+            *_check_of_exact(found, new, protocol),
+            *notes(arms, contrasts[0], k, protocol, seen),
+        ),
     )
 
 

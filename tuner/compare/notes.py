@@ -6,17 +6,27 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.batches import COMPARABLE, batch_size
-from tuner.compare.best_of_k import trials_for_interval
+from tuner.compare.best_of_k import Bounds, trials_for_interval
 from tuner.compare.contrast import Contrast
 from tuner.compare.endpoints import mean_interval
 from tuner.compare.protocol import INDEPENDENT, Arm, Protocol
 from tuner.compare.targets import good_region_share, trials_for_success
 
 
-def notes(arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol) -> tuple[str, ...]:
-    """The notes on the arms, then those on the protocol."""
+def notes(
+    arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol, seen: Bounds
+) -> tuple[str, ...]:
+    """The notes on the arms, then those on the protocol.
+
+    Args:
+        arms: All arms.
+        primary: The primary contrast.
+        k: The budget k*.
+        protocol: The declaration.
+        seen: Lowest and highest score of all arms.
+    """
     about_arms = [note for arm in arms for note in _about(arm, protocol)]
-    return (*about_arms, *_about_protocol(arms, primary, k, protocol))
+    return (*about_arms, *_about_protocol(arms, primary, k, protocol, seen))
 
 
 def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
@@ -74,7 +84,7 @@ def _never(arm: Arm, target: float, protocol: Protocol) -> str:
 
 
 def _about_protocol(
-    arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol
+    arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol, seen: Bounds
 ) -> Iterator[str]:
     random = [arm for arm in arms if arm.random]
     by_k = [arm for arm in random if k <= arm.n]
@@ -88,7 +98,7 @@ def _about_protocol(
     if k > 1 and random and protocol.k is None:
         yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
     if any(arm.n >= trials_for_interval(k) for arm in by_k):
-        yield _about_unseen(arms, primary, k, protocol)
+        yield _about_unseen(primary, k, protocol, seen)
     if random and not protocol.bounded:
         shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in random)
         hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
@@ -124,16 +134,14 @@ def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
         )
 
 
-def _about_unseen(arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol) -> str:
+def _about_unseen(primary: Contrast, k: int, protocol: Protocol, seen: Bounds) -> str:
     """What the intervals of the best of k suppose of trials that nobody has seen."""
-    least = min(float(arm.scores.min()) for arm in arms)
-    most = max(float(arm.scores.max()) for arm in arms)
-    seen = " to ".join(words.score(bound, protocol.unit) for bound in (least, most))
+    span = " to ".join(words.score(bound, protocol.unit) for bound in seen)
     told = (
         f"The intervals of the best of {k:,} suppose that no further trial would score outside "
-        f"what all arms together have seen, {seen}"
+        f"what all arms together have seen, {span}"
     )
-    if least == most:
+    if seen[0] == seen[1]:
         told += ": they have no width, whatever further trials would do"
     bounded = primary.best_of_k_bounded
     if bounded is None or bounded.interval is None:

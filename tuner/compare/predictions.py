@@ -16,8 +16,8 @@ from tuner.compare.estimators import Estimate
 from tuner.compare.filters import Filters
 from tuner.compare.protocol import Floats
 
-SAME = 1e-9
-"""Relative difference up to which two filters count as exactly the same."""
+_CONSTANT = 1e-9
+"""Decades within which all trials lie whose coordinate counts as the same in every one."""
 FEWEST = 20
 """Trials below which nothing is predicted: a part of them has too few neighbours."""
 MOST_PREDICTED = 4000
@@ -127,7 +127,7 @@ def _unfit(name: str, points: Floats, y: Floats) -> str | None:
 
 
 def _constant(points: Floats) -> bool:
-    return bool((np.ptp(points, axis=0) < SAME).any())
+    return bool((np.ptp(points, axis=0) < _CONSTANT).any())
 
 
 def _left_out(points: Floats, y: Floats) -> Floats:

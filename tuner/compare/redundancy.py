@@ -10,11 +10,13 @@ import numpy as np
 
 from tuner.compare.estimators import Estimate
 from tuner.compare.filters import Filters, LawRatio, check_scores, law_ratio
-from tuner.compare.predictions import SAME, Prediction, predictions
+from tuner.compare.predictions import Prediction, predictions
 from tuner.compare.protocol import Floats, Ints
 from tuner.compare.targets import good_region_share
 from tuner.errors import InvalidInput
 
+SAME = 1e-9
+"""Relative difference up to which two filters count as exactly the same."""
 STABLE, NOT_INERT = "stable", "alpha_not_inert"
 _BORDER = 1e-9
 
