@@ -331,6 +331,9 @@ def test_a_number_of_trials_that_nobody_can_run_is_not_told(arm: MakeArm) -> Non
         found = compare([arm("a", a), arm("b", b)], Protocol(unit="loss", rope=0.0, k=2)).verdict
         assert (found.kind, found.more) == ("inconclusive", None)
         assert "it would take more than 1,000,000 further trials per arm" in found.text
+    a = np.append(rng.random(59), -3e38)
+    level = compare([arm("a", a), arm("b", a)], Protocol(unit="loss", rope=0.1, k=2)).verdict
+    assert level.more is None and "without a region" not in level.text
 
 
 def test_searches_that_have_not_ended_are_not_compared(arm: MakeArm) -> None:

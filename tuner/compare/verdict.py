@@ -195,7 +195,7 @@ def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
         why = (
             "without a region of practical equivalence no number of "
             f"{unit} shows that there is none"
-            if estimate.value == 0
+            if estimate.value == case.protocol.rope == 0
             else f"it would take more than {_MOST:,} further {unit} per arm"
         )
         return (

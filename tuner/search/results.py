@@ -62,12 +62,10 @@ def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
 
 def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
     """What was declared, as far as the arms found so far have the trials for it."""
-    verdict, names = spec.verdict, {arm.name for arm in found}
-    enough = {arm.name for arm in found if arm.n >= spec.k}
-    pair = verdict.repeated
+    verdict, names, pair = spec.verdict, {arm.name for arm in found}, spec.verdict.repeated
     return Protocol(
         primary=verdict.primary,
-        control=verdict.control if verdict.control in enough else None,
+        control=_control(spec, found),
         exact=verdict.exact if verdict.exact in names else None,
         repeated=pair if pair is not None and names.issuperset(pair) else None,
         k=spec.k,
@@ -79,6 +77,12 @@ def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Proto
     )
 
 
+def _control(spec: ComparisonSpec, found: Sequence[Arm]) -> str | None:
+    """The control, if it has the trials to judge."""
+    enough = {arm.name for arm in found if arm.n >= spec.k}
+    return spec.verdict.control if spec.verdict.control in enough else None
+
+
 def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
     """What is missing of the declared trials, in words; empty if nothing is."""
     names = {arm.name for arm in found}
@@ -88,7 +92,7 @@ def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
         none = f", {' and '.join(absent)} without any that has a score" if absent else ""
         how = "cancelled with " if store.status(spec.name) == "cancelled" else ""
         told = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
-        if control is not None and control not in {arm.name for arm in found if arm.n >= spec.k}:
+        if control != _control(spec, found):
             told += f"; too few of {control} to tell whether the verdict hangs on the ranges"
         return told
     lost = {arm.name for arm in found if arm.failed.all()}
