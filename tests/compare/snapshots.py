@@ -1,0 +1,76 @@
+"""Everything the reports make of comparisons made from nothing, as files to hold against each other.
+
+A change that should alter no report makes the same bytes before and after it:
+
+    python tests/compare/snapshots.py before    # on the old commit
+    python tests/compare/snapshots.py after     # on the new one
+    diff -r before after
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from conftest import make_arm, make_retrained
+from made_reports import full_report
+from rich.console import Console
+
+from tuner.compare import Comparison, Protocol, compare
+from tuner.compare.captions import captions
+from tuner.compare.details import detailed, pictures
+from tuner.compare.figures import as_svg
+from tuner.compare.html import to_html
+from tuner.compare.report import to_json
+from tuner.compare.sheets import sheets
+from tuner.compare.tables import print_table
+
+
+def comparisons() -> Iterator[tuple[str, Comparison]]:
+    """Names and comparisons that between them have everything a report can hold."""
+    for n_arms in (2, 5):
+        yield f"full_{n_arms}", full_report(make_arm, make_retrained, n_arms=n_arms)
+    rng = np.random.default_rng(1)
+    arms = [
+        make_arm(name, top - 0.1 * rng.random(200), retrained=make_retrained(top))
+        for name, top in (("filter", 0.97), ("magnitude", 0.93), ("magnitude_narrow", 0.94))
+    ]
+    control = Protocol(control="magnitude_narrow", exact="magnitude", target=0.96)
+    yield "control", compare(arms, control)
+    yield "control_in_detail", detailed(compare(arms, control), arms)
+    yield "interim", compare(arms, Protocol(k=10, interim="half of the trials are missing"))
+    same = [make_arm(name, 0.9 + 0.001 * rng.random(400)) for name in ("a", "b")]
+    yield "equivalent", detailed(compare(same, Protocol(target=0.95)), same)
+    losses = [
+        make_arm("new", -rng.lognormal(size=30), failed=np.arange(30) < 2),
+        make_arm("old", -rng.lognormal(size=20), sampler="unknown", seconds=[np.nan] * 20),
+    ]
+    yield "losses", detailed(compare(losses, Protocol(unit="negated loss", rope=0.0)), losses)
+
+
+def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Names and texts of all that is made of a comparison."""
+    terminal = StringIO()
+    print_table(comparison, Console(file=terminal, width=100))
+    yield "terminal.txt", terminal.getvalue()
+    yield "report.json", json.dumps(to_json(comparison), indent=1)
+    yield "report.html", to_html(comparison, {"Made by": "a test"})
+    yield "captions.json", json.dumps(captions(comparison), indent=1)
+    for name, drawing in pictures(comparison).items():
+        yield f"{name}.svg", as_svg(drawing, name)
+    for name, text in sheets(comparison).items():
+        yield f"{name}.csv", text
+
+
+def write(folder: Path) -> None:
+    """One folder for each comparison."""
+    for case, comparison in comparisons():
+        (folder / case).mkdir(parents=True, exist_ok=True)
+        for name, text in files(comparison):
+            (folder / case / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
