@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tuner.compare import words
-from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Protocol
-from tuner.compare.speedup import Speedup
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.speedup import Speedup
 from tuner.search.declared import studies_dir
 from tuner.search.spaces import declared_spaces, load_space
 from tuner.search.spec import ComparisonSpec, declared, load

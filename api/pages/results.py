@@ -9,8 +9,8 @@ from api import reports
 from api.pages.drawing import Chart, chart
 from api.pages.overview import tenths
 from tuner.compare import words
-from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import ACCURACY
+from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import Conflict
 from tuner.search import views
 from tuner.search.progress import ArmProgress

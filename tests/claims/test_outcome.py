@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.claims.outcome import Figure, Outcome, other_signs, same_signs, within, worst
-from tuner.compare.estimators import Estimate
+from tuner.compare.statistics.estimate import Estimate
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from made_filters import filters
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
 from tuner.compare.details import detailed
-from tuner.compare.estimators import Estimate
-from tuner.compare.importance import Importance, Ranking
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.importance import Importance, Ranking
 
 N = 12
 CONDITIONS = ("linear_in_gradient", "stable", "alpha_not_inert", "start_forgotten")

@@ -1,4 +1,4 @@
-"""Everything the reports make of comparisons made from nothing, as files to hold against each other.
+"""All that reports make of comparisons made from nothing, as files to hold against each other.
 
 A change that should alter no report makes the same bytes before and after it:
 

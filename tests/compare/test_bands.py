@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from opda.nonparametric import EmpiricalDistribution
 
-from tuner.compare.bands import (
+from tuner.compare.statistics.bands import (
     noncrossing_probability,
     order_statistic_intervals,
     tuning_curve_band,
 )
-from tuner.compare.estimators import plug_in_best_of_k
+from tuner.compare.statistics.best_of_k import plug_in_best_of_k
 
 
 def test_noncrossing_probability_of_one_and_two_draws_has_its_closed_form() -> None:

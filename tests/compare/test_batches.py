@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tuner.compare.batches import batch_of, batch_size, comparable
+from tuner.compare.statistics.batches import batch_of, batch_size, comparable
 
 
 def test_trials_of_a_batch_share_their_seconds_to_the_last_bit() -> None:

@@ -3,13 +3,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tuner.compare.best_of_k import (
+from tuner.compare.statistics.best_of_k import (
     best_of_k_difference,
     best_of_k_interval,
     best_of_k_probability,
+    expected_best_of_k,
     trials_for_interval,
 )
-from tuner.compare.estimators import expected_best_of_k
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -14,7 +14,7 @@ from tuner.compare import Arm, Protocol, Retrained, compare
 from tuner.compare.captions import captions
 from tuner.compare.details import detailed, pictures
 from tuner.compare.html import to_html
-from tuner.compare.importance import Importance
+from tuner.compare.statistics.importance import Importance
 
 Make = Callable[..., Arm]
 Again = Callable[..., Retrained]

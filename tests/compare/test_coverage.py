@@ -21,19 +21,19 @@ from tests.compare.made_scores import (
     heavy_lower_tail,
     near_normal,
 )
-from tuner.compare.best_of_k import (
+from tuner.compare.filters import Filters
+from tuner.compare.predictions import predictions
+from tuner.compare.statistics.best_of_k import (
     best_of_k_difference,
     best_of_k_interval,
     best_of_k_probability,
     trials_for_interval,
 )
-from tuner.compare.endpoints import mean_interval
-from tuner.compare.estimators import Estimate
-from tuner.compare.filters import Filters
-from tuner.compare.predictions import predictions
-from tuner.compare.rmst import rmst_ratio
-from tuner.compare.speedup import Speedup, share_ratio_interval, speedup_in_cost
-from tuner.compare.targets import Waits, good_region_share
+from tuner.compare.statistics.endpoints import mean_interval
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.rmst import rmst_ratio
+from tuner.compare.statistics.speedup import Speedup, share_ratio_interval, speedup_in_cost
+from tuner.compare.statistics.targets import Waits, good_region_share
 
 REPEATS = 1000
 DRAWS = 400

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from tuner.cli.present import FIGURES
 from tuner.compare import Arm, Comparison, Protocol, compare
 from tuner.compare.details import detailed, pictures
-from tuner.compare.estimators import Estimate
 from tuner.compare.filters import Filters
 from tuner.compare.html import to_html
-from tuner.compare.importance import Importance, Ranking
 from tuner.compare.report import to_json
 from tuner.compare.sheets import sheets
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.importance import Importance, Ranking
 
 N = 60
 

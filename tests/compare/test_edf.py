@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from opda.nonparametric import EmpiricalDistribution
 
 from tuner.compare import Arm, Protocol
-from tuner.compare.edf import edf_figure, empirical_distribution
+from tuner.compare.edf import edf_figure
+from tuner.compare.statistics.distribution import empirical_distribution
 from tuner.compare.styles import arm_styles
 from tuner.errors import InvalidInput
 

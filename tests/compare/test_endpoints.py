@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tuner.compare.endpoints import holm, mean_interval, paired_difference, unpaired_difference
+from tuner.compare.statistics.endpoints import (
+    holm,
+    mean_interval,
+    paired_difference,
+    unpaired_difference,
+)
 from tuner.errors import InvalidInput
 
 PAIRED = np.array([0.55, 0.05, 0.75, 0.55, 0.35, 0.75, 0.55, 0.35])

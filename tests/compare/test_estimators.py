@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tuner.compare.estimators import (
+from tuner.compare.statistics.best_of_k import (
     best_of_k_cdf,
     expected_best_of_k,
     plug_in_best_of_k,

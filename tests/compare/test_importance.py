@@ -6,14 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.compare.estimators import Estimate
-from tuner.compare.importance import (
-    Importance,
-    Ranking,
-    effective_number,
-    importance_figure,
-    ranking,
-)
+from tuner.compare.importance import importance_figure
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.importance import Importance, Ranking, effective_number, ranking
 from tuner.errors import InvalidInput
 
 NAN = math.nan

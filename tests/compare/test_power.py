@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.compare.made_scores import Quantile, diverging, near_normal
-from tuner.compare.best_of_k import best_of_k_difference
-from tuner.compare.endpoints import paired_difference
-from tuner.compare.power import (
+from tuner.compare.statistics.best_of_k import best_of_k_difference
+from tuner.compare.statistics.endpoints import paired_difference
+from tuner.compare.statistics.power import (
     detectable_difference,
     detectable_paired_effect,
     detectable_share_ratio,
@@ -17,7 +17,7 @@ from tuner.compare.power import (
     smallest_signed_rank_p,
     trials_for_share_ratio,
 )
-from tuner.compare.speedup import share_ratio_interval
+from tuner.compare.statistics.speedup import share_ratio_interval
 from tuner.errors import InvalidInput
 
 

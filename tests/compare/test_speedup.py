@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from tuner.compare.speedup import (
+from tuner.compare.statistics.speedup import (
     chance_to_win,
     share_ratio_interval,
     share_ratio_score,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tuner.compare.targets import (
+from tuner.compare.statistics.targets import (
     Trials,
     Waits,
     good_region_share,

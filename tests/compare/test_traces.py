@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tuner.compare.rmst import rmst_ratio
+from tuner.compare.statistics.rmst import rmst_ratio
+from tuner.compare.statistics.targets import Waits, mean_trials
+from tuner.compare.statistics.traces import incumbent_traces, median_ranks
 from tuner.compare.styles import arm_styles
-from tuner.compare.targets import Waits, mean_trials
-from tuner.compare.traces import incumbent_traces, median_ranks, traces_figure
+from tuner.compare.traces import traces_figure
 from tuner.errors import InvalidInput
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare, words
-from tuner.compare.estimators import Estimate
 from tuner.compare.rows import contrast_table
+from tuner.compare.statistics.estimate import Estimate
 
 MakeArm = Callable[..., Arm]
 WORKLOAD = "digits (mlp, 10 epochs)"

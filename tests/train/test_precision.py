@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.compare.endpoints import paired_difference
-from tuner.compare.estimators import classify
+from tuner.compare.statistics.endpoints import paired_difference
+from tuner.compare.statistics.estimate import classify
 from tuner.train import TrialConfig, check, loop, train
 from tuner.train import precision as precision_module
 from tuner.train.precision import activation_dtype

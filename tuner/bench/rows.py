@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 
 from tuner.bench.match import Match, Round, Row
-from tuner.compare.endpoints import unpaired_difference
+from tuner.compare.statistics.endpoints import unpaired_difference
 
 OVER_ROUNDS = "least and greatest over the rounds"
 INTERVAL = "95% confidence interval of the difference"

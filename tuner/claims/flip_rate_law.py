@@ -10,8 +10,8 @@ from torch import Tensor
 from tuner.claims.claim import Claim, Means, Positive, Progress, Share, part
 from tuner.claims.outcome import Figure, Outcome, within, worst
 from tuner.claims.watch import train_all
-from tuner.compare.endpoints import mean_interval
-from tuner.compare.estimators import Estimate
+from tuner.compare.statistics.endpoints import mean_interval
+from tuner.compare.statistics.estimate import Estimate
 from tuner.optim import FilterFlip
 from tuner.optim.equivalence import AlphaGamma, flip_ratio
 from tuner.search.spec import Count, Seed, WorkloadSpec

@@ -15,8 +15,8 @@ from tuner.bnn.models import build
 from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
 from tuner.claims.outcome import Figure, Outcome, Verdict, points, told, within, worst
 from tuner.claims.watch import Signs, differing, pack, train_all, watch
-from tuner.compare.endpoints import paired_difference
-from tuner.compare.estimators import Estimate
+from tuner.compare.statistics.endpoints import paired_difference
+from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput
 from tuner.optim import rules
 from tuner.optim.equivalence import Magnitude, learning_rates

@@ -11,8 +11,7 @@ from scipy import stats
 from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
 from tuner.claims.outcome import Figure, Outcome, same_signs, told, within
 from tuner.claims.watch import Watched, train_all, watch
-from tuner.compare.estimators import Estimate
-from tuner.compare.protocol import Floats
+from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.errors import InvalidInput
 from tuner.optim.equivalence import Magnitude
 from tuner.search.spec import Seed, WorkloadSpec

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from tuner.claims.claim import Claim, Means, Progress
 from tuner.claims.outcome import Figure, Outcome, Verdict, points, within
 from tuner.compare import Comparison, compare
-from tuner.compare.estimators import Estimate
+from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput, TunerError
 from tuner.search import launch
 from tuner.search.progress import Progress as State

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tuner.compare.estimators import Estimate
+from tuner.compare.statistics.estimate import Estimate
 
 Verdict = Literal["holds", "does not hold", "not settled"]
 WORST_FIRST: tuple[Verdict, ...] = ("does not hold", "not settled", "holds")

@@ -7,7 +7,8 @@ to_html(comparison)                         # tuner.compare.html
 figure(comparison).savefig("curve.png")     # tuner.compare.figures
 """
 
+from tuner.compare.arm import Arm, Retrained
 from tuner.compare.comparison import Comparison, compare
-from tuner.compare.protocol import Arm, Protocol, Retrained
+from tuner.compare.protocol import Protocol
 
 __all__ = ["Arm", "Comparison", "Protocol", "Retrained", "compare"]

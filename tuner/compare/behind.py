@@ -5,10 +5,10 @@ from functools import partial
 
 from tuner.compare import words
 from tuner.compare.details import ArmDetail
-from tuner.compare.estimators import Estimate
-from tuner.compare.importance import Importance, Ranking
 from tuner.compare.protocol import Protocol
 from tuner.compare.redundancy import Redundancy
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.importance import Importance, Ranking
 
 FAILS = {
     "linear_in_gradient": "the update is not linear in the gradient",

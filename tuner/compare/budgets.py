@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tuner.compare import words
+from tuner.compare.arm import Arm
 from tuner.compare.axes import (
     broken,
     in_unit,
@@ -24,7 +25,8 @@ from tuner.compare.axes import (
 )
 from tuner.compare.comparison import ArmSummary
 from tuner.compare.log_ticks import log_axis, plain
-from tuner.compare.protocol import Arm, Floats, Protocol
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.estimate import Floats
 from tuner.compare.styles import Style
 from tuner.errors import InvalidInput
 

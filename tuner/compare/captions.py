@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from tuner.compare import shown, words
+from tuner.compare.arm import DEFAULTS
 from tuner.compare.budgets import AXES, known_axes
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures import banded, curves_shown, scores_shown
 from tuner.compare.incumbents import outside
-from tuner.compare.protocol import DEFAULTS
 
 METHODS = {
     "fANOVA": "fANOVA asks what explains all trials' scores.",

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuner.compare import words
-from tuner.compare.bands import tuning_curve_band
-from tuner.compare.best_of_k import Bounds, best_of_k_interval
+from tuner.compare.arm import Arm
 from tuner.compare.contrast import Contrast, contrast, with_holm
-from tuner.compare.endpoints import mean_interval
-from tuner.compare.estimators import Estimate, classify, expected_best_of_k
 from tuner.compare.notes import luck, notes
-from tuner.compare.protocol import Arm, Floats, Protocol, resolve
+from tuner.compare.protocol import Protocol, resolve
 from tuner.compare.sentences import repeated_sentence
-from tuner.compare.targets import Trials, good_region_share, trials_for_success
+from tuner.compare.statistics.bands import tuning_curve_band
+from tuner.compare.statistics.best_of_k import Bounds, best_of_k_interval, expected_best_of_k
+from tuner.compare.statistics.endpoints import mean_interval
+from tuner.compare.statistics.estimate import Estimate, Floats, classify
+from tuner.compare.statistics.targets import Trials, good_region_share, trials_for_success
 from tuner.compare.verdict import Verdict, judge
 
 if TYPE_CHECKING:

@@ -6,14 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from tuner.compare.batches import UNLIKE, comparable
-from tuner.compare.best_of_k import Bounds, best_of_k_difference, best_of_k_probability
-from tuner.compare.endpoints import holm, paired_difference, unpaired_difference
-from tuner.compare.estimators import Estimate
-from tuner.compare.protocol import Arm, Protocol
-from tuner.compare.rmst import FEWEST_REPEATS, rmst_ratio
-from tuner.compare.speedup import Speedup, speedup_in_cost, speedup_in_trials
-from tuner.compare.targets import logrank_p, mean_trials, waits
+from tuner.compare.arm import Arm
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.batches import UNLIKE, comparable
+from tuner.compare.statistics.best_of_k import Bounds, best_of_k_difference, best_of_k_probability
+from tuner.compare.statistics.endpoints import holm, paired_difference, unpaired_difference
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.rmst import FEWEST_REPEATS, rmst_ratio
+from tuner.compare.statistics.speedup import Speedup, speedup_in_cost, speedup_in_trials
+from tuner.compare.statistics.targets import logrank_p, mean_trials, waits
 
 
 @dataclass(frozen=True)

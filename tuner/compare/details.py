@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from matplotlib.figure import Figure
 
 from tuner.compare import shown
+from tuner.compare.arm import Arm
 from tuner.compare.budgets import BudgetCurve, budget_curves, budget_figure
 from tuner.compare.comparison import Comparison
-from tuner.compare.edf import Edf, edf_figure, empirical_distribution
+from tuner.compare.edf import edf_figure
 from tuner.compare.figures import figure
-from tuner.compare.importance import Importance, importance_figure
+from tuner.compare.importance import importance_figure
 from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
-from tuner.compare.protocol import Arm
 from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
+from tuner.compare.statistics.distribution import Edf, empirical_distribution
+from tuner.compare.statistics.importance import Importance
+from tuner.compare.statistics.traces import Traces, incumbent_traces
 from tuner.compare.styles import arm_styles
-from tuner.compare.traces import Traces, incumbent_traces, traces_figure
+from tuner.compare.traces import traces_figure
 
 
 @dataclass(frozen=True)

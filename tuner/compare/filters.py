@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tuner.compare.protocol import Bools, Floats
+from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.errors import InvalidInput
 
 CELL = 0.25

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuner.compare import power
-from tuner.compare.best_of_k import trials_for_interval
-from tuner.compare.rmst import FEWEST_REPEATS
+from tuner.compare.statistics import power
+from tuner.compare.statistics.best_of_k import trials_for_interval
+from tuner.compare.statistics.rmst import FEWEST_REPEATS
 
 _BASE_SHARE = 0.05
 _LEVEL = 0.05

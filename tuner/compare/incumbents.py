@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from tuner.compare import words
 from tuner.compare.axes import INK, in_unit, tidy, title
 from tuner.compare.comparison import ArmSummary
-from tuner.compare.protocol import ACCURACY, Floats
+from tuner.compare.protocol import ACCURACY
+from tuner.compare.statistics.estimate import Floats
 from tuner.compare.styles import Style
 
 FAR = 5

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tuner.compare import words
-from tuner.compare.batches import COMPARABLE, batch_size
-from tuner.compare.best_of_k import Bounds, trials_for_interval
+from tuner.compare.arm import INDEPENDENT, Arm
 from tuner.compare.contrast import Contrast
-from tuner.compare.endpoints import mean_interval
-from tuner.compare.protocol import INDEPENDENT, Arm, Protocol
-from tuner.compare.targets import good_region_share, trials_for_success
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.batches import COMPARABLE, batch_size
+from tuner.compare.statistics.best_of_k import Bounds, trials_for_interval
+from tuner.compare.statistics.endpoints import mean_interval
+from tuner.compare.statistics.targets import good_region_share, trials_for_success
 
 
 def notes(

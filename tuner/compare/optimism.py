@@ -7,9 +7,9 @@ wins. Fresh seeds of the same setting show by how much.
 from dataclasses import dataclass
 from math import inf
 
-from tuner.compare.endpoints import mean_interval
-from tuner.compare.estimators import Estimate
-from tuner.compare.protocol import Arm
+from tuner.compare.arm import Arm
+from tuner.compare.statistics.endpoints import mean_interval
+from tuner.compare.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True)

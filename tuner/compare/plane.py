@@ -26,7 +26,8 @@ from tuner.compare.axes import (
 )
 from tuner.compare.filters import Filters, check_scores
 from tuner.compare.log_ticks import FONT_SIZE, log_axis, power
-from tuner.compare.protocol import ACCURACY, Bools, Floats
+from tuner.compare.protocol import ACCURACY
+from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.styles import Style
 from tuner.errors import InvalidInput
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from tuner.compare import words
 from tuner.compare.comparison import ArmSummary, Comparison
 from tuner.compare.contrast import Contrast
-from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.estimate import Estimate
 
 
 def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:

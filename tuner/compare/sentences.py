@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from tuner.compare import words
+from tuner.compare.arm import Arm
 from tuner.compare.contrast import Contrast
-from tuner.compare.estimators import classify
-from tuner.compare.protocol import Arm, Protocol
-from tuner.compare.rmst import FEWEST_REPEATS
-from tuner.compare.speedup import Speedup
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.estimate import classify
+from tuner.compare.statistics.rmst import FEWEST_REPEATS
+from tuner.compare.statistics.speedup import Speedup
 
 
 def retrained_sentence(primary: Contrast, protocol: Protocol) -> str | None:

@@ -9,8 +9,8 @@ import numpy as np
 from tuner.compare.comparison import ArmSummary, Comparison
 from tuner.compare.contrast import Contrast
 from tuner.compare.details import ArmDetail
-from tuner.compare.estimators import Estimate
-from tuner.compare.speedup import Speedup
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.speedup import Speedup
 
 Row = tuple[object, ...]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tuner.compare.comparison import Comparison
 from tuner.compare.filters import Filters
-from tuner.compare.importance import Importance
-from tuner.compare.traces import Traces
+from tuner.compare.statistics.importance import Importance
+from tuner.compare.statistics.traces import Traces
 
 if TYPE_CHECKING:
     from tuner.compare.details import ArmDetail

@@ -17,12 +17,13 @@ from typing import Literal
 import numpy as np
 
 from tuner.compare import words
-from tuner.compare.best_of_k import trials_for_interval
+from tuner.compare.arm import Arm
 from tuner.compare.contrast import Contrast
-from tuner.compare.estimators import Estimate, classify
-from tuner.compare.protocol import Arm, Protocol
-from tuner.compare.rmst import FEWEST_REPEATS
+from tuner.compare.protocol import Protocol
 from tuner.compare.sentences import retrained_sentence, speedup_sentence
+from tuner.compare.statistics.best_of_k import trials_for_interval
+from tuner.compare.statistics.estimate import Estimate, classify
+from tuner.compare.statistics.rmst import FEWEST_REPEATS
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
 _MOST = 1_000_000

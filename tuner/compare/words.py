@@ -2,10 +2,10 @@
 
 from math import isclose
 
-from tuner.compare.estimators import Estimate
 from tuner.compare.protocol import ACCURACY, Protocol
-from tuner.compare.speedup import Speedup
-from tuner.compare.targets import Trials
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.speedup import Speedup
+from tuner.compare.statistics.targets import Trials
 
 
 def measure(protocol: Protocol) -> str:

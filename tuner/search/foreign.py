@@ -16,8 +16,8 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.compare.batches import batch_of
-from tuner.compare.protocol import Arm
+from tuner.compare.arm import Arm
+from tuner.compare.statistics.batches import batch_of
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database import connect_optuna, normalise
 from tuner.search.filters import epochs_of, filters_of

@@ -21,8 +21,8 @@ from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tuner.compare.importance import Importance, Ranking, ranking
-from tuner.compare.protocol import Floats
+from tuner.compare.statistics.estimate import Floats
+from tuner.compare.statistics.importance import Importance, Ranking, ranking
 from tuner.errors import InvalidInput
 
 PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.compare.batches import batch_of
+from tuner.compare.arm import Arm, Retrained
 from tuner.compare.comparison import ArmSummary, summarize
-from tuner.compare.protocol import Arm, Bools, Floats, Protocol, Retrained
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.batches import batch_of
+from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.errors import InvalidInput
 from tuner.search.filters import epochs_of, filters_of
 from tuner.search.importance import importances

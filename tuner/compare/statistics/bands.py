@@ -16,7 +16,7 @@ import numpy as np
 from opda.nonparametric import EmpiricalDistribution
 from scipy import optimize, special, stats
 
-from tuner.compare.protocol import Floats, Ints
+from tuner.compare.statistics.estimate import Floats, Ints
 
 
 def tuning_curve_band(

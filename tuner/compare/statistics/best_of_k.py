@@ -1,16 +1,25 @@
-"""Intervals of the best-of-k estimators: what n random trials say of the best of k.
+"""Best of k random trials: the expectation and the probability to win, with their intervals.
 
-The chances u_1 < ... < u_n that a fresh trial falls below each of the sorted scores are
-distributed as n sorted uniform numbers, whatever the scores' distribution (with ties the interval
-covers more). So they are drawn, many times over. A fresh trial falls between two neighbours x_i
-and x_{i+1} with the chance u_{i+1} - u_i and may lie anywhere between; at the upper ends, the
-best of k is
+All of them rest on one table. Draw k of n trials without replacement: the chance that the best is
+among the lowest m is
+
+    F(m) = C(m, k) / C(n, k),   m = 0..n,
+
+so the i-th smallest score is the best with weight F(i) - F(i - 1) = C(i-1, k-1) / C(n, k). They
+hold for independent, identically distributed trials (random search) and for nothing else: the
+trials of a sampler that learns are neither.
+
+Intervals say what n random trials tell of the best of k. The chances u_1 < ... < u_n that a fresh
+trial falls below each of the sorted scores are distributed as n sorted uniform numbers, whatever
+the scores' distribution (with ties the interval covers more). So they are drawn, many times over.
+A fresh trial falls between two neighbours x_i and x_{i+1} with the chance u_{i+1} - u_i and may
+lie anywhere between; at the upper ends, the best of k is
 
     sum_i x_{i+1} (u_{i+1}^k - u_i^k)   with x_0, x_{n+1} the bounds, u_0 = 0 and u_{n+1} = 1,
 
 and at the lower ends it is the same sum of x_i. The interval reaches from the low quantile of the
 lower sums to the high one of the upper sums. With scores of two values it is Clopper and
-Pearson's; where a bootstrap repeats the few good trials it has seen, this one asks what else they
+Pearson's; where a bootstrap repeats the few good trials it has seen, this asks what else they
 might have been. That it covers is proved for special cases only, and simulated in the tests. The
 probability to win has a score interval, which needs no bounds.
 
@@ -19,18 +28,14 @@ of a nonnegative variable", for the mean, k = 1; Learned-Miller and Thomas (2019
 arXiv:1905.06208.
 """
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
 from scipy import stats
 
-from tuner.compare.estimators import (
-    Estimate,
-    best_of_k_cdf,
-    expected_best_of_k,
-    probability_best_of_k_beats,
-)
-from tuner.compare.protocol import Floats
+from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.errors import InvalidInput
 
 DRAWS = 2000
 SMALLEST_N = 20
@@ -42,6 +47,66 @@ Bounds = tuple[float, float]
 
 _CELLS = 2**20
 _NEGLIGIBLE = 1e-20
+
+
+def best_of_k_cdf(n: int, k: int) -> Floats:
+    """F(m) = C(m, k) / C(n, k) for m = 0..n, shape [n + 1].
+
+    Built downwards from F(n) = 1 by F(m - 1) = F(m) (m - k) / m: no factorial ever overflows.
+
+    Raises:
+        InvalidInput: If k is outside 1..n.
+    """
+    if not 1 <= k <= n:
+        raise InvalidInput(f"best of k: k must be in 1..n, got k={k} with n={n} trials")
+    m = np.arange(n, 0, -1, dtype=np.float64)
+    ratios = np.maximum(m - k, 0.0) / m
+    return np.concatenate(([1.0], np.cumprod(ratios)))[::-1]
+
+
+def expected_best_of_k(scores: Floats, ks: Sequence[int]) -> Floats:
+    """Unbiased expectation of the best of k random trials, one value per k.
+
+    U_k = sum_{i>=k} C(i-1, k-1)/C(n, k) x_(i)
+
+    Args:
+        scores: Scores of independent trials, shape [n].
+        ks: Budgets in 1..n.
+
+    Raises:
+        InvalidInput: If a k is outside 1..n.
+
+    Source: the U-statistic of Lourie, Cho & He (2023), arXiv:2311.09480.
+    """
+    ordered = np.sort(scores)
+    return np.array([np.diff(best_of_k_cdf(ordered.size, k)) @ ordered for k in ks])
+
+
+def plug_in_best_of_k(scores: Floats, ks: Sequence[int]) -> Floats:
+    """The popular but low-biased expectation of the best of k, one value per k.
+
+    V_k = sum_i [(i/n)^k - ((i-1)/n)^k] x_(i), which draws with replacement.
+
+    Source: Dodge et al. (2019), "Show your work".
+    """
+    ordered = np.sort(scores)
+    share = np.arange(ordered.size + 1) / ordered.size
+    return np.array([np.diff(share**k) @ ordered for k in ks])
+
+
+def probability_best_of_k_beats(first: Floats, second: Floats, k: int) -> float:
+    """Probability that the best of k trials of the first arm beats the second's; ties count half.
+
+    P = sum_ij w_i w_j [1{a_i > b_j} + 1/2 1{a_i = b_j}], by one sort and two searches. At k = 1
+    it is the Mann-Whitney statistic U/(nm).
+
+    Raises:
+        InvalidInput: If k is above the number of trials of an arm.
+    """
+    a, b = np.sort(first), np.sort(second)
+    below = best_of_k_cdf(b.size, k)
+    beaten = (below[np.searchsorted(b, a, "left")] + below[np.searchsorted(b, a, "right")]) / 2
+    return float(np.diff(best_of_k_cdf(a.size, k)) @ beaten)
 
 
 def trials_for_interval(k: int) -> int:

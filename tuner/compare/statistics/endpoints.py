@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from tuner.compare.estimators import Estimate
-from tuner.compare.protocol import Floats
+from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.errors import InvalidInput
 
 

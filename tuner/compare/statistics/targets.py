@@ -10,8 +10,7 @@ from math import ceil, isfinite, log, log1p
 import numpy as np
 from scipy import stats
 
-from tuner.compare.estimators import Estimate
-from tuner.compare.protocol import Bools, Floats
+from tuner.compare.statistics.estimate import Bools, Estimate, Floats
 from tuner.errors import InvalidInput
 
 

@@ -11,8 +11,8 @@ from math import comb, pi, sqrt
 import numpy as np
 from scipy import optimize, stats
 
-from tuner.compare.best_of_k import trials_for_interval
-from tuner.compare.speedup import chance_to_win
+from tuner.compare.statistics.best_of_k import trials_for_interval
+from tuner.compare.statistics.speedup import chance_to_win
 from tuner.errors import InvalidInput
 
 POWER = 0.8

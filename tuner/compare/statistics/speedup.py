@@ -14,7 +14,7 @@ from math import exp, inf, isfinite, log, sqrt
 import numpy as np
 from scipy import optimize, stats
 
-from tuner.compare.protocol import Bools, Floats, Ints
+from tuner.compare.statistics.estimate import Bools, Floats, Ints
 from tuner.errors import InvalidInput
 
 FEW_HITS = 3

@@ -5,9 +5,9 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from tuner.compare.protocol import Floats
-from tuner.compare.speedup import Speedup
-from tuner.compare.targets import Waits, mean_trials
+from tuner.compare.statistics.estimate import Floats
+from tuner.compare.statistics.speedup import Speedup
+from tuner.compare.statistics.targets import Waits, mean_trials
 
 FEWEST_REPEATS = 10
 """Repeats of a search with a learning sampler below which nothing rests on them."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tuner.compare.protocol import Floats, Ints
+from tuner.compare.statistics.estimate import Floats, Ints
 
 COMPARABLE = 1.5
 """Up to this ratio of their batches' sizes the seconds per trial of two arms are compared."""

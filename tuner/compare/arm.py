@@ -1,0 +1,162 @@
+"""One search space's finished trials, in the order they were proposed.
+
+An ``Arm`` does not know where its trials come from: adapters fill it from a database or from
+anything else, and turn every score so that higher is better.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tuner.compare.filters import Filters
+from tuner.compare.statistics.estimate import Bools, Floats, Ints
+from tuner.compare.statistics.importance import Importance
+from tuner.errors import InvalidInput
+
+DEFAULTS = "defaults"
+"""The sampler that draws nothing: every trial has the space's documented setting."""
+
+INDEPENDENT = ("random", DEFAULTS)
+"""The samplers whose trials do not depend on each other; the second draws nothing at all."""
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """One arm's incumbent, trained again with fresh seeds.
+
+    Args:
+        settings: The incumbent's hyperparameters.
+        val: Validation scores, shape [s], one per fresh seed.
+        test: Test scores of the same runs, shape [s], read once.
+
+    Raises:
+        InvalidInput: If there is no run, a score is not finite, or the lengths differ.
+    """
+
+    settings: Mapping[str, object]
+    val: Floats
+    test: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("val", "test"):
+            scores = np.asarray(getattr(self, name), dtype=np.float64)
+            if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
+                raise InvalidInput(
+                    f"retrained incumbent, {name}: needs a list of at least one finite score, "
+                    f"got {scores.tolist()}; leave `retrained` out where there is none"
+                )
+            object.__setattr__(self, name, scores)
+        if self.val.size != self.test.size:
+            raise InvalidInput(
+                "retrained incumbent: needs one validation and one test score per seed, "
+                f"got {self.val.size} and {self.test.size}"
+            )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The finished trials of one search space, in trial order.
+
+    Args:
+        name: The arm's name, unique in a comparison.
+        scores: Score of each trial, higher is better, shape [n]. A failed trial has the score of
+            chance, or the worst one possible: it is never left out.
+        seconds: Training seconds of each trial, shape [n], NaN where unknown.
+        failed: Whether the trial diverged or failed, shape [n].
+        pruned: Whether the trial was stopped early, shape [n].
+        sampler: ``"random"``, ``"tpe"``, ...; ``"unknown"`` where nobody can say.
+        ranges: Each hyperparameter's range in words, ``{"alpha": "1e-05 .. 0.1, log"}``.
+        retrained: The incumbent's fresh runs, where there are any.
+        repeat: Which independent repeat of the search each trial belongs to, shape [n]; ``None``
+            for a single search.
+        epochs: Epochs each trial was trained, shape [n], NaN where unknown; ``None`` if nowhere.
+        search_length: Trials of each whole search, where they were declared.
+        batch: Which trials trained together and share their seconds, numbers from 0, shape [n];
+            ``None`` where each trained by itself.
+        filters: The gradient filter of each trial, where they are known.
+        importance: How much each hyperparameter matters, where it was computed.
+
+    Raises:
+        InvalidInput: If there is no trial, lengths differ, or a score is not finite.
+    """
+
+    name: str
+    scores: Floats
+    seconds: Floats
+    failed: Bools
+    pruned: Bools
+    sampler: str
+    ranges: Mapping[str, str]
+    retrained: Retrained | None = None
+    repeat: Ints | None = None
+    search_length: int | None = None
+    epochs: Floats | None = None
+    batch: Ints | None = None
+    filters: Filters | None = None
+    importance: Importance | None = None
+
+    def __post_init__(self) -> None:
+        self._store("scores", self.scores, np.float64)
+        self._store("seconds", self.seconds, np.float64)
+        self._store("failed", self.failed, np.bool_)
+        self._store("pruned", self.pruned, np.bool_)
+        if self.repeat is not None:
+            self._store("repeat", self.repeat, np.int64)
+        if self.epochs is not None:
+            self._store("epochs", self.epochs, np.float64)
+        if self.batch is not None:
+            self._store("batch", self.batch, np.int64)
+        if self.n == 0:
+            raise InvalidInput(
+                f"arm {self.name!r}: needs at least one finished trial, got none; "
+                "run the study first"
+            )
+        bad = np.flatnonzero(~np.isfinite(self.scores))
+        if bad.size:
+            raise InvalidInput(
+                f"arm {self.name!r}: every score must be finite, got {self.scores[bad[0]]} in "
+                f"trial {bad[0]}; score a failed trial as chance"
+            )
+
+    def _store(self, field: str, values: ArrayLike, kind: type[np.generic]) -> None:
+        array = np.asarray(values, dtype=kind)
+        expected = np.shape(self.scores)
+        if array.ndim != 1 or array.shape != expected:
+            raise InvalidInput(
+                f"arm {self.name!r}: {field} must be a list as long as the scores, "
+                f"got shape {list(array.shape)} beside {list(expected)}"
+            )
+        object.__setattr__(self, field, array)
+
+    @property
+    def n(self) -> int:
+        """Number of trials, failed and pruned ones included."""
+        return int(self.scores.size)
+
+    @property
+    def searches(self) -> tuple[Floats, ...]:
+        """The scores of each independent repeat of the search, in trial order."""
+        if self.repeat is None:
+            return (self.scores,)
+        return tuple(self.scores[self.repeat == one] for one in np.unique(self.repeat))
+
+    @property
+    def searched(self) -> bool:
+        """Whether its trials try different settings: not one setting with many seeds."""
+        return self.sampler != DEFAULTS
+
+    @property
+    def independent(self) -> bool:
+        """Whether the trials are independent draws from one distribution.
+
+        Only then does the share that reaches a target mean anything: a sampler that learns has no
+        such distribution, and a pruner cuts scores short.
+        """
+        return self.sampler in INDEPENDENT and not self.pruned.any()
+
+    @property
+    def random(self) -> bool:
+        """Whether it is a random search run to its end: only then is there a best of k."""
+        return self.searched and self.independent
