@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial
 from tuner import __version__
 from tuner.compare import compare
 from tuner.compare.arm import Arm
-from tuner.compare.comparison import ArmSummary, Comparison
-from tuner.compare.details import detailed
+from tuner.compare.comparison import Comparison, detailed
 from tuner.compare.figures import svg
 from tuner.compare.html import to_html
 from tuner.compare.protocol import Protocol
 from tuner.compare.report import to_json
+from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
 from tuner.search import results, views
 from tuner.search.spec import StudySpec

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from api import reports
 from tuner.compare import compare
-from tuner.compare.details import detailed
+from tuner.compare.comparison import detailed
 from tuner.compare.report import to_json
 from tuner.search import control
 from tuner.search.keeper import Keeper

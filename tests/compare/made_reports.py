@@ -6,7 +6,7 @@ import numpy as np
 from made_filters import filters
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
-from tuner.compare.details import detailed
+from tuner.compare.comparison import detailed
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.importance import Importance, Ranking
 

@@ -1,6 +1,6 @@
-"""Distributions of scores as searches find them, by their quantile functions."""
+"""Distributions of scores as searches find them, and the popular estimator that is biased."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
@@ -31,3 +31,15 @@ def near_normal(u: np.ndarray) -> np.ndarray:
 
 
 DISTRIBUTIONS = (diverging, plateaus, heavy_lower_tail, near_normal)
+
+
+def plug_in_best_of_k(scores: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """The popular but low-biased expectation of the best of k, one value per k.
+
+    V_k = sum_i [(i/n)^k - ((i-1)/n)^k] x_(i), which draws with replacement.
+
+    Source: Dodge et al. (2019), "Show your work".
+    """
+    ordered = np.sort(scores)
+    share = np.arange(ordered.size + 1) / ordered.size
+    return np.array([np.diff(share**k) @ ordered for k in ks])

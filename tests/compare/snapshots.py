@@ -20,7 +20,8 @@ from rich.console import Console
 
 from tuner.compare import Comparison, Protocol, compare
 from tuner.compare.captions import captions
-from tuner.compare.details import detailed, pictures
+from tuner.compare.comparison import detailed
+from tuner.compare.details import pictures
 from tuner.compare.figures import as_svg
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json

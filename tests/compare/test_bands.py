@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from made_scores import plug_in_best_of_k
 from opda.nonparametric import EmpiricalDistribution
 
 from tuner.compare.statistics.bands import (
@@ -9,7 +10,6 @@ from tuner.compare.statistics.bands import (
     order_statistic_intervals,
     tuning_curve_band,
 )
-from tuner.compare.statistics.best_of_k import plug_in_best_of_k
 
 
 def test_noncrossing_probability_of_one_and_two_draws_has_its_closed_form() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Protocol
-from tuner.compare.budgets import budget_curves, budget_figure
-from tuner.compare.comparison import summarize
+from tuner.compare.budgets import budget_figure
+from tuner.compare.evidence.budgets import budget_curves
 from tuner.compare.styles import arm_styles
+from tuner.compare.summary import summarize
 from tuner.errors import InvalidInput
 
 Make = Callable[..., Arm]

@@ -12,7 +12,8 @@ from made_reports import full_report
 
 from tuner.compare import Arm, Protocol, Retrained, compare
 from tuner.compare.captions import captions
-from tuner.compare.details import detailed, pictures
+from tuner.compare.comparison import detailed
+from tuner.compare.details import pictures
 from tuner.compare.html import to_html
 from tuner.compare.statistics.importance import Importance
 

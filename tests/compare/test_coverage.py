@@ -21,8 +21,8 @@ from tests.compare.made_scores import (
     heavy_lower_tail,
     near_normal,
 )
+from tuner.compare.evidence.predictions import predictions
 from tuner.compare.filters import Filters
-from tuner.compare.predictions import predictions
 from tuner.compare.statistics.best_of_k import (
     best_of_k_difference,
     best_of_k_interval,
@@ -305,7 +305,7 @@ def test_a_rank_correlation_of_predictions_lies_in_its_interval(
         assert found is not None
         return found
 
-    monkeypatch.setattr("tuner.compare.predictions.PARTS", 2)
+    monkeypatch.setattr("tuner.compare.evidence.predictions.PARTS", 2)
     truth = np.mean([estimate(0).value for _ in range(800)])
-    monkeypatch.setattr("tuner.compare.predictions.PARTS", 40)
+    monkeypatch.setattr("tuner.compare.evidence.predictions.PARTS", 40)
     assert_covers([holds(estimate(seed), float(truth)) for seed in range(300)])

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from tuner.cli.present import FIGURES
 from tuner.compare import Arm, Comparison, Protocol, compare
-from tuner.compare.details import detailed, pictures
+from tuner.compare.comparison import detailed
+from tuner.compare.details import pictures
 from tuner.compare.filters import Filters
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json

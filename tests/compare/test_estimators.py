@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_scores import plug_in_best_of_k
 from scipy import stats
 
 from tuner.compare.statistics.best_of_k import (
     best_of_k_cdf,
     expected_best_of_k,
-    plug_in_best_of_k,
     probability_best_of_k_beats,
 )
 from tuner.errors import InvalidInput

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tuner.compare import Arm, Retrained
-from tuner.compare.optimism import optimism
+from tuner.compare.evidence.optimism import optimism
 
 Make = Callable[..., Arm]
 

@@ -6,9 +6,9 @@ import pytest
 from made_filters import filters
 from matplotlib.collections import PathCollection
 
+from tuner.compare.evidence.redundancy import redundancy
 from tuner.compare.filters import law_ratio
 from tuner.compare.plane import flip_law_figure, plane_figure
-from tuner.compare.redundancy import redundancy
 from tuner.compare.styles import arm_styles
 from tuner.errors import InvalidInput
 

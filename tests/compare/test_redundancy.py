@@ -9,9 +9,9 @@ from made_filters import filters
 from scipy import stats
 
 from tuner.compare.behind import FAILS, redundancy_rows
+from tuner.compare.evidence.predictions import Prediction
+from tuner.compare.evidence.redundancy import Redundancy, redundancy, useful_cells
 from tuner.compare.filters import Filters
-from tuner.compare.predictions import Prediction
-from tuner.compare.redundancy import Redundancy, redundancy, useful_cells
 from tuner.optim.equivalence.conditions import INERT
 from tuner.optim.equivalence.record import describe
 from tuner.rules import RULES

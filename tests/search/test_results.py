@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import update
 
 from tuner.compare import compare
-from tuner.compare.details import detailed
+from tuner.compare.comparison import detailed
 from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
 from tuner.search import results
 from tuner.search.foreign import foreign_arm

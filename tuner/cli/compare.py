@@ -6,8 +6,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile, judged
+from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
 from tuner.compare import Comparison, Protocol
+from tuner.compare.comparison import judged
 from tuner.compare.protocol import ACCURACY
 from tuner.config import database_url
 from tuner.errors import InvalidInput, UnknownName

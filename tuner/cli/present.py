@@ -6,8 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tuner.compare import Arm, Comparison, Protocol, compare
-from tuner.compare.details import detailed, pictures
+from tuner.compare import Comparison
+from tuner.compare.details import pictures
 from tuner.compare.figures import figure
 from tuner.compare.html import to_html
 from tuner.compare.report import to_json
@@ -184,12 +183,6 @@ def as_text(data: object) -> str:
 def when(seconds: float) -> str:
     """A time as people read it, in their time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-
-
-def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:
-    """The comparison of these arms in detail, with the notes of whoever read them put first."""
-    comparison = detailed(compare(arms, protocol), arms)
-    return replace(comparison, notes=(*notes, *comparison.notes))
 
 
 def provenance() -> dict[str, str]:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tuner.compare import words
-from tuner.compare.details import ArmDetail
+from tuner.compare.evidence.details import ArmDetail
+from tuner.compare.evidence.redundancy import Redundancy
 from tuner.compare.protocol import Protocol
-from tuner.compare.redundancy import Redundancy
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.importance import Importance, Ranking
 

@@ -1,19 +1,11 @@
-"""Tuning curves against the three budgets a reader pays: trials, epochs and seconds.
+"""Tuning curves against trials, epochs and seconds, a panel each."""
 
-k random trials cost k c on average, c being the mean cost of a trial, so the curve of an arm of
-independent trials is stretched by its own c. Any other search shows its best so far at what its
-trials, pruned ones included, had really cost by then.
-"""
+from collections.abc import Mapping, Sequence
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tuner.compare import words
-from tuner.compare.arm import Arm
 from tuner.compare.axes import (
     broken,
     in_unit,
@@ -23,133 +15,10 @@ from tuner.compare.axes import (
     tidy,
     title,
 )
-from tuner.compare.comparison import ArmSummary
+from tuner.compare.evidence.budgets import BudgetCurve, known_axes
 from tuner.compare.log_ticks import log_axis, plain
 from tuner.compare.protocol import Protocol
-from tuner.compare.statistics.estimate import Floats
 from tuner.compare.styles import Style
-from tuner.errors import InvalidInput
-
-AXES = ("trials", "epochs", "seconds")
-
-
-@dataclass(frozen=True)
-class BudgetCurve:
-    """One line of one arm on one budget axis.
-
-    Args:
-        arm: The arm's name.
-        axis: ``"trials"``, ``"epochs"`` or ``"seconds"``.
-        x: Budgets in the axis' unit, shape [m]; empty where the costs are unknown.
-        value: Expected best of k at x = k c, or the best so far, shape [m].
-        low: The curve's simultaneous band, shape [m]; ``None`` where there is none.
-        high: Likewise.
-        per_trial: Mean cost c of a trial; ``None`` where unknown.
-        independent: Whether it is an expected best of k, not one search's best so far.
-        note: What x is, or why it is missing.
-    """
-
-    arm: str
-    axis: str
-    x: Floats
-    value: Floats
-    low: Floats | None
-    high: Floats | None
-    per_trial: float | None
-    independent: bool
-    note: str
-
-
-def budget_curves(
-    arm: Arm, summary: ArmSummary, *, epochs: Floats | None = None
-) -> tuple[BudgetCurve, ...]:
-    """The arm's lines on every axis: one per axis, or one per axis and repeat of its search.
-
-    Args:
-        arm: Finished trials; ``seconds`` NaN where unknown.
-        summary: The same arm's, whose tuning curve is used as it is.
-        epochs: Epochs each trial trained for, pruned and failed ones included, NaN where unknown,
-            shape [n]; ``None`` where nobody knows.
-
-    Raises:
-        InvalidInput: If the summary is another arm's, or costs are not one per trial, negative
-            or infinite.
-    """
-    if summary.name != arm.name or summary.n != arm.n:
-        raise InvalidInput(
-            f"budget curves: arm and summary must be of one arm, got {arm.name!r} with {arm.n} "
-            f"trials and {summary.name!r} with {summary.n}"
-        )
-    unknown = np.full(arm.n, np.nan)
-    costs = (np.ones(arm.n), unknown if epochs is None else np.asarray(epochs), arm.seconds)
-    lines: list[BudgetCurve] = []
-    for axis, cost in zip(AXES, costs, strict=True):
-        _check(arm, axis, cost)
-        lines += [_curve(summary, axis, cost)] if summary.curve else _searches(arm, axis, cost)
-    return tuple(lines)
-
-
-def _check(arm: Arm, axis: str, costs: Floats) -> None:
-    if costs.shape != arm.scores.shape:
-        raise InvalidInput(
-            f"arm {arm.name!r}: {axis} must be a list as long as the scores, got shape "
-            f"{list(costs.shape)} beside {list(arm.scores.shape)}"
-        )
-    bad = costs[(costs < 0) | np.isinf(costs)]
-    if bad.size:
-        raise InvalidInput(
-            f"arm {arm.name!r}: {axis} must be >= 0 and finite, or NaN where unknown, "
-            f"got {bad[0]:g}"
-        )
-
-
-def _curve(summary: ArmSummary, axis: str, costs: Floats) -> BudgetCurve:
-    """The tuning curve at k times the mean cost of the trials whose cost is known."""
-    known = costs[~np.isnan(costs)]
-    per_trial = float(known.mean()) if known.size else None
-    if not per_trial:
-        why = f"left out: no trial's {axis} are known" if per_trial is None else "left out: all 0"
-        return BudgetCurve(
-            summary.name, axis, np.empty(0), np.empty(0), None, None, per_trial, True, why
-        )
-    note = "k trials"
-    if axis != "trials":
-        note = f"k trials at the mean cost of {per_trial:.3g} {axis}"
-        if known.size < costs.size:
-            note += f", known of {known.size} of {costs.size} trials"
-    points = summary.curve
-    low, high = (
-        None if None in bounds else np.array(bounds, dtype=np.float64)
-        for bounds in ([point.low for point in points], [point.high for point in points])
-    )
-    x = per_trial * np.array([point.k for point in points])
-    value = np.array([point.value for point in points])
-    return BudgetCurve(summary.name, axis, x, value, low, high, per_trial, True, note)
-
-
-def _searches(arm: Arm, axis: str, costs: Floats) -> Iterator[BudgetCurve]:
-    """Each search's best so far at the summed cost of its trials; one unknown cost hides it."""
-    repeats = np.zeros(arm.n, dtype=np.int64) if arm.repeat is None else arm.repeat
-    for one in np.unique(repeats):
-        cost, best = costs[repeats == one], np.maximum.accumulate(arm.scores[repeats == one])
-        missing = int(np.isnan(cost).sum())
-        spent = cost.cumsum()
-        if missing or not spent[-1] > 0:
-            why = f"{missing} of {cost.size} trials' {axis} are unknown" if missing else "all 0"
-            yield BudgetCurve(
-                arm.name, axis, np.empty(0), np.empty(0), None, None, None, False,
-                f"left out: {why}",
-            )  # fmt: skip
-            continue
-        note = f"best so far of one search, {axis} as spent"
-        mean = float(cost.mean())
-        yield BudgetCurve(arm.name, axis, spent, best, None, None, mean, False, note)
-
-
-def known_axes(curves: Sequence[BudgetCurve]) -> list[str]:
-    """The axes on which any arm has a line; trials always."""
-    drawn = {curve.axis for curve in curves if curve.x.size}
-    return [axis for axis in AXES if axis in drawn]
 
 
 def budget_figure(

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from tuner.compare import shown, words
 from tuner.compare.arm import DEFAULTS
-from tuner.compare.budgets import AXES, known_axes
 from tuner.compare.comparison import Comparison
+from tuner.compare.evidence.budgets import AXES, known_axes
 from tuner.compare.figures import banded, curves_shown, scores_shown
 from tuner.compare.incumbents import outside
 

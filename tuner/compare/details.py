@@ -1,94 +1,18 @@
-"""What lies behind a comparison's verdict: distributions, budgets, repeats, filters, importance.
+"""Every figure of a comparison."""
 
-``detailed`` adds it to a comparison; ``pictures`` draws it. What the data do not allow is left
-out: a study without recorded filters has no plane, a single search no median.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
 from tuner.compare import shown
-from tuner.compare.arm import Arm
-from tuner.compare.budgets import BudgetCurve, budget_curves, budget_figure
+from tuner.compare.budgets import budget_figure
 from tuner.compare.comparison import Comparison
 from tuner.compare.edf import edf_figure
 from tuner.compare.figures import figure
 from tuner.compare.importance import importance_figure
-from tuner.compare.optimism import Optimism, optimism
 from tuner.compare.plane import flip_law_figure, plane_figure
-from tuner.compare.redundancy import Cell, Redundancy, redundancy, useful_cells
-from tuner.compare.statistics.distribution import Edf, empirical_distribution
-from tuner.compare.statistics.importance import Importance
-from tuner.compare.statistics.traces import Traces, incumbent_traces
 from tuner.compare.styles import arm_styles
 from tuner.compare.traces import traces_figure
-
-
-@dataclass(frozen=True)
-class ArmDetail:
-    """What lies behind one arm's numbers.
-
-    Args:
-        arm: Its trials.
-        edf: Distribution of all their scores, failed ones included.
-        budgets: Its curve against trials, epochs and seconds.
-        traces: The best so far over its repeated searches, ``None`` for one search.
-        optimism: What its best score promises too much, ``None`` where it was not retrained.
-        redundancy: What its trials are worth as filters, ``None`` where no filter is known, and
-            for repeated searches and arms that search nothing.
-        importance: How much each hyperparameter matters, ``None`` where it was not computed.
-    """
-
-    arm: Arm
-    edf: Edf
-    budgets: tuple[BudgetCurve, ...]
-    traces: Traces | None
-    optimism: Optimism | None
-    redundancy: Redundancy | None
-    importance: Importance | None
-
-
-def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
-    """The comparison with what lies behind it.
-
-    Args:
-        comparison: What ``compare`` said of these arms.
-        arms: The same arms.
-    """
-    protocol = comparison.protocol
-    useful: frozenset[Cell] = frozenset()
-    if protocol.target is not None:
-        for arm in arms:
-            if arm.filters is not None:
-                useful |= useful_cells(arm.filters, arm.scores, protocol.target)
-    details = tuple(
-        ArmDetail(
-            arm=arm,
-            edf=empirical_distribution(arm.scores, confidence=protocol.confidence),
-            budgets=tuple(budget_curves(arm, summary, epochs=arm.epochs)),
-            traces=incumbent_traces(arm.searches, confidence=protocol.confidence)
-            if len(arm.searches) > 1
-            else None,
-            optimism=optimism(arm, confidence=protocol.confidence, gaps=protocol.gaps)
-            if arm.searched
-            else None,
-            redundancy=redundancy(
-                arm.filters,
-                arm.scores,
-                good=protocol.target,
-                useful=useful,
-                confidence=protocol.confidence,
-                seed=protocol.seed,
-            )
-            if arm.filters is not None and protocol.searched_once(arm.name, arm.sampler)
-            else None,
-            importance=arm.importance,
-        )
-        for arm, summary in zip(arms, comparison.arms, strict=True)
-    )
-    return replace(comparison, details=details)
 
 
 def pictures(comparison: Comparison) -> dict[str, Figure]:

@@ -20,10 +20,11 @@ from tuner.compare.axes import (
     tidy,
     title,
 )
-from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.comparison import Comparison
 from tuner.compare.incumbents import scores_panel
 from tuner.compare.log_ticks import log_axis, plain
 from tuner.compare.styles import Style, arm_styles
+from tuner.compare.summary import ArmSummary
 
 FEW_TRIALS = 3
 _LINE, _GAP = 0.16, 0.06

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from tuner.compare import words
 from tuner.compare.axes import INK, in_unit, tidy, title
-from tuner.compare.comparison import ArmSummary
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Floats
 from tuner.compare.styles import Style
+from tuner.compare.summary import ArmSummary
 
 FAR = 5
 """The axis is at most so many times as long as the better half of the arms needs."""

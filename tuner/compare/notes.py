@@ -10,8 +10,8 @@ from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import COMPARABLE, batch_size
 from tuner.compare.statistics.best_of_k import Bounds, trials_for_interval
-from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.targets import good_region_share, trials_for_success
+from tuner.compare.summary import luck
 
 
 def notes(
@@ -57,20 +57,6 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
         yield _never(arm, protocol.target, protocol)
     if lucky := luck(arm, protocol):
         yield f"{arm.name}: {lucky}"
-
-
-def luck(arm: Arm, protocol: Protocol) -> str | None:
-    """What the incumbent's fresh seeds say where its score in the search was shown to be luck."""
-    if protocol.target is None or arm.retrained is None or not arm.searched:
-        return None
-    again = mean_interval(arm.retrained.val, confidence=protocol.confidence)
-    if again.high is None or not again.high < protocol.target <= arm.scores.max():
-        return None
-    target, mean = words.score(protocol.target, protocol.unit), words.mean(again, protocol.unit)
-    return (
-        f"its best setting, found above the target of {target}, reaches {mean} on average when "
-        "retrained; part of the trials that reach it are lucky."
-    )
 
 
 def _never(arm: Arm, target: float, protocol: Protocol) -> str:

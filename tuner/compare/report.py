@@ -36,7 +36,7 @@ import numpy as np
 from tuner.compare.comparison import Comparison
 
 if TYPE_CHECKING:
-    from tuner.compare.details import ArmDetail
+    from tuner.compare.evidence.details import ArmDetail
 
 SCHEMA_VERSION = 3
 _MOST_POINTS = 500

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from tuner.compare import words
-from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.comparison import Comparison
 from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.summary import ArmSummary
 
 
 def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tuner.compare.comparison import ArmSummary, Comparison
+from tuner.compare.comparison import Comparison
 from tuner.compare.contrast import Contrast
-from tuner.compare.details import ArmDetail
+from tuner.compare.evidence.details import ArmDetail
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
+from tuner.compare.summary import ArmSummary
 
 Row = tuple[object, ...]
 

@@ -12,7 +12,7 @@ from tuner.compare.statistics.importance import Importance
 from tuner.compare.statistics.traces import Traces
 
 if TYPE_CHECKING:
-    from tuner.compare.details import ArmDetail
+    from tuner.compare.evidence.details import ArmDetail
 
 
 def searched_once(comparison: Comparison) -> "list[ArmDetail]":

@@ -8,10 +8,10 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.compare.arm import Arm, Retrained
-from tuner.compare.comparison import ArmSummary, summarize
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import batch_of
 from tuner.compare.statistics.estimate import Bools, Floats
+from tuner.compare.summary import ArmSummary, summarize
 from tuner.errors import InvalidInput
 from tuner.search.filters import epochs_of, filters_of
 from tuner.search.importance import importances

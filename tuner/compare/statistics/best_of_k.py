@@ -82,18 +82,6 @@ def expected_best_of_k(scores: Floats, ks: Sequence[int]) -> Floats:
     return np.array([np.diff(best_of_k_cdf(ordered.size, k)) @ ordered for k in ks])
 
 
-def plug_in_best_of_k(scores: Floats, ks: Sequence[int]) -> Floats:
-    """The popular but low-biased expectation of the best of k, one value per k.
-
-    V_k = sum_i [(i/n)^k - ((i-1)/n)^k] x_(i), which draws with replacement.
-
-    Source: Dodge et al. (2019), "Show your work".
-    """
-    ordered = np.sort(scores)
-    share = np.arange(ordered.size + 1) / ordered.size
-    return np.array([np.diff(share**k) @ ordered for k in ks])
-
-
 def probability_best_of_k_beats(first: Floats, second: Floats, k: int) -> float:
     """Probability that the best of k trials of the first arm beats the second's; ties count half.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuner.compare.evidence.predictions import Prediction, predictions
 from tuner.compare.filters import Filters, LawRatio, check_scores, law_ratio
-from tuner.compare.predictions import Prediction, predictions
 from tuner.compare.statistics.estimate import Estimate, Floats, Ints
 from tuner.compare.statistics.targets import good_region_share
 from tuner.errors import InvalidInput

@@ -1,0 +1,1 @@
+"""What a verdict rests on, arm by arm: budgets, redundancy, predictions, optimism."""
