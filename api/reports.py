@@ -16,10 +16,10 @@ from tuner import __version__
 from tuner.compare import compare
 from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison, detailed
-from tuner.compare.figures import svg
-from tuner.compare.html import to_html
+from tuner.compare.figures.gallery import main_picture
 from tuner.compare.protocol import Protocol
-from tuner.compare.report import to_json
+from tuner.compare.report.data import to_json
+from tuner.compare.report.html import to_html
 from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
 from tuner.search import results, views
@@ -149,7 +149,7 @@ def _compared(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm
 
 def _outcome(store: Store, name: str) -> Outcome:
     comparison, _ = _compared(store, name, results.arms)
-    return Outcome(json=to_json(comparison), svg=svg(comparison))
+    return Outcome(json=to_json(comparison), svg=main_picture(comparison).svg)
 
 
 def _report(store: Store, name: str) -> Report:

@@ -102,7 +102,7 @@ class Results:
     arms: tuple[Arm, ...]
     figure: int | None
     curve: Chart | None
-    verdict: Mapping[str, Any] | None  # Any: see tuner.compare.report
+    verdict: Mapping[str, Any] | None  # Any: see tuner.compare.report.data
     incumbents: tuple[Incumbent, ...]
     trouble: str | None
     failed: tuple[FailedTrial, ...]

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from api import reports
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
-from tuner.compare.report import to_json
+from tuner.compare.report.data import to_json
 from tuner.search import control
 from tuner.search.keeper import Keeper
 from tuner.search.queue import Outcome, Queue

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tuner.compare.filters import Filters
+from tuner.compare.trial_filters import Filters
 
 NAN = math.nan
 

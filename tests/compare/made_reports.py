@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 from made_filters import filters
+from matplotlib.figure import Figure
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
 from tuner.compare.comparison import detailed
+from tuner.compare.figures.gallery import pictures
 from tuner.compare.statistics.estimate import Estimate
-from tuner.compare.statistics.importance import Importance, Ranking
+from tuner.compare.statistics.ranking import Importance, Ranking
 
 N = 12
 CONDITIONS = ("linear_in_gradient", "stable", "alpha_not_inert", "start_forgotten")
@@ -64,3 +66,13 @@ def full_report(
         primary=(names[2], names[3]), repeated=("new_tpe", "old_tpe"), target=0.85, k=3
     )
     return detailed(compare(arms, protocol), arms)
+
+
+def captions(comparison: Comparison) -> dict[str, str]:
+    """Name of each figure -> its caption."""
+    return {picture.name: picture.caption for picture in pictures(comparison)}
+
+
+def drawings(comparison: Comparison) -> dict[str, Figure]:
+    """Name of each figure -> its drawing."""
+    return {picture.name: picture.drawing for picture in pictures(comparison)}

@@ -19,14 +19,12 @@ from made_reports import full_report
 from rich.console import Console
 
 from tuner.compare import Comparison, Protocol, compare
-from tuner.compare.captions import captions
 from tuner.compare.comparison import detailed
-from tuner.compare.details import pictures
-from tuner.compare.figures import as_svg
-from tuner.compare.html import to_html
-from tuner.compare.report import to_json
-from tuner.compare.sheets import sheets
-from tuner.compare.tables import print_table
+from tuner.compare.figures.gallery import pictures
+from tuner.compare.report.data import to_json
+from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
+from tuner.compare.report.terminal import print_table
 
 
 def comparisons() -> Iterator[tuple[str, Comparison]]:
@@ -58,9 +56,10 @@ def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "terminal.txt", terminal.getvalue()
     yield "report.json", json.dumps(to_json(comparison), indent=1)
     yield "report.html", to_html(comparison, {"Made by": "a test"})
-    yield "captions.json", json.dumps(captions(comparison), indent=1)
-    for name, drawing in pictures(comparison).items():
-        yield f"{name}.svg", as_svg(drawing, name)
+    drawn = pictures(comparison)
+    yield "captions.json", json.dumps({each.name: each.caption for each in drawn}, indent=1)
+    for picture in drawn:
+        yield f"{picture.name}.svg", picture.svg
     for name, text in sheets(comparison).items():
         yield f"{name}.csv", text
 

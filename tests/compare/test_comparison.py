@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Protocol, Retrained, compare
-from tuner.compare.rows import arm_rows
+from tuner.compare.report.rows import arm_rows
 
 MakeArm = Callable[..., Arm]
 RNG = np.random.default_rng(0)

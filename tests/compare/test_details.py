@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_reports import drawings
 from matplotlib.figure import Figure
 
-from tuner.cli.present import FIGURES
 from tuner.compare import Arm, Comparison, Protocol, compare
 from tuner.compare.comparison import detailed
-from tuner.compare.details import pictures
-from tuner.compare.filters import Filters
-from tuner.compare.html import to_html
-from tuner.compare.report import to_json
-from tuner.compare.sheets import sheets
+from tuner.compare.figures.gallery import FIGURES
+from tuner.compare.report.data import to_json
+from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
 from tuner.compare.statistics.estimate import Estimate
-from tuner.compare.statistics.importance import Importance, Ranking
+from tuner.compare.statistics.ranking import Importance, Ranking
+from tuner.compare.trial_filters import Filters
 
 N = 60
 
@@ -73,8 +73,8 @@ def comparison(arms) -> Comparison:
 
 
 def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
-    drawn = pictures(comparison)
-    assert tuple(drawn) == FIGURES
+    drawn = drawings(comparison)
+    assert list(drawn) == list(FIGURES)
     assert all(isinstance(one, Figure) for one in drawn.values())
     page = to_html(comparison)
     assert page.count("<svg") == len(drawn)
@@ -91,11 +91,11 @@ def test_trials_without_a_real_filter_or_a_flip_have_no_picture_of_them(arm):
     blind = filters(0, alpha=nothing, gamma=nothing, flip_ratio_measured=np.zeros(N))
     arms = [arm(name, np.random.default_rng(3).random(N), filters=blind) for name in "ab"]
     comparison = detailed(compare(arms, Protocol()), arms)
-    assert not {"filters", "flip_ratio"} & set(pictures(comparison))
+    assert not {"filters", "flip_ratio"} & set(drawings(comparison))
     assert "100.0%" in to_html(comparison)  # none has a real filter
     still = filters(0, flip_ratio_measured=np.zeros(N))
     arms = [arm(name, np.random.default_rng(3).random(N), filters=still) for name in "ab"]
-    assert "flip_ratio" not in pictures(detailed(compare(arms, Protocol()), arms))
+    assert "flip_ratio" not in drawings(detailed(compare(arms, Protocol()), arms))
 
 
 def _intro(page):
@@ -222,5 +222,5 @@ def test_an_arm_that_searches_nothing_has_no_redundancy_and_is_not_in_the_pictur
     comparison = detailed(compare([arms[0], untuned], Protocol()), [arms[0], untuned])
     assert comparison.details[0].redundancy is not None
     assert comparison.details[1].redundancy is None
-    titles = [axes.get_title("left") for axes in pictures(comparison)["filters"].axes]
+    titles = [axes.get_title("left") for axes in drawings(comparison)["filters"].axes]
     assert "new" in titles and "old" not in titles

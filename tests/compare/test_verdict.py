@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare, words
-from tuner.compare.rows import contrast_table
+from tuner.compare.report.rows import contrast_table
 from tuner.compare.statistics.estimate import Estimate
 
 MakeArm = Callable[..., Arm]

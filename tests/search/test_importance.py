@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tuner.compare.statistics.importance import Importance
+from tuner.compare.statistics.ranking import Importance
 from tuner.errors import InvalidInput
 from tuner.search.importance import (
     DEPTH,

@@ -15,12 +15,11 @@ import typer
 from rich.console import Console
 
 from tuner.compare import Comparison
-from tuner.compare.details import pictures
-from tuner.compare.figures import figure
-from tuner.compare.html import to_html
-from tuner.compare.report import to_json
-from tuner.compare.sheets import sheets
-from tuner.compare.tables import print_table
+from tuner.compare.figures.gallery import FIGURES, main_picture, pictures
+from tuner.compare.report.data import to_json
+from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
+from tuner.compare.report.terminal import print_table
 from tuner.errors import InvalidInput
 
 Database = Annotated[
@@ -49,12 +48,6 @@ Folder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-
-FIGURES = (
-    *("tuning_curves", "budgets", "distribution", "repeated_searches"),
-    *("filters", "flip_ratio", "importance"),
-)
-"""All that ``pictures`` may draw."""
 
 _KINDS = ("png", "svg")
 
@@ -128,7 +121,7 @@ class Outputs:
             self.html.write_text(to_html(comparison, provenance()), encoding="utf-8")
         if self.picture is not None:
             written.append(self.picture)
-            figure(comparison).savefig(self.picture, dpi=200)
+            main_picture(comparison).drawing.savefig(self.picture, dpi=200)
         if self.folder is not None:
             _write_all(comparison, self.folder)
             written.append(self.folder)
@@ -147,11 +140,11 @@ def _write_all(comparison: Comparison, folder: Path) -> None:
         **{f"{name}.csv": text for name, text in sheets(comparison).items()},
     }
     files = {name: text.encode() for name, text in texts.items()}
-    for name, drawn in pictures(comparison).items():
+    for picture in pictures(comparison):
         for kind in _KINDS:
             image = io.BytesIO()
-            drawn.savefig(image, format=kind, dpi=200)
-            files[f"{name}.{kind}"] = image.getvalue()
+            picture.drawing.savefig(image, format=kind, dpi=200)
+            files[f"{picture.name}.{kind}"] = image.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tuner.compare.filters import Filters
 from tuner.compare.statistics.estimate import Bools, Floats, Ints
-from tuner.compare.statistics.importance import Importance
+from tuner.compare.statistics.ranking import Importance
+from tuner.compare.trial_filters import Filters
 from tuner.errors import InvalidInput
 
 DEFAULTS = "defaults"

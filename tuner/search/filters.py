@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from tuner.compare.filters import Filters
 from tuner.compare.statistics.estimate import Floats
+from tuner.compare.trial_filters import Filters
 
 _LAST_EPOCHS = 3
 """The flip ratio is that of the last epochs: it starts higher, from a random start."""

@@ -22,7 +22,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.compare.statistics.estimate import Floats
-from tuner.compare.statistics.importance import Importance, Ranking, ranking
+from tuner.compare.statistics.ranking import Importance, Ranking, ranking
 from tuner.errors import InvalidInput
 
 PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.compare.arm import Arm
-from tuner.compare.evidence.budgets import BudgetCurve, budget_curves
+from tuner.compare.evidence.budget_curves import BudgetCurve, budget_curves
 from tuner.compare.evidence.optimism import Optimism, optimism
 from tuner.compare.evidence.redundancy import Cell, Redundancy, redundancy, useful_cells
 from tuner.compare.protocol import Protocol
-from tuner.compare.statistics.distribution import Edf, empirical_distribution
-from tuner.compare.statistics.importance import Importance
+from tuner.compare.statistics.edf import Edf, empirical_distribution
+from tuner.compare.statistics.ranking import Importance
 from tuner.compare.statistics.traces import Traces, incumbent_traces
 from tuner.compare.summary import ArmSummary
 

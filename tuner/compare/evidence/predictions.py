@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from tuner.compare.filters import Filters
 from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.trial_filters import Filters
 
 _CONSTANT = 1e-9
 """Decades within which all trials lie whose coordinate counts as the same in every one."""

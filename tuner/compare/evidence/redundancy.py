@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.compare.evidence.predictions import Prediction, predictions
-from tuner.compare.filters import Filters, LawRatio, check_scores, law_ratio
 from tuner.compare.statistics.estimate import Estimate, Floats, Ints
 from tuner.compare.statistics.targets import good_region_share
+from tuner.compare.trial_filters import Filters, LawRatio, check_scores, law_ratio
 from tuner.errors import InvalidInput
 
 SAME = 1e-9

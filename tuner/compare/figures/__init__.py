@@ -1,0 +1,1 @@
+"""Figures of a comparison, one file each; ``gallery`` has them all."""

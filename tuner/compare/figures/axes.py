@@ -1,0 +1,116 @@
+"""What every figure has in common: quiet axes, the target, a legend that covers nothing."""
+
+import re
+from collections.abc import Sequence
+from math import ceil
+from typing import Literal
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from tuner.compare import words
+from tuner.compare.figures.log_ticks import FONT_SIZE, text_width
+from tuner.compare.protocol import ACCURACY, Protocol
+
+INK, QUIET = "#222222", "#6b6b6b"
+DASHED = (0, (6, 3))
+PER_ROW = 3
+"""Panels beside each other, so that a page of usual width shows them legibly."""
+_LINE, _HANDLE = 1.45 * FONT_SIZE, 5.5 * FONT_SIZE
+
+
+def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Quiet axes with a light grid."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(QUIET)
+    axes.grid(axis=grid, color="#888888", alpha=0.18, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=QUIET, labelsize=FONT_SIZE)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(INK)
+        label.set_fontsize(9.5)
+
+
+def in_unit(axis: Axis, unit: str) -> None:
+    """Per cent where the scores are accuracies."""
+    if unit == ACCURACY:
+        axis.set_major_formatter(PercentFormatter(1.0))
+
+
+def title(axes: Axes, text: str, *, longest: int = 60, pad: float = 6.0) -> None:
+    """A title at the left, in lines of at most ``longest`` characters."""
+    axes.set_title(broken(text, longest), loc="left", fontsize=10, color=INK, pad=pad)
+
+
+def broken(text: str, longest: int) -> str:
+    """The text in lines of at most so many characters, broken after a space, ``_`` or ``-``."""
+    lines = re.findall(rf".{{1,{longest}}}(?:(?<=[ _-])|$)|.{{{longest}}}", text)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def mark_target(axes: Axes, protocol: Protocol) -> None:
+    """A dashed line at the target, if there is one."""
+    if protocol.target is not None:
+        axes.axhline(protocol.target, color=QUIET, linewidth=0.8, linestyle=DASHED, zorder=0)
+
+
+def label_target(axes: Axes, protocol: Protocol) -> None:
+    """The target's value beside its line, right of the axes, where no curve runs."""
+    if protocol.target is not None:
+        axes.annotate(
+            f"target\n{words.score(protocol.target, protocol.unit)}",
+            (1, protocol.target),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=QUIET,
+            fontsize=8,
+        )
+
+
+def legend_below(drawing: Figure, handles: Sequence[Artist]) -> None:
+    """The legend under all panels, in as many columns as fit; the figure grows by its rows."""
+    if not handles:
+        return
+    labels = [broken(str(handle.get_label()), 60) for handle in handles]
+    lines = [line for label in labels for line in label.split("\n")]
+    column = max(text_width(line, FONT_SIZE) for line in lines) + _HANDLE
+    columns = max(1, min(len(labels), int(72 * drawing.get_figwidth() / column)))
+    tallest = max(label.count("\n") + 1 for label in labels)
+    rows = ceil(len(labels) / columns) * tallest
+    drawing.set_figheight(drawing.get_figheight() + rows * _LINE / 72)
+    drawing.legend(
+        handles=handles,
+        labels=labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=FONT_SIZE,
+        handlelength=3.2,
+        columnspacing=1.4,
+    )
+
+
+def panels(n: int, *, width: float, height: float, share: bool) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, ``PER_ROW`` of them in a row.
+
+    Args:
+        n: At least 1.
+        width: Of one panel, inches.
+        height: Of one panel, inches.
+        share: Whether all panels have the same axes.
+    """
+    columns, rows = min(n, PER_ROW), ceil(n / PER_ROW)
+    drawing = Figure(figsize=(1.2 + width * columns, height * rows), layout="constrained")
+    grid = drawing.subplots(rows, columns, sharex=True, sharey=share, squeeze=False).ravel()
+    for spare in grid[n:]:
+        spare.remove()
+    for axes in grid[:n]:
+        axes.tick_params(labelbottom=True)
+    return drawing, list(grid[:n])

@@ -1,0 +1,104 @@
+"""All trials' scores as empirical distributions, with their bands."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tuner.compare import words
+from tuner.compare.arm import Arm
+from tuner.compare.comparison import Comparison
+from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
+from tuner.compare.figures.shown import left_out, single_details, styles
+from tuner.compare.figures.styles import Style
+from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.compare.statistics.edf import empirical_distribution
+
+_MOST_STEPS = 2000
+"""More could not be seen, and would make a page of megabytes."""
+
+
+def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Style]) -> Figure:
+    """Each arm's empirical distribution; with its band where the trials are independent.
+
+    The further to the right, the better; how far up a curve starts is the share that failed.
+
+    Args:
+        arms: Those to show.
+        protocol: For the unit and the level.
+        styles: Arm name -> its style.
+    """
+    drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
+    axes = drawing.subplots()
+    everything = np.concatenate([arm.scores for arm in arms]) if arms else np.zeros(1)
+    margin = 0.03 * float(np.ptp(everything)) or 0.01
+    left, right = float(everything.min()) - margin, float(everything.max()) + margin
+    for arm in arms:
+        _steps(axes, arm, styles[arm.name], protocol, ends=(left, right))
+    axes.set_xlim(left, right)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(words.measure(protocol))
+    axes.set_ylabel("share of trials at or below")
+    failed = ", failed ones included" if any(arm.failed.any() for arm in arms) else ""
+    bands = f", simultaneous {words.level(protocol)} bands"
+    title(axes, f"All trials{failed}{bands if any(arm.independent for arm in arms) else ''}")
+    legend_below(drawing, axes.get_legend_handles_labels()[0])
+    in_unit(axes.xaxis, protocol.unit)
+    in_unit(axes.yaxis, ACCURACY)
+    tidy(axes)
+    return drawing
+
+
+def _steps(
+    axes: Axes, arm: Arm, style: Style, protocol: Protocol, *, ends: tuple[float, float]
+) -> None:
+    edf = empirical_distribution(arm.scores, confidence=protocol.confidence)
+    x = np.concatenate([[ends[0]], edf.scores, [ends[1]]])
+    share = np.concatenate([[0.0], edf.share, [1.0]])
+    kept = np.unique(np.linspace(0, x.size - 1, min(x.size, _MOST_STEPS)).astype(int))
+    x, share = x[kept], share[kept]
+    if arm.independent:
+        low = np.concatenate([[0.0], edf.low, edf.low[-1:]])[kept]
+        high = np.concatenate([[edf.below], edf.high, [1.0]])[kept]
+        axes.fill_between(x, low, high, step="post", color=style.colour, alpha=0.14, linewidth=0)
+    failed = int(arm.failed.sum())
+    axes.step(
+        x,
+        share,
+        where="post",
+        color=style.colour,
+        linestyle=style.line,
+        linewidth=1.8,
+        marker=style.marker,
+        markersize=5,
+        markevery=[int(np.searchsorted(share, 0.5))],
+        label=f"{arm.name} ({failed} of {arm.n} failed)" if failed else f"{arm.name} ({arm.n})",
+    )
+
+
+def arms(comparison: Comparison) -> list[Arm]:
+    """The single searches, as far as there are details."""
+    return [detail.arm for detail in single_details(comparison)]
+
+
+def draw(comparison: Comparison) -> Figure:
+    """The distributions of all arms shown."""
+    return edf_figure(arms(comparison), comparison.protocol, styles(comparison))
+
+
+def caption(comparison: Comparison) -> str:
+    """What is drawn, and which arms are not."""
+    return " ".join(_sentences(comparison))
+
+
+def _sentences(comparison: Comparison) -> Iterator[str]:
+    drawn = arms(comparison)
+    yield "The share of trials that score this or less; marked: the median."
+    if any(arm.failed.any() for arm in drawn):
+        yield "Failed trials stay in, at chance or the worst score."
+    if any(arm.independent for arm in drawn):
+        some = "" if all(arm.independent for arm in drawn) else ", where trials are independent"
+        level = words.level(comparison.protocol)
+        yield f"Shaded: a {level} band of the whole distribution{some}."
+    yield from left_out(comparison, {arm.name for arm in drawn})

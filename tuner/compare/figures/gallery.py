@@ -1,0 +1,124 @@
+"""The figures of a comparison: what each is called, who is on it, how it is drawn and explained.
+
+A new figure is one file, with the functions of ``FigureFile``, and one line in ``FIGURES``.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from typing import Literal, Protocol
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from tuner.compare.comparison import Comparison
+from tuner.compare.figures import (
+    budgets,
+    distribution,
+    filter_plane,
+    flip_ratio,
+    importance,
+    repeated_searches,
+    tuning_curves,
+)
+
+Section = Literal["verdict", "budgets", "filters", "importance"]
+"""The report's part that a figure stands in."""
+
+
+class FigureFile(Protocol):
+    """What the file of a figure has."""
+
+    def arms(self, comparison: Comparison, /) -> Collection[object]:
+        """Who is on it: nobody where the comparison has nothing to draw."""
+
+    def draw(self, comparison: Comparison, /) -> Figure:
+        """The drawing of these arms."""
+
+    def caption(self, comparison: Comparison, /) -> str:
+        """What is drawn, and what is left out, in sentences."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a figure stands in the report, and the file that makes it."""
+
+    section: Section
+    file: FigureFile
+
+
+FIGURES: Mapping[str, Place] = {
+    "tuning_curves": Place("verdict", tuning_curves),
+    "budgets": Place("budgets", budgets),
+    "distribution": Place("budgets", distribution),
+    "repeated_searches": Place("budgets", repeated_searches),
+    "filters": Place("filters", filter_plane),
+    "flip_ratio": Place("filters", flip_ratio),
+    "importance": Place("importance", importance),
+}
+"""Name -> place and file, in the order of the report."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of a comparison, drawn when it is asked for.
+
+    Args:
+        name: A key of ``FIGURES``; files are called so.
+        comparison: What ``compare`` returned.
+    """
+
+    name: str
+    comparison: Comparison
+
+    @property
+    def section(self) -> Section:
+        """The report's part that it stands in."""
+        return FIGURES[self.name].section
+
+    @property
+    def caption(self) -> str:
+        """What it shows and leaves out."""
+        return FIGURES[self.name].file.caption(self.comparison)
+
+    @cached_property
+    def drawing(self) -> Figure:
+        """The figure."""
+        return FIGURES[self.name].file.draw(self.comparison)
+
+    @property
+    def svg(self) -> str:
+        """The drawing as an ``<svg>`` element to put into a page; the same numbers, same bytes.
+
+        Identifiers are salted with the name: the parts of two figures of a page must not be
+        taken for each other's.
+        """
+        buffer = StringIO()
+        with rc_context({"svg.hashsalt": f"tuner {self.name}", "svg.fonttype": "none"}):
+            self.drawing.savefig(
+                buffer,
+                format="svg",
+                transparent=True,
+                metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+            )
+        text = buffer.getvalue()
+        return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
+
+
+def pictures(comparison: Comparison) -> list[Picture]:
+    """Every figure that the comparison has something for, once, in the order of the report."""
+    return [
+        Picture(name, comparison) for name, place in FIGURES.items() if place.file.arms(comparison)
+    ]
+
+
+def in_section(section: Section) -> list[str]:
+    """Names of the figures that may stand in a part of the report, in its order."""
+    return [name for name, place in FIGURES.items() if place.section == section]
+
+
+def main_picture(comparison: Comparison) -> Picture:
+    """The figure that every comparison has: its tuning curves."""
+    return Picture("tuning_curves", comparison)

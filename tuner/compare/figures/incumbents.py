@@ -1,0 +1,127 @@
+"""The panel of test scores: every retrained incumbent on its fresh seeds.
+
+An arm far below the others, such as defaults that diverge, would squeeze all others into one
+line: the axis ends where most of them do, and an arrow says where the rest lies.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from tuner.compare import words
+from tuner.compare.figures.axes import INK, in_unit, tidy, title
+from tuner.compare.figures.styles import Style
+from tuner.compare.protocol import ACCURACY
+from tuner.compare.statistics.estimate import Floats
+from tuner.compare.summary import ArmSummary
+
+FAR = 5
+"""The axis is at most so many times as long as the better half of the arms needs."""
+
+
+def leftmost(arms: Sequence[ArmSummary]) -> float:
+    """The lowest test score that the panel shows; -inf if it shows all.
+
+    ``top - FAR (top - low)``, with the highest score of the better half of the arms, by their
+    medians, and the lowest of their lower quartiles. More than half of the arms are the better
+    half: of two, both.
+    """
+    ranked = sorted(map(_scores, arms), key=lambda scores: -float(np.median(scores)))
+    better = ranked[: len(ranked) // 2 + 1]
+    top = max(float(scores.max()) for scores in better)
+    low = min(float(np.quantile(scores, 0.25)) for scores in better)
+    return top - FAR * (top - low) if low < top else -np.inf
+
+
+def outside(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
+    """Name of each arm of which the panel does not show everything -> what lies left of it."""
+    least, found = leftmost(arms), {}
+    for arm in arms:
+        runs = _scores(arm)
+        if arm.retrained and _hides_mean(arm, least):
+            found[arm.name] = f"mean {words.score(arm.retrained.test.value, unit)}"
+        elif lower := int((runs < least).sum()):
+            found[arm.name] = f"{lower} of {runs.size} runs"
+    return found
+
+
+def scores_panel(
+    axes: Axes,
+    arms: Sequence[ArmSummary],
+    names: Sequence[str],
+    styles: Mapping[str, Style],
+    unit: str,
+) -> None:
+    """Every fresh seed as a dot, the mean with its interval below them: a row for each arm.
+
+    Args:
+        axes: Where to draw.
+        arms: Retrained ones.
+        names: Theirs, as they are to be written.
+        styles: Arm name -> its style.
+        unit: Of the scores.
+    """
+    for row, arm in enumerate(arms):
+        _row(axes, row, arm, styles[arm.name])
+    least, beyond = leftmost(arms), outside(arms, unit)
+    if beyond:
+        shown = np.concatenate([runs[runs >= least] for runs in map(_scores, arms)])
+        margin = 0.06 * float(np.ptp(shown))
+        axes.set_xlim(float(shown.min()) - 2 * margin, float(shown.max()) + margin)
+    for row, arm in enumerate(arms):
+        if arm.name in beyond:
+            free = row + 0.3 if _hides_mean(arm, least) else row - 0.25
+            _arrow(axes, free, beyond[arm.name], styles[arm.name])
+    axes.set_yticks(range(len(arms)), names)
+    axes.set_ylim(len(arms) - 0.4, -0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    title(axes, "Incumbents, fresh seeds", pad=18)
+    axes.set_xlabel("test accuracy" if unit == ACCURACY else "test score")
+    in_unit(axes.xaxis, unit)
+    tidy(axes, grid="x")
+    axes.tick_params(axis="y", labelcolor=INK)
+
+
+def _scores(arm: ArmSummary) -> Floats:
+    return np.array(arm.retrained.test_scores if arm.retrained else (), dtype=np.float64)
+
+
+def _hides_mean(arm: ArmSummary, least: float) -> bool:
+    return arm.retrained is not None and arm.retrained.test.value < least
+
+
+def _row(axes: Axes, row: int, arm: ArmSummary, style: Style) -> None:
+    if arm.retrained is None:
+        return
+    scores = _scores(arm)
+    spread = np.linspace(-0.12, 0.12, scores.size) if scores.size > 1 else np.zeros(1)
+    axes.plot(
+        scores,
+        row + spread,
+        ".",
+        color=style.colour,
+        alpha=0.45,
+        markersize=7,
+        markeredgewidth=0,
+    )
+    mean = arm.retrained.test
+    low, high = mean.interval or (mean.value, mean.value)
+    axes.hlines(row + 0.3, low, high, color=style.colour, linewidth=2)
+    axes.plot(mean.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
+
+
+def _arrow(axes: Axes, height: float, told: str, style: Style) -> None:
+    """An arrow out of the panel's left side, and beside it what lies there."""
+    axes.annotate(
+        told,
+        (0, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(18, 0),
+        textcoords="offset points",
+        va="center",
+        color=INK,
+        fontsize=8,
+        arrowprops={"arrowstyle": "-|>", "color": style.colour, "shrinkA": 1, "shrinkB": 1},
+    )

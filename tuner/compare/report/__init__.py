@@ -1,0 +1,1 @@
+"""The comparison for its readers: terminal, JSON, sheets and one HTML page."""

@@ -1,0 +1,106 @@
+"""The comparison as plain data, ready for ``json.dumps``.
+
+    schema_version   3
+    verdict          {kind, heading, interim, text, speedup, repeated, test, ranges, winner, more}
+    k                the budget k*
+    protocol         the declaration
+    arms             [{name, sampler, ranges, n, searches, trials_per_search, failed, pruned,
+                       best, mean: estimate | null, seconds, seconds_per_trial,
+                       curve: [{k, value, low, high}], best_of: [{k, value, low, high}],
+                       trace: [[{trial, best}]],
+                       target: {hits, share, trials: {value, low, high} | null, seconds} | null,
+                       retrained: {settings, seeds, val, test, test_scores, luck} | null}]
+    contrasts        [{first, second, best_of_k, best_of_k_bounded, probability, repeats, test,
+                       test_p, test_p_holm,
+                       speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
+    details          [{arm, edf: {scores, share, low, high, below}, optimism,
+                       budgets: [{axis, x, value, low, high, per_trial, independent, note}],
+                       traces: {trials, median, low, high, lengths} | null,
+                       redundancy: {n, cells, exact, without_filter, unusable, outside, conditions,
+                       any_violated, predictions, law, ...} | null,
+                       importance: {rankings, reason, n, n_used, resamples, ...} | null}]
+    notes            [text]
+
+An estimate is {value, low, high}. What is unknown or infinite is null. Long lists are thinned
+to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
+best_of_k_bounded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from math import isfinite
+
+import numpy as np
+
+from tuner.compare.comparison import Comparison
+from tuner.compare.evidence.details import ArmDetail
+
+SCHEMA_VERSION = 3
+_MOST_POINTS = 500
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def to_json(comparison: Comparison) -> dict[str, Json]:
+    """Everything in the comparison as dicts, lists, strings and finite numbers."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": {**_mapped(comparison.verdict), "heading": comparison.verdict.heading},
+        "k": comparison.k,
+        "protocol": _plain(comparison.protocol),
+        "arms": _plain(comparison.arms),
+        "contrasts": _plain(comparison.contrasts),
+        "details": [_detail(one) for one in comparison.details],
+        "notes": list(comparison.notes),
+    }
+
+
+def _detail(detail: "ArmDetail") -> Json:
+    """One arm's details; the trials themselves are in the sheets."""
+    named = {field.name: getattr(detail, field.name) for field in fields(detail)}
+    named["arm"] = detail.arm.name
+    named["edf"] = _thinned(detail.edf)
+    named["budgets"] = [_thinned(curve) for curve in detail.budgets]
+    if detail.traces is not None:
+        traces = detail.traces
+        steps = np.arange(1, traces.median.size + 1)
+        named["traces"] = {"trials": _points(steps), **_thinned(traces, without="lengths")}
+        named["traces"]["lengths"] = traces.lengths
+    return _plain(named)
+
+
+def _thinned(curves: object, without: str = "") -> dict[str, object]:
+    """The fields of a dataclass of equally long lists, at most some hundred points of each."""
+    return {
+        field.name: _points(getattr(curves, field.name))
+        for field in fields(curves)  # type: ignore[arg-type]  # an instance of a dataclass
+        if field.name != without
+    }
+
+
+def _points(values: object) -> object:
+    if not isinstance(values, np.ndarray) or values.size <= _MOST_POINTS:
+        return values
+    return values[np.unique(np.linspace(0, values.size - 1, _MOST_POINTS).astype(int))]
+
+
+def _plain(value: object) -> Json:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return [_plain(entry) for entry in value.tolist()]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _mapped(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(entry) for entry in value]
+    return str(value)
+
+
+def _mapped(value: object) -> dict[str, Json]:
+    """A dataclass as field -> plain value."""
+    named = fields(value)  # type: ignore[arg-type]  # an instance of a dataclass
+    return {field.name: _plain(getattr(value, field.name)) for field in named}

@@ -1,0 +1,160 @@
+"""The rows of the tables behind the verdict: optimism, redundancy, importance, as text."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tuner.compare import words
+from tuner.compare.evidence.details import ArmDetail
+from tuner.compare.evidence.redundancy import Redundancy
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.ranking import Importance, Ranking
+
+FAILS = {
+    "linear_in_gradient": "the update is not linear in the gradient",
+    "stable": "the weights diverge",
+    "real_filter": "there is no real alpha and gamma",
+    "bare_gradient": "Nesterov or dampening alters the gradient",
+    "constant_gamma": "gamma moves with the learning rate",
+    "clip_inactive": "the clip can be reached",
+    "scaling_off": "channels are scaled",
+    "start_forgotten": "the initial weights are not forgotten",
+    "alpha_not_inert": "alpha is inert, too small to matter in the run",
+}
+"""Condition of the equivalence -> what is the case where it does not hold."""
+
+PREDICTS = "rank correlation with "
+LAW = "flip ratio, measured / law"
+
+Rows = list[tuple[str, list[str]]]
+"""Label, and one cell for each arm."""
+
+
+def optimism_rows(details: Sequence[ArmDetail], protocol: Protocol) -> Rows:
+    """What the best score of each search promises too much; no rows if nothing was retrained."""
+    found = [one.optimism for one in details]
+    rows = [
+        ("best score - fresh validation", [o.selection if o else None for o in found]),
+        ("fresh validation - test", [o.split if o else None for o in found]),
+    ]
+    return _without_empty(
+        [
+            (label, [words.difference(e, protocol) if e else "-" for e in cells])
+            for label, cells in rows
+        ]
+    )
+
+
+def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
+    """What the trials of each arm are worth as filters; one cell for each arm given."""
+
+    def row(label: str, cell: Callable[[Redundancy], str]) -> tuple[str, list[str]]:
+        return label, [cell(one) for one in found]
+
+    conditions = dict.fromkeys(
+        name for one in found for name, share in one.conditions.items() if share.value > 0
+    )
+    coordinates = dict.fromkeys(p.coordinates for one in found for p in one.predictions)
+    rows = [
+        row("trials", lambda one: f"{one.n:,}"),
+        row("different filters", lambda one: f"{one.cells.distinct:,}"),
+        row("trials that repeat one", lambda one: words.share(one.cells.repeats)),
+        row("no real filter", lambda one: words.share(one.without_filter)),
+        row(
+            "no filter, unstable, or inert (alpha < 0.1 / steps)",
+            lambda one: words.share(one.unusable),
+        ),
+        row("outside every useful filter", lambda one: _share(one.outside)),
+        row("a condition of the equivalence fails", lambda one: words.share(one.any_violated)),
+        *(
+            row(f"because {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
+            for name in conditions
+        ),
+        *(row(PREDICTS + name, partial(_prediction, name)) for name in coordinates),
+        row(LAW, _law),
+    ]
+    return _without_empty(rows)
+
+
+def redundancy_in_words(found: Sequence[Redundancy]) -> str:
+    """What the rows of ``redundancy_rows`` say, in one sentence that names no other."""
+    labels = [label for label, _ in redundancy_rows(found)]
+    predictors = [
+        label.removeprefix(PREDICTS).replace(" and gamma", " and gamma together")
+        for label in labels
+        if label.startswith(PREDICTS)
+    ]
+    told = [
+        "how many of them differ",
+        "how often a condition fails under which two parametrizations are the same",
+    ]
+    if predictors:
+        told.append(
+            f"how well a trial's score is predicted by {_listed(predictors, 'or')} "
+            "(leave-one-out rank correlation)"
+        )
+    if LAW in labels:
+        told.append("how the measured flip ratio compares with the law's")
+    return f"Every trial as the filter that it is: {_listed(told, 'and')}."
+
+
+def _listed(parts: Sequence[str], last: str) -> str:
+    """``a``, ``a and b``, ``a, b, and c``."""
+    if len(parts) < 3:
+        return f" {last} ".join(parts)
+    return f"{', '.join(parts[:-1])}, {last} {parts[-1]}"
+
+
+def importance_rows(found: Sequence[Importance]) -> Rows:
+    """How many hyperparameters hold 90% of the importance, by each method."""
+    methods = dict.fromkeys(name for one in found for name in one.rankings)
+    rows = [
+        (
+            f"hold 90% of the importance, {method}",
+            [_held(one.rankings.get(method)) for one in found],
+        )
+        for method in methods
+    ]
+    return [*rows, ("trials used", [f"{one.n_used:,} of {one.n:,}" for one in found])]
+
+
+def _held(ranking: Ranking | None) -> str:
+    if ranking is None:
+        return "-"
+    effective = ranking.effective
+    told = f"{effective.value:.0f} of {len(ranking.shares)}"
+    if effective.interval is None:
+        return told
+    return f"{told} [{effective.low:.0f}, {effective.high:.0f}]"
+
+
+def _share(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else words.share(estimate)
+
+
+def _violated(name: str, one: Redundancy) -> str:
+    return _share(one.conditions.get(name))
+
+
+def _prediction(name: str, one: Redundancy) -> str:
+    for prediction in one.predictions:
+        if prediction.coordinates == name and prediction.correlation is not None:
+            value = prediction.correlation
+            told = f"{value.value:+.2f}"
+            return (
+                told if value.interval is None else f"{told} [{value.low:+.2f}, {value.high:+.2f}]"
+            )
+    return "-"
+
+
+def _law(one: Redundancy) -> str:
+    if one.law is None:
+        return "-"
+    law = one.law
+    if law.n == 1:
+        return f"{law.median:.2f}, 1 trial"
+    return f"{law.median:.2f} ({law.low:.2f} to {law.high:.2f}), {law.n} trials"
+
+
+def _without_empty(rows: Rows) -> Rows:
+    return [(label, cells) for label, cells in rows if set(cells) != {"-"}]
