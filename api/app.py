@@ -23,8 +23,8 @@ from api.routes import documents, system, v1
 from api.settings import Settings
 from api.threads import limit_default
 from tuner import __version__
-from tuner.search.keeper import kept
-from tuner.search.store import open_store
+from tuner.search.database.store import open_store
+from tuner.search.work.keeper import kept
 
 _ABOUT = """Launch comparisons of search spaces for binary neural networks, follow them, read what
 came out. Errors are problem documents (RFC 9457). A POST may carry an Idempotency-Key: repeated

@@ -22,8 +22,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from api.settings import Settings
-from tuner.search import keys
-from tuner.search.store import Store
+from tuner.search.database import keys
+from tuner.search.database.store import Store
 
 COOKIE = "tuner_session"
 SESSION_SECONDS = 12 * 3600

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import SAFE, permitted
 from api.problems import problem
-from tuner.search.store import Store
+from tuner.search.database.store import Store
 
 _PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts")
 _NO_BODY = (b"accept-encoding", b"identity")

@@ -13,8 +13,8 @@ from api.auth import Known
 from api.settings import Settings
 from api.threads import Later
 from tuner.errors import InvalidInput, Stale
-from tuner.search import views
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.watch import views
 
 _TAG = re.compile(r'"([0-9]{1,9})"')
 

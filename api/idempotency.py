@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from api.auth import permitted
 from api.threads import InThread, in_lane
 from tuner.errors import InvalidInput
-from tuner.search import requests
-from tuner.search.store import Store
+from tuner.search.database import requests
+from tuner.search.database.store import Store
 
 HEADER = "Idempotency-Key"
 _FORM = re.compile(r"[!-~]{1,200}")

@@ -2,7 +2,7 @@
 
 from api.settings import Settings
 from tuner.errors import InvalidInput
-from tuner.search.spec import ComparisonSpec
+from tuner.search.declared.spec import ComparisonSpec
 
 
 def check(spec: ComparisonSpec, settings: Settings) -> None:

@@ -4,8 +4,8 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from tuner.search import events
-from tuner.search.store import Store
+from tuner.search.database import events
+from tuner.search.database.store import Store
 
 _READ_AT_ONCE = 5000
 

@@ -17,8 +17,8 @@ from starlette.routing import Match
 
 from tuner.errors import Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
 from tuner.logs import request_id
-from tuner.search.declared import rule_in_words
-from tuner.search.patience import away, in_a_line
+from tuner.search.database.patience import away, in_a_line
+from tuner.search.declared.files import rule_in_words
 
 _RETRY_SECONDS = "5"
 _log = logging.getLogger(__name__)

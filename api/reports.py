@@ -22,11 +22,13 @@ from tuner.compare.report.data import to_json
 from tuner.compare.report.html import to_html
 from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
-from tuner.search import results, views
-from tuner.search.spec import StudySpec
-from tuner.search.store import Store
-from tuner.search.studies import finished_trials
-from tuner.search.tables import trials
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import Store
+from tuner.search.database.tables import trials
+from tuner.search.declared.spec import StudySpec
+from tuner.search.results.arms import arms as read_arms
+from tuner.search.results.arms import arms_in_full, study_summary
+from tuner.search.watch import views
 
 _KEPT = 64
 _XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -129,7 +131,7 @@ def _once(key: tuple[object, ...], make: Callable[[], Made]) -> Made:
 
 def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
     try:
-        return results.study_summary(store, spec)
+        return study_summary(store, spec)
     except InvalidInput as error:
         raise Conflict(f"study {spec.study_name!r}: {error}") from error
 
@@ -148,12 +150,12 @@ def _compared(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm
 
 
 def _outcome(store: Store, name: str) -> Outcome:
-    comparison, _ = _compared(store, name, results.arms)
+    comparison, _ = _compared(store, name, read_arms)
     return Outcome(json=to_json(comparison), svg=main_picture(comparison).svg)
 
 
 def _report(store: Store, name: str) -> Report:
-    comparison = detailed(*_compared(store, name, results.arms_in_full))
+    comparison = detailed(*_compared(store, name, arms_in_full))
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}
     return Report(json=to_json(comparison), html=to_html(comparison, where))
 

@@ -5,9 +5,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
-from tuner.search.declared import Declared
-from tuner.search.progress import ArmProgress
-from tuner.search.spec import (
+from tuner.search.declared.files import Declared
+from tuner.search.declared.spec import (
     ComparisonSpec,
     Pruner,
     Sampler,
@@ -16,8 +15,9 @@ from tuner.search.spec import (
     StudySpec,
     WorkloadSpec,
 )
-from tuner.search.spec import Count as NTrials
-from tuner.search.spec import Name as SpecName
+from tuner.search.declared.spec import Count as NTrials
+from tuner.search.declared.spec import Name as SpecName
+from tuner.search.watch.progress import ArmProgress
 
 Item = TypeVar("Item")
 

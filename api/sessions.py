@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
 
 from api.auth import COOKIE, SESSION_SECONDS, authority
-from tuner.search import keys
+from tuner.search.database import keys
 
 router = APIRouter(include_in_schema=False)
 

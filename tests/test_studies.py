@@ -11,9 +11,9 @@ from tuner.compare import words
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
-from tuner.search.declared import studies_dir
-from tuner.search.spaces import declared_spaces, load_space
-from tuner.search.spec import ComparisonSpec, declared, load
+from tuner.search.declared.files import studies_dir
+from tuner.search.declared.spaces import declared_spaces, load_space
+from tuner.search.declared.spec import ComparisonSpec, declared, load
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "studies" / "README.md").read_text("utf-8")

@@ -46,7 +46,7 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 class _Text(logging.Formatter):
-    """As in 2026-01-31 12:00:00 WARNING tuner.search.worker: message study=digits/filter."""
+    """As in 2026-01-31 12:00:00 WARNING tuner.search.work.worker: message study=digits/filter."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback if there is one."""

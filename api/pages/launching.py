@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from api import limits
 from api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, UnknownName
-from tuner.search import control
-from tuner.search.declared import rule_in_words
-from tuner.search.spec import ComparisonSpec, declared
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.declared.files import rule_in_words
+from tuner.search.declared.spec import ComparisonSpec, declared
+from tuner.search.queue import control
 
 
 @dataclass(frozen=True)

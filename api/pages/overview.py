@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from api import deps
 from tuner.errors import UnknownName
-from tuner.search import views
-from tuner.search.progress import ArmProgress
-from tuner.search.results import in_words
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.results.arms import in_words
+from tuner.search.watch import views
+from tuner.search.watch.progress import ArmProgress
 
 COMPARISONS_SHOWN = 10
 WORKERS_SHOWN = 50

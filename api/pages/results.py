@@ -12,12 +12,12 @@ from tuner.compare import words
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import Conflict
-from tuner.search import views
-from tuner.search.progress import ArmProgress
-from tuner.search.results import study_summary
-from tuner.search.spec import ArmSpec, ComparisonSpec
-from tuner.search.store import Store
-from tuner.search.tables import FAILED
+from tuner.search.database.store import Store
+from tuner.search.database.tables import FAILED
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.results.arms import study_summary
+from tuner.search.watch import views
+from tuner.search.watch.progress import ArmProgress
 
 BEST_SHOWN = 10
 FAILED_SHOWN = 20

@@ -15,10 +15,10 @@ from api.pages.trial import trial_page
 from api.sessions import local_path
 from api.threads import InThread, slow
 from tuner.errors import NotFound, UnknownName
-from tuner.search import control
-from tuner.search.results import in_words
-from tuner.search.spaces import declared_spaces
-from tuner.search.spec import Pruner, Sampler, declaration_hash, declared
+from tuner.search.declared.spaces import declared_spaces
+from tuner.search.declared.spec import Pruner, Sampler, declaration_hash, declared
+from tuner.search.queue import control
+from tuner.search.results.arms import in_words
 from tuner.workload import DATASETS, MODELS
 
 router = APIRouter(include_in_schema=False, route_class=InThread)

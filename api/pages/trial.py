@@ -7,7 +7,7 @@ from typing import Any
 from api.pages.drawing import Chart, chart
 from api.routes.trials import shown
 from api.schemas import Trial
-from tuner.search.store import Store
+from tuner.search.database.store import Store
 
 _CURVES = {
     "val_accuracy": "Validation accuracy after each epoch",

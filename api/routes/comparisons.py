@@ -10,9 +10,10 @@ from api.auth import Reader, Writer
 from api.idempotency import Idempotent
 from api.problems import errors
 from api.threads import slow
-from tuner.search import control, views
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import control
+from tuner.search.watch import views
 
 router = APIRouter(prefix="/comparisons", tags=["comparisons"], route_class=Idempotent)
 

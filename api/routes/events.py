@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api import deps
 from api.auth import Reader, authority
 from api.problems import errors
-from tuner.search import events
+from tuner.search.database import events
 
 router = APIRouter(tags=["events"])
 

@@ -11,9 +11,10 @@ from api.problems import errors
 from api.routes.comparisons import ACCEPTED, TAGGED, Status
 from api.routes.trials import shown as shown_trial
 from api.threads import slow
-from tuner.search import control, views
-from tuner.search.spec import ArmSpec, ComparisonSpec, StudySpec
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.queue import control
+from tuner.search.watch import views
 
 router = APIRouter(prefix="/studies", tags=["studies"], route_class=Idempotent)
 

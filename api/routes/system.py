@@ -16,9 +16,9 @@ from api.metrics import Tally
 from api.problems import errors
 from tuner import __version__
 from tuner.errors import DatabaseProblem
-from tuner.search import totals
-from tuner.search.store import Store
-from tuner.search.tables import SCHEMA, VERSION_TABLE
+from tuner.search.database.store import Store
+from tuner.search.database.tables import SCHEMA, VERSION_TABLE
+from tuner.search.watch import totals
 
 router = APIRouter(tags=["system"])
 

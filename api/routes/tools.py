@@ -10,9 +10,9 @@ from api.auth import Reader
 from api.problems import errors
 from api.threads import InThread
 from tuner.errors import InvalidInput, NotFound, UnknownName
-from tuner.search import views
-from tuner.search.spaces import Space, declared_spaces, load_space
-from tuner.search.spec import ComparisonSpec, declared, load
+from tuner.search.declared.spaces import Space, declared_spaces, load_space
+from tuner.search.declared.spec import ComparisonSpec, declared, load
+from tuner.search.watch import views
 from tuner.translation import filter_of_sgd, sgd_of_filter
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, PRECISIONS
 

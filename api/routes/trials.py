@@ -10,8 +10,8 @@ from api import deps, schemas
 from api.auth import Reader
 from api.problems import errors
 from api.threads import InThread
-from tuner.search import views
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.watch import views
 
 router = APIRouter(tags=["trials"], route_class=InThread)
 

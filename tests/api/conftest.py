@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from tuner.search import keys
-from tuner.search.store import Store, open_store
+from tuner.search.database import keys
+from tuner.search.database.store import Store, open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 

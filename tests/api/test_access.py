@@ -10,11 +10,11 @@ from sqlalchemy import delete, update
 
 from api import auth
 from tuner.errors import InvalidInput, NotFound
-from tuner.search import keys
-from tuner.search.keeper import Keeper
-from tuner.search.store import Store
-from tuner.search.tables import Now, requests, trials
-from tuner.search.tables import keys as table
+from tuner.search.database import keys
+from tuner.search.database.store import Store
+from tuner.search.database.tables import Now, requests, trials
+from tuner.search.database.tables import keys as table
+from tuner.search.work.keeper import Keeper
 
 SPEC = comparison().model_dump(mode="json")
 LIST = "/v1/comparisons"

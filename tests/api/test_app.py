@@ -12,9 +12,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.observe import _template
 from api.routes import system
-from tuner.search.queue import Queue
-from tuner.search.studies import enqueue
-from tuner.search.tables import VERSION_TABLE
+from tuner.search.database.tables import VERSION_TABLE
+from tuner.search.queue.filling import enqueue
+from tuner.search.queue.queue import Queue
 
 OPEN = {"/v1/health", "/v1/readiness", "/login", "/logout", "/favicon.ico"}
 """What is answered without a key; logging out needs none to be harmless."""

@@ -5,9 +5,9 @@ import pytest
 from comparisons import comparison, work_here
 from light_trainer import LightTrainer
 
-from tuner.search.control import retry_failed
-from tuner.search.keeper import Keeper
-from tuner.search.queue import Queue
+from tuner.search.queue.control import retry_failed
+from tuner.search.queue.queue import Queue
+from tuner.search.work.keeper import Keeper
 
 SPEC = comparison(n_trials=24, workload={"epochs": 2}).model_dump(mode="json")
 HERE = "/v1/comparisons/small"

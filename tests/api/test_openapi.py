@@ -26,9 +26,9 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app
 from api.settings import Settings
-from tuner.search.control import submit
-from tuner.search.keeper import Keeper
-from tuner.search.store import Store
+from tuner.search.database.store import Store
+from tuner.search.queue.control import submit
+from tuner.search.work.keeper import Keeper
 
 OPERATIONS = {
     *("submit_comparison", "list_comparisons", "get_comparison", "delete_comparison"),

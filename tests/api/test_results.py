@@ -15,12 +15,12 @@ from api import reports
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
 from tuner.compare.report.data import to_json
-from tuner.search import control
-from tuner.search.keeper import Keeper
-from tuner.search.queue import Outcome, Queue
-from tuner.search.results import arms_in_full
-from tuner.search.store import Store
-from tuner.search.studies import finished_trials
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import Store
+from tuner.search.queue import control
+from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.results.arms import arms_in_full
+from tuner.search.work.keeper import Keeper
 
 REPORT = "/v1/comparisons/small/report"
 

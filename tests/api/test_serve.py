@@ -17,10 +17,11 @@ import pytest
 from comparisons import comparison
 
 from tuner.cli.serve import _listen
-from tuner.search import keys, launch
-from tuner.search.store import open_store
-from tuner.search.studies import finished_trials
-from tuner.search.tables import VERSION_TABLE
+from tuner.search.database import keys
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import open_store
+from tuner.search.database.tables import VERSION_TABLE
+from tuner.search.work import launch
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., subprocess.Popen[str]]

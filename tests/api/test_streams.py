@@ -13,8 +13,9 @@ from comparisons import comparison, enqueue
 
 from api import auth
 from api.routes import events
-from tuner.search import control, keys
-from tuner.search.progress import progress
+from tuner.search.database import keys
+from tuner.search.queue import control
+from tuner.search.watch.progress import progress
 
 JSON = {"Content-Type": "application/json"}
 SPEC = comparison().model_dump(mode="json")

@@ -3,9 +3,9 @@ import json
 import pytest
 from comparisons import comparison, work_here
 
-from tuner.search.control import submit
-from tuner.search.keeper import Keeper
-from tuner.search.queue import Queue
+from tuner.search.queue.control import submit
+from tuner.search.queue.queue import Queue
+from tuner.search.work.keeper import Keeper
 
 STUDY = {"name": "alone", "workload": {"epochs": 2}, "space": "filter", "n_trials": 5}
 

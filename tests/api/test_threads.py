@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from api import reports
 from api.threads import THREADS
-from tuner.search.store import Store
-from tuner.search.tables import comparisons
+from tuner.search.database.store import Store
+from tuner.search.database.tables import comparisons
 
 MANY = 3 * max(THREADS.values())
 

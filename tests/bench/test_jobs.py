@@ -7,7 +7,7 @@ from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.training import OurTraining, PlainTraining
 from tuner.bench.update_rule import Steps
 from tuner.bnn.data import load
-from tuner.search.store import open_store
+from tuner.search.database.store import open_store
 from tuner.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("single_thread")

@@ -5,7 +5,7 @@ from typing import Any
 from tuner.claims.claim import Claim, Means
 from tuner.claims.kinds import KINDS, load
 from tuner.claims.outcome import Outcome
-from tuner.search.declared import parse
+from tuner.search.declared.files import parse
 
 WORKLOAD = {"widths": [16, 16], "epochs": 4, "n_train": 512}
 

@@ -13,7 +13,7 @@ from tuner.claims.claim import Means
 from tuner.claims.kinds import declared, load
 from tuner.cli.app import app
 from tuner.errors import TunerError
-from tuner.search.declared import studies_dir
+from tuner.search.declared.files import studies_dir
 
 STUDIES = studies_dir()
 

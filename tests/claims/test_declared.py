@@ -8,7 +8,7 @@ import pytest
 from tests.claims.small import check, small
 from tuner.claims.kinds import KINDS, declared, load
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared import studies_dir
+from tuner.search.declared.files import studies_dir
 
 SCALING = (studies_dir() / "claims" / "scaling.toml").read_text("utf-8")
 

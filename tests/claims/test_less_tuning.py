@@ -7,7 +7,7 @@ from tuner.claims.claim import Means
 from tuner.claims.kinds import load
 from tuner.claims.less_tuning import LessTuning, judged
 from tuner.compare import Arm, Protocol, Retrained, compare
-from tuner.search.declared import parse
+from tuner.search.declared.files import parse
 
 SPREAD = np.linspace(-0.01, 0.01, 40)
 

@@ -16,10 +16,10 @@ from sqlalchemy import update
 from tests.cli.commands import SPEC, refused, tuner, write
 from tuner.cli.present import Outputs
 from tuner.errors import InvalidInput
-from tuner.search import control
-from tuner.search.spec import load
-from tuner.search.store import open_store
-from tuner.search.tables import comparisons, studies
+from tuner.search.database.store import open_store
+from tuner.search.database.tables import comparisons, studies
+from tuner.search.declared.spec import load
+from tuner.search.queue import control
 
 COMMANDS = (
     "demo",

@@ -9,11 +9,11 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner, Result
 
 from tuner.cli.app import app
-from tuner.search.keeper import Keeper
-from tuner.search.progress import study_progress
-from tuner.search.queue import Queue
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import Store, open_store
+from tuner.search.database.store import Store, open_store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.queue import Queue
+from tuner.search.watch.progress import study_progress
+from tuner.search.work.keeper import Keeper
 
 SPEC = ComparisonSpec.model_validate(
     {

@@ -9,11 +9,11 @@ from sqlalchemy import create_engine
 from typer.testing import CliRunner, Result
 
 from tuner.cli.app import app
-from tuner.search.database import normalise
-from tuner.search.keeper import Keeper
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import open_store
-from tuner.search.tables import VERSION_TABLE
+from tuner.search.database.opening import normalise
+from tuner.search.database.store import open_store
+from tuner.search.database.tables import VERSION_TABLE
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.work.keeper import Keeper
 
 SPEC = ComparisonSpec.model_validate(
     {

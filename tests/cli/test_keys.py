@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.app import app
-from tuner.search import keys
-from tuner.search.store import open_store
+from tuner.search.database import keys
+from tuner.search.database.store import open_store
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.app import app
-from tuner.search.plan import REPORT_SECONDS
+from tuner.search.work.plan import REPORT_SECONDS
 
 SPEC = """
 n_trials = 4

@@ -25,12 +25,12 @@ import yaml
 from sqlalchemy import make_url, select
 
 from api.settings import Settings
-from tuner.search.control import submit
-from tuner.search.progress import study_progress
-from tuner.search.service import GRACE_SECONDS
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import Store, open_store
-from tuner.search.tables import SCHEMA, comparisons, workers
+from tuner.search.database.store import Store, open_store
+from tuner.search.database.tables import SCHEMA, comparisons, workers
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.control import submit
+from tuner.search.watch.progress import study_progress
+from tuner.search.work.service import GRACE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

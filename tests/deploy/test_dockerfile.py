@@ -128,7 +128,7 @@ def test_the_copied_files_are_enough_to_make_the_wheel(tmp_path: Path):
         "api/app.py",
         "api/pages/assets/page.css",
         "tuner/kernels/kernels.cpp",
-        "tuner/search/migrations/env.py",
+        "tuner/search/database/migrations/env.py",
         "tuner/studies/digits.toml",
         "tuner/bench/baselines/plain_optuna.py",
     ):

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from api import auth
 from api.app import create_app
 from api.settings import Settings
-from tuner.search import keys
-from tuner.search.store import Store, open_store
+from tuner.search.database import keys
+from tuner.search.database.store import Store, open_store
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "search")]
 

@@ -6,8 +6,9 @@ import pytest
 from comparisons import comparison
 from documents import Document, get
 
-from tuner.search import control, keys
-from tuner.search.spec import declared
+from tuner.search.database import keys
+from tuner.search.declared.spec import declared
+from tuner.search.queue import control
 
 SPEC = """
 name = "mine"
@@ -197,10 +198,10 @@ def test_the_database_being_away_is_a_page_too(browser, monkeypatch):
     def away(*_args: object, **_how: object) -> None:
         raise OperationalError("select", {}, Exception("database is locked"))
 
-    monkeypatch.setattr("tuner.search.views.list_comparisons", away)
+    monkeypatch.setattr("tuner.search.watch.views.list_comparisons", away)
     page = get(browser, "/", 503)
     assert "the database does not answer" in page.text
-    monkeypatch.setattr("tuner.search.views.list_comparisons", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr("tuner.search.watch.views.list_comparisons", lambda *_a, **_k: 1 / 0)
     answer = browser.get("/")
     assert answer.status_code == 500
     assert "division" not in answer.text

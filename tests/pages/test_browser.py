@@ -12,9 +12,11 @@ from comparisons import comparison, work_here
 from light_trainer import SlowTrainer
 from servers import served
 
-from tuner.search import control, keys, roster, views
-from tuner.search.keeper import Keeper
-from tuner.search.store import Store, open_store
+from tuner.search.database import keys
+from tuner.search.database.store import Store, open_store
+from tuner.search.queue import control, roster
+from tuner.search.watch import views
+from tuner.search.work.keeper import Keeper
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect

@@ -11,9 +11,10 @@ from documents import Document, get
 from light_trainer import LightTrainer, PickyTrainer
 
 from api.pages.results import _picture
-from tuner.search import control, roster, views
-from tuner.search.keeper import Keeper
-from tuner.search.store import Store, open_store
+from tuner.search.database.store import Store, open_store
+from tuner.search.queue import control, roster
+from tuner.search.watch import views
+from tuner.search.work.keeper import Keeper
 
 
 def run(store: Store, **how) -> None:

@@ -4,12 +4,12 @@ from typing import Any
 
 from light_trainer import LightTrainer
 
-from tuner.search import studies
-from tuner.search.progress import study_progress
-from tuner.search.queue import Queue
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import Store
-from tuner.search.worker import Worker
+from tuner.search.database.store import Store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import filling
+from tuner.search.queue.queue import Queue
+from tuner.search.watch.progress import study_progress
+from tuner.search.work.worker import Worker
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -29,7 +29,7 @@ def comparison(**changes: Any) -> ComparisonSpec:
 def enqueue(store: Store, spec: ComparisonSpec) -> None:
     """Declare the comparison, unless it is, and fill its queues."""
     store.declare(spec)
-    studies.enqueue(store, spec)
+    filling.enqueue(store, spec)
 
 
 def work_here(

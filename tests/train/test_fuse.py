@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tuner.errors import DeviceTooSmall
-from tuner.search.torch_trainer import TorchTrainer
+from tuner.search.work.torch_trainer import TorchTrainer
 from tuner.train import fuse, trials_per_batch
 from tuner.workload import Workload
 

@@ -9,7 +9,7 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 
 from tuner.errors import TunerError
-from tuner.search.spawn import environment, without_interrupts
+from tuner.search.work.surroundings import environment, without_interrupts
 
 
 @dataclass(frozen=True)

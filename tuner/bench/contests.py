@@ -15,7 +15,7 @@ from tuner.bench.serving import Claims, Reads, Served, Submits
 from tuner.bench.training import OurTraining, PlainTraining
 from tuner.bench.update_rule import Steps
 from tuner.bnn.data import load
-from tuner.search.spawn import ONE_THREAD
+from tuner.search.work.surroundings import ONE_THREAD
 from tuner.workload import Workload
 
 DIGITS = Workload(dataset="digits", model="mlp", widths=(64, 64, 64), epochs=20, batch_size=64)

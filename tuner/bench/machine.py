@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuner.bench.child import Child, Job, Slice
 from tuner.kernels import find_compiler, library
-from tuner.search.crew import cores
+from tuner.search.work.crew import cores
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = ("bnn-tuner", "torch", "optuna")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Required, TypedDict, Unpack
 
 from tuner.bench.child import Job, Slice
-from tuner.search.spawn import KEEP_MEMORY, ONE_THREAD
+from tuner.search.work.surroundings import KEEP_MEMORY, ONE_THREAD
 
 Round = Mapping[str, float]
 """Side -> its value in one round."""

@@ -11,8 +11,8 @@ from tuner.bench.machine import Machine, this_machine
 from tuner.bench.match import Match, Round, Row
 from tuner.bench.play import started
 from tuner.errors import DataMissing, TunerError
-from tuner.search.crew import cores
-from tuner.search.spawn import environment
+from tuner.search.work.crew import cores
+from tuner.search.work.surroundings import environment
 
 
 @dataclass(frozen=True)

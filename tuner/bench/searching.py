@@ -18,14 +18,15 @@ from tuner.bench.plain import plain
 from tuner.bnn.data import load
 from tuner.errors import TunerError
 from tuner.rules import Setting
-from tuner.search.progress import progress
-from tuner.search.queue import Queue
-from tuner.search.spaces import load_space
-from tuner.search.spec import ArmSpec, ComparisonSpec
-from tuner.search.store import open_store
-from tuner.search.studies import enqueue, finished_trials
-from tuner.search.torch_trainer import TorchTrainer
-from tuner.search.worker import Worker
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import open_store
+from tuner.search.declared.spaces import load_space
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.queue.filling import enqueue
+from tuner.search.queue.queue import Queue
+from tuner.search.watch.progress import progress
+from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.worker import Worker
 from tuner.workload import Workload
 
 _LOOK_SECONDS = 0.1

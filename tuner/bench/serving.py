@@ -21,10 +21,10 @@ from optuna.trial import TrialState
 
 from tuner.bench.child import Job, Slice
 from tuner.errors import TunerError
-from tuner.search.queue import Outcome, Queue
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import Store, open_store
-from tuner.search.studies import enqueue
+from tuner.search.database.store import Store, open_store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.filling import enqueue
+from tuner.search.queue.queue import Outcome, Queue
 
 _EPOCHS = 20
 _UNLIMITED = {"TUNER_REQUESTS_PER_MINUTE": "1000000000"}

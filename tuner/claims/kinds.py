@@ -16,7 +16,7 @@ from tuner.claims.less_tuning import LessTuning
 from tuner.claims.scaling import Scaling
 from tuner.claims.schedule import AlphaSchedule
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared import Declared, parse, read, studies_dir
+from tuner.search.declared.files import Declared, parse, read, studies_dir
 
 KINDS: Mapping[str, type[Claim]] = MappingProxyType(
     {

@@ -14,11 +14,11 @@ from tuner.claims.outcome import Figure, Outcome, Verdict, points, within
 from tuner.compare import Comparison, compare
 from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput, TunerError
-from tuner.search import launch
-from tuner.search.progress import Progress as State
-from tuner.search.results import arms
-from tuner.search.spec import ComparisonSpec
-from tuner.search.store import open_store
+from tuner.search.database.store import open_store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.results.arms import arms
+from tuner.search.watch.progress import Progress as State
+from tuner.search.work import launch
 from tuner.train import check
 
 

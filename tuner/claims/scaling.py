@@ -9,7 +9,7 @@ from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, part
 from tuner.claims.outcome import Figure, Outcome, other_signs, same_signs, told
 from tuner.claims.watch import Watched, watch
 from tuner.optim.equivalence import Magnitude, rescale
-from tuner.search.spec import Seed, WorkloadSpec
+from tuner.search.declared.spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 
 

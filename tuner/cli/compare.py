@@ -12,11 +12,11 @@ from tuner.compare.comparison import judged
 from tuner.compare.protocol import ACCURACY
 from tuner.config import database_url
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.foreign import Direction, check_workloads, foreign_arm
-from tuner.search.importance import importances
-from tuner.search.results import arms as read_arms
-from tuner.search.results import arms_in_full
-from tuner.search.store import open_store
+from tuner.search.database.store import open_store
+from tuner.search.results.arms import arms as read_arms
+from tuner.search.results.arms import arms_in_full
+from tuner.search.results.foreign import Direction, check_workloads, foreign_arm
+from tuner.search.results.optuna_importance import importances
 
 SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
 _WIDEST_ROPE = 0.1

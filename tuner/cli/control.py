@@ -12,8 +12,8 @@ import typer
 from tuner.cli.present import Database
 from tuner.config import database_url
 from tuner.errors import InvalidInput
-from tuner.search import control
-from tuner.search.store import Store, open_store
+from tuner.search.database.store import Store, open_store
+from tuner.search.queue import control
 
 Name = Annotated[str, typer.Argument(help="the comparison")]
 

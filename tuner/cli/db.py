@@ -12,9 +12,9 @@ from rich.console import Console
 from tuner.cli.present import Database
 from tuner.config import database_url
 from tuner.errors import InvalidInput
-from tuner.search import database as databases
-from tuner.search import transfer
-from tuner.search.store import open_store
+from tuner.search.database import opening as databases
+from tuner.search.database import transfer
+from tuner.search.database.store import open_store
 
 db = typer.Typer(
     help="Bring a database up to date; move comparisons between databases.",

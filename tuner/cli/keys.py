@@ -9,8 +9,8 @@ from rich.table import Table
 
 from tuner.cli.present import AsJson, Database, as_text, when
 from tuner.config import database_url
-from tuner.search import keys as stored
-from tuner.search.store import open_store
+from tuner.search.database import keys as stored
+from tuner.search.database.store import open_store
 
 keys = typer.Typer(
     help="Who may use the server: its API keys.", no_args_is_help=True, rich_markup_mode="rich"

@@ -14,8 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tuner.search.progress import ArmProgress
-from tuner.search.progress import Progress as State
+from tuner.search.watch.progress import ArmProgress
+from tuner.search.watch.progress import Progress as State
 
 _LINES = 10
 _SECONDS = 300.0

@@ -11,8 +11,8 @@ from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, Pic
 from tuner.cli.progress import Display
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
-from tuner.search import launch
-from tuner.search.spec import ComparisonSpec, load
+from tuner.search.declared.spec import ComparisonSpec, load
+from tuner.search.work import launch
 
 Workers = Annotated[
     int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")

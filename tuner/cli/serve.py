@@ -19,8 +19,8 @@ from tuner.cli.present import Database
 from tuner.config import database_url
 from tuner.errors import InvalidInput
 from tuner.logs import LogFormat, configure
-from tuner.search import keys
-from tuner.search.store import open_store
+from tuner.search.database import keys
+from tuner.search.database.store import open_store
 
 APPLICATION = "api.app:create"
 """Where uvicorn finds the application: the package ``api`` imports this one, never the reverse."""

@@ -10,13 +10,13 @@ from rich.table import Table
 
 from tuner.cli.present import AsJson, Database, as_text
 from tuner.config import database_url
-from tuner.search.progress import ArmProgress, progress
-from tuner.search.results import in_words
-from tuner.search.spaces import Space, declared_spaces, load_space
-from tuner.search.spec import declared, load
-from tuner.search.store import Store, open_store
-from tuner.search.studies import finished_trials
-from tuner.search.views import get_comparison, note
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import Store, open_store
+from tuner.search.declared.spaces import Space, declared_spaces, load_space
+from tuner.search.declared.spec import declared, load
+from tuner.search.results.arms import in_words
+from tuner.search.watch.progress import ArmProgress, progress
+from tuner.search.watch.views import get_comparison, note
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]

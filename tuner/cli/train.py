@@ -11,8 +11,8 @@ from rich.console import Console
 from tuner.cli.present import AsJson, as_text
 from tuner.errors import InvalidInput
 from tuner.rules import Setting, complete
-from tuner.search.spaces import load_space
-from tuner.search.spec import load
+from tuner.search.declared.spaces import load_space
+from tuner.search.declared.spec import load
 from tuner.workload import Workload
 
 if TYPE_CHECKING:

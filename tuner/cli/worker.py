@@ -7,8 +7,8 @@ import typer
 from tuner.cli.present import Database
 from tuner.config import database_url
 from tuner.logs import LogFormat, configure
-from tuner.search.queue import RETRIES
-from tuner.search.service import GRACE_SECONDS, work
+from tuner.search.queue.queue import RETRIES
+from tuner.search.work.service import GRACE_SECONDS, work
 
 
 def worker(

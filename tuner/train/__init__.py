@@ -5,7 +5,7 @@ from tuner.train.fuse import trials_per_batch
 from tuner.train.loop import check, train
 from tuner.train.parts import Parts, shifted
 from tuner.train.precision import conditions
-from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
+from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 
 __all__ = [
     "EpochPoint",

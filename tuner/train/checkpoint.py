@@ -22,7 +22,7 @@ from tuner.rules import complete
 from tuner.train import files
 from tuner.train.precision import conditions
 from tuner.train.run import Run
-from tuner.train.trial import TrialConfig
+from tuner.trial import TrialConfig
 from tuner.workload import Workload
 
 _UNFIT = (KeyError, IndexError, TypeError, ValueError, RuntimeError)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tuner.bnn.data import load
 from tuner.train.loop import train
-from tuner.train.trial import EpochReport, TrialConfig
+from tuner.trial import EpochReport, TrialConfig
 from tuner.workload import Workload
 
 _STEPS = 20

@@ -17,7 +17,7 @@ from tuner.rules import Setting
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
-from tuner.train.trial import TrialConfig
+from tuner.trial import TrialConfig
 from tuner.workload import Workload
 
 MOST = {"cpu": 64, "cuda": 1024}

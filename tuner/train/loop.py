@@ -14,7 +14,7 @@ from tuner.train.checkpoint import Checkpoint, Keep
 from tuner.train.precision import has_bfloat16
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
-from tuner.train.trial import EpochReport, TrialConfig, TrialResult
+from tuner.trial import EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.train import files
 from tuner.train.checkpoint import digest
-from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
+from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
 _log = logging.getLogger(__name__)

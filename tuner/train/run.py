@@ -19,7 +19,7 @@ from tuner.train.batches import Batches
 from tuner.train.precision import activation_dtype
 from tuner.train.replay import Replay, Step
 from tuner.train.step import operations
-from tuner.train.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
+from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
 

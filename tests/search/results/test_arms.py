@@ -1,0 +1,290 @@
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from comparisons import comparison, enqueue, work_here
+from light_trainer import LightTrainer, Result
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import update
+
+from tuner.compare import compare
+from tuner.compare.comparison import detailed
+from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import Store, open_store
+from tuner.search.database.tables import comparisons
+from tuner.search.declared.spec import declaration_hash
+from tuner.search.queue.filling import enqueue_retraining
+from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.results import arms as reading
+from tuner.search.results.arms import arms, in_words
+from tuner.search.results.foreign import foreign_arm
+from tuner.workload import Workload
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/tuner.db")
+    yield opened
+    opened.close()
+
+
+class HalfDivergingTrainer(LightTrainer):
+    """Loses its way in the first trial of each batch."""
+
+    def train(self, *arguments: object, **options: object) -> list[Result]:
+        results = super().train(*arguments, **options)  # type: ignore[arg-type]
+        results[0].diverged, results[0].val_accuracy = True, 0.1
+        return results
+
+
+def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: Store):
+    spec = comparison(verdict={"primary": ["new", "old"], "k": 2, "target": 0.5, "rope": 0.5})
+    enqueue(store, spec)
+    work_here(store)
+    waiting = arms(store, "small")[1]
+    assert waiting.interim == "the incumbents of old, new are not yet retrained"
+    enqueue_retraining(store, spec)
+    work_here(store)
+    found, protocol = arms(store, "small")
+    assert [arm.name for arm in found] == ["old", "new"]
+    assert (protocol.primary, protocol.k, protocol.target) == (("new", "old"), 2, 0.5)
+    assert protocol.rope == 0.005
+    assert protocol.declaration_hash == declaration_hash(spec)
+    assert protocol.interim == ""
+    old = found[0]
+    trials = finished_trials(store, "small/old")
+    assert old.scores.tolist() == [trial.value for trial in trials]
+    assert (old.sampler, old.repeat) == ("random", None)
+    assert old.ranges["learning_rate"] == "0.0001 .. 10, log"
+    assert old.ranges["one_minus_momentum"] == "0.001 .. 1, log"
+    assert old.retrained is not None
+    assert old.retrained.settings == trials[int(old.scores.argmax())].user_attrs["run"]["settings"]
+    assert old.retrained.test.shape == (2,)
+    assert compare(found, protocol).verdict.text
+
+
+def test_a_diverged_trial_is_counted_and_scores_chance(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store, trainer=HalfDivergingTrainer("cpu"))
+    found, _ = arms(store, "small")
+    assert found[0].failed.tolist() == [True, False, False, True, False, False]
+    assert found[0].scores[[0, 3]].tolist() == [0.1, 0.1]
+    assert found[0].retrained is None
+
+
+def test_repeats_are_told_apart(store: Store):
+    enqueue(store, comparison(repeats=2, retrain_seeds=0))
+    work_here(store)
+    found, _ = arms(store, "small")
+    assert found[0].repeat is not None
+    assert found[0].repeat.tolist() == [0] * 6 + [1] * 6
+    assert len({tuple(search) for search in found[0].searches}) == 2
+    assert found[0].search_length == 6
+
+
+def test_a_comparison_without_finished_trials_is_refused(store: Store):
+    enqueue(store, comparison())
+    with pytest.raises(InvalidInput, match="arm 'old': none of its 0 finished trials has a value"):
+        arms(store, "small")
+    with pytest.raises(UnknownName, match="comparison 'smal' is unknown"):
+        arms(store, "smal")
+
+
+@pytest.fixture
+def three_arms(store: Store) -> Store:
+    """A whole search of three arms, the third of them the control."""
+    arms = [
+        {"name": "old", "space": "magnitude"},
+        {"name": "new", "space": "filter"},
+        {"name": "narrow", "space": "magnitude"},
+    ]
+    verdict = {"primary": ["new", "old"], "control": "narrow", "k": 2}
+    spec = comparison(arms=arms, verdict=verdict)
+    enqueue(store, spec)
+    work_here(store)
+    enqueue_retraining(store, spec)
+    work_here(store)
+    return store
+
+
+def finished_so_far(monkeypatch: pytest.MonkeyPatch, numbers: dict[str, int]) -> None:
+    """Let the studies whose name holds one of these words have only so many finished trials."""
+
+    def some(store: Store, study: str) -> list[FrozenTrial]:
+        most = next((most for word, most in numbers.items() if word in study), None)
+        return finished_trials(store, study)[:most]
+
+    monkeypatch.setattr(reading, "finished_trials", some)
+
+
+def test_a_control_that_has_not_begun_is_left_out_and_named(three_arms, monkeypatch):
+    finished_so_far(monkeypatch, {"narrow": 0})
+    found, protocol = arms(three_arms, "small")
+    assert ([arm.name for arm in found], protocol.control) == (["old", "new"], None)
+    told = compare(found, protocol)
+    assert told.verdict.text.startswith(
+        "Interim, 12 of 18 declared trials, narrow without any that has a score; too few of "
+        "narrow to tell whether the verdict hangs on the ranges. "
+    )
+    assert not any("declared as control" in note for note in told.notes)
+    finished_so_far(monkeypatch, {"new": 0})
+    with pytest.raises(InvalidInput, match="arm 'new': none of its 0 finished trials"):
+        arms(three_arms, "small")
+
+
+def test_a_control_with_fewer_trials_than_k_does_not_judge_yet(three_arms, monkeypatch):
+    finished_so_far(monkeypatch, {"narrow": 1})
+    found, protocol = arms(three_arms, "small")
+    assert (len(found), protocol.control) == (3, None)
+    assert compare(found, protocol).verdict.text.startswith(
+        "Interim, 13 of 18 declared trials; too few"
+    )
+    with three_arms.engine.begin() as connection:
+        connection.execute(update(comparisons).values(status="cancelled"))
+    assert arms(three_arms, "small")[1].interim.startswith("cancelled with 13 of 18 declared")
+    finished_so_far(monkeypatch, {})
+    found, protocol = arms(three_arms, "small")
+    assert (len(found), protocol.control, protocol.interim) == (3, "narrow", "")
+
+
+def test_an_incumbent_retrained_with_some_of_its_seeds_is_still_waited_for(
+    three_arms, monkeypatch
+):
+    study = three_arms.comparison("small").retraining(three_arms.comparison("small").arms[1])
+    finished_so_far(monkeypatch, {study.study_name: 1})
+    assert arms(three_arms, "small")[1].interim == "the incumbents of new are not yet retrained"
+
+
+def test_a_workload_is_named_in_words():
+    assert in_words(Workload()) == "digits, mlp 64-64-64, 20 epochs"
+    assert in_words(Workload(model="cnn", widths=(8, 8), epochs=2, binary_ends=True)) == (
+        "digits, cnn 8-8, all layers binary, 2 epochs"
+    )
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> str:
+    """The address of a study that Optuna made by itself, with trials in every state."""
+    url = f"sqlite:///{tmp_path}/foreign.db"
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.create_study(storage=storage, study_name="old loss", direction="minimize")
+    ranges = {
+        "x": FloatDistribution(1e-3, 1.0, log=True),
+        "kind": CategoricalDistribution(("a", "b")),
+    }
+    for state, value, intermediate in (
+        (TrialState.COMPLETE, 0.5, {}),
+        (TrialState.FAIL, None, {}),
+        (TrialState.PRUNED, None, {1: 0.9, 2: 0.8}),
+        (TrialState.COMPLETE, math.inf, {}),
+        (TrialState.RUNNING, None, {}),
+        (TrialState.WAITING, None, {}),
+        (TrialState.COMPLETE, 0.2, {}),
+        (TrialState.PRUNED, None, {}),
+    ):
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params={"x": 0.1, "kind": "a"},
+                distributions=ranges,
+                intermediate_values=intermediate,
+            )
+        )
+    storage.remove_session()
+    storage.engine.dispose()
+    return url
+
+
+def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
+    found = foreign_arm(f"{foreign}::old loss")
+    arm, notes = found.arm, found.notes
+    assert found.minimized
+    assert arm.name == "old loss"
+    assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
+    assert arm.failed.tolist() == [False, True, False, True, False, True]
+    assert arm.pruned.tolist() == [False, False, True, False, False, True]
+    assert arm.sampler == "unknown"
+    assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
+    assert any("2 unfinished trials are left out" in note for note in notes)
+    assert any("opposite sign" in note for note in notes)
+
+
+def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
+    found = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    arm = found.arm
+    assert not found.minimized
+    assert arm.name == "mine"
+    assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
+
+
+def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store)
+    found = foreign_arm(f"{store.engine.url}::small/new")
+    assert np.array_equal(found.arm.scores, arms(store, "small")[0][1].scores)
+    assert found.arm.sampler == "random"
+    assert found.notes == ()
+
+
+def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path: Path):
+    before = (tmp_path / "foreign.db").read_bytes()
+    foreign_arm(f"{foreign}::old loss")
+    assert (tmp_path / "foreign.db").read_bytes() == before
+
+
+def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
+    with pytest.raises(UnknownName, match="'old los' is unknown; did you mean 'old loss'"):
+        foreign_arm(f"{foreign}::old los")
+    with pytest.raises(InvalidInput, match="write DATABASE::STUDY"):
+        foreign_arm(foreign)
+    with pytest.raises(DatabaseProblem, match="there is no file"):
+        foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")
+    assert not (tmp_path / "missing.db").exists()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("create table other (a int)")
+    with pytest.raises(DatabaseProblem, match="holds no Optuna studies"):
+        foreign_arm(f"sqlite:///{tmp_path}/other.db::old")
+
+
+def test_a_study_with_two_objectives_is_refused(foreign: str):
+    storage = optuna.storages.RDBStorage(foreign)
+    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
+    storage.engine.dispose()
+    with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
+        foreign_arm(f"{foreign}::two")
+
+
+def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch):
+    spec = comparison(n_trials=40, retrain_seeds=0)
+    enqueue(store, spec)
+    queue = Queue(store)
+    really = reading.finished_trials
+
+    def finish_one(study_name: str) -> None:
+        done = len(really(store, study_name))
+        ids = queue.claim(study_name, "w", range(done, done + 1)).trial_ids
+        queue.finish("w", {i: Outcome(TrialState.COMPLETE, (i % 7) / 10) for i in ids})
+
+    def read_while_others_finish(store: Store, study_name: str) -> list[FrozenTrial]:
+        found = really(store, study_name)
+        finish_one(study_name)
+        return found
+
+    for study in spec.studies():
+        for _ in range(25):
+            finish_one(study.study_name)
+    monkeypatch.setattr(reading, "finished_trials", read_while_others_finish)
+    found, protocol = reading.arms_in_full(store, "small")
+    assert [arm.n for arm in found] == [25, 25]
+    made = detailed(compare(found, protocol), found)
+    assert made.verdict.text.startswith("Interim, 50 of 80 declared trials. ")
+    details = made.details
+    assert [one.importance.n for one in details] == [25, 25]

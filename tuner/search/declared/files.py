@@ -1,0 +1,111 @@
+"""Declared data: TOML files in ``studies/``, read strictly, refused in one line."""
+
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from tuner.errors import InvalidInput, UnknownName
+
+
+class Declared(BaseModel):
+    """A frozen model that refuses NaN, infinity and unknown keys, with a suggestion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:  # Any: whatever the file or request held
+        if isinstance(data, dict):
+            refuse_unknown_keys(data, cls.model_fields)
+        return data
+
+
+Model = TypeVar("Model", bound=Declared)
+
+
+def refuse_unknown_keys(data: Iterable[str], known: Iterable[str]) -> None:
+    """Raise UnknownName for the first key of ``data`` that is not a known one."""
+    names = list(known)
+    for key in data:
+        if key not in names:
+            raise UnknownName("key", key, names)
+
+
+@cache
+def studies_dir() -> Path:
+    """The folder of the declared studies: inside the installed package, or of the checkout.
+
+    Raises:
+        InvalidInput: If neither exists; the installation is incomplete.
+    """
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "studies", package.parent / "studies"):
+        if (folder / "spaces").is_dir():
+            return folder
+    raise InvalidInput(f"the declared studies are not at {package / 'studies'}; install again")
+
+
+def read(model: type[Model], path: Path) -> Model:
+    """The model that a TOML file declares; its name is the file's unless the file says one.
+
+    Args:
+        model: What the file declares; has a field ``name``.
+        path: The file.
+
+    Raises:
+        InvalidInput: If the file is missing, is not TOML, or breaks a rule; names file, field,
+            rule and value.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path}: is not UTF-8 text, so not TOML") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path}: is not valid TOML: {error}") from error
+    return parse(model, {"name": path.stem, **data}, str(path))
+
+
+def parse(model: type[Model], data: Any, where: str) -> Model:  # Any: unchecked outside data
+    """The model that ``data`` declares.
+
+    Raises:
+        InvalidInput: If it breaks a rule; one line that starts with ``where`` and names field,
+            rule and value.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidInput(f"{where}: {_one_line(first)}") from error
+
+
+def _one_line(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
+    names = [str(part) for part in error["loc"] if part not in ("range", "choice")]
+    field = ".".join(names)
+    prefix = f"{field}: " if field else ""
+    return prefix + rule_in_words(error)
+
+
+def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
+    """The rule that a value breaks, and the value, in our words."""
+    match error["type"]:
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "missing":
+            return "this key is required"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return "this key is unknown"
+    rule = error["msg"][:1].lower() + error["msg"][1:]
+    return f"{rule}, got {shown(error['input'])}"
+
+
+def shown(value: object, most: int = 200) -> str:
+    """The value as an error shows it, not at any length."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

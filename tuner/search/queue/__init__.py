@@ -1,0 +1,1 @@
+"""Who may run what: the queue, what fills it, what people change about it, who works."""

@@ -1,0 +1,193 @@
+"""From a comparison's finished trials to the arms and the protocol of ``tuner.compare``."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+from tuner.compare.arm import Arm, Retrained
+from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.batches import batch_of
+from tuner.compare.statistics.estimate import Bools, Floats
+from tuner.compare.summary import ArmSummary, summarize
+from tuner.errors import InvalidInput
+from tuner.search.results.records import epochs_of, filters_of
+from tuner.search.results.optuna_importance import importances
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.database.store import Store
+from tuner.search.database.finished import finished_trials, incumbent, uncollected
+from tuner.workload import Workload
+from tuner.search.results.scores import score
+from tuner.search.results.scores import NothingToCompare
+from tuner.search.results.scores import failures
+
+def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
+    """The arms of a comparison as far as it was run, and what was declared about it.
+
+    Args:
+        store: The database.
+        comparison: Its name.
+
+    An arm outside the primary contrast of which no trial has a score yet is left out, and
+    ``protocol.interim`` names it.
+
+    Raises:
+        UnknownName: If the database holds no such comparison.
+        InvalidInput: If no trial of an arm of the primary contrast has a score yet.
+    """
+    spec = store.comparison(comparison)
+    found = [arm for arm, _ in _read(store, spec)]
+    return found, _protocol(store, spec, found)
+
+
+def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
+    """As ``arms``, with how much each hyperparameter matters: that takes seconds for each arm.
+
+    Not for repeated searches, and not for arms that search nothing.
+    """
+    spec = store.comparison(comparison)
+    with uncollected():
+        read = _read(store, spec)
+        protocol = _protocol(store, spec, [arm for arm, _ in read])
+        found = [
+            replace(arm, importance=importances(trials, arm.scores))
+            if protocol.searched_once(arm.name, arm.sampler)
+            else arm
+            for arm, trials in read
+        ]
+    return found, protocol
+
+
+def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
+    """What was declared, as far as the arms found so far have the trials for it."""
+    verdict, names, pair = spec.verdict, {arm.name for arm in found}, spec.verdict.repeated
+    return Protocol(
+        primary=verdict.primary,
+        control=_control(spec, found),
+        exact=verdict.exact if verdict.exact in names else None,
+        repeated=pair if pair is not None and names.issuperset(pair) else None,
+        k=spec.k,
+        target=verdict.target,
+        rope=verdict.rope / 100,
+        workload=in_words(spec.workload),
+        declaration_hash=declaration_hash(spec),
+        interim=_interim(store, spec, found),
+    )
+
+
+def _control(spec: ComparisonSpec, found: Sequence[Arm]) -> str | None:
+    """The control, if it has the trials to judge."""
+    enough = {arm.name for arm in found if arm.n >= spec.k}
+    return spec.verdict.control if spec.verdict.control in enough else None
+
+
+def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
+    """What is missing of the declared trials, in words; empty if nothing is."""
+    names = {arm.name for arm in found}
+    absent = [arm.name for arm in spec.arms if arm.name not in names]
+    ended, control = sum(arm.n for arm in found), spec.verdict.control
+    if ended < spec.n_searched:
+        none = f", {' and '.join(absent)} without any that has a score" if absent else ""
+        how = "cancelled with " if store.status(spec.name) == "cancelled" else ""
+        told = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
+        if control != _control(spec, found):
+            told += f"; too few of {control} to tell whether the verdict hangs on the ranges"
+        return told
+    lost = {arm.name for arm in found if arm.failed.all()}
+    waiting = [
+        arm.name
+        for arm in spec.arms
+        if spec.retrain_seeds
+        and arm.name not in lost
+        and len(finished_trials(store, spec.retraining(arm).study_name)) < spec.retrain_seeds
+    ]
+    return f"the incumbents of {', '.join(waiting)} are not yet retrained" if waiting else ""
+
+
+def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
+    """One search by itself, and the confidence of its band.
+
+    Raises:
+        InvalidInput: If it has no finished trial yet.
+    """
+    protocol = Protocol(workload=in_words(study.workload))
+    trials = finished_trials(store, study.study_name)
+    summary = summarize(_searched(study.arm, study.study_name, trials), 1, protocol)
+    return summary, protocol.confidence
+
+
+def in_words(workload: Workload) -> str:
+    """The workload in a phrase, such as "digits, mlp 64-64-64, 20 epochs"."""
+    widths = "-".join(str(width) for width in workload.layer_widths)
+    parts = [workload.folder or workload.dataset, f"{workload.model} {widths}"]
+    if workload.binary_ends:
+        parts.append("all layers binary")
+    if workload.n_train:
+        parts.append(f"{workload.n_train} training samples")
+    return ", ".join((*parts, f"{workload.epochs} epochs"))
+
+
+def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTrial]]]:
+    """The arms and their trials, but for those that the verdict can do without and must."""
+    primary = spec.verdict.primary or [arm.name for arm in spec.arms[:2]]
+    read = []
+    for arm in spec.arms:
+        try:
+            read.append(_arm(store, spec, arm))
+        except NothingToCompare:
+            if arm.name in primary:
+                raise
+    return read
+
+
+def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[FrozenTrial]]:
+    """The arm, and its trials: read once, since others may finish meanwhile."""
+    found = [
+        (study.repeat, trial)
+        for study in spec.studies()
+        if study.arm == arm
+        for trial in finished_trials(store, study.study_name)
+    ]
+    trials = [trial for _, trial in found]
+    read = replace(
+        _searched(arm, arm.name, trials),
+        retrained=_retrained(store, spec, arm),
+        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
+        search_length=spec.trials_of(arm),
+    )
+    return read, trials
+
+
+def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
+    """The arm's trials, without what was retrained."""
+    seconds = [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
+    return Arm(
+        name=name,
+        scores=score(trials, name, worst=0.0),
+        seconds=np.array(seconds),
+        batch=batch_of(np.array(seconds)),
+        failed=failures(trials),
+        pruned=np.array([trial.state == TrialState.PRUNED for trial in trials]),
+        sampler=arm.sampler,
+        ranges=arm.ranges,
+        epochs=epochs_of(trials),
+        filters=filters_of(trials),
+    )
+
+
+def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | None:
+    if not spec.retrain_seeds:
+        return None
+    again = [
+        trial
+        for trial in finished_trials(store, spec.retraining(arm).study_name)
+        if trial.state == TrialState.COMPLETE
+    ]
+    best = incumbent(store, spec, arm)
+    if not again or best is None:
+        return None
+    return Retrained(
+        settings=best.user_attrs["run"]["settings"],
+        val=np.array([trial.value for trial in again], dtype=np.float64),
+        test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
+    )

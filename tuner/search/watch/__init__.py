@@ -1,0 +1,1 @@
+"""How far it is: progress, counts, totals, and the rows that pages show."""

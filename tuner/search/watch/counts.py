@@ -1,0 +1,89 @@
+"""How many trials of each study are in which state, counted anew only once something happened.
+
+Counting thousands of trials takes milliseconds, and those who watch ask again and again. Whatever
+changes a trial is an event of its comparison; so counts hold as long as the newest event is the
+same. A new event's number may become visible after a later one's (PostgreSQL numbers rows before
+they can be seen), so counts are remembered only when the newest is some seconds old.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Row, func, select
+
+from tuner.search.database.events import GAP_SECONDS
+from tuner.search.database.store import Store
+from tuner.search.database.tables import CANCELLED, Now, events, studies, trials
+from tuner.search.watch.progress import StudyProgress
+
+_MOST_REMEMBERED = 50_000
+
+_Known = dict[int, tuple[int | None, StudyProgress]]  # study id -> newest event, counts
+_remembered: WeakKeyDictionary[Store, _Known] = WeakKeyDictionary()
+
+_its = events.alias("its")
+_newest = (
+    select(func.max(_its.c.id)).where(_its.c.comparison == studies.c.comparison).scalar_subquery()
+)
+VERSIONED = (
+    select(studies, events.c.id.label("event"), (Now() - events.c.created).label("quiet_seconds"))
+    .select_from(studies)
+    .outerjoin(events, events.c.id == _newest)
+    .order_by(studies.c.id)
+)
+"""Rows of studies, each with its comparison's newest event and how long ago that was."""
+
+
+def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
+    """How far these studies are, by study name; of a cancelled one all that never ran counts so.
+
+    Args:
+        store: The database.
+        rows: Results of ``VERSIONED``.
+    """
+    known = _remembered.setdefault(store, {})
+    found: dict[str, StudyProgress] = {}
+    to_count = []
+    for row in rows:
+        event, counts = known.get(row.id, (None, None))
+        if counts is None or event != row.event:
+            to_count.append(row)
+        else:
+            found[row.study_name] = counts
+    if to_count:
+        found |= _count(store, [row.study_name for row in to_count])
+        if len(known) > _MOST_REMEMBERED:
+            known.clear()
+        for row in to_count:
+            if _holds(row, found[row.study_name]):
+                known[row.id] = (row.event, found[row.study_name])
+    return {row.study_name: _seen(row, found[row.study_name]) for row in rows}
+
+
+def _holds(row: Row[Any], counts: StudyProgress) -> bool:  # Any: a row's columns
+    """Whether the next change will be an event: enqueueing trials is none."""
+    quiet = row.quiet_seconds is None or row.quiet_seconds > GAP_SECONDS
+    return quiet and counts.held == 0 and counts.queued >= row.n_trials
+
+
+def _seen(row: Row[Any], counts: StudyProgress) -> StudyProgress:  # Any: a row's columns
+    if row.status != CANCELLED:
+        return counts
+    return replace(counts, cancelled=row.n_trials - counts.done - counts.failed)
+
+
+def _count(store: Store, names: Sequence[str]) -> dict[str, StudyProgress]:
+    query = (
+        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
+        .where(trials.c.study_name.in_(names))
+        .group_by(trials.c.study_name, trials.c.state)
+    )
+    values: dict[str, dict[str, Any]] = {name: {} for name in names}  # Any: a count or a value
+    with store.reader.connect() as connection:
+        for name, state, count, best in connection.execute(query):
+            values[name][state] = count
+            if best is not None:
+                values[name]["best"] = best
+    return {name: StudyProgress(**one) for name, one in values.items()}

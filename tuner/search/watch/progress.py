@@ -1,0 +1,187 @@
+"""How far a comparison is: study by study, arm by arm."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from tuner.search.database.store import Store
+from tuner.search.database.tables import CANCELLED, DONE, FAILED, studies, trials
+from tuner.search.declared.spec import ComparisonSpec
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """How far a study is: numbers of trials, and the best validation accuracy so far.
+
+    A cancelled study counts the trials that it never had as cancelled; ``held`` are those that
+    are being enqueued.
+    """
+
+    held: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    best: float | None = None
+
+    @property
+    def left(self) -> int:
+        """Trials that wait or are in training."""
+        return self.waiting + self.running
+
+    @property
+    def queued(self) -> int:
+        """Trials that are or were to be had."""
+        return self.left + self.finished
+
+    @property
+    def finished(self) -> int:
+        """Trials that will not run again."""
+        return self.done + self.failed + self.cancelled
+
+
+@dataclass(frozen=True)
+class ArmProgress:
+    """How far one arm is.
+
+    Args:
+        name: The arm.
+        done: Trials that ended, failed ones included.
+        total: Trials it has in all.
+        running: Trials in training now.
+        failed: Trials that raised more often than they are retried.
+        cancelled: Trials of the search that were called off.
+        best: Best validation accuracy so far, if any.
+        retrained: Fresh seeds of its incumbent that ended.
+        to_retrain: Fresh seeds in all.
+        queued: Trials of the search that wait or are in training; 0 once it has ended.
+        retraining: Fresh seeds that wait or are in training; 0 once they have ended.
+    """
+
+    name: str
+    done: int
+    total: int
+    running: int
+    failed: int
+    cancelled: int
+    best: float | None
+    retrained: int
+    to_retrain: int
+    queued: int
+    retraining: int
+
+    @property
+    def searched(self) -> bool:
+        """Whether its search has ended."""
+        return self.done + self.cancelled == self.total
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to run."""
+        return self.searched and self.retrained == self.to_retrain
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison is; ``seconds`` since this run of it began, 0 if none is known."""
+
+    arms: tuple[ArmProgress, ...]
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to run."""
+        return all(arm.complete for arm in self.arms)
+
+    @property
+    def searched(self) -> bool:
+        """Whether every arm's search has ended; the incumbents are known then."""
+        return all(arm.searched for arm in self.arms)
+
+    @property
+    def lacks_trials(self) -> bool:
+        """Whether trials are to be enqueued."""
+        return any(arm.done + arm.cancelled + arm.queued < arm.total for arm in self.arms)
+
+    @property
+    def lacks_retraining(self) -> bool:
+        """Whether fresh seeds are to be enqueued once the searches have ended."""
+        return any(arm.retrained + arm.retraining < arm.to_retrain for arm in self.arms)
+
+
+def progress(store: Store, spec: ComparisonSpec, *, began: float | None = None) -> Progress:
+    """How far the comparison is.
+
+    Args:
+        store: The database.
+        spec: The comparison.
+        began: When this run of it began, on the monotonic clock.
+    """
+    seconds = 0.0 if began is None else time.monotonic() - began
+    return Progress(arms_progress(spec, study_progress(store, spec.name)), seconds)
+
+
+def arms_progress(
+    spec: ComparisonSpec, studies: Mapping[str, StudyProgress]
+) -> tuple[ArmProgress, ...]:
+    """How far each arm is, from how far the studies are, by study name."""
+    nothing = StudyProgress()
+    searches_of: dict[str, list[StudyProgress]] = {}
+    for study in spec.studies():
+        counts = studies.get(study.study_name, nothing)
+        searches_of.setdefault(study.arm.name, []).append(counts)
+    arms = []
+    for arm in spec.arms:
+        searches = searches_of[arm.name]
+        again = studies.get(f"{spec.name}/{arm.name}/retrain", nothing)
+        bests = [search.best for search in searches if search.best is not None]
+        done = sum(search.done + search.failed for search in searches)
+        total = spec.trials_of(arm) * spec.repeats_of(arm)
+        cancelled = sum(search.cancelled for search in searches)
+        hopeless = done == total and not bests
+        fresh = again.queued if hopeless or cancelled else spec.retrain_seeds
+        arms.append(
+            ArmProgress(
+                name=arm.name,
+                done=done,
+                total=total,
+                running=sum(search.running for search in searches) + again.running,
+                failed=sum(search.failed for search in searches) + again.failed,
+                cancelled=cancelled,
+                best=max(bests, default=None),
+                retrained=again.done + again.failed,
+                to_retrain=fresh - again.cancelled,
+                queued=sum(search.left for search in searches),
+                retraining=again.left,
+            )
+        )
+    return tuple(arms)
+
+
+def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:
+    """How far each study of the comparison is, by study name."""
+    of_trials = (
+        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
+        .where(trials.c.comparison == comparison)
+        .group_by(trials.c.study_name, trials.c.state)
+    )
+    of_studies = select(studies.c.study_name, studies.c.status, studies.c.n_trials).where(
+        studies.c.comparison == comparison
+    )
+    found: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
+    with store.engine.connect() as connection:
+        declared = connection.execute(of_studies).all()
+        for study_name, state, count, best in connection.execute(of_trials):
+            study = found.setdefault(study_name, {})
+            study[state] = count
+            if best is not None:
+                study["best"] = best
+    for study_name, status, n_trials in declared:
+        study = found.setdefault(study_name, {})
+        if status == CANCELLED:
+            study[CANCELLED] = n_trials - study.get(DONE, 0) - study.get(FAILED, 0)
+    return {study_name: StudyProgress(**study) for study_name, study in found.items()}

@@ -1,0 +1,205 @@
+"""One claimed batch, from its sampler's suggestions to its trials' records in the database."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import DBAPIError
+
+from tuner.rules import Setting
+from tuner.search.database.patience import away, patiently
+from tuner.search.declared.samplers import make_pruner, make_sampler
+from tuner.search.declared.spaces import suggest
+from tuner.search.declared.spec import StudySpec
+from tuner.search.queue.queue import Claim, Outcome, Queue
+from tuner.search.work.trainer import Trainer
+from tuner.trial import EpochReport, TrialResult
+
+_REPORT_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+_log = logging.getLogger(__name__)
+
+
+class TrialsLost(Exception):
+    """Trials of the batch are someone else's by now, or were cancelled."""
+
+
+class Batch:
+    """The trials of a claim while they are trained.
+
+    Args:
+        queue: Where they were claimed.
+        worker: Who claimed them.
+        claim: The trials.
+        spec: Their study.
+        stopping: Asked after every epoch; once true the trials stop, their training kept.
+        ran_on: What to record about where they ran, JSON-able.
+
+    Attributes:
+        training_seconds: How much of ``train`` went by inside ``trainer.train``.
+        epochs: Trial epochs trained.
+        finished: Trials recorded.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        worker: str,
+        claim: Claim,
+        spec: StudySpec,
+        *,
+        stopping: Callable[[], bool],
+        ran_on: Mapping[str, Any],  # Any: any JSON value
+    ) -> None:
+        self._queue = queue
+        self._worker = worker
+        self._claim = claim
+        self._spec = spec
+        self._stopping = stopping
+        self._ran_on = {**ran_on, "worker": worker, "batch": len(claim.trial_ids)}
+        self._pruner = make_pruner(spec.arm.pruner, spec.workload.epochs)
+        self._prunes = spec.arm.pruner != "none" and not spec.retrain
+        self.training_seconds = 0.0
+        self.epochs = 0
+        self.finished = 0
+        self._last_report = self._last_look = time.monotonic()
+        self._reported = False
+        self._wanted = True
+
+    def train(self, trainer: Trainer) -> None:
+        """Suggest, train, and record.
+
+        Raises:
+            Interrupted: If it was told to stop, or the study was paused.
+            TrialsLost: If the trials are to be left alone.
+        """
+        spec, claim = self._spec, self._claim
+        settings = patiently(self._suggest_all, stopping=self._stopping)
+        self._ran_on |= trainer.conditions(spec.workload)
+        seeds = [spec.trial_seed(index) for index in claim.positions]
+        began = time.monotonic()
+        try:
+            results = trainer.train(
+                spec.workload,
+                spec.arm.space.rule,
+                list(zip(settings, seeds, strict=True)),
+                self._on_epoch,
+                test=spec.retrain,
+                stopping=lambda: not self._wanted or self._stopping(),
+            )
+        finally:
+            self.training_seconds = time.monotonic() - began
+        outcomes = {
+            trial_id: self._outcome(
+                result, one, trainer.describe(spec.arm.space.rule, one, result.steps)
+            )
+            for trial_id, result, one in zip(claim.trial_ids, results, settings, strict=True)
+        }
+        self.finished = len(patiently(lambda: self._queue.finish(self._worker, outcomes)))
+
+    def _suggest_all(self) -> list[dict[str, Setting]]:
+        """The trials' settings, asked for in one transaction; what an earlier attempt got stays.
+
+        A sampler that learns is asked in a transaction for each: it is to see what it said
+        before, and it may think for seconds, in which others could write nothing.
+        """
+        spec = self._spec
+        trials = list(zip(self._claim.trial_ids, self._claim.positions, strict=True))
+        settings: list[dict[str, Setting]] = []
+        for together in [[trial] for trial in trials] if spec.learns else [trials]:
+            study = self._study()
+            with self._queue.store.transaction():
+                for trial_id, index in together:
+                    if spec.arm.sampler == "defaults":
+                        settings.append(spec.arm.space.setting)
+                        continue
+                    study.sampler = make_sampler(spec.arm.sampler, spec.sampler_seed(index))
+                    settings.append(suggest(spec.arm.space, Trial(study, trial_id)))
+        return settings
+
+    def _study(self) -> Study:
+        """The study for one question: it remembers the trials that it saw."""
+        return Study(self._spec.study_name, self._queue.store.optuna, pruner=self._pruner)
+
+    def _on_epoch(self, report: EpochReport) -> Collection[int]:
+        """Look where the trials stand and report, if due; returns those to prune."""
+        self.epochs += len(report.trials)
+        now = time.monotonic()
+        look = self._prunes or now - self._last_look >= _LOOK_SECONDS
+        if report.epoch == self._spec.workload.epochs or not look:
+            return ()
+        self._last_look = now
+        ids = [self._claim.trial_ids[place] for place in report.trials]
+        values = dict(zip(ids, report.val_accuracy, strict=True))
+        due = self._prunes or now - self._last_report >= _REPORT_SECONDS
+        try:
+            standing = self._queue.standing(self._worker, ids)
+            if due:
+                self._queue.report(self._worker, report.epoch, values)
+                self._last_report = now
+                self._reported = True
+        except (DBAPIError, StorageInternalError) as error:
+            if not away(error) or self._prunes:
+                raise
+            _log.warning("the database is away; training goes on")
+            return ()
+        if len(standing.held) < len(ids):
+            raise TrialsLost
+        self._wanted = standing.wanted
+        if not self._prunes:
+            return ()
+        return {
+            place
+            for place, trial_id in zip(report.trials, ids, strict=True)
+            if self._should_prune(trial_id, report.epoch)
+        }
+
+    def _should_prune(self, trial_id: int, epoch: int) -> bool:
+        """The pruner's decision; epochs of an earlier, interrupted attempt are not looked at."""
+        trial = self._queue.store.optuna.get_trial(trial_id)
+        trial.intermediate_values = {
+            step: value for step, value in trial.intermediate_values.items() if step <= epoch
+        }
+        return self._pruner.prune(self._study(), trial)
+
+    def _outcome(
+        self, result: TrialResult, settings: Mapping[str, Setting], record: object
+    ) -> Outcome:
+        """How a trial ended; in few user attributes, since each costs two statements."""
+        fields = ("epoch", "train_loss", "val_accuracy", "flip_ratio", "seconds")
+        curve = {name: [getattr(point, name) for point in result.curve] for name in fields}
+        run = {
+            **self._ran_on,
+            "seconds": result.seconds,
+            "settings": settings,
+            "filter": record,
+            "curve": curve,
+        }
+        attributes: dict[str, object] = {"run": run}
+        if result.diverged:
+            attributes["diverged"] = True
+        if result.test_accuracy is not None:
+            attributes["test_accuracy"] = result.test_accuracy
+        return Outcome(
+            TrialState.PRUNED if result.stopped else TrialState.COMPLETE,
+            result.val_accuracy,
+            {name: _jsonable(value) for name, value in attributes.items()},
+            {len(result.curve): result.val_accuracy} if self._reported else {},
+        )
+
+
+def _jsonable(value: Any) -> Any:  # Any: any value made of JSON's types, NaN and infinity
+    """The value with NaN as null and infinity as a word: JSON has neither."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        case Mapping():
+            return {key: _jsonable(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_jsonable(part) for part in value]
+    return value

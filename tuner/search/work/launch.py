@@ -1,0 +1,115 @@
+"""Run a comparison to its end on this machine, from any state of its database."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from tuner.errors import InvalidInput
+from tuner.search.database.patience import patiently
+from tuner.search.database.store import Store, open_store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.control import check_active
+from tuner.search.queue.queue import Queue
+from tuner.search.watch.progress import Progress, progress
+from tuner.search.work.crew import Crew, MakeTrainer, Task, cores, gpus, orphaned
+from tuner.search.work.keeper import Keeper
+from tuner.search.work.torch_trainer import TorchTrainer
+
+_POLL_SECONDS = 0.1
+
+
+def run(
+    spec: ComparisonSpec,
+    *,
+    database: str,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    make_trainer: MakeTrainer = TorchTrainer,
+) -> Progress:
+    """Run what is missing of the comparison: its searches, then its incumbents on fresh seeds.
+
+    Stopped by Ctrl-C or SIGTERM, it puts unfinished trials back and raises KeyboardInterrupt;
+    run again, it goes on from there.
+
+    Args:
+        spec: The comparison.
+        database: The address of the database; made if missing.
+        workers: Worker processes, at least 1; by default one per GPU, or one per core.
+        on_progress: Called about ten times a second.
+        make_trainer: Makes each worker's trainer.
+
+    Returns:
+        The progress at the end.
+
+    Raises:
+        InvalidInput: If ``workers`` is out of range, or the database holds another comparison
+            of that name.
+        Conflict: If the comparison is paused or cancelled.
+        DatabaseProblem: If the database cannot be used.
+        TunerError: If no trial can run on this machine.
+    """
+    if workers is not None and workers < 1:
+        raise InvalidInput(f"workers must be at least 1, got {workers}")
+    began = time.monotonic()
+    store = open_store(database)
+    queue = Queue(store)
+    try:
+        store.declare(spec)
+        queue.reap()
+        queue.release([name for name in queue.holders() if orphaned(name)])
+        now = progress(store, spec)
+        if now.complete:
+            return Keeper(store).tend_one(spec)
+        check_active(store, spec.name)
+        left = sum(arm.total + arm.to_retrain - arm.done - arm.retrained for arm in now.arms)
+        size = min(workers or len(gpus()) or cores(), left)
+        with _interruptible():
+            crew = Crew(Task(database, spec.name, make_trainer), size, queue)
+            try:
+                return _drive(store, spec, crew, began, on_progress)
+            finally:
+                crew.stop()
+    finally:
+        store.close()
+
+
+def _drive(
+    store: Store,
+    spec: ComparisonSpec,
+    crew: Crew,
+    began: float,
+    on_progress: Callable[[Progress], None] | None,
+) -> Progress:
+    keeper = Keeper(store)
+    finished = -1
+    while True:
+        now = replace(patiently(lambda: keeper.tend_one(spec)), seconds=time.monotonic() - began)
+        if on_progress is not None:
+            on_progress(now)
+        if now.complete:
+            return now
+        if (ended := sum(arm.done + arm.retrained for arm in now.arms)) > finished:
+            finished = ended
+            crew.progressed()
+        crew.watch(_POLL_SECONDS)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, so that it stops a run as Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: signals are someone else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,218 @@
+"""What a comparison will cost on this machine, told before anything runs.
+
+Each worker process that a run would start trains a batch of every kind for a few epochs, all of
+them at the same time, since cores share caches and memory. The rest of a worker's time, such as
+asking the sampler and writing trials down, is timed on a database of its own (``idle``).
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from tuner.errors import TunerError
+from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.work.crew import cores, gpus
+from tuner.search.work.idle import coordination_seconds
+from tuner.search.work.surroundings import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
+from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.worker import batch_of
+
+REPORT_SECONDS = 4.0
+"""Of a full report for each arm that searches once, at 200 trials on one core of an AMD EPYC."""
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """What one arm takes.
+
+    Args:
+        name: The arm.
+        sampler: What chooses its trials' parameters.
+        repeats: How many searches it has.
+        n_trials: Trials of each.
+        retrained: Fresh seeds of its best trial.
+        batch: Trials that train together.
+        epochs: Of all its trials together, none being pruned.
+        seconds: Of one worker for all of them.
+    """
+
+    name: str
+    sampler: str
+    repeats: int
+    n_trials: int
+    retrained: int
+    batch: int
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison takes.
+
+    Args:
+        arms: Its arms.
+        workers: Worker processes.
+        start_seconds: Until they train.
+    """
+
+    arms: tuple[ArmPlan, ...]
+    workers: int
+    start_seconds: float
+
+    @property
+    def n_trials(self) -> int:
+        """All trials, those of retraining among them."""
+        return sum(arm.repeats * arm.n_trials + arm.retrained for arm in self.arms)
+
+    @property
+    def epochs(self) -> int:
+        """Of all trials together."""
+        return sum(arm.epochs for arm in self.arms)
+
+    @property
+    def report_seconds(self) -> float:
+        """Of a full report, which needs the importances of every arm that searches once."""
+        searched = [arm for arm in self.arms if arm.repeats == 1 and arm.sampler != "defaults"]
+        return REPORT_SECONDS * len(searched)
+
+    @property
+    def seconds(self) -> float:
+        """From beginning to end, without a full report."""
+        return self.start_seconds + sum(arm.seconds for arm in self.arms) / self.workers
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What one study takes: trials that train together; seconds once per batch, per epoch."""
+
+    batch: int
+    start_seconds: float
+    epoch_seconds: float
+
+    def of(self, study: StudySpec) -> float:
+        """Seconds of one worker for the whole study; a smaller last batch counts as a part."""
+        batches = study.n_trials / self.batch
+        return batches * (self.start_seconds + study.workload.epochs * self.epoch_seconds)
+
+
+def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
+    """What the comparison will take on this machine; measures for some seconds, stores nothing.
+
+    Args:
+        spec: The comparison.
+        workers: Worker processes, as for ``launch.run``.
+
+    Raises:
+        InvalidInput: If data and network do not fit each other.
+        DataMissing: If the data set is not there.
+    """
+    searches = {study.arm.name: study for study in spec.studies() if not study.repeat}
+    again = {arm.name: spec.retraining(arm) for arm in spec.arms} if spec.retrain_seeds else {}
+    asked = [*searches.values(), *again.values()]
+    size = min(workers or len(gpus()) or cores(), spec.n_searched)
+    began = time.monotonic()
+    per_worker, ready = _measure(asked, size)
+    found = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
+    arms = []
+    for arm in spec.arms:
+        search, retraining = searches[arm.name], again.get(arm.name)
+        repeats, retrained = spec.repeats_of(arm), spec.retrain_seeds
+        measured = found[search.study_name]
+        seconds = repeats * (measured.of(search) + coordination_seconds(spec, arm, measured.batch))
+        if retraining is not None:
+            seconds += found[retraining.study_name].of(retraining)
+        arms.append(
+            ArmPlan(
+                name=arm.name,
+                sampler=arm.sampler,
+                repeats=repeats,
+                n_trials=search.n_trials,
+                retrained=retrained,
+                batch=measured.batch,
+                epochs=(repeats * search.n_trials + retrained) * spec.workload.epochs,
+                seconds=seconds,
+            )
+        )
+    return Plan(tuple(arms), size, ready - began)
+
+
+def _measure(asked: Sequence[StudySpec], size: int) -> tuple[list[list[_Measured]], float]:
+    """What each worker measured, and when, on the monotonic clock, the last of them was ready."""
+    context, devices = get_context("spawn"), gpus()
+    device = "cuda" if devices else "cpu"
+    members: list[tuple[SpawnProcess, Connection]] = []
+    try:
+        for slot in range(size):
+            variables = ONE_THREAD | KEEP_MEMORY
+            if devices:
+                variables["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_measure_here, args=(list(asked), device, size, theirs), daemon=True
+            )
+            with environment(variables), without_interrupts():
+                process.start()
+            theirs.close()
+            members.append((process, ours))
+        for _, pipe in members:
+            _heard(pipe)
+        ready = time.monotonic()
+        for _, pipe in members:
+            pipe.send("all are ready")
+        return [_heard(pipe) for _, pipe in members], ready
+    finally:
+        for process, pipe in members:
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _heard(pipe: Connection) -> Any:  # Any: what the process sends
+    """What a process sends next; its error, if it has one."""
+    try:
+        said = pipe.recv()
+    except EOFError:
+        raise TunerError("a process died while it measured; is there too little memory?") from None
+    if isinstance(said, Exception):
+        raise said
+    return said
+
+
+def _measure_here(asked: Sequence[StudySpec], device: str, share: int, pipe: Connection) -> None:
+    """What each study takes in this process; the same rule and batch are measured once."""
+    try:
+        trainer = TorchTrainer(device)
+        known: dict[tuple[str, int], _Measured] = {}
+        batches = [min(batch_of(study, trainer, share), study.n_trials) for study in asked]
+        pipe.send("ready")
+        pipe.recv()
+        for study, batch in zip(asked, batches, strict=True):
+            key = study.arm.space.rule, batch
+            if key not in known:
+                known[key] = _Measured(batch, *trainer.cost(study.workload, *key))
+        pipe.send(
+            [
+                known[study.arm.space.rule, batch]
+                for study, batch in zip(asked, batches, strict=True)
+            ]
+        )
+    except TunerError as error:
+        pipe.send(error)
+
+
+def _means(per_worker: Sequence[Sequence[_Measured]]) -> list[_Measured]:
+    """The workers' means, study by study."""
+    return [
+        _Measured(
+            each[0].batch,
+            math.fsum(one.start_seconds for one in each) / len(each),
+            math.fsum(one.epoch_seconds for one in each) / len(each),
+        )
+        for each in zip(*per_worker, strict=True)
+    ]

@@ -1,0 +1,164 @@
+"""The training code as a worker takes it.
+
+The one module that sees both sides, database and torch. It imports torch only when a worker
+process makes its ``TorchTrainer``, so that the process which launches the workers stays light.
+"""
+
+import dataclasses
+import gc
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tuner import config
+from tuner.errors import DeviceTooSmall, Interrupted, InvalidInput
+from tuner.rules import Setting
+from tuner.search.work.trainer import OnEpoch
+from tuner.trial import TrialResult
+from tuner.workload import Workload
+
+Results = TypeVar("Results")
+
+_log = logging.getLogger(__name__)
+
+
+class TorchTrainer:
+    """The training code of ``tuner.train`` on one device.
+
+    Args:
+        device: A torch device.
+        checkpoints: Where unfinished training is kept; ``config.checkpoint_dir()`` if None.
+
+    Raises:
+        InvalidInput: If torch cannot use the device.
+    """
+
+    def __init__(self, device: str, *, checkpoints: Path | None = None) -> None:
+        import torch
+
+        import tuner.train
+        from tuner.optim import equivalence
+
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise InvalidInput(
+                "this machine has a GPU, but the installed torch cannot use it; install torch "
+                "with CUDA, or set CUDA_VISIBLE_DEVICES to nothing to train on the CPU"
+            )
+        self._device = device
+        self._checkpoints = config.checkpoint_dir() if checkpoints is None else checkpoints
+        self._fits: dict[Workload, int] = {}
+        self._too_large: set[Workload] = set()
+        self._training = tuner.train
+        self._equivalence = equivalence
+        self._out_of_memory = torch.OutOfMemoryError
+
+    def batch_size(self, workload: Workload) -> int:
+        """How many trials of the workload to train at once on this device.
+
+        A workload that does not fit on it is trained on the CPU from then on.
+        """
+        device = self._on(workload)
+        try:
+            most = self._training.trials_per_batch(workload, device)
+        except DeviceTooSmall as error:
+            if device == "cpu":
+                raise
+            self._leave_to_the_cpu(workload, str(error))
+            return self.batch_size(workload)
+        return most if device == "cpu" else min(most, self._fits.get(workload, most))
+
+    def conditions(self, workload: Workload) -> dict[str, str | bool]:
+        """See ``tuner.train.conditions``."""
+        return self._training.conditions(workload, self._on(workload))
+
+    def _on(self, workload: Workload) -> str:
+        return "cpu" if workload in self._too_large else self._device
+
+    def train(
+        self,
+        workload: Workload,
+        rule: str,
+        trials: Sequence[tuple[Mapping[str, Setting], int]],
+        on_epoch: OnEpoch,
+        *,
+        test: bool,
+        stopping: Callable[[], bool],
+    ) -> Sequence[TrialResult]:
+        """See ``tuner.train.train``; trials that do not fit this device at once train in parts.
+
+        On a CPU any number fits, and a batch is one part.
+        """
+        training = self._training
+        configs = [training.TrialConfig(rule, settings, seed) for settings, seed in trials]
+        keep = training.Keep(self._checkpoints, stopping)
+        if self._device == "cpu":
+            at_once: Sequence[TrialResult] = training.train(
+                workload, configs, on_epoch, test=test, keep=keep
+            )
+            return at_once
+        parts = training.Parts(self._checkpoints, workload, configs, self._device, test=test)
+        while rest := configs[len(parts.results) :]:
+            first = len(parts.results)
+            if first and stopping():
+                raise Interrupted(
+                    f"training was told to stop after {first} of {len(configs)} trials"
+                )
+            size = min(self.batch_size(workload), parts.most)  # may turn to the CPU
+            device = self._on(workload)
+            part = rest if device == "cpu" else rest[:size]
+            attempt = partial(
+                training.train,
+                workload,
+                part,
+                training.shifted(on_epoch, first),
+                device=device,
+                test=test,
+                keep=keep,
+            )
+            results = self._if_it_fits(attempt)
+            if results is None:
+                self._make_smaller(workload, len(part))
+                parts.limit(max(1, len(part) // 2))
+            else:
+                parts.add(results)
+        parts.remove()
+        whole: Sequence[TrialResult] = parts.results
+        return whole
+
+    def _if_it_fits(self, attempt: Callable[[], Results]) -> Results | None:
+        """What the attempt gives; None, and all memory given back, if that ran out."""
+        try:
+            return attempt()
+        except self._out_of_memory:
+            pass  # the exception holds what it passed through, until here
+        gc.collect()
+        return None
+
+    def _make_smaller(self, workload: Workload, n_trials: int) -> None:
+        """Train fewer than so many trials of the workload at once from now on."""
+        if n_trials == 1:
+            self._leave_to_the_cpu(workload, f"a trial ran out of the memory of {self._device}")
+            return
+        self._fits[workload] = n_trials // 2
+        _log.warning(
+            "%d trials ran out of the memory of %s; from now on %d are trained at once",
+            n_trials,
+            self._device,
+            n_trials // 2,
+        )
+
+    def _leave_to_the_cpu(self, workload: Workload, why: str) -> None:
+        _log.warning("%s; it goes on on the CPU, which takes far longer", why)
+        self._too_large.add(workload)
+
+    def cost(self, workload: Workload, rule: str, n_trials: int) -> tuple[float, float]:
+        """Seconds that a batch takes once, and for each epoch; see ``tuner.train.cost``."""
+        from tuner.train.cost import cost
+
+        return dataclasses.astuple(cost(workload, rule, n_trials, self._on(workload)))
+
+    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+        """See ``tuner.optim.equivalence.describe``."""
+        return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))

@@ -1,0 +1,292 @@
+"""A worker: claims trials from the queue and has them trained until it is told to stop."""
+
+import logging
+import math
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError
+
+from tuner.errors import Interrupted, TunerError
+from tuner.search.database.patience import away, patiently
+from tuner.search.database.patience import in_a_line as database_said
+from tuner.search.declared.spec import StudySpec
+from tuner.search.queue import roster
+from tuner.search.queue.queue import Claim, Queue
+from tuner.search.work.batch import Batch, TrialsLost
+from tuner.search.work.trainer import Trainer
+
+MAX_FAILED_BATCHES = 3
+"""A worker whose batches fail this often in a row stops: the fault may be its own."""
+
+LEARNING_BATCHES = 20
+"""A sampler that learns is asked in at least this many batches, so that it has what to learn."""
+
+_IDLE_SECONDS, _LONGEST_IDLE_SECONDS = 0.1, 1.0
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+def batch_size(n_trials: int, most: int, share: int) -> int:
+    """How many trials of a study to train at once: even parts, one per worker if they are few.
+
+    It is fixed for the whole study, so that a trial trains in the same company, and so gives the
+    same result to the last bit, whoever runs it and however often a run was interrupted. A fused
+    batch costs a good part of its time however small it is, hence at least a quarter of ``most``.
+
+    Args:
+        n_trials: Trials of the study.
+        most: The most to train at once, at least 1.
+        share: How many workers share the queue, at least 1.
+    """
+    least = math.ceil(most / 4)
+    batches = max(math.ceil(n_trials / most), min(share, math.ceil(n_trials / least)))
+    if batches > share:
+        batches = math.ceil(batches / share) * share  # all workers end at about the same time
+    return math.ceil(n_trials / batches)
+
+
+def batch_of(study: StudySpec, trainer: Trainer, share: int) -> int:
+    """How many trials of the study to train at once with this trainer; see ``batch_size``."""
+    most = trainer.batch_size(study.workload)
+    if study.learns:
+        most = min(most, math.ceil(study.n_trials / LEARNING_BATCHES))
+    return batch_size(study.n_trials, most, share)
+
+
+class Worker:
+    """Runs trials from a queue.
+
+    A worker of one comparison stops if it cannot run it. A worker of a whole database leaves out
+    the studies that it cannot run, such as those whose data set is not on its machine, and says so
+    in the roster; so it does with trials of another version of this software.
+
+    Args:
+        queue: The queue.
+        trainer: Trains them.
+        name: A name that no other process ever has.
+        device: What it trains on, for the roster.
+        stopping: Asked between batches and after every epoch.
+        comparison: Work on this comparison only.
+        share: How many workers share the queue, so that none takes more than its part; None to
+            count those in the roster.
+
+    Attributes:
+        busy_seconds: Seconds spent on trials so far, from their claim to their record.
+        training_seconds: The part of them inside ``trainer.train``.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        trainer: Trainer,
+        *,
+        name: str,
+        device: str = "cpu",
+        stopping: Callable[[], bool],
+        comparison: str | None = None,
+        share: int | None = 1,
+    ) -> None:
+        self._queue = queue
+        self._trainer = trainer
+        self._name = name
+        self._device = device
+        self._stopping = stopping
+        self._comparison = comparison
+        self._share = share
+        self._specs: dict[int, StudySpec] = {}
+        self._shown: set[int] = set()
+        self._cannot: dict[str, str] = {}
+        self._holds = False
+        self.busy_seconds = 0.0
+        self.training_seconds = 0.0
+        self.epochs = 0
+        self.finished = 0
+        packages = ("bnn-tuner", "optuna", "torch")
+        self._ran_on = {
+            "versions": {package: version(package) for package in packages},
+        }
+
+    def run(self) -> None:
+        """Work until told to stop; trials unfinished then are put back, their training kept.
+
+        Raises:
+            TunerError: If no trial can run here, such as when the data set is missing.
+            RuntimeError: If several batches in a row raised; says what the last one did.
+            DBAPIError, StorageInternalError: If the database stayed away.
+        """
+        state: roster.State = "stopped"
+        message = None
+        self._wait_for(lambda: roster.enrol(self._queue.store, self._name, self._device))
+        try:
+            with self._heartbeat():
+                self._work()
+        except Exception as error:
+            state, message = "broken", _in_a_line(error)
+            raise
+        finally:
+            self._leave(state, message)
+
+    def _work(self) -> None:
+        failed_batches, idle_seconds = 0, _IDLE_SECONDS
+        while not self._stopping():
+            began = time.monotonic()
+            claim = self._wait_for(self._claim)
+            if claim is None:
+                time.sleep(idle_seconds)
+                idle_seconds = min(2 * idle_seconds, _LONGEST_IDLE_SECONDS)
+                continue
+            idle_seconds = _IDLE_SECONDS
+            error = self._train(claim)
+            self.busy_seconds += time.monotonic() - began
+            failed_batches = failed_batches + 1 if error else 0
+            if failed_batches == MAX_FAILED_BATCHES:
+                raise RuntimeError(
+                    f"{failed_batches} batches of trials in a row raised, the last with {error}"
+                )
+            self._wait_for(partial(self._note, "idle", error or None))
+
+    def _claim(self) -> Claim | None:
+        if self._holds:  # trials it was told to leave, or whose claim or record went unheard
+            self._queue.release([self._name])
+            self._holds = False
+        found = self._queue.next_up(self._comparison, without=self._cannot)
+        if found is None:
+            return None
+        spec = self._spec(found.study_name)
+        size = self._queue.batch(found.study_name, self._batch_size(spec))
+        first = found.position if found.retry else found.position // size * size
+        positions = range(first, first + (1 if found.retry else size))
+        self._holds = True
+        claim = self._queue.claim(found.study_name, self._name, positions)
+        if not claim.trial_ids:
+            self._holds = False
+            return None
+        self._show_to_optuna(claim)
+        roster.begins(self._queue.store, self._name, found.study_name, len(claim.trial_ids))
+        return claim
+
+    def _batch_size(self, spec: StudySpec) -> int:
+        """How many trials of the study should train together, as far as this worker sees."""
+        share = self._share
+        if share is None:
+            lately = self._queue.lease_seconds
+            share = max(1, roster.count(self._queue.store, within_seconds=lately))
+        return batch_of(spec, self._trainer, share)
+
+    def _spec(self, study_name: str) -> StudySpec:
+        """What the study is, as its user attribute says."""
+        storage = self._queue.store.optuna
+        study_id = storage.get_study_id_from_name(study_name)
+        if study_id not in self._specs:
+            spec = StudySpec.model_validate(storage.get_study_user_attrs(study_id)["spec"])
+            self._specs[study_id] = spec
+        return self._specs[study_id]
+
+    def _show_to_optuna(self, claim: Claim) -> None:
+        """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""
+        if not self._shown.issuperset(claim.trial_ids):
+            storage = self._queue.store.optuna
+            study_id = storage.get_study_id_from_name(claim.study_name)
+            found = storage.get_all_trials(study_id, deepcopy=False)
+            self._shown.update(trial._trial_id for trial in found)
+
+    def _train(self, claim: Claim) -> str:
+        """Train the claimed trials; returns what went wrong, in a line, or nothing."""
+        batch = Batch(
+            self._queue,
+            self._name,
+            claim,
+            self._spec(claim.study_name),
+            stopping=self._stopping,
+            ran_on=self._ran_on,
+        )
+        about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
+        try:
+            batch.train(self._trainer)
+            self._holds = False
+            seconds = round(batch.training_seconds, 3)
+            _log.info("trials finished", extra={**about, "seconds": seconds})
+        except (Interrupted, TrialsLost) as error:
+            _log.info("trials are left: %s", error or "they are not ours any more", extra=about)
+        except TunerError as error:
+            if self._comparison is not None:
+                raise
+            _log.warning("trials cannot be run here: %s", error, extra=about)
+            self._cannot[claim.study_name] = f"{claim.study_name} cannot be run here: {error}"
+        except (DBAPIError, StorageInternalError) as error:
+            if not away(error):
+                raise
+            _log.warning("trials are left: %s", database_said(error), extra=about)
+        except Exception as error:
+            _log.warning("trials raised", exc_info=True, extra=about)
+            text = traceback.format_exc()
+            self._wait_for(lambda: self._queue.fail(self._name, claim.trial_ids, text))
+            self._holds = False
+            return f"{claim.study_name}: {_in_a_line(error)}"
+        finally:
+            self.training_seconds += batch.training_seconds
+            self.epochs += batch.epochs
+            self.finished += batch.finished
+        return ""
+
+    def _leave(self, state: roster.State, message: str | None) -> None:
+        """Put back what is held; if the database is away, the leases will run out."""
+        try:
+            self._queue.release([self._name])
+            self._note(state, message)
+        except (DBAPIError, StorageInternalError) as error:
+            told = database_said(error)
+            _log.warning("trials are not put back: %s", told, extra={"worker": self._name})
+
+    def _note(self, state: roster.State, message: str | None) -> None:
+        """Write into the roster what was done so far."""
+        roster.rests(
+            self._queue.store,
+            self._name,
+            finished=self.finished,
+            epochs=self.epochs,
+            training_seconds=self.training_seconds,
+            state=state,
+            message=message or "; ".join(self._cannot.values()) or None,
+        )
+
+    def _wait_for(self, action: Callable[[], Result]) -> Result:
+        """Do it as soon as the database lets it."""
+        return patiently(action, stopping=self._stopping)
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Keep the leases alive, however long an epoch takes, and reap those of the dead."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self._queue.lease_seconds / 4):
+                try:
+                    self._queue.renew(self._name)
+                    self._queue.reap()
+                    roster.seen(self._queue.store, self._name)
+                except (DBAPIError, StorageInternalError) as error:  # the next beat may do it
+                    told = database_said(error)
+                    _log.warning("leases are not renewed: %s", told, extra={"worker": self._name})
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _in_a_line(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return words if isinstance(error, TunerError) else f"{type(error).__name__}: {words}"
