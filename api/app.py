@@ -7,7 +7,6 @@ by workers. It may be killed and started again at any time, and several may shar
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from threading import current_thread, main_thread
 from types import FrameType
 
 from fastapi import FastAPI
@@ -25,6 +24,7 @@ from api.threads import limit_default
 from tuner import __version__
 from tuner.search.database.store import open_store
 from tuner.search.work.keeper import kept
+from tuner.signals import hearing
 
 _ABOUT = """Launch comparisons of search spaces for binary neural networks, follow them, read what
 came out. Errors are problem documents (RFC 9457). A POST may carry an Idempotency-Key: repeated
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.authority = Authority(store, settings)
             app.state.dashboard = dashboard(store)
             system.DatabaseCollector(store, registry)
-            with kept(store), _told_to_stop(app):
+            with kept(store), _noting_stops(app):
                 yield
         finally:
             app.state.closing = True
@@ -86,21 +86,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @contextmanager
-def _told_to_stop(app: FastAPI) -> Iterator[None]:
+def _noting_stops(app: FastAPI) -> Iterator[None]:
     """Note a signal at once, so that streams end by themselves: the server waits for them."""
 
     def note(number: int, frame: FrameType | None) -> None:
         app.state.closing = True
-        before = handlers[signal.Signals(number)]
-        if callable(before):
-            before(number, frame)
+        handler = before[number]
+        if callable(handler):
+            handler(number, frame)
 
-    if current_thread() is not main_thread():  # signals are someone else's
+    with hearing(note, signal.SIGTERM, signal.SIGINT) as before:
         yield
-        return
-    handlers = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, before in handlers.items():
-            signal.signal(number, before)

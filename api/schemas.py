@@ -17,6 +17,7 @@ from tuner.search.declared.spec import (
 )
 from tuner.search.declared.spec import Count as NTrials
 from tuner.search.declared.spec import Name as SpecName
+from tuner.search.results.foreign import SAMPLERS, Direction
 from tuner.search.watch.progress import ArmProgress
 
 Item = TypeVar("Item")
@@ -235,3 +236,34 @@ class Translation(BaseModel):
 
     filter: dict[str, Any]  # Any: any JSON value
     sgd: dict[str, Any] | None
+
+
+class StudiesToCompare(BaseModel):
+    """Optuna studies of this server's database, and what was fixed before they ran."""
+
+    model_config = {"extra": "forbid"}
+
+    studies: list[str] = Field(
+        min_length=2,
+        max_length=20,
+        description="their names, the new space first and the old one second",
+    )
+    target: float | None = Field(
+        default=None, allow_inf_nan=False, description="score that counts as good"
+    )
+    k: int | None = Field(default=None, ge=1, description="budget of the verdict, in trials")
+    rope: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="difference that does not matter"
+    )
+    unit: str = Field(
+        default="score",
+        max_length=100,
+        description="accuracy for shares in [0, 1], else the score's name",
+    )
+    workload: str = Field(default="the workload of these studies", max_length=1000)
+    sampler: str | None = Field(
+        default=None, description=f"what drew the trials: {', '.join(SAMPLERS)}"
+    )
+    direction: Direction | None = Field(
+        default=None, description="in place of what the studies say"
+    )

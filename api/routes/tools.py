@@ -3,15 +3,19 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
+from fastapi.responses import JSONResponse
 
 from api import deps, schemas
 from api.auth import Reader
 from api.problems import errors
-from api.threads import InThread
+from api.threads import InThread, slow
+from tuner.compare import Protocol
+from tuner.compare.report.data import to_json
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import ComparisonSpec, declared, load
+from tuner.search.results.foreign import compare_studies, stored_studies
 from tuner.search.watch import views
 from tuner.translation import filter_of_sgd, sgd_of_filter
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, PRECISIONS
@@ -130,3 +134,45 @@ def translate(
         **body.filter.model_dump(), schedule=body.schedule, steps=body.steps
     )
     return schemas.Translation(filter=asdict(record), sgd=sgd)
+
+
+@router.post(
+    "/compare",
+    operation_id="compare_studies",
+    summary="Which of two studies needed less tuning, whoever made them",
+    response_class=JSONResponse,
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+        **errors(401, 404, 422),
+    },
+)
+@slow
+def compare(
+    store: deps.Database,
+    body: Annotated[
+        schemas.StudiesToCompare,
+        Body(
+            openapi_examples={
+                "two searches of a comparison": {
+                    "value": {
+                        "studies": ["digits/filter", "digits/magnitude"],
+                        "target": 0.97,
+                        "unit": "accuracy",
+                    }
+                }
+            }
+        ),
+    ],
+    _who: Reader,
+) -> Response:
+    """The verdict with its numbers on Optuna studies of this server's database, as a report."""
+    protocol = Protocol(
+        target=body.target, k=body.k, rope=body.rope, unit=body.unit, workload=body.workload
+    )
+    comparison = compare_studies(
+        stored_studies(store, body.studies),
+        protocol,
+        direction=body.direction,
+        sampler=body.sampler,
+    )
+    return JSONResponse(to_json(comparison))

@@ -1,5 +1,6 @@
 import json
 
+import optuna
 import pytest
 from comparisons import comparison, work_here
 
@@ -206,3 +207,27 @@ def test_a_search_of_which_trials_were_pruned_has_no_tuning_curve(client, store)
     answer = client.get("/v1/studies/1/tuning-curve")
     assert answer.status_code == 409
     assert "not independent" in answer.json()["detail"]
+
+
+def test_studies_that_others_made_are_compared_by_name(client, store):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for name, best in (("theirs/new", 0.9), ("theirs/old", 0.5)):
+        study = optuna.create_study(
+            storage=store.rdb,
+            study_name=name,
+            direction="maximize",
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )
+        study.optimize(lambda t, best=best: best * t.suggest_float("x", 0, 1), n_trials=40)
+    body = {"studies": ["theirs/new", "theirs/old"], "sampler": "random", "target": 0.4}
+    report = client.post("/v1/compare", json=body).json()
+    assert (report["contrasts"][0]["first"], report["contrasts"][0]["second"]) == (
+        "theirs/new",
+        "theirs/old",
+    )
+    assert report["verdict"]["winner"] == "theirs/new"
+    missing = client.post("/v1/compare", json={**body, "studies": ["theirs/new", "no"]})
+    assert missing.status_code == 404
+    assert "there is no study 'no'" in missing.json()["detail"]
+    assert client.post("/v1/compare", json={**body, "studies": ["theirs/new"]}).status_code == 422
+    assert client.post("/v1/compare", json={**body, "sampler": "dice"}).status_code == 422

@@ -55,7 +55,7 @@ def test_compare_takes_studies_that_other_software_made():
             sampler=optuna.samplers.RandomSampler(seed=1),
         )
         study.optimize(lambda t, sign=sign: sign * t.suggest_float("x", 0.1, 1), n_trials=40)
-    studies = ("sqlite:///old.db::old", "sqlite:///new.db::new")
+    studies = ("sqlite:///new.db::new", "sqlite:///old.db::old")
     result = tuner("compare", *studies, "--sampler", "random", "--target", "0.3", "--json", "-")
     report = json.loads(result.stdout)
     by_name = {arm["name"]: arm for arm in report["arms"]}
@@ -125,7 +125,7 @@ def test_failed_trials_cannot_lift_a_study():
         (optuna.trial.TrialState.COMPLETE, 0.99)
     ]:
         bad.add_trial(optuna.trial.create_trial(state=state, value=value))
-    studies = ("sqlite:///a.db::good", "sqlite:///a.db::bad")
+    studies = ("sqlite:///a.db::bad", "sqlite:///a.db::good")
     for unit in ("accuracy", "score"):
         result = tuner("compare", *studies, "--sampler", "random", "--unit", unit, "--json", "-")
         report = json.loads(result.stdout)
@@ -147,7 +147,7 @@ def test_equal_durations_of_other_software_are_no_batches():
             longer = index % 2 if name == "new" else 0
             trial.datetime_complete = began + datetime.timedelta(seconds=seconds + longer)
             study.add_trial(trial)
-    addresses = [f"sqlite:///a.db::{name}" for name in ("old", "new")]
+    addresses = [f"sqlite:///a.db::{name}" for name in ("new", "old")]
     options = ("--sampler", "random", "--target", "0.5", "--json", "-")
     report = json.loads(tuner("compare", *addresses, *options).stdout)
     assert not any("trained together" in note for note in report["notes"])

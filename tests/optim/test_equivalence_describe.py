@@ -19,6 +19,7 @@ from tuner.optim.equivalence import (
     flip_ratio,
     invariants,
     learning_rates,
+    record,
     rescale,
     steps_until,
 )
@@ -350,3 +351,17 @@ def test_settings_outside_their_range_are_refused():
         describe("latent_sgd", {}, gradient_max=math.nan)
     with pytest.raises(InvalidInput, match="k must be positive"):
         rescale(Magnitude(learning_rate=0.1), 0.0)
+
+
+def test_every_rule_says_which_filter_it_is() -> None:
+    assert set(record.DESCRIPTIONS) == set(RULES)
+
+
+def test_a_rule_that_nobody_described_is_refused_instead_of_taken_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = {name: how for name, how in record.DESCRIPTIONS.items() if name != "latent_adam"}
+    monkeypatch.setattr(record, "DESCRIPTIONS", kept)
+    with pytest.raises(InvalidInput, match="'latent_adam': nothing here says which gradient"):
+        describe("latent_adam", {})
+    assert describe("latent_adamw", {}).rule == "latent_adamw"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from tuner.errors import TunerError
-from tuner.search.work.surroundings import environment, without_interrupts
+from tuner.search.work.surroundings import start
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,10 @@ class Child:
 
     def __init__(self, name: str, job: Job, variables: Mapping[str, str]) -> None:
         context = get_context("spawn")
-        resource_tracker.ensure_running()  # it unblocks SIGINT, so it starts before we block it
         self._name = name
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(job, theirs), name=name, daemon=True)
-        with environment(variables), without_interrupts():
-            self._process.start()
+        start(self._process, variables)
         theirs.close()
 
     def tell(self, order: str, number: int = 0) -> None:

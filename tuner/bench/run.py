@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tuner.bench.contests import Contest, Setup
-from tuner.bench.machine import Machine, this_machine
 from tuner.bench.match import Match, Round, Row
+from tuner.bench.measured_on import Machine, this_machine
 from tuner.bench.play import started
 from tuner.errors import DataMissing, TunerError
-from tuner.search.work.crew import cores
+from tuner.machine import cores
 from tuner.search.work.surroundings import environment
 
 
@@ -66,7 +66,6 @@ def run(
     *,
     rounds: int,
     quick: bool,
-    processor: str,
     on_step: Callable[[Step], None],
 ) -> Results:
     """Hold the contests; what was measured before a Ctrl-C counts.
@@ -75,7 +74,6 @@ def run(
         contests: Name -> contest.
         rounds: How often the sides take turns.
         quick: Whether with small budgets.
-        processor: The processor's name.
         on_step: Told where the run is, before each match and after each round.
     """
     results = Results(quick, rounds)
@@ -83,7 +81,7 @@ def run(
         folder = Path(scratch)
         setup = Setup(folder, cores(), quick)
         try:
-            results.machine = this_machine(processor, folder / "cache")
+            results.machine = this_machine(folder / "cache")
             variables = {"TUNER_CACHE_DIR": str(folder / "cache")}
             if results.machine.kernels_seconds is None:
                 variables["TUNER_KERNELS"] = "off"  # it was said why, once

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from tuner.claims.claim import Claim, Means
 from tuner.claims.outcome import Outcome
 from tuner.errors import TunerError
 from tuner.kernels import library
+from tuner.machine import versions
 
 SCHEMA_VERSION = 1
 PACKAGES = ("bnn-tuner", "torch", "numpy", "optuna")
@@ -69,10 +69,7 @@ class Results:
         """The results as dicts, lists, strings and finite numbers."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "versions": {
-                "python": platform.python_version(),
-                **{package: version(package) for package in PACKAGES},
-            },
+            "versions": {"python": platform.python_version(), **versions(*PACKAGES)},
             "kernels": library() is not None,
             "claims": [_plain(one) for one in self.checked],
             "failed": self.failed,

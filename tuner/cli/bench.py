@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tuner.cli.present import JsonFile, Outputs, as_text, processor
+from tuner.cli.present import JsonFile, Outputs, as_text
 from tuner.cli.run import INTERRUPTED
 from tuner.errors import UnknownName
 
 if TYPE_CHECKING:
-    from tuner.bench.machine import Machine
     from tuner.bench.match import Row
+    from tuner.bench.measured_on import Machine
     from tuner.bench.run import Results, Step
 
 ROUNDS, QUICK_ROUNDS = 5, 2
@@ -82,7 +82,6 @@ def bench(
             {name: CONTESTS[name] for name in contests or CONTESTS},
             rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
             quick=quick,
-            processor=processor(),
             on_step=display,
         )
     _show(results, console)

@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from tuner.compare.report.html import to_html
 from tuner.compare.report.sheets import sheets
 from tuner.compare.report.terminal import print_table
 from tuner.errors import InvalidInput
+from tuner.machine import processor
 
 Database = Annotated[
     str | None,
@@ -179,21 +179,9 @@ def when(seconds: float) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """What a reader needs to remake the report: command, versions, hardware."""
-    packages = ("bnn-tuner", "optuna", "opda", "torch")
+    """What a reader needs to remake the report, beside the versions: command and hardware."""
     return {
         "Command": " ".join(["tuner", *sys.argv[1:]]),
-        "Versions": ", ".join(f"{name} {version(name)}" for name in packages),
-        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "System": f"{platform.system()} {platform.machine()}",
         "Processor": processor(),
     }
-
-
-def processor() -> str:
-    """The processor's name, as the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

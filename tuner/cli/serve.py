@@ -8,8 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from tuner.errors import InvalidInput
 from tuner.logs import LogFormat, configure
 from tuner.search.database import keys
 from tuner.search.database.store import open_store
+from tuner.signals import hearing
 
 APPLICATION = "api.app:create"
 """Where uvicorn finds the application: the package ``api`` imports this one, never the reverse."""
@@ -86,30 +86,17 @@ def serve(
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # The server hears them while it runs, and raises them again at its end: unheard, that would
+    # end this process before its workers were told.
     with (
         _Workers(with_workers, log_format),
-        _told_to_stop(lambda: setattr(server, "should_exit", True)),
+        hearing(stop, signal.SIGINT, signal.SIGTERM),
     ):
         server.run(sockets=[listening])
-
-
-@contextmanager
-def _told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Have SIGTERM and Ctrl-C stop the server, and what follows it take place.
-
-    The server handles them while it runs, and raises them again at its end: that would end this
-    process before its workers were told.
-    """
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        stop()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

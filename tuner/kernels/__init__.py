@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from tuner import config
+from tuner.machine import instruction_line
 
 _FOLDER = Path(__file__).parent
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
@@ -137,15 +138,6 @@ def _target() -> Path:
     _, version = find_compiler()
     sources = [p for p in sorted(_FOLDER.iterdir()) if p.suffix in (".cpp", ".h")]
     texts = [source.read_text(encoding="utf-8") for source in sources]
-    made_of = (*texts, version, processor(), *_FLAGS)
+    made_of = (*texts, version, instruction_line(), *_FLAGS)
     name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
     return config.cache_dir().resolve() / f"kernels-{name}.so"
-
-
-def processor() -> str:
-    """What -march=native depends on; a cache folder may be shared by several machines."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return ""
-    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

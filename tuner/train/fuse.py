@@ -13,6 +13,7 @@ import torch
 
 from tuner import config, kernels
 from tuner.errors import DeviceTooSmall
+from tuner.machine import instruction_line
 from tuner.rules import Setting
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
@@ -108,7 +109,7 @@ def _step_seconds(workload: Workload, k: int, device: torch.device) -> float:
 
 def _about(workload: Workload, device: torch.device) -> dict[str, object]:
     """All that the answer depends on."""
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else kernels.processor()
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else instruction_line()
     shape = {
         name: value
         for name, value in dataclasses.asdict(workload).items()

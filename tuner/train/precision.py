@@ -1,11 +1,11 @@
 """Which number type the activations take; weights, states and statistics stay as they are."""
 
 from functools import cache
-from pathlib import Path
 
 import torch
 
 from tuner import kernels
+from tuner.machine import instruction_sets
 from tuner.workload import Workload
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -39,6 +39,4 @@ def has_bfloat16(device_type: str) -> bool:
         return torch.cuda.is_available() and bool(
             torch.cuda.is_bf16_supported(including_emulation=False)
         )
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
-    return device_type == "cpu" and ("avx512_bf16" in flags or "amx_bf16" in flags)
+    return device_type == "cpu" and not instruction_sets().isdisjoint(("avx512_bf16", "amx_bf16"))

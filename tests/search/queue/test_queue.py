@@ -150,8 +150,8 @@ def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(datab
     code = f"""
 import os, signal
 from optuna.trial import TrialState
-from tuner.search.queue_old import Outcome, Queue
-from tuner.search.store import open_store
+from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.database.store import open_store
 
 class Deadly(dict):
     def items(self):

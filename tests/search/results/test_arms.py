@@ -1,21 +1,15 @@
-import math
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-import optuna
 import pytest
 from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer, Result
-from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import update
 
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
-from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
+from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons
@@ -24,7 +18,6 @@ from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Outcome, Queue
 from tuner.search.results import arms as reading
 from tuner.search.results.arms import arms, in_words
-from tuner.search.results.foreign import foreign_arm
 from tuner.workload import Workload
 
 
@@ -167,99 +160,6 @@ def test_a_workload_is_named_in_words():
     assert in_words(Workload(model="cnn", widths=(8, 8), epochs=2, binary_ends=True)) == (
         "digits, cnn 8-8, all layers binary, 2 epochs"
     )
-
-
-@pytest.fixture
-def foreign(tmp_path: Path) -> str:
-    """The address of a study that Optuna made by itself, with trials in every state."""
-    url = f"sqlite:///{tmp_path}/foreign.db"
-    storage = optuna.storages.RDBStorage(url)
-    study = optuna.create_study(storage=storage, study_name="old loss", direction="minimize")
-    ranges = {
-        "x": FloatDistribution(1e-3, 1.0, log=True),
-        "kind": CategoricalDistribution(("a", "b")),
-    }
-    for state, value, intermediate in (
-        (TrialState.COMPLETE, 0.5, {}),
-        (TrialState.FAIL, None, {}),
-        (TrialState.PRUNED, None, {1: 0.9, 2: 0.8}),
-        (TrialState.COMPLETE, math.inf, {}),
-        (TrialState.RUNNING, None, {}),
-        (TrialState.WAITING, None, {}),
-        (TrialState.COMPLETE, 0.2, {}),
-        (TrialState.PRUNED, None, {}),
-    ):
-        study.add_trial(
-            create_trial(
-                state=state,
-                value=value,
-                params={"x": 0.1, "kind": "a"},
-                distributions=ranges,
-                intermediate_values=intermediate,
-            )
-        )
-    storage.remove_session()
-    storage.engine.dispose()
-    return url
-
-
-def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
-    found = foreign_arm(f"{foreign}::old loss")
-    arm, notes = found.arm, found.notes
-    assert found.minimized
-    assert arm.name == "old loss"
-    assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
-    assert arm.failed.tolist() == [False, True, False, True, False, True]
-    assert arm.pruned.tolist() == [False, False, True, False, False, True]
-    assert arm.sampler == "unknown"
-    assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
-    assert any("2 unfinished trials are left out" in note for note in notes)
-    assert any("opposite sign" in note for note in notes)
-
-
-def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
-    found = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
-    arm = found.arm
-    assert not found.minimized
-    assert arm.name == "mine"
-    assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
-
-
-def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
-    enqueue(store, comparison(retrain_seeds=0))
-    work_here(store)
-    found = foreign_arm(f"{store.engine.url}::small/new")
-    assert np.array_equal(found.arm.scores, arms(store, "small")[0][1].scores)
-    assert found.arm.sampler == "random"
-    assert found.notes == ()
-
-
-def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path: Path):
-    before = (tmp_path / "foreign.db").read_bytes()
-    foreign_arm(f"{foreign}::old loss")
-    assert (tmp_path / "foreign.db").read_bytes() == before
-
-
-def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
-    with pytest.raises(UnknownName, match="'old los' is unknown; did you mean 'old loss'"):
-        foreign_arm(f"{foreign}::old los")
-    with pytest.raises(InvalidInput, match="write DATABASE::STUDY"):
-        foreign_arm(foreign)
-    with pytest.raises(DatabaseProblem, match="there is no file"):
-        foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")
-    assert not (tmp_path / "missing.db").exists()
-    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
-        connection.execute("create table other (a int)")
-    with pytest.raises(DatabaseProblem, match="holds no Optuna studies"):
-        foreign_arm(f"sqlite:///{tmp_path}/other.db::old")
-
-
-def test_a_study_with_two_objectives_is_refused(foreign: str):
-    storage = optuna.storages.RDBStorage(foreign)
-    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
-    storage.engine.dispose()
-    with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
-        foreign_arm(f"{foreign}::two")
 
 
 def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch):

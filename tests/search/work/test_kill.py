@@ -34,7 +34,7 @@ SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
 from light_trainer import SlowTrainer
-from tuner.search.service import work
+from tuner.search.work.service import work
 if __name__ == "__main__":
     work(sys.argv[1], processes=4, make_trainer=SlowTrainer)
 """

@@ -27,7 +27,7 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work import launch
-from tuner.search.work.crew import cores, gpus, orphaned
+from tuner.search.work.crew import orphaned
 from tuner.search.work.torch_trainer import TorchTrainer
 
 HERE = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def at_once(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "from comparisons import comparison\n"
         "from light_trainer import SlowTrainer\n"
-        "from tuner.search import launch\n"
+        "from tuner.search.work import launch\n"
         "if __name__ == '__main__':\n"
         "    spec = comparison(n_trials=24, retrain_seeds=0)\n"
         "    launch.run(spec, database=sys.argv[1], workers=2, make_trainer=SlowTrainer)\n"
@@ -260,20 +260,6 @@ def test_environment_and_signals_are_as_before_after_a_run(sqlite: str):
     run(comparison(n_trials=1, retrain_seeds=0), sqlite, 1)
     assert dict(os.environ) == environment
     assert signal.getsignal(signal.SIGTERM) is handler
-
-
-@pytest.mark.parametrize(
-    ("visible", "found"), [("", []), ("-1", []), ("0,2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
-)
-def test_gpus_are_those_that_cuda_may_see(
-    monkeypatch: pytest.MonkeyPatch, visible: str, found: list[str]
-):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus() == found
-
-
-def test_there_is_a_worker_for_each_core_this_process_may_use():
-    assert 1 <= cores() <= len(os.sched_getaffinity(0))
 
 
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_way_out(

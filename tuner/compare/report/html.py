@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,6 +18,7 @@ from tuner.compare.report.evidence_rows import (
     redundancy_rows,
 )
 from tuner.compare.report.rows import arm_rows, contrast_table
+from tuner.machine import versions
 
 PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
 
@@ -57,7 +57,11 @@ def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None)
         ranges=_ranges(comparison),
         incumbents=_incumbents(comparison),
         protocol=_protocol(comparison),
-        provenance={**_versions(), **(provenance or {})},
+        provenance={
+            "Python": platform.python_version(),
+            **versions(*PACKAGES),
+            **(provenance or {}),
+        },
         level=words.level(comparison.protocol),
     )
 
@@ -147,13 +151,3 @@ def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
         ("seed of draws and resamples", str(protocol.seed)),
         ("declaration", protocol.declaration_hash or "none"),
     ]
-
-
-def _versions() -> dict[str, str]:
-    versions = {"Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

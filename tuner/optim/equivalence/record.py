@@ -1,9 +1,10 @@
 """What a trial stores about its equivalence: its filter, and under which conditions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tuner.errors import InvalidInput
 from tuner.optim.decay import factor
 from tuner.optim.equivalence import law
 from tuner.optim.equivalence.conditions import (
@@ -26,7 +27,6 @@ COUPLED_DECAYS = (
 )
 NORM_GROWS = "alpha_t = eta_t / (N_0 + sum of eta), gamma constant; N_0 is the init scale"
 NO_FILTER = "no real filter, hence no alpha to schedule"
-
 
 MOST_STEPS = 10_000_000
 """A schedule's filters are computed step by step; beyond this it takes more than seconds."""
@@ -100,45 +100,54 @@ def describe(
 
     Raises:
         UnknownName: If the rule or a hyperparameter does not exist.
-        InvalidInput: If a value is outside its range.
+        InvalidInput: If a value is outside its range, or nobody wrote what filter the rule is.
     """
     full = complete(rule, settings)
     fits = steps is None or 1 <= steps <= MOST_STEPS
     require(fits, "describe.steps", f"must be in 1 .. {MOST_STEPS:,}", steps)
     bounded = gradient_max is None or 0 <= gradient_max < math.inf
     require(bounded, "describe.gradient_max", "must be at least 0 and finite", gradient_max)
-    if rule == "latent_sgd":
-        return _of_latent_sgd(Magnitude.from_settings(full), steps, gradient_max)
-    if rule == "filter_flip":
-        return _of_filter_flip(full, steps)
-    if rule == "bop":
-        return _of_bop(full, steps)
-    return _of_adam(rule, full, steps)
+    if rule not in DESCRIPTIONS:
+        raise InvalidInput(
+            f"update rule {rule!r}: nothing here says which gradient filter it is; "
+            "add its description to DESCRIPTIONS in tuner/optim/equivalence/record.py"
+        )
+    return DESCRIPTIONS[rule](rule, full, Run(steps, gradient_max))
 
 
-def _of_filter_flip(full: Mapping[str, Setting], steps: int | None) -> FilterRecord:
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run beside its settings; see ``describe``."""
+
+    steps: int | None
+    gradient_max: float | None
+
+
+def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
     filter_, decay = (
         AlphaGamma(float(full["alpha"]), float(full["gamma"])),
         str(full["alpha_decay"]),
     )
     schedule = FilterSchedule(decay, ALPHA_DECAYS)
-    if steps is not None:
-        last = filter_.alpha * factor(decay, steps - 1, steps)
+    if run.steps is not None:
+        last = filter_.alpha * factor(decay, run.steps - 1, run.steps)
         schedule = FilterSchedule(decay, ALPHA_DECAYS, last, filter_.gamma)
-    return _at_rest("filter_flip", filter_, schedule, steps, "it is a linear filter by itself")
+    return _at_rest(rule, filter_, schedule, run.steps, "it is a linear filter by itself")
 
 
-def _of_bop(full: Mapping[str, Setting], steps: int | None) -> FilterRecord:
+def _of_bop(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
     alpha, tau = float(full["gamma"]), float(full["tau"])
     filter_ = AlphaGamma(alpha, 1.0)
     schedule = FilterSchedule("constant", CONSTANT, alpha, 1.0)
     if tau == 0:
-        return _at_rest("bop", filter_, schedule, steps, "with threshold 0 Bop is EMA, then sign")
+        return _at_rest(
+            rule, filter_, schedule, run.steps, "with threshold 0 Bop is EMA, then sign"
+        )
     why = (
         f"with threshold tau = {tau:.3g} > 0 a flip needs |m| > tau, which no linear filter gives"
     )
     return FilterRecord(
-        rule="bop",
+        rule=rule,
         alpha=None,
         gamma=None,
         real=False,
@@ -185,12 +194,11 @@ def _at_rest(
     )
 
 
-def _of_latent_sgd(
-    magnitude: Magnitude, steps: int | None, gradient_max: float | None
-) -> FilterRecord:
+def _of_latent_sgd(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
+    magnitude, steps = Magnitude.from_settings(full), run.steps
     latent = LatentFilter(magnitude)
     filter_, section = latent.filter, latent.section
-    conditions = of_latent_sgd(latent, steps=steps, gradient_max=gradient_max)
+    conditions = of_latent_sgd(latent, steps=steps, gradient_max=run.gradient_max)
     ratio = None
     if filter_ is not None and section is not None and not magnitude.nesterov:
         ratio = law.flip_ratio(filter_)
@@ -200,7 +208,7 @@ def _of_latent_sgd(
     if latent.modulus is not None and latent.stable:
         half_life = law.half_life_steps(1 - latent.modulus)
     return FilterRecord(
-        rule="latent_sgd",
+        rule=rule,
         alpha=None if filter_ is None else filter_.alpha,
         gamma=None if filter_ is None else filter_.gamma,
         real=filter_ is not None,
@@ -245,7 +253,7 @@ def _schedule(latent: LatentFilter, steps: int | None) -> FilterSchedule:
     return FilterSchedule(kind, how, float(filters.alpha[-1]), float(filters.gamma[-1]))
 
 
-def _of_adam(rule: str, full: Mapping[str, Setting], steps: int | None) -> FilterRecord:
+def _of_adam(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
     """Adam is no linear filter; AdamW is an average of what Adam's normalisation leaves."""
     rate, decay = float(full["learning_rate"]), float(full["weight_decay"])
     product, kind = rate * decay, str(full["learning_rate_decay"])
@@ -271,6 +279,16 @@ def _of_adam(rule: str, full: Mapping[str, Setting], steps: int | None) -> Filte
             Condition("real_filter", False, "Adam is not a linear filter of the gradient"),
             Condition("clip_inactive", True if math.isinf(clip) else None, no_clip),
             scaling_off(bool(full["scaling"])),
-            not_inert(product if averages else None, steps=steps),
+            not_inert(product if averages else None, steps=run.steps),
         ),
     )
+
+
+DESCRIPTIONS: Mapping[str, Callable[[str, Mapping[str, Setting], Run], FilterRecord]] = {
+    "filter_flip": _of_filter_flip,
+    "bop": _of_bop,
+    "latent_sgd": _of_latent_sgd,
+    "latent_adam": _of_adam,
+    "latent_adamw": _of_adam,
+}
+"""Update rule -> its filter, from the rule's name, its settings in full, and the run."""

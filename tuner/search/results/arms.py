@@ -3,23 +3,22 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
+
 from tuner.compare.arm import Arm, Retrained
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import batch_of
-from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.summary import ArmSummary, summarize
-from tuner.errors import InvalidInput
-from tuner.search.results.records import epochs_of, filters_of
-from tuner.search.results.optuna_importance import importances
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
-from tuner.search.database.store import Store
 from tuner.search.database.finished import finished_trials, incumbent, uncollected
+from tuner.search.database.store import Store
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.results.optuna_importance import importances
+from tuner.search.results.records import epochs_of, filters_of
+from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.workload import Workload
-from tuner.search.results.scores import score
-from tuner.search.results.scores import NothingToCompare
-from tuner.search.results.scores import failures
+
 
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     """The arms of a comparison as far as it was run, and what was declared about it.

@@ -13,17 +13,25 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.study import StudyDirection
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.compare.arm import Arm
+from tuner.compare.comparison import Comparison, judged
+from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.batches import batch_of
-from tuner.errors import InvalidInput, UnknownName
+from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.opening import connect_optuna, normalise
+from tuner.search.database.store import Store
+from tuner.search.results.optuna_importance import importances
 from tuner.search.results.records import epochs_of, filters_of
 from tuner.search.results.scores import failures, score
 
 Direction = Literal["maximize", "minimize"]
+SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
+"""What may be said to have drawn the trials of a study that does not say so itself."""
+_WIDEST_ROPE = 0.1
+"""Of accuracies: a wider one was meant in points."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,7 @@ class ForeignArm:
 def foreign_arm(
     address: str, *, name: str | None = None, direction: Direction | None = None
 ) -> ForeignArm:
-    """The finished trials of an Optuna study as an arm.
-
-    Failed trials, and those that ended without a finite value, score the worst value that the
-    study saw; pruned trials score their last reported value; unfinished trials are left out.
+    """The finished trials of the Optuna study at an address as an arm; see ``arm_of``.
 
     Args:
         address: ``URL::STUDY``, such as ``sqlite:///a.db::old``.
@@ -75,26 +80,141 @@ def foreign_arm(
         if study_name not in names:
             raise UnknownName(f"study in {url}", study_name, names)
         study = optuna.load_study(study_name=study_name, storage=storage)
-        if len(study.directions) > 1:
-            raise InvalidInput(
-                f"study {study_name!r} has {len(study.directions)} objectives; "
-                "only studies with one can be compared"
-            )
-        trials = study.get_trials(deepcopy=False)
-        declared = "minimize" if study.direction == StudyDirection.MINIMIZE else "maximize"
-        said = study.user_attrs.get("spec")  # ours is a table; others may call anything so
-        spec = said if isinstance(said, dict) and isinstance(said.get("arm"), dict) else {}
+        return arm_of(study, name=name, direction=direction)
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def arm_of(
+    study: Study, *, name: str | None = None, direction: Direction | None = None
+) -> ForeignArm:
+    """The finished trials of an Optuna study as an arm.
+
+    Failed trials, and those that ended without a finite value, score the worst value that the
+    study saw; pruned trials score their last reported value; unfinished trials are left out.
+
+    Args:
+        study: Of one objective.
+        name: What to call the arm; the study's name if not given.
+        direction: ``"maximize"`` or ``"minimize"`` in place of the study's own direction.
+
+    Raises:
+        InvalidInput: If the study has several objectives, or none of its trials has a value.
+    """
+    if len(study.directions) > 1:
+        raise InvalidInput(
+            f"study {study.study_name!r} has {len(study.directions)} objectives; "
+            "only studies with one can be compared"
+        )
+    trials = study.get_trials(deepcopy=False)
+    declared = "minimize" if study.direction == StudyDirection.MINIMIZE else "maximize"
+    own = study.user_attrs.get("spec")  # ours is a table; others may call anything so
+    spec = own if isinstance(own, dict) and isinstance(own.get("arm"), dict) else {}
     minimized = (direction or declared) == "minimize"
     sampler = spec.get("arm", {}).get("sampler", "unknown")
-    found = _arm(trials, name=name or study_name, minimized=minimized, sampler=sampler)
-    notes = found.notes
+    arm = _arm(trials, name=name or study.study_name, minimized=minimized, sampler=sampler)
+    notes = arm.notes
     if direction not in (None, declared):
-        told = f"{found.arm.name}: the study says {declared}; --direction {direction} overrides it"
-        notes = (told, *notes)
-    return replace(found, notes=notes, workload=spec.get("workload"))
+        notes = (
+            f"{arm.arm.name}: the study says {declared}; --direction {direction} overrides it",
+            *notes,
+        )
+    return replace(arm, notes=notes, workload=spec.get("workload"))
+
+
+def compare_studies(
+    studies: Sequence[Study | str],
+    protocol: Protocol,
+    *,
+    direction: Direction | None = None,
+    sampler: str | None = None,
+    with_importances: bool = False,
+) -> Comparison:
+    """Compare any Optuna studies, whoever made them; the command, the server and Python share it.
+
+    An arm is called by its study, with its database if two studies have one name. All scores are
+    turned so that higher is better; where the studies minimize, the protocol's target is turned
+    too. A failed trial scores the worst value that any of the studies saw, 0 for accuracies.
+
+    Args:
+        studies: The new space first, the old one second, then any others: studies, or addresses
+            such as ``sqlite:///a.db::new``.
+        protocol: What was fixed beforehand, its target in the studies' own units; ``primary``
+            is the first study against the second.
+        direction: In place of the studies' own.
+        sampler: In place of what the studies say of themselves, one of ``SAMPLERS``.
+        with_importances: Whether to say which hyperparameters matter: seconds for each study.
+
+    Raises:
+        InvalidInput: If a study cannot be compared (see ``arm_of``), the studies trained
+            different workloads, some of them are minimized and others maximized, or the region
+            of equivalence is wider than accuracies can sensibly have.
+        UnknownName: If a study or the sampler does not exist.
+        DatabaseProblem: If a database cannot be read.
+    """
+    if protocol.unit == ACCURACY and protocol.rope >= _WIDEST_ROPE:
+        rope = protocol.rope
+        raise InvalidInput(
+            f"--rope: accuracies are shares, so {rope:g} is ±{100 * rope:g} points; for "
+            f"±{rope:g} points give {rope / 100:g}"
+        )
+    if sampler is not None and sampler not in SAMPLERS:
+        raise UnknownName("--sampler", sampler, SAMPLERS)
+    read = _read(studies, direction)
+    check_workloads(read)
+    if len({each.minimized for each in read}) > 1:
+        raise InvalidInput(
+            "some of these studies minimize and others maximize; --direction says what holds"
+        )
+    if read and read[0].minimized:
+        target = None if protocol.target is None else -protocol.target
+        protocol = replace(protocol, target=target, unit=f"negated {protocol.unit}")
+    arms = [each.arm if sampler is None else replace(each.arm, sampler=sampler) for each in read]
+    if len(arms) > 1:
+        protocol = replace(protocol, primary=(arms[0].name, arms[1].name))
+        worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
+        arms = [replace(arm, scores=np.where(arm.failed, worst, arm.scores)) for arm in arms]
+    if with_importances:
+        arms = [
+            replace(arm, importance=importances(each.trials, arm.scores))
+            for each, arm in zip(read, arms, strict=True)
+        ]
+    notes = [note for each in read for note in each.notes]
+    notes += [
+        f"{each.arm.name}: the study says {each.arm.sampler}; --sampler {sampler} overrides it"
+        for each in read
+        if sampler is not None and each.arm.sampler not in ("unknown", sampler)
+    ]
+    return judged(arms, protocol, notes=notes)
+
+
+def stored_studies(store: Store, names: Sequence[str]) -> list[Study]:
+    """Studies of one database by their names, whoever made them.
+
+    Raises:
+        NotFound: If there is none of a name.
+    """
+    there = set(optuna.get_all_study_names(store.optuna))
+    for name in names:
+        if name not in there:
+            raise NotFound(f"there is no study {name!r}")
+    return [optuna.load_study(study_name=name, storage=store.optuna) for name in names]
+
+
+def _read(studies: Sequence[Study | str], direction: Direction | None) -> list[ForeignArm]:
+    names = [
+        study.rpartition("::")[2] if isinstance(study, str) else study.study_name
+        for study in studies
+    ]
+    return [
+        arm_of(study, direction=direction)
+        if isinstance(study, Study)
+        else foreign_arm(
+            study, name=name if names.count(name) == 1 else study, direction=direction
+        )
+        for study, name in zip(studies, names, strict=True)
+    ]
 
 
 def check_workloads(arms: Sequence[ForeignArm]) -> None:

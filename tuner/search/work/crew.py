@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -27,7 +26,7 @@ from tuner.logs import configure
 from tuner.search.database.patience import in_a_line, patiently
 from tuner.search.database.store import open_store
 from tuner.search.queue.queue import RETRIES, Queue
-from tuner.search.work.surroundings import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
+from tuner.search.work.surroundings import spawn
 from tuner.search.work.trainer import Trainer
 from tuner.search.work.worker import Worker
 
@@ -79,9 +78,7 @@ class Crew:
         self._task = task
         self._size = size
         self._queue = queue
-        self._gpus = gpus()
         self._deaths = 0
-        resource_tracker.ensure_running()  # it unblocks SIGINT, so it starts before we block it
         self._members = [self._start(slot) for slot in range(size)]
 
     @property
@@ -140,23 +137,9 @@ class Crew:
             _log.warning("trials are not put back: %s", in_a_line(error))
 
     def _start(self, slot: int) -> _Member:
-        context = get_context("spawn")
         name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
-        ours, theirs = context.Pipe(duplex=False)
-        variables = ONE_THREAD | KEEP_MEMORY
-        if self._gpus:
-            variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
-        device = "cuda" if self._gpus else "cpu"
-        process = context.Process(
-            target=_work,
-            args=(self._task, name, device, self._size, os.getpid(), theirs),
-            name=name,
-            daemon=True,
-        )
-        with environment(variables), without_interrupts():
-            process.start()
-        theirs.close()
-        return _Member(name, slot, process, ours)
+        arguments = (self._task, name, self._size, os.getpid())
+        return _Member(name, slot, *spawn(_work, *arguments, slot=slot, name=name))
 
 
 def orphaned(name: str) -> bool:
@@ -169,13 +152,13 @@ def orphaned(name: str) -> bool:
     return host == socket.gethostname() and not Path("/proc", launcher).exists()
 
 
-def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Connection) -> None:
+def _work(task: Task, name: str, share: int, parent: int, device: str, pipe: Connection) -> None:
     """What a worker process runs; its last words, if it fails, go to the parent."""
-    told_to_stop = False
+    stop_requested = False
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal told_to_stop
-        told_to_stop = True
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stop_requested
+        stop_requested = True
 
     signal.signal(signal.SIGTERM, stop)
     if task.log_format is not None:
@@ -187,7 +170,7 @@ def _work(task: Task, name: str, device: str, share: int, parent: int, pipe: Con
             task.make_trainer(device),
             name=name,
             device=device,
-            stopping=lambda: told_to_stop or os.getppid() != parent,
+            stopping=lambda: stop_requested or os.getppid() != parent,
             comparison=task.comparison,
             share=None if task.comparison is None else share,
         )
@@ -208,22 +191,3 @@ def _last_words(member: _Member) -> tuple[bool, str]:
         return False, f"signal {-code}" if code < 0 else f"exit status {code}"
     finally:
         member.pipe.close()
-
-
-def gpus() -> list[str]:
-    """The NVIDIA GPUs that a child process may use, as CUDA_VISIBLE_DEVICES names them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    found = Path("/proc/driver/nvidia/gpus")
-    return [str(place) for place, _ in enumerate(found.iterdir())] if found.is_dir() else []
-
-
-def cores() -> int:
-    """The CPU cores this process may use, by its affinity and its control group's quota."""
-    affinity = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(affinity, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control group, or no quota ("max")
-        return affinity

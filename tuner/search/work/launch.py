@@ -1,22 +1,21 @@
 """Run a comparison to its end on this machine, from any state of its database."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 
 from tuner.errors import InvalidInput
+from tuner.machine import cores, gpus
 from tuner.search.database.patience import patiently
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.control import check_active
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import Progress, progress
-from tuner.search.work.crew import Crew, MakeTrainer, Task, cores, gpus, orphaned
+from tuner.search.work.crew import Crew, MakeTrainer, Task, orphaned
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.signals import interruptible
 
 _POLL_SECONDS = 0.1
 
@@ -66,7 +65,7 @@ def run(
         check_active(store, spec.name)
         left = sum(arm.total + arm.to_retrain - arm.done - arm.retrained for arm in now.arms)
         size = min(workers or len(gpus()) or cores(), left)
-        with _interruptible():
+        with interruptible():
             crew = Crew(Task(database, spec.name, make_trainer), size, queue)
             try:
                 return _drive(store, spec, crew, began, on_progress)
@@ -95,21 +94,3 @@ def _drive(
             finished = ended
             crew.progressed()
         crew.watch(_POLL_SECONDS)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so that it stops a run as Ctrl-C does."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: signals are someone else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

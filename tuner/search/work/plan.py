@@ -9,16 +9,15 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from tuner.errors import TunerError
+from tuner.machine import cores, gpus
 from tuner.search.declared.spec import ComparisonSpec, StudySpec
-from tuner.search.work.crew import cores, gpus
 from tuner.search.work.idle import coordination_seconds
-from tuner.search.work.surroundings import KEEP_MEMORY, ONE_THREAD, environment, without_interrupts
+from tuner.search.work.surroundings import spawn
 from tuner.search.work.torch_trainer import TorchTrainer
 from tuner.search.work.worker import batch_of
 
@@ -144,22 +143,10 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
 
 def _measure(asked: Sequence[StudySpec], size: int) -> tuple[list[list[_Measured]], float]:
     """What each worker measured, and when, on the monotonic clock, the last of them was ready."""
-    context, devices = get_context("spawn"), gpus()
-    device = "cuda" if devices else "cpu"
     members: list[tuple[SpawnProcess, Connection]] = []
     try:
         for slot in range(size):
-            variables = ONE_THREAD | KEEP_MEMORY
-            if devices:
-                variables["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_measure_here, args=(list(asked), device, size, theirs), daemon=True
-            )
-            with environment(variables), without_interrupts():
-                process.start()
-            theirs.close()
-            members.append((process, ours))
+            members.append(spawn(_measure_here, list(asked), size, slot=slot))
         for _, pipe in members:
             _heard(pipe)
         ready = time.monotonic()
@@ -184,7 +171,7 @@ def _heard(pipe: Connection) -> Any:  # Any: what the process sends
     return said
 
 
-def _measure_here(asked: Sequence[StudySpec], device: str, share: int, pipe: Connection) -> None:
+def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Connection) -> None:
     """What each study takes in this process; the same rule and batch are measured once."""
     try:
         trainer = TorchTrainer(device)

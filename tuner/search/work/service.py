@@ -2,21 +2,21 @@
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import InvalidInput
+from tuner.machine import cores, gpus
 from tuner.search.database.events import newest
 from tuner.search.database.store import Store, open_store
 from tuner.search.queue.queue import RETRIES, Queue
-from tuner.search.work.crew import Crew, MakeTrainer, Task, cores, gpus
+from tuner.search.work.crew import Crew, MakeTrainer, Task
 from tuner.search.work.keeper import kept
 from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.signals import stop_requests
 
 GRACE_SECONDS = 60.0
 """How long processes that are told to stop may go on, to end their epoch."""
@@ -71,11 +71,11 @@ def work(
     store = open_store(database)
     try:
         task = Task(database, None, make_trainer, retries, grace_seconds, log_format)
-        with _told_to_stop() as told, kept(store):
+        with stop_requests() as requested, kept(store):
             crew = Crew(task, processes or len(gpus()) or cores(), Queue(store))
             try:
                 on_start(crew.pids)
-                _watch(crew, store, lambda: told() or _over(deadline, parent))
+                _watch(crew, store, lambda: requested() or _over(deadline, parent))
             finally:
                 _log.info("stopping; unfinished trials are put back")
                 crew.stop()
@@ -98,22 +98,3 @@ def _watch(crew: Crew, store: Store, stopping: Callable[[], bool]) -> None:
 
 def _over(deadline: float, parent: int | None) -> bool:
     return time.monotonic() >= deadline or (parent is not None and os.getppid() != parent)
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or Ctrl-C came; the second one interrupts what is still going on."""
-    told = False
-
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        if told:
-            raise KeyboardInterrupt
-        told = True
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

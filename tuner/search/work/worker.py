@@ -8,13 +8,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import Interrupted, TunerError
+from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
 from tuner.search.declared.spec import StudySpec
@@ -110,10 +110,7 @@ class Worker:
         self.training_seconds = 0.0
         self.epochs = 0
         self.finished = 0
-        packages = ("bnn-tuner", "optuna", "torch")
-        self._ran_on = {
-            "versions": {package: version(package) for package in packages},
-        }
+        self._ran_on = {"versions": versions("bnn-tuner", "optuna", "torch")}
 
     def run(self) -> None:
         """Work until told to stop; trials unfinished then are put back, their training kept.

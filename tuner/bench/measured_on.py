@@ -5,12 +5,11 @@ import subprocess
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from tuner.bench.child import Child, Job, Slice
 from tuner.kernels import find_compiler, library
-from tuner.search.work.crew import cores
+from tuner.machine import cores, instruction_sets, processor, versions
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = ("bnn-tuner", "torch", "optuna")
@@ -48,27 +47,21 @@ class Compile(Job):
         return Slice(float(there), time.perf_counter() - start)
 
 
-def this_machine(processor: str, folder: Path) -> Machine:
+def this_machine(folder: Path) -> Machine:
     """The machine in use; compiles the kernels into ``folder`` to see how long that takes.
 
     Args:
-        processor: The processor's name.
         folder: An empty cache folder, for all processes of this run.
     """
     with closing(Child("the compiler", Compile(), {"TUNER_CACHE_DIR": str(folder)})) as child:
         child.tell("run")
         compiled = child.answer()
-    cpuinfo = Path("/proc/cpuinfo")
-    known = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
-    words = set(known.split())
+    has = instruction_sets()
     return Machine(
-        processor=processor,
+        processor=processor(),
         cores=cores(),
-        flags={flag: flag in words for flag in FLAGS},
-        versions={
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-        },
+        flags={flag: flag in has for flag in FLAGS},
+        versions={"python": platform.python_version(), **versions(*PACKAGES)},
         compiler=_compiler(),
         kernels_seconds=compiled.seconds if compiled is not None and compiled.work else None,
     )

@@ -1,0 +1,173 @@
+"""Any Optuna study as an arm, and the comparison of two that others made."""
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from comparisons import comparison, enqueue, work_here
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from tuner.compare import Protocol
+from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
+from tuner.search.database.store import Store, open_store
+from tuner.search.results.arms import arms
+from tuner.search.results.foreign import compare_studies, foreign_arm, stored_studies
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/tuner.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> str:
+    """The address of a study that Optuna made by itself, with trials in every state."""
+    url = f"sqlite:///{tmp_path}/foreign.db"
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.create_study(storage=storage, study_name="old loss", direction="minimize")
+    ranges = {
+        "x": FloatDistribution(1e-3, 1.0, log=True),
+        "kind": CategoricalDistribution(("a", "b")),
+    }
+    for state, value, intermediate in (
+        (TrialState.COMPLETE, 0.5, {}),
+        (TrialState.FAIL, None, {}),
+        (TrialState.PRUNED, None, {1: 0.9, 2: 0.8}),
+        (TrialState.COMPLETE, math.inf, {}),
+        (TrialState.RUNNING, None, {}),
+        (TrialState.WAITING, None, {}),
+        (TrialState.COMPLETE, 0.2, {}),
+        (TrialState.PRUNED, None, {}),
+    ):
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params={"x": 0.1, "kind": "a"},
+                distributions=ranges,
+                intermediate_values=intermediate,
+            )
+        )
+    storage.remove_session()
+    storage.engine.dispose()
+    return url
+
+
+def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
+    found = foreign_arm(f"{foreign}::old loss")
+    arm, notes = found.arm, found.notes
+    assert found.minimized
+    assert arm.name == "old loss"
+    assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
+    assert arm.failed.tolist() == [False, True, False, True, False, True]
+    assert arm.pruned.tolist() == [False, False, True, False, False, True]
+    assert arm.sampler == "unknown"
+    assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
+    assert any("2 unfinished trials are left out" in note for note in notes)
+    assert any("opposite sign" in note for note in notes)
+
+
+def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
+    found = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    arm = found.arm
+    assert not found.minimized
+    assert arm.name == "mine"
+    assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
+
+
+def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store)
+    found = foreign_arm(f"{store.engine.url}::small/new")
+    assert np.array_equal(found.arm.scores, arms(store, "small")[0][1].scores)
+    assert found.arm.sampler == "random"
+    assert found.notes == ()
+
+
+def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path: Path):
+    before = (tmp_path / "foreign.db").read_bytes()
+    foreign_arm(f"{foreign}::old loss")
+    assert (tmp_path / "foreign.db").read_bytes() == before
+
+
+def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
+    with pytest.raises(UnknownName, match="'old los' is unknown; did you mean 'old loss'"):
+        foreign_arm(f"{foreign}::old los")
+    with pytest.raises(InvalidInput, match="write DATABASE::STUDY"):
+        foreign_arm(foreign)
+    with pytest.raises(DatabaseProblem, match="there is no file"):
+        foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")
+    assert not (tmp_path / "missing.db").exists()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("create table other (a int)")
+    with pytest.raises(DatabaseProblem, match="holds no Optuna studies"):
+        foreign_arm(f"sqlite:///{tmp_path}/other.db::old")
+
+
+def test_a_study_with_two_objectives_is_refused(foreign: str):
+    storage = optuna.storages.RDBStorage(foreign)
+    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
+    storage.engine.dispose()
+    with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
+        foreign_arm(f"{foreign}::two")
+
+
+def losses(name: str, sign: float) -> optuna.Study:
+    """A study of 30 random trials that minimizes a multiple of what is drawn."""
+    study = optuna.create_study(
+        study_name=name, sampler=optuna.samplers.RandomSampler(seed=round(sign))
+    )
+    study.optimize(lambda trial: sign * trial.suggest_float("x", 0.1, 1), n_trials=30)
+    return study
+
+
+@pytest.fixture(autouse=True)
+def quiet_optuna():
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+def test_studies_in_memory_are_compared_the_new_one_first():
+    better, worse = losses("better", 1.0), losses("worse", 3.0)
+    comparison = compare_studies(
+        [better, worse], Protocol(target=0.5, unit="loss", rope=0.0), sampler="random"
+    )
+    assert comparison.protocol.primary == ("better", "worse")
+    assert comparison.protocol.target == -0.5
+    assert comparison.verdict.winner == "better"
+    turned = compare_studies([worse, better], Protocol(unit="loss", rope=0.0), sampler="random")
+    assert turned.contrasts[0].first == "worse"
+    assert turned.contrasts[0].best_of_k.value < 0
+    assert turned.verdict.winner == "better"
+
+
+def test_studies_that_say_what_drew_them_are_noted_where_another_sampler_is_given():
+    with pytest.raises(UnknownName, match="'rand' is unknown; did you mean 'random'"):
+        compare_studies([losses("a", 1.0), losses("b", 2.0)], Protocol(), sampler="rand")
+    with pytest.raises(InvalidInput, match=r"0.3 is ±30 points; for ±0.3 points give 0.003"):
+        compare_studies([], Protocol(rope=0.3))
+
+
+def test_a_study_alone_is_not_compared():
+    with pytest.raises(InvalidInput, match="needs at least two arms, got 1"):
+        compare_studies([losses("a", 1.0)], Protocol(unit="loss"))
+
+
+def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
+    for name in ("a", "b"):
+        study = optuna.create_study(storage=store.rdb, study_name=name, direction="maximize")
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    found = stored_studies(store, ["b", "a"])
+    assert [study.study_name for study in found] == ["b", "a"]
+    with pytest.raises(NotFound, match="there is no study 'c'"):
+        stored_studies(store, ["a", "c"])

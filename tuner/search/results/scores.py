@@ -1,0 +1,64 @@
+"""The score of each trial: failed and pruned ones have theirs, too."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.compare.statistics.estimate import Bools, Floats
+from tuner.errors import InvalidInput
+
+
+class NothingToCompare(InvalidInput):
+    """An arm of which no trial has a score."""
+
+
+def score(
+    trials: Sequence[FrozenTrial], name: str, *, sign: int = 1, worst: float | None = None
+) -> Floats:
+    """The trials' scores, higher is better, shape [n]; those without one get the worst.
+
+    A pruned trial has its last reported value.
+
+    Args:
+        trials: Finished trials.
+        name: The arm, for the error.
+        sign: -1 for a study that minimizes.
+        worst: What a trial without a value scores; the worst seen in the study if None.
+
+    Raises:
+        NothingToCompare: If no trial has a finite value.
+    """
+    values = np.array([sign * _value(trial) for trial in trials], dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise NothingToCompare(
+            f"arm {name!r}: none of its {len(trials)} finished trials has a value: "
+            + (
+                "all failed or were pruned before they reported one, so there is nothing to "
+                "compare; mend what they failed at and run the study again"
+                if trials
+                else "run the study, or wait for its first one"
+            )
+        )
+    return np.where(np.isfinite(values), values, finite.min() if worst is None else worst)
+
+
+def failures(trials: Sequence[FrozenTrial]) -> Bools:
+    """Whether each trial diverged, failed, or ended without a finite value, shape [n]."""
+    return np.array(
+        [
+            not math.isfinite(_value(trial)) or bool(trial.user_attrs.get("diverged", False))
+            for trial in trials
+        ],
+        dtype=np.bool_,
+    )
+
+
+def _value(trial: FrozenTrial) -> float:
+    if trial.state == TrialState.FAIL:
+        return math.nan
+    if trial.value is not None:
+        return trial.value
+    return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
