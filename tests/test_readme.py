@@ -65,7 +65,7 @@ def server():
 def test_a_command_of_the_readme_runs(command, folder, server):
     program, *arguments = shlex.split(command)
     if program == "tuner":
-        arguments = [sys.executable, "-m", "tuner.cli", *arguments]
+        arguments = [sys.executable, "-m", "tuner", *arguments]
     else:
         assert program == "curl"
         arguments = ["curl", "--fail-with-body", *arguments]

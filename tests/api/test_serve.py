@@ -37,7 +37,7 @@ def start(database: str, tmp_path: Path) -> Iterator[Start]:
         def begin(*arguments: str, port: int = 0) -> subprocess.Popen[str]:
             log = stack.enter_context((tmp_path / "log").open("w"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "tuner.cli", "serve", "--port", str(port), *arguments],
+                [sys.executable, "-m", "tuner", "serve", "--port", str(port), *arguments],
                 env={**os.environ, "TUNER_DATABASE_URL": database, "PYTHONPATH": str(ROOT)},
                 cwd=tmp_path,
                 stdout=subprocess.PIPE,

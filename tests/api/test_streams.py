@@ -36,7 +36,7 @@ def test_the_stream_of_a_revoked_key_ends(client, key, store, monkeypatch):
 
 @pytest.mark.slow
 def test_a_server_told_to_stop_ends_its_streams_and_says_nothing_is_wrong(tmp_path):
-    command = [sys.executable, "-m", "tuner.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "tuner", "serve", "--port", "0"]
     server = subprocess.Popen(
         [*command, "--database", f"sqlite:///{tmp_path}/a.db"],
         stdout=subprocess.PIPE,

@@ -134,7 +134,7 @@ def test_the_help_names_every_contest():
 
 
 def test_ctrl_c_prints_what_was_measured_and_leaves_no_process():
-    command = [sys.executable, "-m", "tuner.cli", "bench", "update_rule", "--quick"]
+    command = [sys.executable, "-m", "tuner", "bench", "update_rule", "--quick"]
     process = subprocess.Popen(
         [*command, "--rounds", "1000"],
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TUNER_KERNELS": "off"},

@@ -214,7 +214,7 @@ def test_bad_images_are_refused_before_a_database_is_made():
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
     write(SPEC.replace("n_trials = 8", "n_trials = 40").replace("epochs = 2", "epochs = 12"))
-    command = [sys.executable, "-m", "tuner.cli", "run", "mine.toml", "--json", "out.json"]
+    command = [sys.executable, "-m", "tuner", "run", "mine.toml", "--json", "out.json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 120

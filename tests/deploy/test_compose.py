@@ -113,7 +113,7 @@ class Deployment:
         words = command or SERVICES[service]["command"]
         self.started.append(
             subprocess.Popen(
-                [sys.executable, "-m", "tuner.cli", *words, *arguments],
+                [sys.executable, "-m", "tuner", *words, *arguments],
                 cwd=self.folder / "data",
                 env=self.environment(service),
                 text=True,

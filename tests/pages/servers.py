@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"^(http://127\.0\.0\.1:\d+) ", re.MULTILINE)
 def served(folder: Path, *options: str) -> Iterator[str]:
     """The address of a server over ``folder``'s SQLite file, as long as the block lasts."""
     log = folder / "server.log"
-    command = [sys.executable, "-m", "tuner.cli", "serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "tuner", "serve", "--port", "0", *options]
     environment = {
         **os.environ,
         "TUNER_DATABASE_URL": f"sqlite:///{folder}/tuner.db",

@@ -105,7 +105,7 @@ class Served(Job):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
-        command = [sys.executable, "-m", "tuner.cli", "serve", "--port", str(self._port)]
+        command = [sys.executable, "-m", "tuner", "serve", "--port", str(self._port)]
         self._server = subprocess.Popen(
             [*command, "--database", self.database],
             env={**os.environ, **_UNLIMITED},

@@ -1,34 +1,83 @@
 """The ``tuner`` command: one file per command, errors in one line.
 
 Exit status: 0 done; 1 something went wrong while running; 2 the input was refused.
+
+A command's module is imported when the command is used: what trains, searches and draws takes
+seconds to import, and a list of the commands needs none of it.
 """
 
-from collections.abc import Callable
+import platform
+import sys
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from tuner import __version__
-from tuner.cli.bench import bench
-from tuner.cli.claims import claims
-from tuner.cli.compare import compare
-from tuner.cli.control import cancel, delete, pause, resume, retry
-from tuner.cli.db import db
-from tuner.cli.keys import keys
-from tuner.cli.plan import plan
-from tuner.cli.run import demo, run
-from tuner.cli.serve import serve
-from tuner.cli.show import spaces, status, workloads
-from tuner.cli.train import train
-from tuner.cli.translate import translate
-from tuner.cli.worker import worker
+from tuner.cli.deferred import Deferred
 from tuner.errors import DatabaseProblem, DataMissing, InvalidInput, TunerError
+
+COMMANDS = {
+    "tuner.cli.run:demo": (
+        "Compare the two parametrizations on 8x8 digits: half a minute on two cores."
+    ),
+    "tuner.cli.plan:plan": (
+        "Say what a comparison will cost and what it can show, before anything runs."
+    ),
+    "tuner.cli.run:run": (
+        "Run a comparison and print its verdict; goes on from where an earlier run stopped."
+    ),
+    "tuner.cli.compare:compare": (
+        "Say which search space needed less tuning, and how sure that is."
+    ),
+    "tuner.cli.show:status": "How far the comparisons in a database are, and what failed.",
+    "tuner.cli.serve:serve": "Serve the REST API, the page and the Optuna dashboard.",
+    "tuner.cli.worker:worker": "Run the comparisons of a database, until stopped.",
+    "tuner.cli.control:pause": (
+        "Stop working on a comparison for now; training is kept, and gone on with when resumed."
+    ),
+    "tuner.cli.control:resume": "Go on with a paused comparison.",
+    "tuner.cli.control:cancel": (
+        "End a comparison for good; trials that finished stay, the others are called off."
+    ),
+    "tuner.cli.control:retry": (
+        "Run a comparison's failed trials again, with the same parameters and seeds."
+    ),
+    "tuner.cli.control:delete": (
+        "Remove a comparison, its studies and its trials from the database for good."
+    ),
+    "tuner.cli.train:train": (
+        "Train one configuration and print accuracy and flip ratio per epoch."
+    ),
+    "tuner.cli.translate:translate": (
+        "Say which gradient filter a setting of SGD is, or which SGD a filter is."
+    ),
+    "tuner.cli.claims:claims": (
+        "Measure the claims of the method on this machine: does each of them hold?"
+    ),
+    "tuner.cli.show:spaces": (
+        "The declared search spaces: what each varies, between which bounds, with which defaults."
+    ),
+    "tuner.cli.show:workloads": (
+        "The declared comparisons with their workloads, and what a workload may name."
+    ),
+    "tuner.cli.bench:bench": (
+        "Measure this software against plain PyTorch and Optuna on this machine."
+    ),
+    "tuner.cli.keys:keys": "Who may use the server: its API keys.",
+    "tuner.cli.db:db": "Bring a database up to date; move comparisons between databases.",
+}
+"""Where each command is, in the order of the list, and the first line of its help."""
 
 
 class Commands(TyperGroup):
-    """Prints the errors meant for the user in one line instead of a traceback."""
+    """Knows the commands; prints the errors meant for the user in one line, not a traceback."""
+
+    def __init__(self, **options: Any) -> None:  # Any: as its base has it
+        super().__init__(**options)
+        for place, help in COMMANDS.items():
+            self.add_command(Deferred(place, help))
 
     def invoke(self, ctx: Any) -> Any:  # Any: click's own types, which typer hides
         """Run a command."""
@@ -36,14 +85,20 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except TunerError as error:
             told, refused = error, isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
-        except DBAPIError as error:
-            told, refused = DatabaseProblem(f"the database said: {error.orig}"), True
         except OSError as error:
             if error.filename is None:
                 raise
             told, refused = TunerError(f"{error.filename}: {error.strerror}"), True
+        except _database_error() as error:
+            told, refused = DatabaseProblem(f"the database said: {error.orig}"), True
         typer.echo(f"tuner: {' '.join(str(told).split())}", err=True)
         raise typer.Exit(2 if refused else 1)
+
+
+def _database_error() -> Any:  # Any: its type would have to be imported
+    """What SQLAlchemy raises for a database; nothing, where no command has imported it."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return () if loaded is None else loaded.DBAPIError
 
 
 app = typer.Typer(
@@ -58,24 +113,27 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(demo, plan, run, compare, status, serve, worker),
-    *(pause, resume, cancel, retry, delete),
-    *(train, translate, claims, spaces, workloads, bench),
-)
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(keys, name="keys")
-app.add_typer(db, name="db")
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    beside = f"Python {platform.python_version()}, torch {version('torch')}"
+    typer.echo(f"bnn-tuner {__version__} ({beside}, Optuna {version('optuna')})")
+    raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
 ) -> None:
     """What holds for every command."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+    del version  # its callback has printed it

@@ -20,6 +20,7 @@ db = typer.Typer(
     help="Bring a database up to date; move comparisons between databases.",
     no_args_is_help=True,
     rich_markup_mode="rich",
+    add_completion=False,
 )
 
 

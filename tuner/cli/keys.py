@@ -13,7 +13,10 @@ from tuner.search.database import keys as stored
 from tuner.search.database.store import open_store
 
 keys = typer.Typer(
-    help="Who may use the server: its API keys.", no_args_is_help=True, rich_markup_mode="rich"
+    help="Who may use the server: its API keys.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
 )
 
 

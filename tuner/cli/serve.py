@@ -132,7 +132,7 @@ class _Workers:
     """
 
     def __init__(self, processes: int, log_format: str) -> None:
-        self._command = [sys.executable, "-m", "tuner.cli", "worker"]
+        self._command = [sys.executable, "-m", "tuner", "worker"]
         self._command += ["--processes", str(processes)]
         self._command += ["--log-format", log_format, "--parent", str(os.getpid())]
         self._ended = threading.Event()

@@ -1,4 +1,4 @@
-"""``python -m tuner.cli``, the same as ``tuner``."""
+"""``python -m tuner``, the same as ``tuner``."""
 
 from tuner.cli import main
 
