@@ -96,3 +96,14 @@ class Workload:
     def layer_widths(self) -> tuple[int, ...]:
         """The widths in use: the workload's own, or the model's."""
         return self.widths or MODELS[self.model]
+
+
+def in_words(workload: Workload) -> str:
+    """The workload in a phrase, such as "digits, mlp 64-64-64, 20 epochs"."""
+    widths = "-".join(str(width) for width in workload.layer_widths)
+    parts = [workload.folder or workload.dataset, f"{workload.model} {widths}"]
+    if workload.binary_ends:
+        parts.append("all layers binary")
+    if workload.n_train:
+        parts.append(f"{workload.n_train} training samples")
+    return ", ".join((*parts, f"{workload.epochs} epochs"))

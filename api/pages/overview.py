@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from api import deps
 from tuner.errors import UnknownName
 from tuner.search.database.store import Store
-from tuner.search.results.arms import in_words
 from tuner.search.watch import views
 from tuner.search.watch.progress import ArmProgress
+from tuner.workload import in_words
 
 COMPARISONS_SHOWN = 10
 WORKERS_SHOWN = 50

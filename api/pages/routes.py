@@ -18,8 +18,7 @@ from tuner.errors import NotFound, UnknownName
 from tuner.search.declared.spaces import declared_spaces
 from tuner.search.declared.spec import Pruner, Sampler, declaration_hash, declared
 from tuner.search.queue import control
-from tuner.search.results.arms import in_words
-from tuner.workload import DATASETS, MODELS
+from tuner.workload import DATASETS, MODELS, in_words
 
 router = APIRouter(include_in_schema=False, route_class=InThread)
 

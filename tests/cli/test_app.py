@@ -56,6 +56,22 @@ def test_what_only_lists_imports_nothing_that_computes(arguments):
     assert HEAVY.isdisjoint(imported)
 
 
+def test_no_command_draws_or_trains_before_it_is_asked_to():
+    code = [
+        "import sys",
+        "from tuner.cli.app import COMMANDS",
+        "from tuner.cli.deferred import Deferred",
+        "for place in COMMANDS: Deferred(place, '').load()",
+        'print(*{name.partition(".")[0] for name in sys.modules})',
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True
+    )
+    imported = done.stdout.split()
+    assert "optuna" in imported
+    assert {"matplotlib", "sklearn", "torch", "fastapi", "pandas"}.isdisjoint(imported)
+
+
 def test_a_command_that_does_not_exist_is_refused_with_the_nearest_that_does():
     refused = tuner("comparr")
     assert refused.exit_code == 2

@@ -14,7 +14,13 @@ from tuner.cli.app import app
 
 def test_a_folder_holds_report_data_sheets_and_every_figure():
     write(SPEC)
-    assert tuner("run", "mine.toml", "--folder", "all").exit_code == 0
+    result = tuner("run", "mine.toml", "--folder", "all")
+    assert result.exit_code == 0
+    assert (
+        "report: importance of the hyperparameters of filter\n"
+        "report: importance of the hyperparameters of magnitude\n"
+        "report: comparing the arms\n\n"
+    ) in result.output
     made = {path.name for path in Path("all").iterdir()}
     figures = {"tuning_curves", "budgets", "distribution", "filters", "flip_ratio"}
     assert made == {
@@ -32,7 +38,7 @@ def test_a_folder_holds_report_data_sheets_and_every_figure():
         Path("all", own).write_text("mine")
     before = {path: path.read_bytes() for path in Path("all").iterdir()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuner.cli.present.pictures", lambda _: 1 / 0)
+        patch.setattr("tuner.cli.comparing.pictures", lambda _: 1 / 0)
         assert isinstance(
             CliRunner().invoke(app, ["compare", "mine", "--folder", "all"]).exception,
             ZeroDivisionError,
@@ -58,6 +64,8 @@ def test_compare_takes_studies_that_other_software_made():
     studies = ("sqlite:///new.db::new", "sqlite:///old.db::old")
     result = tuner("compare", *studies, "--sampler", "random", "--target", "0.3", "--json", "-")
     report = json.loads(result.stdout)
+    for name in ("old", "new"):
+        assert f"report: importance of the hyperparameters of {name}\n" in result.stderr
     by_name = {arm["name"]: arm for arm in report["arms"]}
     # losses: reaching a target of 0.3 means staying below it
     assert by_name["new"]["target"]["hits"] > by_name["old"]["target"]["hits"] >= 0

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tuner.cli.present import JsonFile, Outputs, as_text
-from tuner.cli.run import INTERRUPTED
+from tuner.cli.present import INTERRUPTED, JsonFile, Outputs, as_text
 from tuner.errors import UnknownName
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tuner.cli.present import JsonFile, Outputs, as_text
-from tuner.cli.run import INTERRUPTED
+from tuner.cli.present import INTERRUPTED, JsonFile, Outputs, as_text
 
 if TYPE_CHECKING:
     from tuner.claims.claim import Claim

@@ -1,18 +1,12 @@
 """``tuner compare``: what finished trials say, ours or anyone's Optuna studies."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
-from tuner.compare import Comparison, Protocol
-from tuner.compare.comparison import judged
 from tuner.config import database_url
 from tuner.errors import InvalidInput
-from tuner.search.database.store import open_store
-from tuner.search.results.arms import arms as read_arms
-from tuner.search.results.arms import arms_in_full
-from tuner.search.results.foreign import Direction, compare_studies
 
 
 def compare(
@@ -61,6 +55,9 @@ def compare(
     """
     outputs = Outputs(json, html, picture, folder)
     outputs.check()
+    from tuner.cli.comparing import declared, foreign, write  # takes two seconds to import
+    from tuner.compare.protocol import Protocol
+
     if len(studies) == 1 and "::" not in studies[0]:
         given = {
             "--direction": direction,
@@ -76,7 +73,7 @@ def compare(
             raise InvalidInput(
                 f"{', '.join(extra)}: comparison {studies[0]!r} declares this itself; leave it out"
             )
-        outputs.write(declared(studies[0], database or database_url(), in_full=outputs.in_full))
+        write(declared(studies[0], database or database_url(), outputs), outputs)
         return
     protocol = Protocol(
         target=target,
@@ -85,28 +82,10 @@ def compare(
         unit=unit or "score",
         rope=0.0 if rope is None else rope,
     )
-    outputs.write(
-        compare_studies(
-            studies,
-            protocol,
-            direction=_direction(direction),
-            sampler=sampler,
-            with_importances=outputs.in_full,
-        )
-    )
+    write(foreign(studies, protocol, _direction(direction), sampler, outputs), outputs)
 
 
-def declared(name: str, database: str, *, in_full: bool) -> Comparison:
-    """A comparison of the database, as far as it was run; ``in_full`` with importances."""
-    store = open_store(database, must_exist=True)
-    try:
-        read = arms_in_full if in_full else read_arms
-        return judged(*read(store, name))
-    finally:
-        store.close()
-
-
-def _direction(given: str | None) -> Direction | None:
+def _direction(given: str | None) -> Literal["maximize", "minimize"] | None:
     match given:
         case None | "maximize" | "minimize":
             return given

@@ -11,9 +11,9 @@ from tuner.cli.present import AsJson, as_text
 from tuner.compare import words
 from tuner.compare.foresight import Design, Outlook, outlook
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash, load
-from tuner.search.results.arms import in_words
 from tuner.search.work.plan import Plan
 from tuner.search.work.plan import plan as make_plan
+from tuner.workload import in_words
 
 
 def plan(

@@ -1,6 +1,5 @@
-"""What the commands have in common: where results are written, and how."""
+"""What the commands have in common: their options, where results go, and in what form."""
 
-import io
 import json
 import os
 import platform
@@ -13,12 +12,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tuner.compare import Comparison
-from tuner.compare.figures.gallery import FIGURES, main_picture, pictures
-from tuner.compare.report.data import to_json
-from tuner.compare.report.html import to_html
-from tuner.compare.report.sheets import sheets
-from tuner.compare.report.terminal import print_table
 from tuner.errors import InvalidInput
 from tuner.machine import processor
 
@@ -49,7 +42,8 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
-_KINDS = ("png", "svg")
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -106,51 +100,6 @@ class Outputs:
     def console(self) -> Console:
         """The console for people: standard error when standard output carries the JSON."""
         return Console(stderr=self.json == "-")
-
-    def write(self, comparison: Comparison) -> None:
-        """Print the comparison and write the files asked for."""
-        print_table(comparison, self.console)
-        written: list[Path] = []
-        if self.json == "-":
-            sys.stdout.write(as_text(to_json(comparison)))
-        elif self.json is not None:
-            written.append(Path(self.json))
-            written[-1].write_text(as_text(to_json(comparison)), encoding="utf-8")
-        if self.html is not None:
-            written.append(self.html)
-            self.html.write_text(to_html(comparison, provenance()), encoding="utf-8")
-        if self.picture is not None:
-            written.append(self.picture)
-            main_picture(comparison).drawing.savefig(self.picture, dpi=200)
-        if self.folder is not None:
-            _write_all(comparison, self.folder)
-            written.append(self.folder)
-        for file in written:
-            self.console.print(f"written: {file}", soft_wrap=True)
-
-
-def _write_all(comparison: Comparison, folder: Path) -> None:
-    """Report, data, sheets and figures; figures of an earlier report that this one lacks go.
-
-    Nothing is written or removed before everything is made.
-    """
-    texts = {
-        "report.html": to_html(comparison, provenance()),
-        "report.json": as_text(to_json(comparison)),
-        **{f"{name}.csv": text for name, text in sheets(comparison).items()},
-    }
-    files = {name: text.encode() for name, text in texts.items()}
-    for picture in pictures(comparison):
-        for kind in _KINDS:
-            image = io.BytesIO()
-            picture.drawing.savefig(image, format=kind, dpi=200)
-            files[f"{picture.name}.{kind}"] = image.getvalue()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    for old in (folder / f"{name}.{kind}" for name in FIGURES for kind in _KINDS):
-        if old.name not in files and old.is_file():
-            old.unlink()
 
 
 def _folder(file: Path) -> Path:

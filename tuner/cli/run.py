@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.compare import declared
-from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
+from tuner.cli.present import (
+    INTERRUPTED,
+    Database,
+    Folder,
+    HtmlFile,
+    JsonFile,
+    Outputs,
+    PictureFile,
+)
 from tuner.cli.progress import Display
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
@@ -17,7 +24,6 @@ from tuner.search.work import launch
 Workers = Annotated[
     int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")
 ]
-INTERRUPTED = 130
 
 
 def run(
@@ -93,7 +99,9 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     if any(arm.best is None for arm in state.arms):
         raise TunerError(f"{spec.name}: an arm has no finished trial, so nothing can be compared")
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
-    outputs.write(declared(spec.name, database, in_full=outputs.in_full))
+    from tuner.cli.comparing import declared, write  # takes two seconds to import
+
+    write(declared(spec.name, database, outputs), outputs)
 
 
 def _check(spec: ComparisonSpec) -> None:

@@ -14,10 +14,9 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import declared, load
-from tuner.search.results.arms import in_words
 from tuner.search.watch.progress import ArmProgress, progress
 from tuner.search.watch.views import get_comparison, note
-from tuner.workload import AUGMENTATIONS, DATASETS, MODELS
+from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, in_words
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
 

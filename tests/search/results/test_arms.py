@@ -17,8 +17,8 @@ from tuner.search.declared.spec import declaration_hash
 from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Outcome, Queue
 from tuner.search.results import arms as reading
-from tuner.search.results.arms import arms, in_words
-from tuner.workload import Workload
+from tuner.search.results.arms import arms
+from tuner.workload import Workload, in_words
 
 
 @pytest.fixture

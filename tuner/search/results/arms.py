@@ -1,7 +1,7 @@
 """From a comparison's finished trials to the arms and the protocol of ``tuner.compare``."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, decla
 from tuner.search.results.optuna_importance import importances
 from tuner.search.results.records import epochs_of, filters_of
 from tuner.search.results.scores import NothingToCompare, failures, score
-from tuner.workload import Workload
+from tuner.workload import in_words
 
 
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -39,21 +39,29 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
     return found, _protocol(store, spec, found)
 
 
-def arms_in_full(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
+def arms_in_full(
+    store: Store, comparison: str, *, on_arm: Callable[[str], None] | None = None
+) -> tuple[list[Arm], Protocol]:
     """As ``arms``, with how much each hyperparameter matters: that takes seconds for each arm.
 
     Not for repeated searches, and not for arms that search nothing.
+
+    Args:
+        store: The database.
+        comparison: Its name.
+        on_arm: Hears the name of each arm whose turn it is.
     """
     spec = store.comparison(comparison)
     with uncollected():
         read = _read(store, spec)
         protocol = _protocol(store, spec, [arm for arm, _ in read])
-        found = [
-            replace(arm, importance=importances(trials, arm.scores))
-            if protocol.searched_once(arm.name, arm.sampler)
-            else arm
-            for arm, trials in read
-        ]
+        found = []
+        for arm, trials in read:
+            if protocol.searched_once(arm.name, arm.sampler):
+                if on_arm is not None:
+                    on_arm(arm.name)
+                arm = replace(arm, importance=importances(trials, arm.scores))
+            found.append(arm)
     return found, protocol
 
 
@@ -113,17 +121,6 @@ def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
     trials = finished_trials(store, study.study_name)
     summary = summarize(_searched(study.arm, study.study_name, trials), 1, protocol)
     return summary, protocol.confidence
-
-
-def in_words(workload: Workload) -> str:
-    """The workload in a phrase, such as "digits, mlp 64-64-64, 20 epochs"."""
-    widths = "-".join(str(width) for width in workload.layer_widths)
-    parts = [workload.folder or workload.dataset, f"{workload.model} {widths}"]
-    if workload.binary_ends:
-        parts.append("all layers binary")
-    if workload.n_train:
-        parts.append(f"{workload.n_train} training samples")
-    return ", ".join((*parts, f"{workload.epochs} epochs"))
 
 
 def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTrial]]]:

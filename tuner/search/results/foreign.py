@@ -1,7 +1,7 @@
 """Any Optuna study as an arm of a comparison, whoever made it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -130,6 +130,7 @@ def compare_studies(
     direction: Direction | None = None,
     sampler: str | None = None,
     with_importances: bool = False,
+    on_arm: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare any Optuna studies, whoever made them; the command, the server and Python share it.
 
@@ -145,6 +146,7 @@ def compare_studies(
         direction: In place of the studies' own.
         sampler: In place of what the studies say of themselves, one of ``SAMPLERS``.
         with_importances: Whether to say which hyperparameters matter: seconds for each study.
+        on_arm: Hears the name of each arm whose importances are next.
 
     Raises:
         InvalidInput: If a study cannot be compared (see ``arm_of``), the studies trained
@@ -176,10 +178,10 @@ def compare_studies(
         worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
         arms = [replace(arm, scores=np.where(arm.failed, worst, arm.scores)) for arm in arms]
     if with_importances:
-        arms = [
-            replace(arm, importance=importances(each.trials, arm.scores))
-            for each, arm in zip(read, arms, strict=True)
-        ]
+        for i, each in enumerate(read):
+            if on_arm is not None:
+                on_arm(arms[i].name)
+            arms[i] = replace(arms[i], importance=importances(each.trials, arms[i].scores))
     notes = [note for each in read for note in each.notes]
     notes += [
         f"{each.arm.name}: the study says {each.arm.sampler}; --sampler {sampler} overrides it"

@@ -1,0 +1,113 @@
+"""How ``tuner compare`` and ``tuner run`` end: trials are read and compared, results written.
+
+It imports all that computes and draws, which takes two seconds: the commands import it late.
+"""
+
+import io
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from tuner.cli.present import Outputs, as_text, provenance
+from tuner.cli.stages import Stages
+from tuner.compare import Comparison, Protocol
+from tuner.compare.comparison import judged
+from tuner.compare.figures.gallery import FIGURES, main_picture, pictures
+from tuner.compare.report.data import to_json
+from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
+from tuner.compare.report.terminal import print_table
+from tuner.search.database.store import open_store
+from tuner.search.results.arms import arms as read_arms
+from tuner.search.results.arms import arms_in_full
+from tuner.search.results.foreign import Direction, compare_studies
+
+_KINDS = ("png", "svg")
+_COMPARING = "report: comparing the arms"
+
+
+def declared(name: str, database: str, outputs: Outputs) -> Comparison:
+    """A comparison of the database, as far as it was run; with importances if a report wants them.
+
+    They take seconds for each arm, so it is said whose are being computed.
+    """
+    with (
+        closing(open_store(database, must_exist=True)) as store,
+        Stages(outputs.console) as stage,
+    ):
+        if not outputs.in_full:
+            return judged(*read_arms(store, name))
+        read = arms_in_full(store, name, on_arm=lambda arm: stage(_importance(arm)))
+        stage(_COMPARING)
+        return judged(*read)
+
+
+def foreign(
+    studies: list[str],
+    protocol: Protocol,
+    direction: Direction | None,
+    sampler: str | None,
+    outputs: Outputs,
+) -> Comparison:
+    """Any Optuna studies as arms; it is said whose importances are being computed."""
+    with Stages(outputs.console) as stage:
+        return compare_studies(
+            studies,
+            protocol,
+            direction=direction,
+            sampler=sampler,
+            with_importances=outputs.in_full,
+            on_arm=lambda arm: stage(_importance(arm)),
+        )
+
+
+def _importance(arm: str) -> str:
+    return f"report: importance of the hyperparameters of {arm}"
+
+
+def write(comparison: Comparison, outputs: Outputs) -> None:
+    """Print the comparison and write the files asked for."""
+    console = outputs.console
+    print_table(comparison, console)
+    written: list[Path] = []
+    if outputs.json == "-":
+        sys.stdout.write(as_text(to_json(comparison)))
+    with console.status("report: drawing and writing"):
+        if outputs.json not in (None, "-"):
+            written.append(Path(str(outputs.json)))
+            written[-1].write_text(as_text(to_json(comparison)), encoding="utf-8")
+        if outputs.html is not None:
+            written.append(outputs.html)
+            outputs.html.write_text(to_html(comparison, provenance()), encoding="utf-8")
+        if outputs.picture is not None:
+            written.append(outputs.picture)
+            main_picture(comparison).drawing.savefig(outputs.picture, dpi=200)
+        if outputs.folder is not None:
+            _write_all(comparison, outputs.folder)
+            written.append(outputs.folder)
+    for file in written:
+        console.print(f"written: {file}", soft_wrap=True)
+
+
+def _write_all(comparison: Comparison, folder: Path) -> None:
+    """Report, data, sheets and figures; figures of an earlier report that this one lacks go.
+
+    Nothing is written or removed before everything is made.
+    """
+    texts = {
+        "report.html": to_html(comparison, provenance()),
+        "report.json": as_text(to_json(comparison)),
+        **{f"{name}.csv": text for name, text in sheets(comparison).items()},
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    for picture in pictures(comparison):
+        for kind in _KINDS:
+            image = io.BytesIO()
+            picture.drawing.savefig(image, format=kind, dpi=200)
+            files[f"{picture.name}.{kind}"] = image.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    for old in (folder / f"{name}.{kind}" for name in FIGURES for kind in _KINDS):
+        if old.name not in files and old.is_file():
+            old.unlink()
