@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import RedirectResponse, Response
 
-from api.pages.rendering import ASSETS, page
+from api.pages.rendering import ASSETS, SWAGGER, page
 
 Handler = Callable[[Request, Exception], Response]
 
@@ -31,6 +31,7 @@ def install(app: FastAPI) -> None:
     Args:
         app: Its handlers of errors, which answer with problem documents, are there already.
     """
+    app.mount(SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]), name="swagger")
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     for kind, answer in list(app.exception_handlers.items()):
         if not inspect.iscoroutinefunction(answer):

@@ -15,6 +15,8 @@ from tuner import __version__
 from tuner.compare import words
 
 ASSETS = Path(__file__).parent / "assets"
+SWAGGER = "/assets/swagger"
+"""Where Swagger UI's files are served, which show the API's document."""
 
 _HEADERS = {
     "Content-Security-Policy": (

@@ -66,6 +66,7 @@ def test_with_a_key_in_the_database_nothing_is_answered_without_one(client, key)
         "/v1/workers",
         "/v1/metrics",
         "/v1/openapi.json",
+        "/v1/docs",
         "/v1/events",
         "/api/studies",
     ):

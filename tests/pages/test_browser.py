@@ -261,6 +261,26 @@ def test_what_the_reader_opened_stays_open_while_the_page_changes(tab: Any, stor
     mine.wrong.clear()
 
 
+def test_the_documentation_shows_every_operation_and_asks_no_other_server(
+    tab: Any, idle: tuple[str, Store]
+):
+    page = tab().page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/v1/docs")
+    expect(page.get_by_role("heading", name=re.compile("^bnn-tuner"))).to_be_visible()
+    paths = page.request.get("/v1/openapi.json").json()["paths"]
+    operations = sum(len(methods) for methods in paths.values())
+    expect(page.locator(".opblock")).to_have_count(operations)
+    page.locator(".opblock-summary", has_text="/v1/health").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response-col_status").last).to_have_text("200")
+    assert f"{idle[0]}/v1/health" in asked
+    elsewhere = [url for url in asked if not url.startswith((f"{idle[0]}/", "data:"))]
+    assert elsewhere == []
+
+
 def test_no_page_scrolls_sideways_on_a_phone(tab: Any, store: Store):
     control.submit(store, comparison(name="phone", description="A description " + "x" * 100))
     keeper = Keeper(store)
