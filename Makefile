@@ -1,16 +1,20 @@
 # make demo   sets everything up and runs the main job
 # make test   sets everything up and runs all tests
+# make check  the quick tests, on SQLite only: after every change
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test check lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/tuner demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m "not slow and not postgresql"
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

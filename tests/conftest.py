@@ -21,6 +21,14 @@ os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
 os.environ.setdefault("TUNER_CHECKPOINT_DIR", f"{_cache.name}/checkpoints")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that name the PostgreSQL server, before any are left out by their marks."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker(pytest.mark.postgresql)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A PostgreSQL server whose data lie under /tmp; it opens the folders above them to all."""
@@ -55,7 +63,7 @@ def postgres_url(postgres: Any) -> str:
     return str(postgres.get_uri(name))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a new database, of either kind."""
     if request.param == "sqlite":

@@ -36,10 +36,10 @@ def store(database: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def other(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Iterator[Store]:
+def other(store: Store, postgres_url: str, tmp_path: Path) -> Iterator[Store]:
     """A database of the other kind, in which trials have other ids."""
     to_postgres = store.engine.dialect.name == "sqlite"
-    url = request.getfixturevalue("postgres_url") if to_postgres else f"sqlite:///{tmp_path}/b.db"
+    url = postgres_url if to_postgres else f"sqlite:///{tmp_path}/b.db"
     with closing(open_store(url)) as opened:
         enqueue(opened, comparison(name="first", n_trials=3))
         yield opened
