@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
 from tuner.search.declared.files import studies_dir
 from tuner.search.declared.spaces import declared_spaces, load_space
-from tuner.search.declared.spec import ComparisonSpec, declared, load
+from tuner.search.declared.spec import declared, load
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "studies" / "README.md").read_text("utf-8")
@@ -38,21 +37,15 @@ def test_a_declared_space_is_valid_and_described(name):
     assert f"| {name} | `{space.rule}` |" in README
 
 
-def test_the_study_that_the_readme_shows_is_valid():
-    (text,) = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    spec = ComparisonSpec.model_validate({"name": "mine", **tomllib.loads(text)})
-    assert spec.arms[1].space.rule == "latent_sgd"
-
-
 def test_the_declared_studies_are_those_of_the_checkout():
     assert (studies_dir() / "digits.toml").exists()
 
 
 @pytest.mark.parametrize(("name", "column"), [("digits_full", 2), ("fashion_mnist_full", 3)])
-def test_the_readmes_table_tells_the_numbers_of_the_reports(name, column):
+def test_the_table_of_whole_comparisons_has_the_numbers_of_the_reports(name, column):
     rows = {
         cells[1].strip(): cells[column]
-        for line in (ROOT / "README.md").read_text("utf-8").splitlines()
+        for line in (ROOT / "docs" / "method.md").read_text("utf-8").splitlines()
         if len(cells := line.split("|")) == 5
     }
     report = json.loads((ROOT / f"studies/examples/{name}.json").read_text("utf-8"))
@@ -87,3 +80,18 @@ def test_the_readmes_table_tells_the_numbers_of_the_reports(name, column):
         if arm["sampler"] == "defaults":
             shown = f"{100 * arm['retrained']['test']['value']:.2f}% {arm['name'][:-9]}"
             assert shown in rows["documented settings without any search, test"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/method.md"])
+def test_what_is_said_of_the_demo_is_in_its_report(page):
+    report = json.loads((ROOT / "studies/examples/digits.json").read_text("utf-8"))
+    text = " ".join((ROOT / page).read_text("utf-8").split())
+    new, old, narrow = (f"{100 * arm['target']['share']['value']:.1f}%" for arm in report["arms"])
+    assert f"{new} of the trials in the filter space reach 97%, {old} of those in the" in text
+    assert f" {narrow} in its narrow literature ranges" in text
+    if page == "docs/method.md":
+        tests = [f"{100 * arm['retrained']['test']['value']:.1f}%" for arm in report["arms"]]
+        assert f"end at {tests[0]}, {tests[1]} and {tests[2]} on the test set" in text
+        times = words.speedup(Speedup(**report["contrasts"][0]["speedups"]["trials"]), Protocol())
+        value, interval = times.split(" ", 1)
+        assert f"{value} times fewer trials than in the wide ranges" in text and interval in text
