@@ -148,7 +148,7 @@ def _correlation(points: Floats, y: Floats) -> float:
     guess = _left_out(points, y)
     if np.ptp(guess) == 0:
         return np.nan
-    return float(np.corrcoef(stats.rankdata(y), stats.rankdata(guess))[0, 1])
+    return float(np.corrcoef(stats.rankdata([y, guess], axis=1))[0, 1])
 
 
 def _part(n: int) -> int:
