@@ -1,6 +1,7 @@
 """For tests: an SQLite file and a real PostgreSQL server, and a cache folder of their own."""
 
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -15,10 +16,16 @@ from hypothesis import settings
 settings.register_profile("tuner", deadline=None)
 settings.load_profile("tuner")
 
+KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+"""Both kinds of databases; ``make check`` leaves the second out."""
+
 _numbers = count()
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
 os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
 os.environ.setdefault("TUNER_CHECKPOINT_DIR", f"{_cache.name}/checkpoints")
+if "PYTEST_XDIST_WORKER" in os.environ:  # beside others, which set the variables above already
+    os.environ["TUNER_CHECKPOINT_DIR"] = f"{_cache.name}/checkpoints"
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: each has a core of its own
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,20 +62,64 @@ def postgres() -> Iterator[Any]:
             time.sleep(0.01)
 
 
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables and nothing in them, to copy: making them takes longer."""
+    path = tmp_path_factory.mktemp("sqlite") / "tuner.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres: Any) -> str:
+    """The name of a PostgreSQL database with all tables and nothing in them, to copy."""
+    postgres.psql("create database with_tables;")
+    _make_tables(postgres.get_uri("with_tables"))
+    return "with_tables"
+
+
+def _make_tables(url: str) -> None:
+    from tuner.search.store import open_store
+
+    open_store(url).close()
+
+
 @pytest.fixture
-def postgres_url(postgres: Any) -> str:
-    """The address of a new PostgreSQL database."""
+def sqlite_url(sqlite_with_tables: Path, tmp_path: Path) -> str:
+    """The address of an SQLite file with all tables and nothing in them."""
+    shutil.copy(sqlite_with_tables, tmp_path / "tuner.db")
+    return f"sqlite:///{tmp_path}/tuner.db"
+
+
+@pytest.fixture
+def postgres_url(postgres: Any, postgres_with_tables: str) -> str:
+    """The address of a PostgreSQL database with all tables and nothing in them."""
+    name = f"test{next(_numbers)}"
+    postgres.psql(f"create database {name} template {postgres_with_tables};")
+    return str(postgres.get_uri(name))
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest) -> str:
+    """The address of a database of either kind, with all tables and nothing in them."""
+    kind = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(kind))
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: Any) -> str:
+    """The address of a new PostgreSQL database, without any table."""
     name = f"test{next(_numbers)}"
     postgres.psql(f"create database {name};")
     return str(postgres.get_uri(name))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a new database, of either kind."""
+@pytest.fixture(params=KINDS)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database of either kind, without any table."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tuner.db"
-    return str(request.getfixturevalue("postgres_url"))
+    return str(request.getfixturevalue("empty_postgres_url"))
 
 
 @pytest.fixture

@@ -27,15 +27,14 @@ SPEC = ComparisonSpec.model_validate(
 
 
 @pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database with two comparisons; the commands find it in their environment."""
-    address = f"sqlite:///{tmp_path}/a.db"
-    monkeypatch.setenv("TUNER_DATABASE_URL", address)
-    with closing(open_store(address)) as store:
+    monkeypatch.setenv("TUNER_DATABASE_URL", sqlite_url)
+    with closing(open_store(sqlite_url)) as store:
         store.declare(SPEC)
         store.declare(SPEC.model_copy(update={"name": "more"}))
         Keeper(store).tend()
-    return address
+    return sqlite_url
 
 
 def run(*arguments: str, given: str | bytes | None = None) -> Result:
@@ -65,22 +64,22 @@ def set_version(url: str, version: str) -> None:
     engine.dispose()
 
 
-def test_upgrading_says_what_it_did(database: str):
-    assert said("upgrade", "--database", database) == "the tables are made: version 0002\n"
-    again = said("upgrade", "--database", database)
+def test_upgrading_says_what_it_did(empty_database: str):
+    assert said("upgrade", "--database", empty_database) == "the tables are made: version 0002\n"
+    again = said("upgrade", "--database", empty_database)
     assert again == "the tables are up to date: version 0002\n"
-    with closing(open_store(database)) as store, store.engine.begin() as connection:
+    with closing(open_store(empty_database)) as store, store.engine.begin() as connection:
         for name in ("studies", "workers", "keys", "requests", "events"):
             connection.exec_driver_sql(f"drop table tuner_{name}")
         connection.exec_driver_sql("drop index ix_tuner_comparisons_created")
         for column in ("status", "revision", "code_version", "served"):
             connection.exec_driver_sql(f"alter table tuner_comparisons drop column {column}")
-    set_version(database, "0001")
-    line = refused("export", "-", "--database", database)
+    set_version(empty_database, "0001")
+    line = refused("export", "-", "--database", empty_database)
     assert line.endswith("bring them up to date with: tuner db upgrade")
-    upgraded = said("upgrade", "--database", database)
+    upgraded = said("upgrade", "--database", empty_database)
     assert upgraded == "the tables are brought up to date: from version 0001 to 0002\n"
-    with closing(open_store(database)) as store:
+    with closing(open_store(empty_database)) as store:
         assert store.declare(SPEC)
 
 

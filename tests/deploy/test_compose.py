@@ -142,10 +142,10 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(postgres: Any, postgres_url: str, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(postgres: Any, empty_postgres_url: str, tmp_path: Path) -> Iterator[Deployment]:
     """The user of the database, who needs the password, and empty volumes."""
     user = SERVICES["db"]["environment"]["POSTGRES_USER"]
-    name = make_url(postgres_url).database
+    name = make_url(empty_postgres_url).database
     rules = Path(postgres.pgdata, "pg_hba.conf")
     before = rules.read_bytes()
     rules.write_bytes(b"local all %s scram-sha-256\n" % user.encode() + before)
@@ -157,7 +157,7 @@ def deployment(postgres: Any, postgres_url: str, tmp_path: Path) -> Iterator[Dep
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    made = Deployment(postgres_url, tmp_path, port)
+    made = Deployment(empty_postgres_url, tmp_path, port)
     yield made
     for process in made.started:
         process.kill()
@@ -320,6 +320,7 @@ def test_the_first_steps_make_the_tables_and_a_key_and_bring_the_server_up(
     assert not list((deployment.folder / "home").iterdir())
 
 
+@pytest.mark.slow
 def test_the_password_is_what_lets_them_in(deployment: Deployment, monkeypatch):
     monkeypatch.setitem(SECRETS, "POSTGRES_PASSWORD", "another")
     status, _, error = deployment.run("migrate")

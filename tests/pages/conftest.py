@@ -20,8 +20,8 @@ Serve = Callable[..., TestClient]
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/tuner.db"
+def address(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture

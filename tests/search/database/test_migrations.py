@@ -26,6 +26,12 @@ SPEC = comparison(repeats=2, n_trials=4)
 WAITING = comparison(name="later", retrain_seeds=0)
 
 
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """Without tables: how they are made is what is tested."""
+    return empty_database
+
+
 def run_to_the_end(store: Store) -> dict[str, list[FrozenTrial]]:
     for _ in range(3):
         Keeper(store).tend()

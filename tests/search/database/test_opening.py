@@ -15,9 +15,9 @@ from tuner.search.database.store import open_store
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE, metadata
 
 
-def test_the_migrations_make_exactly_the_tables_described(database: str):
+def test_the_migrations_make_exactly_the_tables_described(empty_database: str):
     ours = set(metadata.tables)
-    with closing(open_store(database)) as store, store.engine.connect() as connection:
+    with closing(open_store(empty_database)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
             opts={

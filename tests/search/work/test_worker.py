@@ -1,6 +1,5 @@
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import optuna
 import pytest
@@ -25,8 +24,8 @@ from tuner.workload import Workload
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/tuner.db")
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = open_store(sqlite_url)
     yield opened
     opened.close()
 
@@ -51,6 +50,7 @@ def test_every_sampler_fills_its_budget_within_its_ranges(store: Store, sampler:
     assert all(trial.distributions == spec.arms[0].space.distributions for trial in trials)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
 def test_samplers_that_learn_come_closer_to_the_best_than_random_search(
     store: Store, sampler: str
@@ -129,6 +129,7 @@ def test_random_search_tries_what_optuna_asked_one_by_one_would(store: Store):
         assert trial.params == alone.ask(study.arm.space.distributions).params
 
 
+@pytest.mark.slow
 def test_a_sampler_that_learns_sees_what_optuna_asked_one_by_one_would_show_it(store: Store):
     spec = one_arm(sampler="tpe").model_copy(update={"n_trials": 80})
     spec_of_study = spec.studies()[0]
