@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,10 +47,8 @@ def test_every_command_has_help_with_an_example():
         assert f"tuner {command}" in shown.output
 
 
+@pytest.mark.usefixtures("finished")
 def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
-    write(SPEC)
-    first = tuner("run", "mine.toml", "--json", "a.json", "--html", "a.html", "--picture", "a.png")
-    assert first.exit_code == 0, first.output
     report = json.loads(Path("a.json").read_text())
     assert [arm["n"] for arm in report["arms"]] == [8, 8]
     for arm in report["arms"]:
@@ -65,9 +64,8 @@ def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
     assert json.loads(Path("b.json").read_text()) == report
 
 
+@pytest.mark.usefixtures("finished")
 def test_json_alone_is_on_standard_output():
-    write(SPEC)
-    tuner("run", "mine.toml")
     result = tuner("compare", "mine", "--json", "-")
     assert json.loads(result.stdout)["schema_version"] == 3
     status = json.loads(tuner("status", "--json").stdout)
@@ -212,6 +210,7 @@ def test_bad_images_are_refused_before_a_database_is_made():
     assert ".png" in refused("run", "mine.toml")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
     write(SPEC.replace("n_trials = 8", "n_trials = 40").replace("epochs = 2", "epochs = 12"))
     command = [sys.executable, "-m", "tuner", "run", "mine.toml", "--json", "out.json"]
@@ -229,8 +228,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
     assert "stopped; finished trials are kept" in output
     kept = _finished()
     assert finished <= kept < 84
-    again = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=False)
-    assert again.returncode == 0, again.stdout
+    again = tuner(*command[3:])
+    assert again.exit_code == 0, again.output
     report = json.loads(Path("out.json").read_text())
     assert [arm["n"] for arm in report["arms"]] == [40, 40]
     assert _finished() == 84
@@ -244,7 +243,7 @@ def _finished() -> int:
     return sum(arm["done"] + arm["retrained"] for arm in arms)
 
 
-def test_what_could_not_be_compared_is_refused_before_anything_runs():
+def test_what_could_not_be_compared_is_refused_before_anything_runs(finished_once):
     one_arm = SPEC[: SPEC.index('[[arms]]\nname = "magnitude"')]
     assert "at least two arms" in refused("run", write(one_arm))
     again = SPEC.replace("k = 2", 'control = "magnitude"\nk = 2')
@@ -255,8 +254,7 @@ def test_what_could_not_be_compared_is_refused_before_anything_runs():
     assert "split_seed" in refused(
         "run", write(SPEC.replace("epochs = 2", "epochs = 2\nsplit_seed = -1"))
     )
-    write(SPEC)
-    tuner("run", "mine.toml")
+    shutil.copy(finished_once / "tuner.db", ".")
     assert "'rnadom' is unknown; did you mean 'random'" in refused(
         "compare",
         "sqlite:///tuner.db::mine/filter",
@@ -275,9 +273,8 @@ def test_status_names_what_goes_on_with_a_comparison_that_nobody_works_on():
     assert "or go on with it from here: tuner run digits" in told
 
 
+@pytest.mark.usefixtures("finished")
 def test_status_names_what_records_the_end_that_a_killed_run_did_not():
-    write(SPEC)
-    tuner("run", "mine.toml")
     store = open_store("sqlite:///tuner.db")
     with store.begin() as connection:  # as it is between the last trial and the end
         connection.execute(update(comparisons).values(status="active"))

@@ -12,15 +12,9 @@ from tests.cli.commands import SPEC, refused, tuner, write
 from tuner.cli.app import app
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("finished")
 def test_a_folder_holds_report_data_sheets_and_every_figure():
-    write(SPEC)
-    result = tuner("run", "mine.toml", "--folder", "all")
-    assert result.exit_code == 0
-    assert (
-        "report: importance of the hyperparameters of filter\n"
-        "report: importance of the hyperparameters of magnitude\n"
-        "report: comparing the arms\n\n"
-    ) in result.output
     made = {path.name for path in Path("all").iterdir()}
     figures = {"tuning_curves", "budgets", "distribution", "filters", "flip_ratio"}
     assert made == {
@@ -45,13 +39,20 @@ def test_a_folder_holds_report_data_sheets_and_every_figure():
         )
     assert "no-such" in refused("compare", "no-such", "--folder", "all")
     assert {path: path.read_bytes() for path in Path("all").iterdir()} == before
-    assert tuner("compare", "mine", "--folder", "all").exit_code == 0
+    result = tuner("compare", "mine", "--folder", "all")
+    assert result.exit_code == 0
+    assert (
+        "report: importance of the hyperparameters of filter\n"
+        "report: importance of the hyperparameters of magnitude\n"
+        "report: comparing the arms\n\n"
+    ) in result.output
     left = {path.name for path in Path("all").iterdir()}
     assert left == made | {"notes.csv", "filters.pdf"}
     Path("file").touch()
     assert "--folder: file cannot be written to" in refused("compare", "mine", "--folder", "file")
 
 
+@pytest.mark.slow
 def test_compare_takes_studies_that_other_software_made():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for name, sign in (("old", 3.0), ("new", 1.0)):
@@ -92,9 +93,8 @@ def test_compare_takes_studies_that_other_software_made():
     )
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_sampler_that_the_study_contradicts_is_noted():
-    write(SPEC)
-    assert tuner("run", "mine.toml").exit_code == 0
     addresses = [f"sqlite:///tuner.db::mine/{arm}" for arm in ("filter", "magnitude")]
     notes = {
         sampler: json.loads(
@@ -115,15 +115,18 @@ def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
     assert "run the study" not in told.replace("run the study again", "")
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("finished")
 def test_studies_of_different_workloads_are_not_compared():
-    for name, text in (("a", SPEC), ("b", SPEC.replace("epochs = 2", "epochs = 3"))):
-        write(text, f"{name}.toml")
-        assert tuner("run", f"{name}.toml").exit_code == 0
-    addresses = [f"sqlite:///tuner.db::{name}/filter" for name in "ab"]
+    short = SPEC.replace("n_trials = 8", "n_trials = 2").replace("seeds = 2", "seeds = 0")
+    write(short.replace("epochs = 2", "epochs = 3"), "other.toml")
+    assert tuner("run", "other.toml").exit_code == 0
+    addresses = [f"sqlite:///tuner.db::{name}/filter" for name in ("mine", "other")]
     told = refused("compare", *addresses, "--unit", "accuracy")
     assert "trained different workloads (epochs: 2 and 3)" in told
 
 
+@pytest.mark.slow
 def test_failed_trials_cannot_lift_a_study():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     good = optuna.create_study(storage="sqlite:///a.db", study_name="good", direction="maximize")

@@ -1,10 +1,14 @@
+import importlib
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.app import app
 from tuner.search.work.plan import REPORT_SECONDS
+
+plans = importlib.import_module("tuner.cli.plan")  # the package names the command so too
 
 SPEC = """
 n_trials = 4
@@ -35,24 +39,43 @@ repeated = ["new_tpe", "old_tpe"]
 """
 
 
-def test_a_plan_names_arms_cost_and_what_cannot_be_shown(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.toml").write_text(SPEC)
-    shown = CliRunner().invoke(app, ["plan", "mine.toml", "--workers", "1"])
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A folder in which the command was given, what it printed, and the plan that it made."""
+    made, folder = [], tmp_path_factory.mktemp("planned")
+    (folder / "mine.toml").write_text(SPEC)
+
+    def plan(spec, *, workers):
+        made.append(make_plan(spec, workers=workers))
+        return made[-1]
+
+    make_plan = plans.make_plan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(plans, "make_plan", plan)
+        shown = CliRunner().invoke(app, ["plan", "mine.toml", "--workers", "1"])
     assert shown.exit_code == 0, shown.output
-    told = " ".join(shown.stdout.split())
+    return folder, shown.stdout, made[0]
+
+
+@pytest.mark.slow
+def test_a_plan_names_arms_cost_and_what_cannot_be_shown(planned):
+    folder, shown, _ = planned
+    told = " ".join(shown.split())
     assert "new_tpe tpe 5 x 4 0" in told
     assert "48 trials, 96 epochs: about" in told and "with 1 worker on this machine" in told
     assert "until they train, then the arms' times. A full report (--html" in told
     assert "! 4 trials per arm give no interval of the best of 1" in told
     assert "! 5 repeats of a search can never reach p = 0.05" in told
     assert "! No incumbent is retrained" in told
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert [path.name for path in folder.iterdir()] == ["mine.toml"]
 
 
-def test_a_plan_as_json_has_the_same_numbers(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text(SPEC)
+@pytest.mark.slow
+def test_a_plan_as_json_has_the_same_numbers(planned, monkeypatch):
+    folder, _, made = planned
+    monkeypatch.setattr(plans, "make_plan", lambda _, workers: replace(made, workers=workers))
+    path = folder / "mine.toml"
     printed = CliRunner().invoke(app, ["plan", str(path), "--workers", "1", "--json"])
     assert printed.exit_code == 0, printed.output
     found = json.loads(printed.stdout)
