@@ -98,6 +98,7 @@ def train_a_little():
     return result
 
 
+@pytest.mark.slow
 def test_switched_off_it_is_none_and_no_compiler_is_asked(monkeypatch, tmp_path, cache_folder):
     asked = tmp_path / "asked"
     monkeypatch.setenv("CXX", program(tmp_path / "compiler", f"touch {asked}; exit 1"))
@@ -156,6 +157,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(monkeypatch, tmp_path, capl
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+@pytest.mark.slow
 def test_after_a_failure_child_processes_neither_try_again_nor_repeat_the_warning(
     monkeypatch, tmp_path, capfd
 ):
@@ -171,6 +173,7 @@ def test_after_a_failure_child_processes_neither_try_again_nor_repeat_the_warnin
     assert len(asked.read_text().split()) == 1
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_second_process_finds_it_compiled(monkeypatch, tmp_path, caplog):
     compiler, count = counting_compiler(tmp_path)
@@ -181,6 +184,7 @@ def test_a_second_process_finds_it_compiled(monkeypatch, tmp_path, caplog):
     assert count.read_text().split() == ["once"]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_two_processes_that_compile_at_once_both_get_it(monkeypatch, tmp_path, cache_folder):
     compiler, count = counting_compiler(tmp_path, wait_for=2)
@@ -192,9 +196,12 @@ def test_two_processes_that_compile_at_once_both_get_it(monkeypatch, tmp_path, c
     assert left.suffix == ".so"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])
-def test_a_damaged_library_is_compiled_again(damage, cache_folder):
+def test_a_damaged_library_is_compiled_again(damage, cache_folder, monkeypatch, tmp_path):
+    compiler, count = counting_compiler(tmp_path)
+    monkeypatch.setenv("CXX", compiler)
     assert kernels.library() is not None
     (file,) = cache_folder.glob("kernels-*.so")
     whole = file.read_bytes()
@@ -206,3 +213,4 @@ def test_a_damaged_library_is_compiled_again(damage, cache_folder):
     kernels.library.cache_clear()
     assert kernels.library() is not None
     assert file.read_bytes() == whole
+    assert count.read_text().split() == ["once"] * 2

@@ -3,7 +3,6 @@
 import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -31,6 +30,7 @@ SPEC = ComparisonSpec(
 )
 
 
+@pytest.mark.slow
 def test_a_plan_counts_every_trial_and_epoch_and_gives_each_arm_its_time():
     found = plan(SPEC, workers=2)
     assert found.workers == 2
@@ -64,6 +64,7 @@ def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeyp
     assert found.seconds == pytest.approx(found.start_seconds + (old + new) / 2)
 
 
+@pytest.mark.slow
 def test_a_workload_that_cannot_be_trained_is_refused():
     bad = Workload(model="cnn", widths=(8, 8) * 12, epochs=1)
     with pytest.raises(InvalidInput, match="widths"):
@@ -84,7 +85,9 @@ def test_the_time_of_a_long_epoch_is_told_from_short_ones(monkeypatch, n_train, 
     assert found.epoch_seconds == pytest.approx(expected)
 
 
-def test_what_stands_between_batches_is_timed_with_real_workers_and_leaves_nothing():
-    before = set(Path(tempfile.gettempdir()).glob("tuner-plan-*"))
+def test_what_stands_between_batches_is_timed_with_real_workers_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert coordination_seconds(SPEC, SPEC.arms[2], 2) > 0
-    assert set(Path(tempfile.gettempdir()).glob("tuner-plan-*")) == before
+    assert list(tmp_path.iterdir()) == []
