@@ -21,6 +21,7 @@ def finish(store) -> None:
     Keeper(store).tend()
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
     answer = client.post("/v1/comparisons", json=SPEC)
     assert answer.status_code == 202

@@ -63,6 +63,7 @@ def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, store, co
     assert computed == []
 
 
+@pytest.mark.slow
 def test_a_report_grows_with_its_trials(client, store, computed):
     enqueue(store, comparison(retrain_seeds=0))
     queue = Queue(store)

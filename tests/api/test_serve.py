@@ -84,6 +84,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_answers_logs_each_request_once_and_stops_when_told(start, told, tmp_path):
     process = start("--log-format", "json")
@@ -119,6 +120,7 @@ def test_no_answer_waits_until_the_client_acknowledged_the_one_before():
     assert asyncio.run(accept())
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_port_in_use_is_one_line(start, tmp_path):
     with socket.socket() as taken:
@@ -129,6 +131,7 @@ def test_a_port_in_use_is_one_line(start, tmp_path):
     assert line == f"tuner: 127.0.0.1:{port}: Address already in use; give another --port"
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_without_a_key_no_other_address_is_served_and_with_one_it_is(start, database, tmp_path):
     line = refusal(start("--host", "0.0.0.0"), tmp_path)
@@ -143,6 +146,7 @@ def test_without_a_key_no_other_address_is_served_and_with_one_it_is(start, data
     assert httpx.get(f"{where}/v1/comparisons", headers=mine).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_database_of_another_version_is_one_line(start, database, tmp_path):
     store = open_store(database)
     with store.engine.begin() as connection:
@@ -151,6 +155,7 @@ def test_a_database_of_another_version_is_one_line(start, database, tmp_path):
     assert "bring them up to date with: tuner db upgrade" in refusal(start(), tmp_path)
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_setting_out_of_range_is_one_line(start, monkeypatch, tmp_path):
     monkeypatch.setenv("TUNER_MAX_TRIALS", "many")

@@ -139,6 +139,7 @@ def events(client, **parameters):
     return [dict(line.split(": ", 1) for line in block) for block in blocks]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("run")
 def test_events_stream_in_order_and_go_on_after_the_last_one_known(client):
     seen = events(client, after=0)

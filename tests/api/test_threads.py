@@ -15,6 +15,7 @@ from tuner.search.database.tables import comparisons
 MANY = 3 * max(THREADS.values())
 
 
+@pytest.mark.slow
 def test_readers_are_answered_while_writers_wait_for_each_other(client, store: Store):
     store.declare(comparison())
     bodies = [comparison(name=f"c{number}").model_dump(mode="json") for number in range(MANY)]

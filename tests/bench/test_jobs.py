@@ -31,6 +31,7 @@ def test_training_is_counted_in_samples_and_lasts_as_long_as_told(make):
     assert longer.work > done.work
 
 
+@pytest.mark.slow
 def test_both_sides_of_the_accuracy_contest_learn_the_same_workload(tmp_path):
     (match,) = CONTESTS["accuracy"].matches(Setup(tmp_path, processes=1, quick=True))
     accuracies = [ready(side.jobs[0]).run(0).accuracy for side in match.sides]
@@ -50,6 +51,7 @@ def test_searches_finish_their_trials_on_either_side(tmp_path):
     store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["filter_flip", "latent_sgd", "sgd"])
 def test_steps_of_an_update_rule_are_counted_in_weights(rule):
     done = ready(Steps(rule, n_weights=1000, seconds=0.01)).run(0)

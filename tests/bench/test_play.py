@@ -106,6 +106,7 @@ def test_a_process_that_fails_is_named_in_one_line(job, words):
         play(1)
 
 
+@pytest.mark.slow
 def test_the_variant_without_a_compiler_runs_without_the_library(tmp_path):
     (played,) = CONTESTS["resnet20"].matches(Setup(tmp_path, processes=2, quick=True))
     there = {}

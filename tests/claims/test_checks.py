@@ -38,6 +38,7 @@ def test_a_scaling_that_leaves_one_setting_alone_does_not_hold(monkeypatch, left
     assert named(outcome, "twice").verdict == "holds"
 
 
+@pytest.mark.slow
 def test_the_initial_scale_is_forgotten_with_weight_decay_and_kept_without():
     claim = small(
         "initial_scale",
@@ -117,6 +118,7 @@ def test_a_product_that_explains_about_as_much_as_it_should_is_not_settled():
     assert close.verdict == "not settled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "noise", "odd"), [(4, 0.04, 0.0), (12, 0.005, 0.04)])
 def test_the_parts_interval_covers_the_part_of_the_true_means(seeds, noise, odd):
     claim, rng = small("iso_alpha"), np.random.default_rng(2)

@@ -59,6 +59,7 @@ def small_search() -> LessTuning:
     return parse(LessTuning, {**data, "comparison": {**comparison, **less}}, "test")
 
 
+@pytest.mark.slow
 def test_a_real_search_is_run_and_found_again_in_the_database_given(tmp_path):
     address = f"sqlite:///{tmp_path}/claims.db"
     shares: list[float] = []

@@ -72,6 +72,7 @@ def comparison(arms) -> Comparison:
     return detailed(compare(arms, protocol), arms)
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     drawn = drawings(comparison)
     assert list(drawn) == list(FIGURES)
@@ -103,6 +104,7 @@ def _intro(page):
     return after.split("<p>")[1].split("</p>")[0].replace("&#39;", "'")
 
 
+@pytest.mark.slow
 def test_the_words_above_the_filters_name_the_rows_below_and_no_other(arm):
     rates = 10.0 ** np.random.default_rng(4).uniform(-3, 0, (2, N))
     full = filters(0, learning_rate=rates[0], weight_decay=rates[1])

@@ -74,6 +74,7 @@ def test_the_login_leads_to_no_other_site(browser, store, wanted):
     assert {"name": "next", "type": "hidden", "value": "/"} in page.all("input")
 
 
+@pytest.mark.slow
 def test_a_key_that_may_only_read_sees_no_buttons_and_no_form(browser, store, log_in):
     control.submit(store, comparison())
     log_in(browser, "read")

@@ -128,6 +128,7 @@ def announced(page: Document) -> str:
     return next(s["data-announce"] for s in page.all("section") if "data-announce" in s)
 
 
+@pytest.mark.slow
 def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
     browser, store = serve(database), open_store(database)
     arms = [

@@ -57,6 +57,7 @@ def test_a_state_that_does_not_fit_is_removed_and_training_starts_over(content, 
     assert len(warnings(caplog)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # what torch makes of damaged files is not at stake
 def test_no_damaged_bit_changes_a_result(tmp_path):
     expected = curves(train(WORKLOAD, TRIALS))

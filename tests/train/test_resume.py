@@ -199,6 +199,7 @@ train({workload}, {trials}, on_epoch, keep=Keep(Path({folder!r}), seconds=0))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("writing", "kept"), [(False, 3), (True, 2)])
 def test_a_process_killed_between_epochs_or_while_it_writes_loses_no_more_than_that(
     writing, kept, ends, tmp_path

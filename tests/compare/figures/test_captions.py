@@ -21,6 +21,7 @@ SINGLE = "magnitude_narrow_0, magnitude_narrow_1"
 OTHERS = "Left out: new_tpe, old_tpe (repeated searches); untuned (no search)."
 
 
+@pytest.mark.slow
 def test_every_figure_has_a_caption_that_names_who_is_left_out(
     arm: Make, retrained: Again
 ) -> None:

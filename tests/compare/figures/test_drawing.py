@@ -122,6 +122,7 @@ def test_trials_are_counted_in_whole_numbers() -> None:
     assert power(0.0025) == r"$\mathdefault{2.5\times10^{-3}}$"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decades", [0.02, 0.3, 4.0])
 def test_no_label_lies_on_another_in_any_figure(
     arm: Make, retrained: Again, decades: float
@@ -149,6 +150,7 @@ def test_target_budget_and_legend_cover_neither_curves_nor_each_other(
     assert drawing.bbox.x0 <= legend.x0 and legend.x1 <= drawing.bbox.x1
 
 
+@pytest.mark.slow
 def test_no_legend_lies_on_what_is_drawn(sixteen: Comparison) -> None:
     for name, drawing in drawings(sixteen).items():
         drawn(drawing)

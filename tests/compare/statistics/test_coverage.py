@@ -185,6 +185,7 @@ def test_the_chance_to_beat_an_arm_without_spread_lies_in_its_interval(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [20, 60])
 def test_a_ratio_of_shares_lies_in_its_interval_for_any_shares(n: int) -> None:
     # Enumerated, not simulated: every pair of hits with its chance, given that one arm has a hit.
@@ -270,6 +271,7 @@ def test_the_mean_of_ten_seeds_lies_in_its_interval(quantile: Quantile) -> None:
     assert_covers(holds(mean_interval(seeds(rng.random(10))), truth) for _ in range(REPEATS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("new_share", "old_share", "horizon"), [(0.1, 0.03, 50), (0.05, 0.05, 50), (0.2, 0.1, 100)]
 )

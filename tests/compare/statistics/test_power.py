@@ -69,6 +69,7 @@ def test_too_few_repeats_detect_nothing_and_say_why() -> None:
     assert two is not None and two > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "share"), [(20, 0.1), (60, 0.05)])
 def test_a_detectable_ratio_is_found_with_the_chance_it_states(n: int, share: float) -> None:
     ratio = detectable_share_ratio(n, share).value

@@ -47,6 +47,7 @@ def at(number: int, /, **changes: object) -> Callable[[list[str]], list[str]]:
 PLACE = {"position": 0, "state": "waiting", "attempts": 0, "failures": 0, "value": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

@@ -146,6 +146,7 @@ def test_times_arrive_in_another_time_zone_as_they_were(
     assert moved.datetime_start == stayed.datetime_start
 
 
+@pytest.mark.slow
 def test_a_half_finished_comparison_goes_on_elsewhere_to_the_same_results(
     store: Store, other: Store, tmp_path: Path
 ):

@@ -312,6 +312,7 @@ def test_deleting_while_the_queues_are_filled_leaves_nothing(
     other.close()
 
 
+@pytest.mark.slow
 def test_deleting_beside_those_who_fill_the_queues_leaves_nothing(store: Store):
     spec = comparison(n_trials=100, repeats=2)
     for _ in range(2):

@@ -111,6 +111,7 @@ def test_a_logarithmic_range_counts_as_its_logarithm():
     assert shares(found, FANOVA)["x"] > 0.5
 
 
+@pytest.mark.slow
 def test_integers_on_a_logarithmic_range_are_assessed():
     space = {"width": IntDistribution(8, 512, log=True), "y": FloatDistribution(0.0, 1.0)}
     found = importances(*drawn(40, space, lambda p: np.log(p["width"])), resamples=0)

@@ -91,6 +91,7 @@ def test_eight_workers_on_200_trials_complete_exactly_200_and_none_twice(databas
     assert (end.arms[0].done, end.arms[0].running, end.arms[0].failed) == (200, 0, 0)
 
 
+@pytest.mark.slow
 def test_random_search_gives_the_same_trials_with_one_worker_and_with_three(tmp_path: Path):
     one, three = (f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "three"))
     end = run(comparison(), one, 1)
@@ -102,6 +103,7 @@ def test_random_search_gives_the_same_trials_with_one_worker_and_with_three(tmp_
     assert end.arms[1].retrained == end.arms[1].to_retrain == 2
 
 
+@pytest.mark.slow
 def test_workers_killed_in_the_middle_of_training_lose_nothing(
     sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -130,6 +132,7 @@ def wait_for_trials(process: subprocess.Popen[bytes], database: str, n_trials: i
     raise AssertionError(process.stderr and process.stderr.read())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_interrupted_resumes_and_finishes_exactly_the_missing_trials(
     at_once: subprocess.Popen[bytes], sqlite: str, tmp_path: Path, signal_number: int
@@ -151,6 +154,7 @@ def test_a_run_that_is_interrupted_resumes_and_finishes_exactly_the_missing_tria
     assert after == outcomes(undisturbed, "small/old")
 
 
+@pytest.mark.slow
 def test_workers_whose_launcher_is_killed_put_their_trials_back(
     at_once: subprocess.Popen[bytes], sqlite: str
 ):
@@ -193,6 +197,7 @@ def test_a_finished_comparison_is_not_run_again(sqlite: str):
     assert outcomes(sqlite, "small/old") == before
 
 
+@pytest.mark.slow
 def test_workers_that_die_again_and_again_end_in_one_line(sqlite: str):
     with pytest.raises(TunerError, match=r"worker processes stopped .* signal 9; .* to resume"):
         run(comparison(), sqlite, 1, DyingTrainer)
@@ -205,6 +210,7 @@ def test_a_missing_data_set_ends_the_run_in_its_own_words(sqlite: str):
     assert {trial.state.name for trial in all_trials(sqlite, "small/old")} == {"WAITING"}
 
 
+@pytest.mark.slow
 def test_a_trial_that_always_raises_fails_alone(sqlite: str, monkeypatch: pytest.MonkeyPatch):
     spec = comparison(retrain_seeds=0)
     seeds = [spec.studies()[0].trial_seed(index) for index in (1, 2)]
@@ -235,6 +241,7 @@ def test_no_workers_are_refused_before_the_database_is_made(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_launching_process_never_loads_torch():
     modules = "tuner.search.work.launch, tuner.search.results.arms"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
@@ -262,6 +269,24 @@ def test_environment_and_signals_are_as_before_after_a_run(sqlite: str):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
+<<<<<<< HEAD:tests/search/work/test_launch.py
+=======
+@pytest.mark.parametrize(
+    ("visible", "found"), [("", []), ("-1", []), ("0,2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
+)
+def test_gpus_are_those_that_cuda_may_see(
+    monkeypatch: pytest.MonkeyPatch, visible: str, found: list[str]
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus() == found
+
+
+def test_there_is_a_worker_for_each_core_this_process_may_use():
+    assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.slow
+>>>>>>> 9da0c97 (tests: what takes more than a second or two is marked slow):tests/search/test_launch.py
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_way_out(
     sqlite: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -85,6 +85,7 @@ def roster_states(store: Store) -> list[str]:
         return list(connection.scalars(select(workers.c.state)))
 
 
+@pytest.mark.slow
 def test_workers_run_what_is_submitted_to_its_end_without_a_server(start, store: Store):
     start("LightTrainer")
     submit(store, SPEC)
@@ -92,6 +93,7 @@ def test_workers_run_what_is_submitted_to_its_end_without_a_server(start, store:
     assert done(store) == 2 * 24 + 2 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_them_gracefully_and_nothing_stays_running(
     start, store: Store, number: int
@@ -106,6 +108,7 @@ def test_a_signal_stops_them_gracefully_and_nothing_stays_running(
     assert roster_states(store) == ["stopped", "stopped"]
 
 
+@pytest.mark.slow
 def test_they_stop_at_the_end_of_the_walltime(start, store: Store):
     submit(store, SPEC)
     process = start("SlowTrainer", "walltime_seconds=3")
@@ -113,6 +116,7 @@ def test_they_stop_at_the_end_of_the_walltime(start, store: Store):
     assert running(store) == 0
 
 
+@pytest.mark.slow
 def test_they_stop_when_their_parent_is_another(start, store: Store):
     submit(store, SPEC)
     assert start("SlowTrainer", "parent=1").wait(60) == 0
@@ -121,6 +125,7 @@ def test_they_stop_when_their_parent_is_another(start, store: Store):
     assert process.poll() is None
 
 
+@pytest.mark.slow
 def test_processes_that_die_again_and_again_end_in_their_last_words(start, store: Store):
     submit(store, SPEC)
     process = start("DyingTrainer")

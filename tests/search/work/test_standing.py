@@ -93,6 +93,7 @@ def test_a_pause_takes_effect_within_an_epoch_and_costs_nothing(store: Store):
     assert values(store) == expected
 
 
+@pytest.mark.slow
 def test_a_paused_study_lets_the_others_go_on(store: Store):
     enqueue(store, comparison())
     with store.engine.connect() as connection:

@@ -149,6 +149,7 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_that_nobody_notices(new_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_gpu_that_runs_out_of_memory_trains_half_as_many_from_then_on(new_process, caplog):
     trainer, memory = new_process(measured=7, room=3)
     assert trainer.batch_size(WORKLOAD) == 7
@@ -177,6 +178,7 @@ def test_memory_that_somebody_takes_in_mid_training_costs_no_trial(new_process):
     assert alike(results, train(new_process(measured=7)[0]))
 
 
+@pytest.mark.slow
 def test_what_a_gpu_cannot_train_one_by_one_the_cpu_trains(new_process, caplog):
     trainer, memory = new_process(measured=2, room=0)
     assert len(train(trainer)) == 7
@@ -223,6 +225,7 @@ def test_who_is_told_to_stop_when_a_part_ends_begins_no_other(new_process):
     assert memory.parts == [[3, 4, 5], [6]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [3, 100])
 def test_a_batch_keeps_its_parts_whoever_goes_on_with_it(room, new_process):
     undisturbed = train(new_process(measured=7, room=3)[0])
