@@ -269,24 +269,7 @@ def test_environment_and_signals_are_as_before_after_a_run(sqlite: str):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-<<<<<<< HEAD:tests/search/work/test_launch.py
-=======
-@pytest.mark.parametrize(
-    ("visible", "found"), [("", []), ("-1", []), ("0,2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
-)
-def test_gpus_are_those_that_cuda_may_see(
-    monkeypatch: pytest.MonkeyPatch, visible: str, found: list[str]
-):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus() == found
-
-
-def test_there_is_a_worker_for_each_core_this_process_may_use():
-    assert 1 <= cores() <= len(os.sched_getaffinity(0))
-
-
 @pytest.mark.slow
->>>>>>> 9da0c97 (tests: what takes more than a second or two is marked slow):tests/search/test_launch.py
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_way_out(
     sqlite: str, monkeypatch: pytest.MonkeyPatch
 ):
