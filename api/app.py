@@ -12,16 +12,16 @@ from types import FrameType
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from api import pages, sessions
-from api.auth import Authority
-from api.body import BodyLimit
-from api.dashboard import Dashboard, dashboard
-from api.observe import Observed, RequestMetrics
-from api.problems import install
-from api.routes import documents, system, v1
-from api.settings import Settings
-from api.threads import limit_default
 from tuner import __version__
+from tuner.api import pages, sessions
+from tuner.api.auth import Authority
+from tuner.api.dashboard import Dashboard, dashboard
+from tuner.api.middleware.body import BodyLimit
+from tuner.api.middleware.observe import Observed, RequestMetrics
+from tuner.api.problems import install
+from tuner.api.routes import documents, system, v1
+from tuner.api.settings import Settings
+from tuner.api.threads import limit_default
 from tuner.search.database.store import open_store
 from tuner.search.work.keeper import kept
 from tuner.signals import hearing
@@ -32,7 +32,7 @@ with the same body it is answered the same. Changes may carry If-Match with the 
 
 
 def create() -> FastAPI:
-    """The application that the environment describes; see ``api.settings``."""
+    """The application that the environment describes; see ``tuner.api.settings``."""
     return create_app(Settings.from_environment())
 
 

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from api.settings import Settings
+from tuner.api.settings import Settings
 from tuner.search.database import keys
 from tuner.search.database.store import Store
 

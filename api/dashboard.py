@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import SAFE, permitted
-from api.problems import problem
+from tuner.api.auth import SAFE, permitted
+from tuner.api.problems import problem
 from tuner.search.database.store import Store
 
 _PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts")

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query, Request
 
-from api.auth import Known
-from api.settings import Settings
-from api.threads import Later
+from tuner.api.auth import Known
+from tuner.api.settings import Settings
+from tuner.api.threads import Later
 from tuner.errors import InvalidInput, Stale
 from tuner.search.database.store import Store
 from tuner.search.watch import views

@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
-from api.auth import permitted
-from api.threads import InThread, in_lane
+from tuner.api.auth import permitted
+from tuner.api.threads import InThread, in_lane
 from tuner.errors import InvalidInput
 from tuner.search.database import requests
 from tuner.search.database.store import Store

@@ -1,6 +1,6 @@
 """What this server takes on: sizes beyond which a submission cannot be meant, or not be borne."""
 
-from api.settings import Settings
+from tuner.api.settings import Settings
 from tuner.errors import InvalidInput
 from tuner.search.declared.spec import ComparisonSpec
 

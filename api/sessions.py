@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
 
-from api.auth import COOKIE, SESSION_SECONDS, authority
+from tuner.api.auth import COOKIE, SESSION_SECONDS, authority
 from tuner.search.database import keys
 
 router = APIRouter(include_in_schema=False)

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from api.app import create_app
-from api.settings import Settings
 from tests.documents import PAGES, ROOT, Step, missing, steps
+from tuner.api.app import create_app
+from tuner.api.settings import Settings
 from tuner.search.declared.spec import ComparisonSpec
 
 README = ROOT / "README.md"

@@ -3,7 +3,7 @@
 Rendered here, without a build step; ``assets/live.js`` keeps open pages up to date.
 """
 
-from api.pages.failures import install
-from api.pages.routes import router
+from tuner.api.pages.failures import install
+from tuner.api.pages.routes import router
 
 __all__ = ["install", "router"]

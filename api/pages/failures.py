@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import RedirectResponse, Response
 
-from api.pages.rendering import ASSETS, SWAGGER, page
+from tuner.api.pages.rendering import ASSETS, SWAGGER, page
 
 Handler = Callable[[Request, Exception], Response]
 

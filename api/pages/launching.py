@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from api import limits
-from api.settings import Settings
+from tuner.api import limits
+from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, UnknownName
 from tuner.search.database.store import Store
 from tuner.search.declared.files import rule_in_words

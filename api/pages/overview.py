@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api import deps
+from tuner.api import deps
 from tuner.errors import UnknownName
 from tuner.search.database.store import Store
 from tuner.search.watch import views

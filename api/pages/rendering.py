@@ -10,8 +10,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.auth import LOCAL
 from tuner import __version__
+from tuner.api.auth import LOCAL
 from tuner.compare import words
 
 ASSETS = Path(__file__).parent / "assets"
@@ -56,7 +56,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
 @cache
 def _templates() -> Environment:
     templates = Environment(
-        loader=PackageLoader("api.pages"),
+        loader=PackageLoader("tuner.api.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from api import reports
-from api.pages.drawing import Chart, chart
-from api.pages.overview import tenths
+from tuner.api import reports
+from tuner.api.pages.drawing import Chart, chart
+from tuner.api.pages.overview import tenths
 from tuner.compare import words
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Estimate

@@ -5,15 +5,15 @@ from typing import Annotated, Literal, get_args
 from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from api import deps, reports
-from api.auth import Reader, Writer, authority
-from api.pages.launching import declaration, launch
-from api.pages.overview import overview
-from api.pages.rendering import asset, page
-from api.pages.results import results
-from api.pages.trial import trial_page
-from api.sessions import local_path
-from api.threads import InThread, slow
+from tuner.api import deps, reports
+from tuner.api.auth import Reader, Writer, authority
+from tuner.api.pages.launching import declaration, launch
+from tuner.api.pages.overview import overview
+from tuner.api.pages.rendering import asset, page
+from tuner.api.pages.results import results
+from tuner.api.pages.trial import trial_page
+from tuner.api.sessions import local_path
+from tuner.api.threads import InThread, slow
 from tuner.errors import NotFound, UnknownName
 from tuner.search.declared.spaces import declared_spaces
 from tuner.search.declared.spec import Pruner, Sampler, declaration_hash, declared

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.pages.drawing import Chart, chart
-from api.routes.trials import shown
-from api.schemas import Trial
+from tuner.api.pages.drawing import Chart, chart
+from tuner.api.routes.trials import shown
+from tuner.api.schemas import Trial
 from tuner.search.database.store import Store
 
 _CURVES = {

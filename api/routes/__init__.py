@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.auth import DOCUMENTED
-from api.routes import comparisons, events, studies, system, tools, trials
+from tuner.api.auth import DOCUMENTED
+from tuner.api.routes import comparisons, events, studies, system, tools, trials
 
 v1 = APIRouter()
 v1.include_router(system.router)

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from api import deps, limits, reports, schemas
-from api.auth import Reader, Writer
-from api.idempotency import Idempotent
-from api.problems import errors
-from api.threads import slow
+from tuner.api import deps, limits, reports, schemas
+from tuner.api.auth import Reader, Writer
+from tuner.api.idempotency import Idempotent
+from tuner.api.problems import errors
+from tuner.api.threads import slow
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control

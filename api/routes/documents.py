@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.auth import Reader
-from api.idempotency import HEADER
-from api.pages.rendering import SWAGGER, asset
-from api.problems import Problem, errors
+from tuner.api.auth import Reader
+from tuner.api.idempotency import HEADER
+from tuner.api.pages.rendering import SWAGGER, asset
+from tuner.api.problems import Problem, errors
 
 PATH = "/v1/openapi.json"
 _PAGE = """<!doctype html>

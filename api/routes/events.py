@@ -9,9 +9,9 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from api import deps
-from api.auth import Reader, authority
-from api.problems import errors
+from tuner.api import deps
+from tuner.api.auth import Reader, authority
+from tuner.api.problems import errors
 from tuner.search.database import events
 
 router = APIRouter(tags=["events"])

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api import deps, limits, reports, schemas
-from api.auth import Reader, Writer
-from api.idempotency import Idempotent
-from api.problems import errors
-from api.routes.comparisons import ACCEPTED, TAGGED, Status
-from api.routes.trials import shown as shown_trial
-from api.threads import slow
+from tuner.api import deps, limits, reports, schemas
+from tuner.api.auth import Reader, Writer
+from tuner.api.idempotency import Idempotent
+from tuner.api.problems import errors
+from tuner.api.routes.comparisons import ACCEPTED, TAGGED, Status
+from tuner.api.routes.trials import shown as shown_trial
+from tuner.api.threads import slow
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec
 from tuner.search.queue import control

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from sqlalchemy import String, column, select, table
 from starlette.exceptions import HTTPException
 
-from api.auth import DOCUMENTED, Reader
-from api.metrics import Tally
-from api.problems import errors
 from tuner import __version__
+from tuner.api.auth import DOCUMENTED, Reader
+from tuner.api.metrics import Tally
+from tuner.api.problems import errors
 from tuner.errors import DatabaseProblem
 from tuner.search.database.store import Store
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE

@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
 
-from api import deps, schemas
-from api.auth import Reader
-from api.problems import errors
-from api.threads import InThread, slow
+from tuner.api import deps, schemas
+from tuner.api.auth import Reader
+from tuner.api.problems import errors
+from tuner.api.threads import InThread, slow
 from tuner.compare import Protocol
 from tuner.compare.report.data import to_json
 from tuner.errors import InvalidInput, NotFound, UnknownName

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from optuna.trial import TrialState
 
-from api import deps, schemas
-from api.auth import Reader
-from api.problems import errors
-from api.threads import InThread
+from tuner.api import deps, schemas
+from tuner.api.auth import Reader
+from tuner.api.problems import errors
+from tuner.api.threads import InThread
 from tuner.search.database.store import Store
 from tuner.search.watch import views
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from api.settings import Settings
+from tuner.api.app import create_app
+from tuner.api.settings import Settings
 from tuner.search.database import keys
 from tuner.search.database.store import Store, open_store
 

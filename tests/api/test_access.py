@@ -8,7 +8,7 @@ from comparisons import comparison, work_here
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 
-from api import auth
+from tuner.api import auth
 from tuner.errors import InvalidInput, NotFound
 from tuner.search.database import keys
 from tuner.search.database.store import Store

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api.observe import _template
-from api.routes import system
+from tuner.api.middleware.observe import _template
+from tuner.api.routes import system
 from tuner.search.database.tables import VERSION_TABLE
 from tuner.search.queue.filling import enqueue
 from tuner.search.queue.queue import Queue

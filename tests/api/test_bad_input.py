@@ -114,7 +114,7 @@ def test_a_tag_that_was_never_given_matches_no_revision(client, tag):
 
 @pytest.mark.parametrize("known", ["x", "-1", "9" * 5000, "1.5", ""])
 def test_a_last_event_id_that_was_never_given_starts_from_now_or_never(client, known, monkeypatch):
-    monkeypatch.setattr("api.routes.events._ASK_SECONDS", 0.05)
+    monkeypatch.setattr("tuner.api.routes.events._ASK_SECONDS", 0.05)
     client.post("/v1/comparisons", json=BODY)
     answer = client.get("/v1/events?seconds=0.01", headers={"Last-Event-ID": known})
     assert answer.status_code == 200

@@ -24,9 +24,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api import auth
-from api.app import create_app
-from api.settings import Settings
+from tuner.api import auth
+from tuner.api.app import create_app
+from tuner.api.settings import Settings
 from tuner.search.database.store import Store
 from tuner.search.queue.control import submit
 from tuner.search.work.keeper import Keeper

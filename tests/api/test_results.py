@@ -11,7 +11,7 @@ import pytest
 from comparisons import comparison, enqueue, work_here
 from optuna.trial import TrialState
 
-from api import reports
+from tuner.api import reports
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
 from tuner.compare.report.data import to_json

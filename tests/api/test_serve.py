@@ -16,7 +16,7 @@ import httpx2 as httpx
 import pytest
 from comparisons import comparison
 
-from tuner.cli.serve import _listen
+from tuner.cli.commands.serve import _listen
 from tuner.search.database import keys
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import open_store

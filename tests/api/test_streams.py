@@ -11,8 +11,8 @@ import urllib.request
 import pytest
 from comparisons import comparison, enqueue
 
-from api import auth
-from api.routes import events
+from tuner.api import auth
+from tuner.api.routes import events
 from tuner.search.database import keys
 from tuner.search.queue import control
 from tuner.search.watch.progress import progress

@@ -7,8 +7,8 @@ import pytest
 from comparisons import comparison, enqueue, work_here
 from sqlalchemy import update
 
-from api import reports
-from api.threads import THREADS
+from tuner.api import reports
+from tuner.api.threads import THREADS
 from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from tuner.cli.app import app
 from tuner.search.work.plan import REPORT_SECONDS
 
-plans = importlib.import_module("tuner.cli.plan")  # the package names the command so too
+plans = importlib.import_module("tuner.cli.commands.plan")  # the package names the command so too
 
 SPEC = """
 n_trials = 4

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tuner.cli.translate import translate
+from tuner.cli.commands.translate import translate
 
 TORCH = "--learning-rate .1 --weight-decay 5e-4 --momentum .9"
 

@@ -24,7 +24,7 @@ import uvicorn.config
 import yaml
 from sqlalchemy import make_url, select
 
-from api.settings import Settings
+from tuner.api.settings import Settings
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import SCHEMA, comparisons, workers
 from tuner.search.declared.spec import ComparisonSpec

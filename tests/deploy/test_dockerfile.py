@@ -125,8 +125,8 @@ def test_the_copied_files_are_enough_to_make_the_wheel(tmp_path: Path):
     (wheel,) = tmp_path.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     for needed in (
-        "api/app.py",
-        "api/pages/assets/page.css",
+        "tuner/api/app.py",
+        "tuner/api/pages/assets/page.css",
         "tuner/kernels/kernels.cpp",
         "tuner/search/database/migrations/env.py",
         "tuner/studies/digits.toml",

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
+from tuner.api.pages.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
 
 SHARES = st.floats(0, 1, allow_subnormal=False)
 

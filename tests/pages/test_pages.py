@@ -10,7 +10,7 @@ from comparisons import comparison, work_here
 from documents import Document, get
 from light_trainer import LightTrainer, PickyTrainer
 
-from api.pages.results import _picture
+from tuner.api.pages.results import _picture
 from tuner.search.database.store import Store, open_store
 from tuner.search.queue import control, roster
 from tuner.search.watch import views

@@ -19,54 +19,56 @@ from tuner.cli.deferred import Deferred
 from tuner.errors import DatabaseProblem, DataMissing, InvalidInput, TunerError
 
 COMMANDS = {
-    "tuner.cli.run:demo": (
+    "tuner.cli.commands.run:demo": (
         "Compare the two parametrizations on 8x8 digits: half a minute on two cores."
     ),
-    "tuner.cli.plan:plan": (
+    "tuner.cli.commands.plan:plan": (
         "Say what a comparison will cost and what it can show, before anything runs."
     ),
-    "tuner.cli.run:run": (
+    "tuner.cli.commands.run:run": (
         "Run a comparison and print its verdict; goes on from where an earlier run stopped."
     ),
-    "tuner.cli.compare:compare": (
+    "tuner.cli.commands.compare:compare": (
         "Say which search space needed less tuning, and how sure that is."
     ),
-    "tuner.cli.show:status": "How far the comparisons in a database are, and what failed.",
-    "tuner.cli.serve:serve": "Serve the REST API, the page and the Optuna dashboard.",
-    "tuner.cli.worker:worker": "Run the comparisons of a database, until stopped.",
-    "tuner.cli.control:pause": (
+    "tuner.cli.commands.show:status": (
+        "How far the comparisons in a database are, and what failed."
+    ),
+    "tuner.cli.commands.serve:serve": "Serve the REST API, the page and the Optuna dashboard.",
+    "tuner.cli.commands.worker:worker": "Run the comparisons of a database, until stopped.",
+    "tuner.cli.commands.control:pause": (
         "Stop working on a comparison for now; training is kept, and gone on with when resumed."
     ),
-    "tuner.cli.control:resume": "Go on with a paused comparison.",
-    "tuner.cli.control:cancel": (
+    "tuner.cli.commands.control:resume": "Go on with a paused comparison.",
+    "tuner.cli.commands.control:cancel": (
         "End a comparison for good; trials that finished stay, the others are called off."
     ),
-    "tuner.cli.control:retry": (
+    "tuner.cli.commands.control:retry": (
         "Run a comparison's failed trials again, with the same parameters and seeds."
     ),
-    "tuner.cli.control:delete": (
+    "tuner.cli.commands.control:delete": (
         "Remove a comparison, its studies and its trials from the database for good."
     ),
-    "tuner.cli.train:train": (
+    "tuner.cli.commands.train:train": (
         "Train one configuration and print accuracy and flip ratio per epoch."
     ),
-    "tuner.cli.translate:translate": (
+    "tuner.cli.commands.translate:translate": (
         "Say which gradient filter a setting of SGD is, or which SGD a filter is."
     ),
-    "tuner.cli.claims:claims": (
+    "tuner.cli.commands.claims:claims": (
         "Measure the claims of the method on this machine: does each of them hold?"
     ),
-    "tuner.cli.show:spaces": (
+    "tuner.cli.commands.show:spaces": (
         "The declared search spaces: what each varies, between which bounds, with which defaults."
     ),
-    "tuner.cli.show:workloads": (
+    "tuner.cli.commands.show:workloads": (
         "The declared comparisons with their workloads, and what a workload may name."
     ),
-    "tuner.cli.bench:bench": (
+    "tuner.cli.commands.bench:bench": (
         "Measure this software against plain PyTorch and Optuna on this machine."
     ),
-    "tuner.cli.keys:keys": "Who may use the server: its API keys.",
-    "tuner.cli.db:db": "Bring a database up to date; move comparisons between databases.",
+    "tuner.cli.commands.keys:keys": "Who may use the server: its API keys.",
+    "tuner.cli.commands.db:db": "Bring a database up to date; move comparisons between databases.",
 }
 """Where each command is, in the order of the list, and the first line of its help."""
 

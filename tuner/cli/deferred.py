@@ -12,7 +12,7 @@ class Deferred(TyperCommand):
     """Stands for a command in the list of all, and hands any use of it to the command itself.
 
     Args:
-        place: Where the command is, as in ``tuner.cli.run:demo``: a function, or a
+        place: Where the command is, as in ``tuner.cli.commands.run:demo``: a function, or a
             ``typer.Typer`` of that name. The name is what the user types.
         help: The first line of its help.
     """

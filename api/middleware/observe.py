@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import unforeseen
+from tuner.api.problems import unforeseen
 from tuner.logs import request_id
 
 _FORM = re.compile(r"[A-Za-z0-9_.-]{1,100}")

@@ -22,8 +22,8 @@ from tuner.search.database import keys
 from tuner.search.database.store import open_store
 from tuner.signals import hearing
 
-APPLICATION = "api.app:create"
-"""Where uvicorn finds the application: the package ``api`` imports this one, never the reverse."""
+APPLICATION = "tuner.api.app:create"
+"""Where uvicorn finds the application: it imports this package, never the reverse."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0

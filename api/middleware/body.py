@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
+from tuner.api.problems import problem
 
 _DETAIL = "the request is larger than this server takes (TUNER_MAX_BODY_BYTES)"
 
