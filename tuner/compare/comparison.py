@@ -13,7 +13,7 @@ from tuner.compare.contrast import Contrast, contrast, with_holm
 from tuner.compare.evidence.details import ArmDetail, details
 from tuner.compare.notes import notes as notes_on
 from tuner.compare.protocol import Protocol, resolve
-from tuner.compare.sentences import repeated_sentence
+from tuner.compare.sentences import repeated_sentence, retrained_sentence, speedup_sentence
 from tuner.compare.statistics.best_of_k import Bounds
 from tuner.compare.statistics.estimate import classify
 from tuner.compare.summary import ArmSummary, summarize
@@ -43,6 +43,26 @@ class Comparison:
     notes: tuple[str, ...]
     details: tuple[ArmDetail, ...] = ()
 
+    @property
+    def names(self) -> list[str]:
+        """The arms' names, in the order given."""
+        return [arm.name for arm in self.arms]
+
+    @property
+    def single(self) -> frozenset[str]:
+        """Names of the arms that are one search each; of all arms if there is none.
+
+        Those that search many times or nothing have no place among the single searches.
+        """
+        once = self.protocol.searched_once
+        names = [arm.name for arm in self.arms if once(arm.name, arm.sampler)]
+        return frozenset(names or self.names)
+
+    @property
+    def single_details(self) -> list[ArmDetail]:
+        """What lies behind the numbers of the single searches; empty without details."""
+        return [detail for detail in self.details if detail.arm.name in self.single]
+
 
 def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     """Compare the arms' searches as the protocol declares.
@@ -59,27 +79,47 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     seen = _seen(arms)
     pairs = [(new, old), *_other_pairs(arms, (new, old), protocol)]
     contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol, seen) for a, b in pairs])
-    found = dict(zip(pairs, contrasts, strict=True))
-    control = found.get((new, protocol.control)) if protocol.control is not None else None
-    judged = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
-    verdict = replace(
-        judged,
-        text=f"Interim, {protocol.interim}. {judged.text}" if protocol.interim else judged.text,
-        interim=bool(protocol.interim),
-        repeated=repeated_sentence(found[protocol.repeated], by_name, protocol)
-        if protocol.repeated is not None
-        else None,
-    )
+    by_pair = dict(zip(pairs, contrasts, strict=True))
+    summaries = tuple(summarize(arm, k, protocol, seen) for arm in arms)
+    luck = {each.name: each.retrained.luck for each in summaries if each.retrained}
+    control = by_pair.get((new, protocol.control)) if protocol.control is not None else None
+    verdict = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
     return Comparison(
         protocol=protocol,
         k=k,
-        arms=tuple(summarize(arm, k, protocol, seen) for arm in arms),
+        arms=summaries,
         contrasts=tuple(contrasts),
-        verdict=verdict,
+        verdict=_with_secondary(verdict, by_pair, (new, old), by_name, protocol),
         notes=(
-            *_check_of_exact(found, new, protocol),
-            *notes_on(arms, contrasts[0], k, protocol, seen),
+            *_check_of_exact(by_pair, new, protocol),
+            *notes_on(
+                arms,
+                {name: words for name, words in luck.items() if words},
+                contrasts[0],
+                k,
+                protocol,
+                seen,
+            ),
         ),
+    )
+
+
+def _with_secondary(
+    verdict: Verdict,
+    contrasts: Mapping[tuple[str, str], Contrast],
+    primary: tuple[str, str],
+    arms: Mapping[str, Arm],
+    protocol: Protocol,
+) -> Verdict:
+    """The verdict with what else is to be said of it, and whether it is an interim one."""
+    interim, repeated = protocol.interim, protocol.repeated
+    return replace(
+        verdict,
+        text=f"Interim, {interim}. {verdict.text}" if interim else verdict.text,
+        test=retrained_sentence(contrasts[primary], protocol),
+        speedup=speedup_sentence(contrasts[primary], protocol),
+        repeated=repeated_sentence(contrasts[repeated], arms, protocol) if repeated else None,
+        interim=bool(interim),
     )
 
 
@@ -90,7 +130,10 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
         comparison: What ``compare`` said of these arms.
         arms: The same arms.
     """
-    return replace(comparison, details=details(arms, comparison.arms, comparison.protocol))
+    return replace(
+        comparison,
+        details=details(arms, [arm.curve for arm in comparison.arms], comparison.protocol),
+    )
 
 
 def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:
@@ -112,21 +155,21 @@ def _other_pairs(
 
 
 def _check_of_exact(
-    found: Mapping[tuple[str, str], Contrast], new: str, protocol: Protocol
+    contrasts: Mapping[tuple[str, str], Contrast], new: str, protocol: Protocol
 ) -> Iterator[str]:
     """What the arm at the exact map of the new one says; where it differs, something is wrong."""
     if protocol.exact is None:
         return
-    difference = found[new, protocol.exact].difference
+    difference = contrasts[new, protocol.exact].difference
     start = f"Check: {protocol.exact} searches the old space where it is exactly {new}"
     if difference is None or difference.interval is None:
         yield f"{start}; there are too few trials to compare them."
         return
-    told = words.difference(difference, protocol)
+    shown = words.difference(difference, protocol)
     yield {
-        "equivalent": f"{start}, and they do the same: {told}.",
-        "inconclusive": f"{start}, and no difference is seen: {told}.",
-        "supported": f"{start}, yet they differ, {told}: look for a mistake in the ranges or the "
+        "equivalent": f"{start}, and they do the same: {shown}.",
+        "inconclusive": f"{start}, and no difference is seen: {shown}.",
+        "supported": f"{start}, yet they differ, {shown}: look for a mistake in the ranges or the "
         "program before trusting anything else here.",
     }[classify(difference, protocol.rope)]
 

@@ -1,6 +1,6 @@
 """What a comparison leaves out and why, and what its reader must know: one sentence each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,26 +11,31 @@ from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import COMPARABLE, batch_size
 from tuner.compare.statistics.best_of_k import Bounds, trials_for_interval
 from tuner.compare.statistics.targets import good_region_share, trials_for_success
-from tuner.compare.summary import luck
 
 
 def notes(
-    arms: Sequence[Arm], primary: Contrast, k: int, protocol: Protocol, seen: Bounds
+    arms: Sequence[Arm],
+    luck: Mapping[str, str],
+    primary: Contrast,
+    k: int,
+    protocol: Protocol,
+    seen: Bounds,
 ) -> tuple[str, ...]:
     """The notes on the arms, then those on the protocol.
 
     Args:
         arms: All arms.
+        luck: Arm name -> what shows that its search reached the target by luck; see ``summary``.
         primary: The primary contrast.
         k: The budget k*.
         protocol: The declaration.
         seen: Lowest and highest score of all arms.
     """
-    about_arms = [note for arm in arms for note in _about(arm, protocol)]
+    about_arms = [note for arm in arms for note in _about(arm, luck.get(arm.name), protocol)]
     return (*about_arms, *_about_protocol(arms, primary, k, protocol, seen))
 
 
-def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
+def _about(arm: Arm, luck: str | None, protocol: Protocol) -> Iterator[str]:
     left_out = (
         "expected best of k, P(best of k) and the good-region share are left out; they hold only "
         "for independent random trials that run to their end, so the incumbent trace stands in"
@@ -55,8 +60,8 @@ def _about(arm: Arm, protocol: Protocol) -> Iterator[str]:
         )
     if protocol.target is not None and arm.independent and arm.scores.max() < protocol.target:
         yield _never(arm, protocol.target, protocol)
-    if lucky := luck(arm, protocol):
-        yield f"{arm.name}: {lucky}"
+    if luck is not None:
+        yield f"{arm.name}: {luck}"
 
 
 def _never(arm: Arm, target: float, protocol: Protocol) -> str:

@@ -10,6 +10,7 @@ from tuner.compare.arm import Arm
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.bands import tuning_curve_band
 from tuner.compare.statistics.best_of_k import (
+    BestOfK,
     Bounds,
     best_of_k_interval,
     expected_best_of_k,
@@ -21,16 +22,6 @@ from tuner.compare.statistics.targets import Trials, good_region_share, trials_f
 CURVE_POINTS = 60
 TABLE_BUDGETS = (1, 5, 10)
 """Budgets of the tables, beside k*."""
-
-
-@dataclass(frozen=True)
-class BestOfK:
-    """Expected best of k random trials; a bound is ``None`` where none can be stated."""
-
-    k: int
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ The rules, in order of precedence:
 - *inconclusive*: anything else, with the number of trials that would probably settle it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 from typing import Literal
 
@@ -20,7 +20,6 @@ from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
-from tuner.compare.sentences import retrained_sentence, speedup_sentence
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.rmst import FEWEST_REPEATS
@@ -49,7 +48,7 @@ class Verdict:
 
     kind: Kind
     text: str
-    test: str | None
+    test: str | None = field(default=None, kw_only=True)
     ranges: str
     winner: str | None
     more: int | None
@@ -91,11 +90,9 @@ def judge(
     return Verdict(
         kind=kind,
         text=text,
-        test=retrained_sentence(primary, protocol),
         ranges=_ranges(new, old),
         winner=winner,
         more=more,
-        speedup=speedup_sentence(primary, protocol),
     )
 
 

@@ -17,24 +17,24 @@ SCORES = np.random.default_rng(0).random(40)
 
 def test_each_axis_stretches_the_curve_by_its_mean_cost(arm: Make) -> None:
     ours = arm("new", SCORES, seconds=np.arange(40.0))
-    summary = summarize(ours, 2, PROTOCOL)
-    trials, epochs, seconds = budget_curves(ours, summary, epochs=np.repeat([1.0, 10.0], 20))
-    ks = np.array([point.k for point in summary.curve])
+    known = summarize(ours, 2, PROTOCOL).curve
+    trials, epochs, seconds = budget_curves(ours, known, epochs=np.repeat([1.0, 10.0], 20))
+    ks = np.array([point.k for point in known])
     assert (trials.axis, epochs.axis, seconds.axis) == ("trials", "epochs", "seconds")
     assert trials.x.tolist() == ks.tolist()
     # Pruned or failed trials of one epoch count with the others: (20 + 200) / 40 = 5.5.
     assert epochs.x == pytest.approx(5.5 * ks) and epochs.per_trial == 5.5
     assert seconds.x == pytest.approx(19.5 * ks)
     for curve in (trials, epochs, seconds):
-        assert curve.value.tolist() == [point.value for point in summary.curve]
-        assert curve.low is not None and curve.low.tolist() == [p.low for p in summary.curve]
+        assert curve.value.tolist() == [point.value for point in known]
+        assert curve.low is not None and curve.low.tolist() == [p.low for p in known]
     assert epochs.note == "k trials at the mean cost of 5.5 epochs"
 
 
 def test_unknown_costs_are_left_out_with_a_reason(arm: Make) -> None:
     half = np.where(np.arange(40) % 2, 4.0, np.nan)
     ours = arm("new", SCORES, seconds=half)
-    _, epochs, seconds = budget_curves(ours, summarize(ours, 2, PROTOCOL))
+    _, epochs, seconds = budget_curves(ours, summarize(ours, 2, PROTOCOL).curve)
     assert epochs.x.size == 0 and epochs.per_trial is None
     assert epochs.note == "left out: no trial's epochs are known"
     assert seconds.per_trial == 4
@@ -46,7 +46,7 @@ def test_pruned_searches_show_their_best_so_far_at_what_was_spent(arm: Make) -> 
         "new", [0.3, 0.1, 0.8, 0.2], pruned=[False, True, False, True], seconds=[5, 1, 5, np.nan]
     )
     curves = budget_curves(
-        pruned, summarize(pruned, 1, PROTOCOL), epochs=np.array([10.0, 2, 10, 1])
+        pruned, summarize(pruned, 1, PROTOCOL).curve, epochs=np.array([10.0, 2, 10, 1])
     )
     trials, epochs, seconds = curves
     assert not epochs.independent and epochs.low is None
@@ -61,7 +61,7 @@ def test_repeated_searches_have_a_line_each(arm: Make) -> None:
     tpe = arm(
         "tpe", [0.1, 0.5, 0.9, 0.2], sampler="tpe", repeat=[0, 1, 0, 1], seconds=[1, 2, 3, 4]
     )
-    curves = budget_curves(tpe, summarize(tpe, 1, PROTOCOL))
+    curves = budget_curves(tpe, summarize(tpe, 1, PROTOCOL).curve)
     seconds = [curve for curve in curves if curve.axis == "seconds"]
     assert [curve.x.tolist() for curve in seconds] == [[1, 4], [2, 6]]
     assert [curve.value.tolist() for curve in seconds] == [[0.1, 0.9], [0.5, 0.5]]
@@ -69,22 +69,22 @@ def test_repeated_searches_have_a_line_each(arm: Make) -> None:
 
 def test_free_trials_have_no_budget(arm: Make) -> None:
     free = arm("new", SCORES, seconds=np.zeros(40))
-    assert budget_curves(free, summarize(free, 2, PROTOCOL))[2].note == "left out: all 0"
+    assert budget_curves(free, summarize(free, 2, PROTOCOL).curve)[2].note == "left out: all 0"
     learning = arm("new", SCORES, seconds=np.zeros(40), sampler="tpe")
-    assert budget_curves(learning, summarize(learning, 2, PROTOCOL))[2].x.size == 0
+    assert budget_curves(learning, summarize(learning, 2, PROTOCOL).curve)[2].x.size == 0
 
 
 def test_costs_that_cannot_be_are_refused(arm: Make) -> None:
     ours = arm("new", SCORES)
-    summary = summarize(ours, 2, PROTOCOL)
+    known = summarize(ours, 2, PROTOCOL).curve
     with pytest.raises(InvalidInput, match=r"'new': epochs must be a list as long.*\[3\]"):
-        budget_curves(ours, summary, epochs=np.ones(3))
+        budget_curves(ours, known, epochs=np.ones(3))
     with pytest.raises(InvalidInput, match=r"epochs must be >= 0 and finite.*got -2"):
-        budget_curves(ours, summary, epochs=np.full(40, -2.0))
+        budget_curves(ours, known, epochs=np.full(40, -2.0))
     with pytest.raises(InvalidInput, match=r"seconds must be >= 0 and finite.*got inf"):
-        budget_curves(arm("new", SCORES, seconds=np.full(40, np.inf)), summary)
-    with pytest.raises(InvalidInput, match="one arm, got 'other' with 40"):
-        budget_curves(arm("other", SCORES), summary)
+        budget_curves(arm("new", SCORES, seconds=np.full(40, np.inf)), known)
+    with pytest.raises(InvalidInput, match="arm 'other' has 20 trials, its curve goes on to 40"):
+        budget_curves(arm("other", SCORES[:20]), known)
 
 
 def test_the_figure_has_a_panel_for_each_known_cost_and_names_what_is_missing(arm: Make) -> None:
@@ -93,7 +93,7 @@ def test_the_figure_has_a_panel_for_each_known_cost_and_names_what_is_missing(ar
         arm("old", SCORES[::-1] / 2, seconds=np.full(40, np.nan)),
         arm("tpe", SCORES, sampler="tpe", repeat=np.arange(40) % 2),
     ]
-    curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL))]
+    curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL).curve)]
     figure = budget_figure(curves, PROTOCOL, arm_styles(["new", "old", "tpe"]))
     by_trials, by_seconds = figure.axes  # nobody counted epochs
     labels = [line.get_label() for line in by_trials.lines]
@@ -111,7 +111,7 @@ def test_the_figure_has_a_panel_for_each_known_cost_and_names_what_is_missing(ar
 
 def test_a_single_trial_can_be_drawn(arm: Make) -> None:
     one = arm("new", [0.5], seconds=[3.0])
-    curves = budget_curves(one, summarize(one, 1, PROTOCOL))
+    curves = budget_curves(one, summarize(one, 1, PROTOCOL).curve)
     figure = budget_figure(curves, PROTOCOL, arm_styles(["new"]))
     assert np.asarray(figure.axes[1].lines[0].get_xdata()).tolist() == [3.0]
     figure.canvas.draw()
@@ -119,13 +119,13 @@ def test_a_single_trial_can_be_drawn(arm: Make) -> None:
 
 def test_without_known_costs_only_trials_are_drawn(arm: Make) -> None:
     arms = [arm(name, SCORES, seconds=np.full(40, np.nan)) for name in ("new", "old")]
-    curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL))]
+    curves = [c for one in arms for c in budget_curves(one, summarize(one, 2, PROTOCOL).curve)]
     figure = budget_figure(curves, PROTOCOL, arm_styles(["new", "old"]))
     assert [axes.get_title("left") for axes in figure.axes] == ["By trials"]
     with_epochs = [
         c
         for one in arms
-        for c in budget_curves(one, summarize(one, 2, PROTOCOL), epochs=np.full(40, 2.0))
+        for c in budget_curves(one, summarize(one, 2, PROTOCOL).curve, epochs=np.full(40, 2.0))
     ]
     figure = budget_figure(with_epochs, PROTOCOL, arm_styles(["new", "old"]))
     assert [axes.get_title("left") for axes in figure.axes] == ["By trials", "By epochs"]

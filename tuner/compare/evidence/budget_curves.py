@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.compare.arm import Arm
+from tuner.compare.statistics.best_of_k import BestOfK
 from tuner.compare.statistics.estimate import Floats
-from tuner.compare.summary import ArmSummary
 from tuner.errors import InvalidInput
 
 AXES = ("trials", "epochs", "seconds")
@@ -46,31 +46,31 @@ class BudgetCurve:
 
 
 def budget_curves(
-    arm: Arm, summary: ArmSummary, *, epochs: Floats | None = None
+    arm: Arm, curve: Sequence[BestOfK], *, epochs: Floats | None = None
 ) -> tuple[BudgetCurve, ...]:
     """The arm's lines on every axis: one per axis, or one per axis and repeat of its search.
 
     Args:
         arm: Finished trials; ``seconds`` NaN where unknown.
-        summary: The same arm's, whose tuning curve is used as it is.
+        curve: Its tuning curve, used as it is; empty but for random search.
         epochs: Epochs each trial trained for, pruned and failed ones included, NaN where unknown,
             shape [n]; ``None`` where nobody knows.
 
     Raises:
-        InvalidInput: If the summary is another arm's, or costs are not one per trial, negative
-            or infinite.
+        InvalidInput: If the curve is of more trials than the arm has, or costs are not one per
+            trial, negative or infinite.
     """
-    if summary.name != arm.name or summary.n != arm.n:
+    if curve and curve[-1].k > arm.n:
         raise InvalidInput(
-            f"budget curves: arm and summary must be of one arm, got {arm.name!r} with {arm.n} "
-            f"trials and {summary.name!r} with {summary.n}"
+            f"budget curves: arm {arm.name!r} has {arm.n} trials, its curve goes on to "
+            f"{curve[-1].k}; give the curve of the same arm"
         )
     unknown = np.full(arm.n, np.nan)
     costs = (np.ones(arm.n), unknown if epochs is None else np.asarray(epochs), arm.seconds)
     lines: list[BudgetCurve] = []
     for axis, cost in zip(AXES, costs, strict=True):
         _check(arm, axis, cost)
-        lines += [_curve(summary, axis, cost)] if summary.curve else _searches(arm, axis, cost)
+        lines += [_curve(arm, curve, axis, cost)] if curve else _searches(arm, axis, cost)
     return tuple(lines)
 
 
@@ -88,28 +88,27 @@ def _check(arm: Arm, axis: str, costs: Floats) -> None:
         )
 
 
-def _curve(summary: ArmSummary, axis: str, costs: Floats) -> BudgetCurve:
+def _curve(arm: Arm, points: Sequence[BestOfK], axis: str, costs: Floats) -> BudgetCurve:
     """The tuning curve at k times the mean cost of the trials whose cost is known."""
     known = costs[~np.isnan(costs)]
     per_trial = float(known.mean()) if known.size else None
     if not per_trial:
         why = f"left out: no trial's {axis} are known" if per_trial is None else "left out: all 0"
         return BudgetCurve(
-            summary.name, axis, np.empty(0), np.empty(0), None, None, per_trial, True, why
+            arm.name, axis, np.empty(0), np.empty(0), None, None, per_trial, True, why
         )
     note = "k trials"
     if axis != "trials":
         note = f"k trials at the mean cost of {per_trial:.3g} {axis}"
         if known.size < costs.size:
             note += f", known of {known.size} of {costs.size} trials"
-    points = summary.curve
     low, high = (
         None if None in bounds else np.array(bounds, dtype=np.float64)
         for bounds in ([point.low for point in points], [point.high for point in points])
     )
     x = per_trial * np.array([point.k for point in points])
     value = np.array([point.value for point in points])
-    return BudgetCurve(summary.name, axis, x, value, low, high, per_trial, True, note)
+    return BudgetCurve(arm.name, axis, x, value, low, high, per_trial, True, note)
 
 
 def _searches(arm: Arm, axis: str, costs: Floats) -> Iterator[BudgetCurve]:

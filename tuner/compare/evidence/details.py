@@ -12,10 +12,10 @@ from tuner.compare.evidence.budget_curves import BudgetCurve, budget_curves
 from tuner.compare.evidence.optimism import Optimism, optimism
 from tuner.compare.evidence.redundancy import Cell, Redundancy, redundancy, useful_cells
 from tuner.compare.protocol import Protocol
+from tuner.compare.statistics.best_of_k import BestOfK
 from tuner.compare.statistics.edf import Edf, empirical_distribution
 from tuner.compare.statistics.ranking import Importance
 from tuner.compare.statistics.traces import Traces, incumbent_traces
-from tuner.compare.summary import ArmSummary
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class ArmDetail:
 
 
 def details(
-    arms: Sequence[Arm], summaries: Sequence[ArmSummary], protocol: Protocol
+    arms: Sequence[Arm], curves: Sequence[Sequence[BestOfK]], protocol: Protocol
 ) -> tuple[ArmDetail, ...]:
     """What lies behind each arm's numbers.
 
     Args:
         arms: The arms compared.
-        summaries: One for each, in the same order.
+        curves: The tuning curve of each, in the same order; empty but for random search.
         protocol: The declaration.
     """
     useful: frozenset[Cell] = frozenset()
@@ -58,13 +58,12 @@ def details(
             if arm.filters is not None:
                 useful |= useful_cells(arm.filters, arm.scores, protocol.target)
     return tuple(
-        _detail(arm, summary, protocol, useful)
-        for arm, summary in zip(arms, summaries, strict=True)
+        _detail(arm, curve, protocol, useful) for arm, curve in zip(arms, curves, strict=True)
     )
 
 
 def _detail(
-    arm: Arm, summary: ArmSummary, protocol: Protocol, useful: frozenset[Cell]
+    arm: Arm, curve: Sequence[BestOfK], protocol: Protocol, useful: frozenset[Cell]
 ) -> ArmDetail:
     level = protocol.confidence
     repeated = len(arm.searches) > 1
@@ -72,7 +71,7 @@ def _detail(
     return ArmDetail(
         arm=arm,
         edf=empirical_distribution(arm.scores, confidence=level),
-        budgets=budget_curves(arm, summary, epochs=arm.epochs),
+        budgets=budget_curves(arm, curve, epochs=arm.epochs),
         traces=incumbent_traces(arm.searches, confidence=level) if repeated else None,
         optimism=optimism(arm, confidence=level, gaps=protocol.gaps) if arm.searched else None,
         redundancy=redundancy(

@@ -19,6 +19,8 @@ INK, QUIET = "#222222", "#6b6b6b"
 DASHED = (0, (6, 3))
 PER_ROW = 3
 """Panels beside each other, so that a page of usual width shows them legibly."""
+MANY = 1000
+"""More points than this are drawn as an image, also in a vector format."""
 _LINE, _HANDLE = 1.45 * FONT_SIZE, 5.5 * FONT_SIZE
 
 

@@ -18,9 +18,9 @@ from tuner.compare.figures.axes import (
     tidy,
     title,
 )
+from tuner.compare.figures.captions import left_out, target_line
 from tuner.compare.figures.log_ticks import log_axis, plain
-from tuner.compare.figures.shown import left_out, single_details, styles, target_line
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import Protocol
 
 
@@ -90,13 +90,13 @@ def _finish(axes: Axes, axis: str, curves: Sequence[BudgetCurve], protocol: Prot
 
 def arms(comparison: Comparison) -> list[ArmDetail]:
     """The single searches, as far as there are details."""
-    return single_details(comparison)
+    return comparison.single_details
 
 
 def draw(comparison: Comparison) -> Figure:
     """The curves of all arms shown."""
     curves = [curve for arm in arms(comparison) for curve in arm.budgets]
-    return budget_figure(curves, comparison.protocol, styles(comparison))
+    return budget_figure(curves, comparison.protocol, arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:
@@ -119,5 +119,7 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         pruned = any(detail.arm.pruned.any() for detail in details if detail.arm.name in steps)
         included = ", pruned ones included" if pruned else ""
         yield f"Steps: the best score so far, at what the trials really cost{included}."
-    yield from target_line(comparison)
-    yield from left_out(comparison, {detail.arm.name for detail in details})
+    yield from target_line(comparison.protocol)
+    yield from left_out(
+        comparison.arms, comparison.single, {detail.arm.name for detail in details}
+    )

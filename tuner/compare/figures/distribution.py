@@ -10,8 +10,8 @@ from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
-from tuner.compare.figures.shown import left_out, single_details, styles
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.captions import left_out
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.edf import empirical_distribution
 
@@ -79,12 +79,12 @@ def _steps(
 
 def arms(comparison: Comparison) -> list[Arm]:
     """The single searches, as far as there are details."""
-    return [detail.arm for detail in single_details(comparison)]
+    return [detail.arm for detail in comparison.single_details]
 
 
 def draw(comparison: Comparison) -> Figure:
     """The distributions of all arms shown."""
-    return edf_figure(arms(comparison), comparison.protocol, styles(comparison))
+    return edf_figure(arms(comparison), comparison.protocol, arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:
@@ -101,4 +101,4 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         some = "" if all(arm.independent for arm in drawn) else ", where trials are independent"
         level = words.level(comparison.protocol)
         yield f"Shaded: a {level} band of the whole distribution{some}."
-    yield from left_out(comparison, {arm.name for arm in drawn})
+    yield from left_out(comparison.arms, comparison.single, {arm.name for arm in drawn})

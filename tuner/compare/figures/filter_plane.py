@@ -16,6 +16,7 @@ from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import (
     INK,
+    MANY,
     PER_ROW,
     QUIET,
     in_unit,
@@ -24,16 +25,13 @@ from tuner.compare.figures.axes import (
     tidy,
     title,
 )
+from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.log_ticks import FONT_SIZE, log_axis, power
-from tuner.compare.figures.shown import left_out, single_details, styles
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.trial_filters import Filters, check_scores
 from tuner.errors import InvalidInput
-
-MANY = 1000
-"""More points than this are drawn as an image, also in a vector format."""
 
 
 def plane_figure(
@@ -116,7 +114,7 @@ def arms(comparison: Comparison) -> dict[str, Arm]:
     """Arm name -> the arm, of single searches of which a trial has a real filter."""
     return {
         detail.arm.name: detail.arm
-        for detail in single_details(comparison)
+        for detail in comparison.single_details
         if detail.arm.filters is not None and detail.arm.filters.real.any()
     }
 
@@ -128,7 +126,7 @@ def draw(comparison: Comparison) -> Figure:
         for name, arm in arms(comparison).items()
         if arm.filters is not None
     ]
-    return plane_figure(panels, comparison.protocol.unit, styles(comparison))
+    return plane_figure(panels, comparison.protocol.unit, arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:
@@ -144,4 +142,4 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         yield (
             "Hollow: a condition of the equivalence is violated, so its filter does not tell all."
         )
-    yield from left_out(comparison, drawn, "no trial with a real filter")
+    yield from left_out(comparison.arms, comparison.single, drawn, "no trial with a real filter")

@@ -8,17 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tuner.compare.comparison import Comparison
-from tuner.compare.figures import filter_plane
 from tuner.compare.figures.axes import (
     DASHED,
+    MANY,
     QUIET,
     legend_below,
     tidy,
 )
-from tuner.compare.figures.filter_plane import MANY
+from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.log_ticks import log_axis, power
-from tuner.compare.figures.shown import left_out, styles
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.trial_filters import Filters
 from tuner.errors import InvalidInput
 
@@ -85,15 +84,15 @@ def flip_law_figure(arms: Sequence[tuple[str, Filters]], styles: Mapping[str, St
 def arms(comparison: Comparison) -> dict[str, Filters]:
     """Arm name -> its filters, of single searches of which a trial has both flip ratios."""
     return {
-        name: arm.filters
-        for name, arm in filter_plane.arms(comparison).items()
-        if arm.filters is not None and arm.filters.flipped.any()
+        detail.arm.name: detail.arm.filters
+        for detail in comparison.single_details
+        if detail.arm.filters is not None and detail.arm.filters.flipped.any()
     }
 
 
 def draw(comparison: Comparison) -> Figure:
     """The flip ratios of all arms shown."""
-    return flip_law_figure(list(arms(comparison).items()), styles(comparison))
+    return flip_law_figure(list(arms(comparison).items()), arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:
@@ -111,4 +110,6 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
         yield "Hollow: a condition of the equivalence is violated."
     if not all(filters.flipped.all() for filters in drawn.values()):
         yield "A trial is missing where the law says nothing or no flip was measured."
-    yield from left_out(comparison, drawn, "no trial with both flip ratios")
+    yield from left_out(
+        comparison.arms, comparison.single, drawn, "no trial with both flip ratios"
+    )

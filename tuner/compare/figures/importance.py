@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import INK, QUIET, panels, tidy, title
-from tuner.compare.figures.shown import left_out, single_details
+from tuner.compare.figures.captions import left_out
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.ranking import HELD, Importance, Ranking
 from tuner.errors import InvalidInput
@@ -99,7 +99,7 @@ def arms(comparison: Comparison) -> dict[str, Importance]:
     """Arm name -> how much its hyperparameters matter, where that could be computed."""
     return {
         detail.arm.name: detail.importance
-        for detail in single_details(comparison)
+        for detail in comparison.single_details
         if detail.importance is not None and detail.importance.rankings
     }
 
@@ -128,4 +128,4 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     ):
         if method in METHODS:
             yield METHODS[method]
-    yield from left_out(comparison, drawn, "no importance computed")
+    yield from left_out(comparison.arms, comparison.single, drawn, "no importance computed")

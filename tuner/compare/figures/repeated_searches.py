@@ -10,9 +10,9 @@ from tuner.compare import words
 from tuner.compare.arm import DEFAULTS
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
+from tuner.compare.figures.captions import listed
 from tuner.compare.figures.log_ticks import log_axis, plain
-from tuner.compare.figures.shown import listed, styles
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.traces import Traces
 
@@ -81,7 +81,9 @@ def arms(comparison: Comparison) -> dict[str, Traces]:
 
 def draw(comparison: Comparison) -> Figure:
     """The traces of all arms shown."""
-    return traces_figure(arms(comparison), styles(comparison), unit=comparison.protocol.unit)
+    return traces_figure(
+        arms(comparison), arm_styles(comparison.names), unit=comparison.protocol.unit
+    )
 
 
 def caption(comparison: Comparison) -> str:

@@ -18,10 +18,10 @@ from tuner.compare.figures.axes import (
     tidy,
     title,
 )
+from tuner.compare.figures.captions import left_out, listed, target_line
 from tuner.compare.figures.incumbents import outside, scores_panel
 from tuner.compare.figures.log_ticks import log_axis, plain
-from tuner.compare.figures.shown import left_out, listed, single_searches, styles, target_line
-from tuner.compare.figures.styles import Style
+from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.summary import ArmSummary
 
 FEW_TRIALS = 3
@@ -35,7 +35,7 @@ def draw(comparison: Comparison) -> Figure:
     Arms whose trials are not those of a random search show their best score so far instead, as
     steps. ``arms`` and ``retrained_arms`` say which arms are drawn.
     """
-    looks = styles(comparison)
+    looks = arm_styles(comparison.names)
     retrained = retrained_arms(comparison)
     if retrained:
         names = [broken(arm.name, 20) for arm in retrained]
@@ -54,8 +54,7 @@ def draw(comparison: Comparison) -> Figure:
 
 def arms(comparison: Comparison) -> list[ArmSummary]:
     """The arms whose curves are drawn: those searched once, or all if there is none."""
-    single = single_searches(comparison)
-    return [arm for arm in comparison.arms if arm.name in single]
+    return [arm for arm in comparison.arms if arm.name in comparison.single]
 
 
 def retrained_arms(comparison: Comparison) -> list[ArmSummary]:
@@ -89,8 +88,8 @@ def _about_curves(comparison: Comparison) -> Iterator[str]:
         yield f"Marked: the expected best of k* trials{interval}{enough}."
     if steps:
         yield f"Steps: the best score so far ({', '.join(arm.name for arm in steps)})."
-    yield from target_line(comparison)
-    yield from left_out(comparison, {arm.name for arm in drawn})
+    yield from target_line(comparison.protocol)
+    yield from left_out(comparison.arms, comparison.single, {arm.name for arm in drawn})
 
 
 def _about_incumbents(comparison: Comparison) -> Iterator[str]:

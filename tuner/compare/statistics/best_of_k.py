@@ -29,6 +29,7 @@ arXiv:1905.06208.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -47,6 +48,16 @@ Bounds = tuple[float, float]
 
 _CELLS = 2**20
 _NEGLIGIBLE = 1e-20
+
+
+@dataclass(frozen=True)
+class BestOfK:
+    """Expected best of k random trials; a bound is ``None`` where none can be stated."""
+
+    k: int
+    value: float
+    low: float | None
+    high: float | None
 
 
 def best_of_k_cdf(n: int, k: int) -> Floats:
