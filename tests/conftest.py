@@ -79,7 +79,7 @@ def postgres_with_tables(postgres: Any) -> str:
 
 
 def _make_tables(url: str) -> None:
-    from tuner.search.store import open_store
+    from tuner.search.database.store import open_store
 
     open_store(url).close()
 

@@ -1,59 +1,255 @@
-"""Who may import whom: the rooms' import directions, read off the syntax trees."""
+"""The rooms and their order: who may import whom, how large a folder may grow, what is unused."""
 
 import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.source import FOLDERS, ROOT, defined, graph, imported, modules
+
 SERVICES = {"optuna", "sqlalchemy", "alembic", "pydantic", "fastapi", "starlette", "uvicorn"}
-FRONT = {"tuner.bench", "tuner.cli", "api"}
-NOT = {
-    "tuner/kernels": SERVICES
-    | FRONT
-    | {"tuner.optim", "tuner.bnn", "tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/optim": SERVICES
-    | FRONT
-    | {"tuner.bnn", "tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/bnn": SERVICES | FRONT | {"tuner.train", "tuner.search", "tuner.compare"},
-    "tuner/train": SERVICES | FRONT | {"tuner.search", "tuner.compare"},
-    "tuner/search": FRONT | {"torch", "torchvision", "tuner.optim", "tuner.bnn", "tuner.train"},
-    "tuner/compare": {"torch", "torchvision", "tuner.optim", "tuner.bnn", "tuner.train"}
-    | SERVICES
-    | FRONT
-    | {"tuner.search"},
-    "tuner/bench": {"tuner.cli"},
-    "tuner/claims": {"tuner.bench", "tuner.cli", "api"},
-    "tuner": {"api"},
-    "api": {"torch", "torchvision"},
+DRAWING = {"matplotlib"}
+PRINTING = {"rich", "jinja2"}
+TORCH = {"torch", "torchvision"}
+
+PACKAGES = (
+    ("tuner.api",),
+    ("tuner.cli",),
+    ("tuner.bench", "tuner.claims"),
+    ("tuner.search",),
+    ("tuner.compare", "tuner.translation"),
+    ("tuner.train",),
+    ("tuner.bnn",),
+    ("tuner.optim",),
+    ("tuner.kernels",),
+    ("tuner.trial", "tuner.workload"),
+    ("tuner.rules", "tuner.signals", "tuner.machine", "tuner.config", "tuner.logs"),
+    ("tuner.errors",),
+)
+"""From the top down: each knows those below it, and none beside or above it."""
+
+COMPARE = (
+    ("report",),
+    ("figures",),
+    ("comparison",),
+    ("verdict", "notes", "evidence"),
+    ("summary", "sentences"),
+    ("contrast", "words"),
+    ("protocol",),
+    ("arm",),
+    ("trial_filters", "foresight"),
+    ("statistics",),
+)
+SEARCH = (
+    ("work",),
+    ("watch", "results"),
+    ("queue",),
+    ("database",),
+    ("declared",),
+)
+ORDERS = {
+    "tuner": PACKAGES,
+    "tuner.compare": tuple(tuple(f"tuner.compare.{r}" for r in row) for row in COMPARE),
+    "tuner.search": tuple(tuple(f"tuner.search.{r}" for r in row) for row in SEARCH),
 }
-EXEMPT = {"tuner/search/work/torch_trainer.py"}
+
+NOT = {
+    "tuner.kernels": SERVICES,
+    "tuner.optim": SERVICES,
+    "tuner.bnn": SERVICES,
+    "tuner.train": SERVICES,
+    "tuner.search": TORCH | {"tuner.optim", "tuner.bnn", "tuner.train"},
+    "tuner.search.results": {"tuner.search.queue"},
+    "tuner.compare": TORCH | SERVICES | {"tuner.optim", "tuner.bnn", "tuner.train"},
+    "tuner.api": TORCH,
+}
+"""What a room may not import, beside what lies above it."""
+
+EXEMPT = {"tuner.search.work.torch_trainer"}
 """The one module that sees both sides, training and the services."""
 
+FIRST_PARTY = {"tuner.compare.statistics": {"numpy", "scipy", "opda", "tuner.errors"}}
+"""All that a room imports beside the standard library and itself."""
 
-def imports(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+MOST_LINES = 400
+MOST_FILES = 15
+MOST_LEVELS = 10
+
+
+def within(name: str, room: str) -> bool:
+    return f"{name}.".startswith(f"{room}.")
+
+
+def files(room: str) -> Iterator[tuple[str, Path]]:
+    found = [(name, path) for name, path in modules().items() if within(name, room)]
+    assert found, f"there is no room {room}"
+    yield from found
+
+
+@pytest.mark.parametrize("package", ORDERS)
+def test_rooms_know_only_those_below_them(package):
+    order = ORDERS[package]
+    level = {room: number for number, row in enumerate(order) for room in row}
+
+    def room_of(name: str) -> str | None:
+        return max((room for room in level if within(name, room)), key=len, default=None)
+
+    for name, targets in graph().items():
+        ours = room_of(name)
+        for target in targets:
+            theirs = room_of(target)
+            if ours is not None and theirs is not None and ours != theirs:
+                assert level[ours] < level[theirs], f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("package", ORDERS)
+def test_every_room_has_its_place_in_the_order(package):
+    placed = {room for row in ORDERS[package] for room in row}
+    depth = package.count(".") + 2
+    rooms = {
+        ".".join(name.split(".")[:depth])
+        for name, _ in files(package)
+        if name not in (package, "tuner.__main__")
+    }
+    assert rooms == placed
+
+
+def test_no_circle_of_imports():
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        raise AssertionError(" imports ".join(reversed(error.args[1]))) from None
+
+
+def test_compare_has_few_levels_of_imports():
+    @cache
+    def level(name: str) -> int:
+        below = [target for target in graph()[name] if within(target, "tuner.compare")]
+        return 1 + max((level(target) for target in below if target != "tuner.compare"), default=0)
+
+    for name, _ in files("tuner.compare"):
+        assert name == "tuner.compare" or level(name) <= MOST_LEVELS, name
 
 
 @pytest.mark.parametrize("room", NOT)
 def test_a_room_imports_only_what_it_may(room):
-    files = [p for p in (ROOT / room).rglob("*.py") if str(p.relative_to(ROOT)) not in EXEMPT]
-    assert files
-    for path in files:
-        for name in imports(path):
-            forbidden = [bad for bad in NOT[room] if f"{name}.".startswith(f"{bad}.")]
-            assert not forbidden, f"{path.relative_to(ROOT)} imports {name}"
+    for name, path in files(room):
+        if name not in EXEMPT:
+            for target in imported(path):
+                assert not [bad for bad in NOT[room] if within(target, bad)], (name, target)
+
+
+@pytest.mark.parametrize("room", FIRST_PARTY)
+def test_a_room_imports_nothing_beside(room):
+    for name, path in files(room):
+        for target in imported(path):
+            known = FIRST_PARTY[room] | {room}
+            standard = target.partition(".")[0] in sys.stdlib_module_names
+            assert standard or any(within(target, each) for each in known), (name, target)
+
+
+def test_figures_draw_and_reports_print_and_nothing_below_does():
+    for name, path in files("tuner.compare"):
+        libraries = {target.partition(".")[0] for target in imported(path)}
+        if not within(name, "tuner.compare.report"):
+            assert not libraries & PRINTING, name
+            if not within(name, "tuner.compare.figures"):
+                assert not libraries & DRAWING, name
 
 
 def test_no_file_is_longer_than_400_lines():
-    for room in ("tuner", "api", "tests"):
+    for room in ("tuner", "api", "tests", "examples"):
         for path in (ROOT / room).rglob("*.py"):
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            assert lines <= 400, f"{path.relative_to(ROOT)} has {lines} lines"
+            assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+def test_no_folder_has_more_than_15_files():
+    for folder, n_files in Counter(path.parent for path in modules().values()).items():
+        assert n_files <= MOST_FILES, f"{folder.relative_to(ROOT)} has {n_files} files"
+
+
+def test_tests_lie_as_the_rooms_do():
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "tests"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.split("\n")
+    folders = {Path(name).parent.relative_to("tests") for name in tracked if "/test_" in name}
+    rooms = {path.parent for path in modules().values()}
+    of_no_room = {Path("deploy")}
+    for folder in folders - of_no_room - {Path(".")}:
+        package = FOLDERS["tuner"] / folder
+        assert package in rooms or ROOT / folder in rooms, f"tests/{folder} is the test of no room"
+
+
+NAMED = re.compile(r"``(tuner(?:\.\w+)+|[a-z_]+\.[A-Za-z_]\w*)(?<!\.py)(?<!\.db)``")
+
+
+def test_names_in_docstrings_and_comments_exist():
+    by_stem: dict[str, list[Path]] = {}
+    for path in modules().values():
+        stem = path.parent.name if path.name == "__init__.py" else path.stem
+        by_stem.setdefault(stem, []).append(path)
+    for name, path in modules().items():
+        for dotted in NAMED.findall(path.read_text(encoding="utf-8")):
+            first, _, rest = dotted.partition(".")
+            if first == "tuner":
+                assert resolves(dotted), f"{name}: {dotted}"
+            elif first in by_stem:
+                assert any(rest in names_in(home) for home in by_stem[first]), f"{name}: {dotted}"
+
+
+def names_in(path: Path) -> set[str]:
+    """What a module, or a class of it, defines; a package's modules are among its names."""
+    found = set(defined(path))
+    for node in defined(path).values():
+        if isinstance(node, ast.ClassDef):
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef):
+                    found.add(part.name)
+                elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                    found.add(part.target.id)
+    if path.name == "__init__.py":
+        found |= {beside.stem for beside in path.parent.iterdir()}
+    return found
+
+
+def resolves(dotted: str) -> bool:
+    if dotted in modules():
+        return True
+    module, _, attribute = dotted.rpartition(".")
+    if module in modules():
+        return hasattr(importlib.import_module(module), attribute)
+    owner, _, owned = module.rpartition(".")
+    return owner in modules() and hasattr(
+        getattr(importlib.import_module(owner), owned, None), attribute
+    )
+
+
+def test_no_public_name_is_used_by_tests_alone():
+    places = [*FOLDERS.values(), ROOT / "examples", ROOT / "docs", ROOT / "README.md"]
+    texts = [
+        path.read_text(encoding="utf-8")
+        for place in places
+        for path in ([place] if place.is_file() else place.rglob("*"))
+        if path.suffix in (".py", ".j2", ".md") and "__pycache__" not in path.parts
+    ]
+    words = Counter(re.findall(r"[A-Za-z_]\w*", "\n".join(texts)))
+    for name, path in modules().items():
+        if path.name == "__init__.py" or "migrations" in path.parts:
+            continue
+        for public, node in defined(path).items():
+            registered = bool(getattr(node, "decorator_list", []))  # a route, a command, a model
+            if not public.startswith("_") and not registered:
+                assert words[public] > 1, f"{name}.{public} is used by tests alone, or by nobody"

@@ -45,7 +45,7 @@ def log_axis(axis: XAxis | YAxis, label: Callable[[float], str], *, least: float
     """Make an axis logarithmic, with labels that do not overlap.
 
     Args:
-        axis: ``axes.xaxis`` or ``axes.yaxis``.
+        axis: The x or the y axis of a panel.
         label: A tick's value in words.
         least: No tick lies below it and no step is finer: 1 for what is counted.
     """

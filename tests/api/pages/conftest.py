@@ -14,7 +14,7 @@ from tuner.api.settings import Settings
 from tuner.search.database import keys
 from tuner.search.database.store import Store, open_store
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "search")]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "search")]
 
 Serve = Callable[..., TestClient]
 
