@@ -147,6 +147,9 @@ class LatentSGD(Latent):
 
     Raises:
         InvalidInput: If a hyperparameter is out of range or the options do not go together.
+
+    Source: Courbariaux et al. (2015), arXiv:1511.00363, for latent weights; torch.optim.SGD for
+    the coupled form.
     """
 
     def __init__(
