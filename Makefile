@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/tuner demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow and not postgresql"
