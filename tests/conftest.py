@@ -28,6 +28,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # beside others, which set the variable
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: each has a core of its own
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or no child would hear it either
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that name the PostgreSQL server, before any are left out by their marks."""

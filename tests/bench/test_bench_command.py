@@ -138,13 +138,11 @@ def test_the_help_names_every_contest():
 
 
 ENDLESS = """
-import signal
 import sys
 from tests.bench.test_bench_command import Counts, contests, small
 from tuner.cli import main
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
     contests.CONTESTS = {"small": small("small", Counts(6))}
     sys.argv = ["tuner", "bench", "small", "--quick", "--rounds", "1000000"]
     main()
@@ -157,24 +155,23 @@ def test_ctrl_c_prints_what_was_measured_and_leaves_no_process(tmp_path):
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
     root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
+    variables = {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1", "TUNER_KERNELS": "off"}
+    with subprocess.Popen(
         [sys.executable, str(script)],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(root),
-            "PYTHONUNBUFFERED": "1",
-            "TUNER_KERNELS": "off",
-        },
+        env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "round 1 of" in line:
-            break
-    os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches every process
-    output, _ = process.communicate(timeout=60)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "round 1 of" in line:
+                    break
+            os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches every process
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "stopped; this is what was measured so far" in output
     assert "auto " in output and "3.00" in output
