@@ -140,7 +140,7 @@ class Arm:
         """The scores of each independent repeat of the search, in trial order."""
         if self.repeat is None:
             return (self.scores,)
-        return tuple(self.scores[self.repeat == one] for one in np.unique(self.repeat))
+        return tuple(self.scores[self.repeat == number] for number in np.unique(self.repeat))
 
     @property
     def searched(self) -> bool:

@@ -124,13 +124,13 @@ def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]
     if protocol.target is None or not (first.random and second.random):
         return {}
     ours, theirs = (arm.scores >= protocol.target for arm in (first, second))
-    found = {"trials": speedup_in_trials(ours, theirs, confidence=protocol.confidence)}
+    speedups = {"trials": speedup_in_trials(ours, theirs, confidence=protocol.confidence)}
     level = protocol.confidence
     if first.epochs is not None and second.epochs is not None:
-        found["epochs"] = speedup_in_cost(
+        speedups["epochs"] = speedup_in_cost(
             ours, theirs, new_costs=first.epochs, old_costs=second.epochs, confidence=level
         )
-    found["seconds"] = (
+    speedups["seconds"] = (
         speedup_in_cost(
             ours,
             theirs,
@@ -143,7 +143,7 @@ def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]
         if comparable(first.batch, second.batch)
         else Speedup(None, None, None, UNLIKE)
     )
-    return found
+    return speedups
 
 
 def with_holm(contrasts: Sequence[Contrast]) -> list[Contrast]:

@@ -66,8 +66,8 @@ def _primary(design: Design) -> Iterator[Outlook]:
                 warns=True,
             )
         return
-    found = power.detectable_difference(n, k)
-    if found.value is None:
+    detectable = power.detectable_difference(n, k)
+    if detectable.value is None:
         other = ", or a smaller k" if k > 2 else ", or k = 2" if k == 1 else ""
         yield Outlook(
             f"{n} trials per arm give no interval of the best of {k}, so the verdict can only be "
@@ -77,7 +77,7 @@ def _primary(design: Design) -> Iterator[Outlook]:
         return
     yield Outlook(
         f"{n} trials per arm show, with {power.POWER:.0%} power, a difference of the expected "
-        f"best of {k} of about {found.value:.2g} times the standard deviation of the best of "
+        f"best of {k} of about {detectable.value:.2g} times the standard deviation of the best of "
         f"{k}, often of less: good scores vary less."
     )
 
@@ -85,14 +85,16 @@ def _primary(design: Design) -> Iterator[Outlook]:
 def _share(design: Design) -> Iterator[Outlook]:
     if not (design.has_target and design.independent):
         return
-    found = power.detectable_share_ratio(design.n, _BASE_SHARE)
-    told = f"If {_BASE_SHARE:.0%} of one arm's trials reach the target"
-    if found.value is None:
-        yield Outlook(f"{told}, no share of the other's is shown to be larger: {found.reason}.")
+    detectable = power.detectable_share_ratio(design.n, _BASE_SHARE)
+    start = f"If {_BASE_SHARE:.0%} of one arm's trials reach the target"
+    if detectable.value is None:
+        yield Outlook(
+            f"{start}, no share of the other's is shown to be larger: {detectable.reason}."
+        )
         return
     yield Outlook(
-        f"{told}, {design.n} trials per arm show with {power.POWER:.0%} power that the other's "
-        f"share is larger from {found.value:.2g} times as many on."
+        f"{start}, {design.n} trials per arm show with {power.POWER:.0%} power that the other's "
+        f"share is larger from {detectable.value:.2g} times as many on."
     )
 
 
@@ -109,7 +111,7 @@ def _repeats(design: Design) -> Iterator[Outlook]:
         )
         return
     effect = power.detectable_signed_rank_effect(r).value
-    told = (
+    difference = (
         "no difference"
         if effect is None
         else f"a mean difference of {effect:.2g} of its standard deviations"
@@ -117,7 +119,8 @@ def _repeats(design: Design) -> Iterator[Outlook]:
     few = r < FEWEST_REPEATS
     end = f"; no verdict rests on fewer than {FEWEST_REPEATS}." if few else "."
     yield Outlook(
-        f"{r} repeats of each search show, with {power.POWER:.0%} power, {told}{end}", warns=few
+        f"{r} repeats of each search show, with {power.POWER:.0%} power, {difference}{end}",
+        warns=few,
     )
 
 

@@ -96,8 +96,8 @@ def _about_protocol(
         hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
         yield f"The tuning curves have no bands: these scores have no known bounds{hint}."
     if len({arm.n for arm in by_k}) > 1:
-        told = ", ".join(f"{arm.name} {arm.n:,}" for arm in by_k)
-        yield f"The arms have different numbers of trials ({told}); contrasts use equal k only."
+        numbers = ", ".join(f"{arm.name} {arm.n:,}" for arm in by_k)
+        yield f"The arms have different numbers of trials ({numbers}); contrasts use equal k only."
     yield from _about_seconds(arms)
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
@@ -119,27 +119,27 @@ def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
     """Seconds are shares of a batch's time: those of unlike batches must not be compared."""
     sizes = {arm.name: batch_size(arm.batch) for arm in arms if np.isfinite(arm.seconds).any()}
     if sizes and max(sizes.values()) > COMPARABLE * min(sizes.values()):
-        told = ", ".join(f"{name} {size:.0f}" for name, size in sizes.items())
+        widths = ", ".join(f"{name} {size:.0f}" for name, size in sizes.items())
         yield (
             "A trial's seconds are its share of its batch's, less in a wide batch; those of arms "
-            f"whose batches differ do not compare (trials trained together: {told})."
+            f"whose batches differ do not compare (trials trained together: {widths})."
         )
 
 
 def _about_unseen(primary: Contrast, k: int, protocol: Protocol, seen: Bounds) -> str:
     """What the intervals of the best of k suppose of trials that nobody has seen."""
     span = " to ".join(words.score(bound, protocol.unit) for bound in seen)
-    told = (
+    start = (
         f"The intervals of the best of {k:,} suppose that no further trial would score outside "
         f"what all arms together have seen, {span}"
     )
     if seen[0] == seen[1]:
-        told += ": they have no width, whatever further trials would do"
+        start += ": they have no width, whatever further trials would do"
     bounded = primary.best_of_k_bounded
     if bounded is None or bounded.interval is None:
-        return f"{told}."
+        return f"{start}."
     known = " to ".join(words.score(bound, protocol.unit) for bound in protocol.range)
     return (
-        f"{told}; supposing no more than {known}, {primary.first} differs from {primary.second} "
+        f"{start}; supposing no more than {known}, {primary.first} differs from {primary.second} "
         f"by {words.difference(bounded, protocol)}."
     )

@@ -2,9 +2,9 @@
 
 The rules, in order of precedence:
 
-- *fragile*: the primary difference is told from zero, but reverses or shrinks by more than half
-  when the control arm (narrow ranges) stands in for the old one; or the arms are equivalent, and
-  against the control they are not.
+- *fragile*: the interval of the primary difference excludes zero, but the difference reverses or
+  shrinks by more than half when the control arm (narrow ranges) stands in for the old one; or
+  the arms are equivalent, and against the control they are not.
 - *equivalent*: the interval lies inside the region of practical equivalence.
 - *supported*: the interval excludes zero; the text names the arm that wins, whichever it is.
 - *inconclusive*: anything else, with the number of trials that would probably settle it.
@@ -38,7 +38,7 @@ class Verdict:
         text: The verdict in one paragraph.
         test: What the retrained incumbents say, in one sentence; ``None`` without them.
         ranges: The ranges that the verdict holds for.
-        winner: The arm that does better where the difference is told from zero, else ``None``.
+        winner: The arm that does better where the interval excludes zero, else ``None``.
         more: About how many more trials (repeats) per arm would settle it, where known.
         repeated: What the repeated searches say, in one sentence; ``None`` if none were declared.
         speedup: How many times fewer trials reach the target, in one sentence; ``None`` without
@@ -58,15 +58,15 @@ class Verdict:
 
     @property
     def heading(self) -> str:
-        """The kind and, where the difference is told from zero, who does better."""
-        told = f"Interim, {self.kind}" if self.interim else self.kind.capitalize()
-        return told if self.winner is None else f"{told}: {self.winner} ahead"
+        """The kind and, where the interval excludes zero, which arm does better."""
+        kind = f"Interim, {self.kind}" if self.interim else self.kind.capitalize()
+        return kind if self.winner is None else f"{kind}: {self.winner} ahead"
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The verdict and what else is to be said of it, without the ranges."""
-        told = (self.text, self.speedup, self.repeated, self.test)
-        return tuple(text for text in told if text is not None)
+        parts = (self.text, self.speedup, self.repeated, self.test)
+        return tuple(text for text in parts if text is not None)
 
 
 def judge(
@@ -80,8 +80,8 @@ def judge(
         more = _missing(case, estimate)
         text = _without_interval(case, estimate, more)
     else:
-        found = classify(estimate, protocol.rope)
-        kind = "fragile" if _is_fragile(case, estimate, found) else found
+        classified = classify(estimate, protocol.rope)
+        kind = "fragile" if _is_fragile(case, estimate, classified) else classified
         more = _more(estimate, case.units, protocol.rope) if kind == "inconclusive" else None
         text = _TEXTS[kind](case, estimate, more)
     apart = estimate is not None and classify(estimate, 0.0) == "supported"
@@ -138,27 +138,27 @@ class _Case:
     def numbers(self, estimate: Estimate, *, winner_first: bool = False) -> str:
         """The difference, and the probability or p-value beside it."""
         flip = winner_first and estimate.value < 0
-        told = words.difference(_negated(estimate) if flip else estimate, self.protocol)
+        text = words.difference(_negated(estimate) if flip else estimate, self.protocol)
         scale = max(float(np.abs(arm.scores).max()) for arm in (self.new, self.old))
         if estimate.interval is not None and np.ptp(estimate.interval) <= 1e-12 * scale:
-            told += ", without width only because all scores are the same"
+            text += ", without width only because all scores are the same"
         if self.primary.probability is not None:
             chance = self.primary.probability
             ahead, behind = (self.old, self.new) if flip else (self.new, self.old)
             shown = words.probability(_complement(chance) if flip else chance, self.protocol)
-            return f"{told}, P(best of {self.k} in {ahead.name} beats {behind.name}) = {shown}"
+            return f"{text}, P(best of {self.k} in {ahead.name} beats {behind.name}) = {shown}"
         repeats = self.primary.repeats
-        return told if repeats is None else f"{told}, Wilcoxon p {words.p_value(repeats.p)}"
+        return text if repeats is None else f"{text}, Wilcoxon p {words.p_value(repeats.p)}"
 
 
-def _is_fragile(case: _Case, estimate: Estimate, found: str) -> bool:
+def _is_fragile(case: _Case, estimate: Estimate, classified: str) -> bool:
     against = case.control.difference if case.control is not None else None
     if against is None:
         return False
-    if found == "supported":
+    if classified == "supported":
         same_side = against.value * estimate.value > 0
         return not same_side or 2 * abs(against.value) < abs(estimate.value)
-    return found == "equivalent" and classify(against, case.protocol.rope) == "supported"
+    return classified == "equivalent" and classify(against, case.protocol.rope) == "supported"
 
 
 def _supported(case: _Case, estimate: Estimate, _: int | None) -> str:
@@ -212,11 +212,11 @@ def _inconclusive(case: _Case, estimate: Estimate, more: int | None) -> str:
 def _fragile(case: _Case, estimate: Estimate, _: int | None) -> str:
     assert case.control is not None and case.control.difference is not None
     against = case.control.difference
-    told = words.difference(against, case.protocol)
+    difference = words.difference(against, case.protocol)
     stand_in = f"with the narrow ranges of {case.control.second} in place of {case.old.name}"
     first = f"The result hangs on the ranges: {stand_in}, {case.new.name} "
     if classify(estimate, case.protocol.rope) == "equivalent":
-        return f"{first}is no longer equivalent, {told}. {_equivalent(case, estimate, None)}"
+        return f"{first}is no longer equivalent, {difference}. {_equivalent(case, estimate, None)}"
     change = (
         f"differs by less than half as much ({_ratio(against, estimate)}, by the estimates)"
         if against.value * estimate.value > 0
@@ -224,7 +224,7 @@ def _fragile(case: _Case, estimate: Estimate, _: int | None) -> str:
         if estimate.value > 0
         else "no longer trails"
     )
-    return f"{first}{change}, {told}. {_supported(case, estimate, None)}"
+    return f"{first}{change}, {difference}. {_supported(case, estimate, None)}"
 
 
 _TEXTS = {
@@ -236,7 +236,7 @@ _TEXTS = {
 
 
 def _control_sentence(case: _Case) -> str:
-    """What the control says where it does not decide; nothing where it was already told."""
+    """What the control says where it does not decide; nothing where that was said already."""
     if case.control is None:
         return ""
     if case.control.difference is None:
@@ -247,11 +247,14 @@ def _control_sentence(case: _Case) -> str:
     ):
         return ""
     against = case.control.difference
-    told = words.difference(against, case.protocol)
+    difference = words.difference(against, case.protocol)
     part = ""
     if estimate is not None and classify(estimate, case.protocol.rope) == "supported":
         part = f", {_ratio(against, estimate)} of it (below 50% it would be called fragile)"
-    return f" Against the narrow ranges of {case.control.second} the difference is {told}{part}."
+    return (
+        f" Against the narrow ranges of {case.control.second} "
+        f"the difference is {difference}{part}."
+    )
 
 
 def _ratio(against: Estimate, estimate: Estimate) -> str:
@@ -308,13 +311,13 @@ def _more(estimate: Estimate, n: int, rope: float) -> int | None:
 
 
 def _ranges(*arms: Arm) -> str:
-    told = (
+    ranges = (
         f"{arm.name} ({'; '.join(f'{name} {span}' for name, span in arm.ranges.items())})"
         if arm.ranges
         else f"{arm.name} (ranges unknown)"
         for arm in arms
     )
-    return f"Ranges: {', '.join(told)}."
+    return f"Ranges: {', '.join(ranges)}."
 
 
 def _negated(estimate: Estimate) -> Estimate:

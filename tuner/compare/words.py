@@ -30,19 +30,19 @@ def width(value: float, unit: str) -> str:
 
 def difference(estimate: Estimate, protocol: Protocol) -> str:
     """A difference with its interval: ``+0.52 points (95% CI +0.11 to +0.93)``."""
-    told = points(estimate.value, protocol.unit)
+    value = points(estimate.value, protocol.unit)
     if estimate.interval is None:
-        return told
+        return value
     low, high = (_signed(bound, protocol.unit) for bound in estimate.interval)
-    return f"{told} ({level(protocol)} CI {low} to {high})"
+    return f"{value} ({level(protocol)} CI {low} to {high})"
 
 
 def probability(estimate: Estimate, protocol: Protocol) -> str:
     """A probability with its interval: ``0.81 (95% CI 0.62 to 0.95)``."""
-    told = f"{estimate.value:.2f}"
+    value = f"{estimate.value:.2f}"
     if estimate.interval is None:
-        return told
-    return f"{told} ({level(protocol)} CI {estimate.low:.2f} to {estimate.high:.2f})"
+        return value
+    return f"{value} ({level(protocol)} CI {estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def mean(estimate: Estimate, unit: str) -> str:
@@ -50,22 +50,22 @@ def mean(estimate: Estimate, unit: str) -> str:
 
     With both ends, ``97.41% [96.80, 100.00]``, where one lies at the end of the scores possible.
     """
-    told = score(estimate.value, unit)
+    value = score(estimate.value, unit)
     if estimate.interval is None:
-        return told
+        return value
     half, above = estimate.value - estimate.interval[0], estimate.interval[1] - estimate.value
     if not isclose(half, above, rel_tol=1e-6, abs_tol=1e-12):
         return bracketed(estimate, unit)
-    return f"{told} ± {100 * half:.2f}" if unit == ACCURACY else f"{told} ± {half:.2g}"
+    return f"{value} ± {100 * half:.2f}" if unit == ACCURACY else f"{value} ± {half:.2g}"
 
 
 def bracketed(estimate: Estimate, unit: str) -> str:
     """A score and, where it has one, its interval: ``97.41% [96.80, 97.92]``."""
-    told = score(estimate.value, unit)
+    value = score(estimate.value, unit)
     if estimate.interval is None:
-        return told
+        return value
     low, high = (score(bound, unit).rstrip("%") for bound in estimate.interval)
-    return f"{told} [{low}, {high}]"
+    return f"{value} [{low}, {high}]"
 
 
 def share(estimate: Estimate) -> str:
@@ -119,18 +119,18 @@ def _signed(value: float, unit: str) -> str:
     return f"{100 * value:+.2f}" if unit == ACCURACY else f"{value:+.4g}"
 
 
-def speedup(found: Speedup, protocol: Protocol) -> str:
+def speedup(estimate: Speedup, protocol: Protocol) -> str:
     """How many times less: ``14 (95% CI 5.4 to 37)``, ``at least 2.8 (95% CI)``, or why not."""
-    if found.value is not None:
-        told = _times(found.value)
-        if found.low is None or found.high is None:
-            return told
-        return f"{told} ({level(protocol)} CI {_times(found.low)} to {_times(found.high)})"
-    if found.low is not None:
-        return f"at least {_times(found.low)} ({level(protocol)} CI)"
-    if found.high is not None:
-        return f"at most {_times(found.high)} ({level(protocol)} CI)"
-    return found.reason or "unknown"
+    if estimate.value is not None:
+        value = _times(estimate.value)
+        if estimate.low is None or estimate.high is None:
+            return value
+        return f"{value} ({level(protocol)} CI {_times(estimate.low)} to {_times(estimate.high)})"
+    if estimate.low is not None:
+        return f"at least {_times(estimate.low)} ({level(protocol)} CI)"
+    if estimate.high is not None:
+        return f"at most {_times(estimate.high)} ({level(protocol)} CI)"
+    return estimate.reason or "unknown"
 
 
 def _times(factor: float) -> str:

@@ -114,8 +114,8 @@ def _curve(arm: Arm, points: Sequence[BestOfK], axis: str, costs: Floats) -> Bud
 def _searches(arm: Arm, axis: str, costs: Floats) -> Iterator[BudgetCurve]:
     """Each search's best so far at the summed cost of its trials; one unknown cost hides it."""
     repeats = np.zeros(arm.n, dtype=np.int64) if arm.repeat is None else arm.repeat
-    for one in np.unique(repeats):
-        cost, best = costs[repeats == one], np.maximum.accumulate(arm.scores[repeats == one])
+    for number in np.unique(repeats):
+        cost, best = costs[repeats == number], np.maximum.accumulate(arm.scores[repeats == number])
         missing = int(np.isnan(cost).sum())
         spent = cost.cumsum()
         if missing or not spent[-1] > 0:

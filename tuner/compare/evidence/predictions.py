@@ -70,30 +70,30 @@ def predictions(
     rows = np.flatnonzero(np.all([np.ones(filters.n, dtype=np.bool_), *held], axis=0))
     if rows.size > MOST_PREDICTED:
         rows = np.sort(rng.choice(rows, MOST_PREDICTED, replace=False))
-    y, found, reasons = scores[rows], {}, {}
+    y, correlations, reasons = scores[rows], {}, {}
     for name, points in candidates.items():
         reason = _unfit(name, points[rows], y) if present[name].any() else f"no trial has {name}"
         value = np.nan if reason else _correlation(points[rows], y)
         reasons[name] = reason or ("all its predictions are equal" if np.isnan(value) else None)
         if reasons[name] is None:
-            found[name] = value
-    draws = _in_parts({name: candidates[name][rows] for name in found}, y, rng)
+            correlations[name] = value
+    draws = _in_parts({name: candidates[name][rows] for name in correlations}, y, rng)
     size = _part(y.size)
     reach = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(size / max(1, y.size - size))
     most_undefined = (1 - confidence) / 2
     first = next(iter(candidates))
 
     def prediction(name: str) -> Prediction:
-        if name not in found:
+        if name not in correlations:
             return Prediction(name, None, None, rows.size, reasons[name])
-        value, lead = found[name], None
+        value, lead = correlations[name], None
         half = _half_width(_fisher(draws[name]), reach, most_undefined)
         correlation = Estimate(value)
         if half is not None:
             low, high = np.tanh(_fisher(value) + np.array([-half, half])).tolist()
             correlation = Estimate(value, min(low, value), max(high, value))
-        if name != first and first in found:
-            ahead = found[first] - value
+        if name != first and first in correlations:
+            ahead = correlations[first] - value
             half = _half_width(draws[first] - draws[name], reach, most_undefined)
             lead = Estimate(ahead)
             if half is not None:

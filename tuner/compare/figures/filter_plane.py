@@ -105,8 +105,8 @@ def _panel(
     log_axis(axes.xaxis, power)
     log_axis(axes.yaxis, power)
     missing = filters.n - shown.size
-    told = f"\n{missing:,} of {filters.n:,} trials have no real filter" if missing else ""
-    axes.set_xlabel(f"alpha{told}")
+    note = f"\n{missing:,} of {filters.n:,} trials have no real filter" if missing else ""
+    axes.set_xlabel(f"alpha{note}")
     tidy(axes, grid="both")
 
 

@@ -56,9 +56,9 @@ def flip_law_figure(arms: Sequence[tuple[str, Filters]], styles: Mapping[str, St
                 alpha=0.5 if violated else 0.9,
                 rasterized=int(shown.sum()) > MANY,
             )
-        told = f"{name}: {int(shown.sum()):,} of {filters.n:,} trials"
+        label = f"{name}: {int(shown.sum()):,} of {filters.n:,} trials"
         handles.append(
-            Line2D([], [], linestyle="", marker=style.marker, color=style.colour, label=told)
+            Line2D([], [], linestyle="", marker=style.marker, color=style.colour, label=label)
         )
     log_axis(axes.xaxis, power)
     log_axis(axes.yaxis, power)

@@ -60,9 +60,9 @@ def _bars(axes: Axes, importance: Importance, legend: float) -> None:
     """The bars, and below them a share ``legend`` of the height that the legend has to itself."""
     names, methods = _names(importance), importance.rankings
     thickness = 0.8 / max(len(methods), 1)
-    for number, (method, found) in enumerate(methods.items()):
+    for number, (method, ranking) in enumerate(methods.items()):
         places = np.arange(len(names)) - 0.4 + (number + 0.5) * thickness
-        shares = [found.shares.get(name, Estimate(0.0)) for name in names]
+        shares = [ranking.shares.get(name, Estimate(0.0)) for name in names]
         bounds = [share.interval or (share.value, share.value) for share in shares]
         axes.barh(
             places,
@@ -71,7 +71,7 @@ def _bars(axes: Axes, importance: Importance, legend: float) -> None:
             color=_GREYS[number % len(_GREYS)],
             hatch=None if number == 0 else "///",
             edgecolor="white",
-            label=f"{method}: {_effective(found)}",
+            label=f"{method}: {_effective(ranking)}",
         )
         axes.hlines(places, *zip(*bounds, strict=True), color=INK, linewidth=1.2)
     axes.set_yticks(range(len(names)), names)
@@ -86,13 +86,13 @@ def _bars(axes: Axes, importance: Importance, legend: float) -> None:
         axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", wrap=True, color=QUIET)
 
 
-def _effective(found: Ranking) -> str:
+def _effective(ranking: Ranking) -> str:
     """``2 of 7 hold 90% [1, 3]``."""
-    told = f"{found.effective.value:.0f} of {len(found.shares)} hold {100 * HELD:.0f}%"
-    if found.effective.interval is None:
-        return told
-    low, high = found.effective.interval
-    return f"{told} [{low:.0f}, {high:.0f}]"
+    count = f"{ranking.effective.value:.0f} of {len(ranking.shares)} hold {100 * HELD:.0f}%"
+    if ranking.effective.interval is None:
+        return count
+    low, high = ranking.effective.interval
+    return f"{count} [{low:.0f}, {high:.0f}]"
 
 
 def arms(comparison: Comparison) -> dict[str, Importance]:

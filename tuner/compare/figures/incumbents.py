@@ -37,14 +37,14 @@ def leftmost(arms: Sequence[ArmSummary]) -> float:
 
 def outside(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
     """Name of each arm of which the panel does not show everything -> what lies left of it."""
-    least, found = leftmost(arms), {}
+    least, hidden = leftmost(arms), {}
     for arm in arms:
         runs = _scores(arm)
         if arm.retrained and _hides_mean(arm, least):
-            found[arm.name] = f"mean {words.score(arm.retrained.test.value, unit)}"
+            hidden[arm.name] = f"mean {words.score(arm.retrained.test.value, unit)}"
         elif lower := int((runs < least).sum()):
-            found[arm.name] = f"{lower} of {runs.size} runs"
-    return found
+            hidden[arm.name] = f"{lower} of {runs.size} runs"
+    return hidden
 
 
 def scores_panel(
@@ -112,10 +112,10 @@ def _row(axes: Axes, row: int, arm: ArmSummary, style: Style) -> None:
     axes.plot(mean.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
 
 
-def _arrow(axes: Axes, height: float, told: str, style: Style) -> None:
+def _arrow(axes: Axes, height: float, text: str, style: Style) -> None:
     """An arrow out of the panel's left side, and beside it what lies there."""
     axes.annotate(
-        told,
+        text,
         (0, height),
         xycoords=("axes fraction", "data"),
         xytext=(18, 0),

@@ -50,7 +50,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "protocol": _plain(comparison.protocol),
         "arms": _plain(comparison.arms),
         "contrasts": _plain(comparison.contrasts),
-        "details": [_detail(one) for one in comparison.details],
+        "details": [_detail(detail) for detail in comparison.details],
         "notes": list(comparison.notes),
     }
 

@@ -32,10 +32,10 @@ Rows = list[tuple[str, list[str]]]
 
 def optimism_rows(details: Sequence[ArmDetail], protocol: Protocol) -> Rows:
     """What the best score of each search promises too much; no rows if nothing was retrained."""
-    found = [one.optimism for one in details]
+    optimisms = [detail.optimism for detail in details]
     rows = [
-        ("best score - fresh validation", [o.selection if o else None for o in found]),
-        ("fresh validation - test", [o.split if o else None for o in found]),
+        ("best score - fresh validation", [o.selection if o else None for o in optimisms]),
+        ("fresh validation - test", [o.split if o else None for o in optimisms]),
     ]
     return _without_empty(
         [
@@ -45,27 +45,35 @@ def optimism_rows(details: Sequence[ArmDetail], protocol: Protocol) -> Rows:
     )
 
 
-def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
+def redundancy_rows(redundancies: Sequence[Redundancy]) -> Rows:
     """What the trials of each arm are worth as filters; one cell for each arm given."""
 
     def row(label: str, cell: Callable[[Redundancy], str]) -> tuple[str, list[str]]:
-        return label, [cell(one) for one in found]
+        return label, [cell(redundancy) for redundancy in redundancies]
 
     conditions = dict.fromkeys(
-        name for one in found for name, share in one.conditions.items() if share.value > 0
+        name
+        for redundancy in redundancies
+        for name, share in redundancy.conditions.items()
+        if share.value > 0
     )
-    coordinates = dict.fromkeys(p.coordinates for one in found for p in one.predictions)
+    coordinates = dict.fromkeys(
+        p.coordinates for redundancy in redundancies for p in redundancy.predictions
+    )
     rows = [
-        row("trials", lambda one: f"{one.n:,}"),
-        row("different filters", lambda one: f"{one.cells.distinct:,}"),
-        row("trials that repeat one", lambda one: words.share(one.cells.repeats)),
-        row("no real filter", lambda one: words.share(one.without_filter)),
+        row("trials", lambda redundancy: f"{redundancy.n:,}"),
+        row("different filters", lambda redundancy: f"{redundancy.cells.distinct:,}"),
+        row("trials that repeat one", lambda redundancy: words.share(redundancy.cells.repeats)),
+        row("no real filter", lambda redundancy: words.share(redundancy.without_filter)),
         row(
             "no filter, unstable, or inert (alpha < 0.1 / steps)",
-            lambda one: words.share(one.unusable),
+            lambda redundancy: words.share(redundancy.unusable),
         ),
-        row("outside every useful filter", lambda one: _share(one.outside)),
-        row("a condition of the equivalence fails", lambda one: words.share(one.any_violated)),
+        row("outside every useful filter", lambda redundancy: _share(redundancy.outside)),
+        row(
+            "a condition of the equivalence fails",
+            lambda redundancy: words.share(redundancy.any_violated),
+        ),
         *(
             row(f"because {FAILS.get(name, name.replace('_', ' '))}", partial(_violated, name))
             for name in conditions
@@ -76,26 +84,26 @@ def redundancy_rows(found: Sequence[Redundancy]) -> Rows:
     return _without_empty(rows)
 
 
-def redundancy_in_words(found: Sequence[Redundancy]) -> str:
+def redundancy_in_words(redundancies: Sequence[Redundancy]) -> str:
     """What the rows of ``redundancy_rows`` say, in one sentence that names no other."""
-    labels = [label for label, _ in redundancy_rows(found)]
+    labels = [label for label, _ in redundancy_rows(redundancies)]
     predictors = [
         label.removeprefix(PREDICTS).replace(" and gamma", " and gamma together")
         for label in labels
         if label.startswith(PREDICTS)
     ]
-    told = [
+    statements = [
         "how many of them differ",
         "how often a condition fails under which two parametrizations are the same",
     ]
     if predictors:
-        told.append(
+        statements.append(
             f"how well a trial's score is predicted by {_listed(predictors, 'or')} "
             "(leave-one-out rank correlation)"
         )
     if LAW in labels:
-        told.append("how the measured flip ratio compares with the law's")
-    return f"Every trial as the filter that it is: {_listed(told, 'and')}."
+        statements.append("how the measured flip ratio compares with the law's")
+    return f"Every trial as the filter that it is: {_listed(statements, 'and')}."
 
 
 def _listed(parts: Sequence[str], last: str) -> str:
@@ -105,52 +113,58 @@ def _listed(parts: Sequence[str], last: str) -> str:
     return f"{', '.join(parts[:-1])}, {last} {parts[-1]}"
 
 
-def importance_rows(found: Sequence[Importance]) -> Rows:
+def importance_rows(importances: Sequence[Importance]) -> Rows:
     """How many hyperparameters hold 90% of the importance, by each method."""
-    methods = dict.fromkeys(name for one in found for name in one.rankings)
+    methods = dict.fromkeys(name for importance in importances for name in importance.rankings)
     rows = [
         (
             f"hold 90% of the importance, {method}",
-            [_held(one.rankings.get(method)) for one in found],
+            [_held(importance.rankings.get(method)) for importance in importances],
         )
         for method in methods
     ]
-    return [*rows, ("trials used", [f"{one.n_used:,} of {one.n:,}" for one in found])]
+    return [
+        *rows,
+        (
+            "trials used",
+            [f"{importance.n_used:,} of {importance.n:,}" for importance in importances],
+        ),
+    ]
 
 
 def _held(ranking: Ranking | None) -> str:
     if ranking is None:
         return "-"
     effective = ranking.effective
-    told = f"{effective.value:.0f} of {len(ranking.shares)}"
+    count = f"{effective.value:.0f} of {len(ranking.shares)}"
     if effective.interval is None:
-        return told
-    return f"{told} [{effective.low:.0f}, {effective.high:.0f}]"
+        return count
+    return f"{count} [{effective.low:.0f}, {effective.high:.0f}]"
 
 
 def _share(estimate: Estimate | None) -> str:
     return "-" if estimate is None else words.share(estimate)
 
 
-def _violated(name: str, one: Redundancy) -> str:
-    return _share(one.conditions.get(name))
+def _violated(name: str, redundancy: Redundancy) -> str:
+    return _share(redundancy.conditions.get(name))
 
 
-def _prediction(name: str, one: Redundancy) -> str:
-    for prediction in one.predictions:
+def _prediction(name: str, redundancy: Redundancy) -> str:
+    for prediction in redundancy.predictions:
         if prediction.coordinates == name and prediction.correlation is not None:
             value = prediction.correlation
-            told = f"{value.value:+.2f}"
+            text = f"{value.value:+.2f}"
             return (
-                told if value.interval is None else f"{told} [{value.low:+.2f}, {value.high:+.2f}]"
+                text if value.interval is None else f"{text} [{value.low:+.2f}, {value.high:+.2f}]"
             )
     return "-"
 
 
-def _law(one: Redundancy) -> str:
-    if one.law is None:
+def _law(redundancy: Redundancy) -> str:
+    if redundancy.law is None:
         return "-"
-    law = one.law
+    law = redundancy.law
     if law.n == 1:
         return f"{law.median:.2f}, 1 trial"
     return f"{law.median:.2f} ({law.low:.2f} to {law.high:.2f}), {law.n} trials"

@@ -102,8 +102,8 @@ def _whole_searches(contrast: Contrast, protocol: Protocol) -> str:
     repeats = contrast.repeats
     if repeats is None:
         return "-"
-    told = words.difference(repeats.difference, protocol)
-    return f"{told}, {repeats.n} repeats, Wilcoxon p {words.p_value(repeats.p)}"
+    difference = words.difference(repeats.difference, protocol)
+    return f"{difference}, {repeats.n} repeats, Wilcoxon p {words.p_value(repeats.p)}"
 
 
 def _mean_trials(contrast: Contrast, _: Protocol) -> str:
@@ -115,10 +115,10 @@ def _mean_trials(contrast: Contrast, _: Protocol) -> str:
 
 
 def _speedup(contrast: Contrast, axis: str, protocol: Protocol) -> str:
-    found = contrast.speedups.get(axis)
-    if found is None and axis == "trials" and contrast.repeats is not None:
-        found = contrast.repeats.speedup
-    return "-" if found is None else words.speedup(found, protocol)
+    speedup = contrast.speedups.get(axis)
+    if speedup is None and axis == "trials" and contrast.repeats is not None:
+        speedup = contrast.repeats.speedup
+    return "-" if speedup is None else words.speedup(speedup, protocol)
 
 
 def _incumbents(contrast: Contrast, protocol: Protocol) -> str:

@@ -26,14 +26,14 @@ def sheets(comparison: Comparison) -> dict[str, str]:
         ),
         "curves": _text(
             ("arm", "axis", "budget", "value", "low", "high", "expected"),
-            (row for one in comparison.details for row in _curves(one)),
+            (row for detail in comparison.details for row in _curves(detail)),
         ),
         "trials": _text(
             (
                 *("arm", "trial", "repeat", "score", "failed", "pruned", "seconds", "epochs"),
                 *("alpha", "gamma", "alpha_decay", "violated"),
             ),
-            (row for one in comparison.details for row in _trials(one)),
+            (row for detail in comparison.details for row in _trials(detail)),
         ),
     }
 
@@ -71,36 +71,45 @@ def _of_arm(arm: ArmSummary) -> Iterator[Row]:
 
 
 def _contrasts(comparison: Comparison) -> Iterator[Row]:
-    for one in comparison.contrasts:
-        for measure, *cells in _of_contrast(one, comparison.k):
-            yield one.first, one.second, measure, *cells
+    for contrast in comparison.contrasts:
+        for measure, *cells in _of_contrast(contrast, comparison.k):
+            yield contrast.first, contrast.second, measure, *cells
 
 
-def _of_contrast(one: Contrast, k: int) -> Iterator[Row]:
+def _of_contrast(contrast: Contrast, k: int) -> Iterator[Row]:
     """Measure, value, low, high, p, p by Holm, n, and why a number is missing."""
     for measure, estimate in (
-        (f"best of {k}", one.best_of_k),
-        (f"best of {k} within the scores' known bounds", one.best_of_k_bounded),
-        (f"P(best of {k} wins)", one.probability),
+        (f"best of {k}", contrast.best_of_k),
+        (f"best of {k} within the scores' known bounds", contrast.best_of_k_bounded),
+        (f"P(best of {k} wins)", contrast.probability),
     ):
         if estimate is not None:
             yield measure, *_bounds(estimate), None, None, None, None
-    if one.test is not None:
-        yield "incumbents on test", *_bounds(one.test), one.test_p, one.test_p_holm, None, None
-    for axis, found in one.speedups.items():
-        yield f"times fewer {axis} to target", *_told(found, None)
-    if one.repeats is None:
+    if contrast.test is not None:
+        yield (
+            "incumbents on test",
+            *_bounds(contrast.test),
+            contrast.test_p,
+            contrast.test_p_holm,
+            None,
+            None,
+        )
+    for axis, speedup in contrast.speedups.items():
+        yield f"times fewer {axis} to target", *_of_speedup(speedup, None)
+    if contrast.repeats is None:
         return
-    n, told = one.repeats.n, one.repeats
-    yield "best of whole searches", *_bounds(told.difference), told.p, None, n, None
-    for name, mean in zip((one.first, one.second), told.mean_trials or (), strict=False):
-        yield f"mean trials to target, {name}", mean, None, None, told.logrank_p, None, n, None
-    if told.speedup is not None:
-        yield "times fewer trials to target, whole searches", *_told(told.speedup, n)
+    n, repeats = contrast.repeats.n, contrast.repeats
+    yield "best of whole searches", *_bounds(repeats.difference), repeats.p, None, n, None
+    for name, mean in zip(
+        (contrast.first, contrast.second), repeats.mean_trials or (), strict=False
+    ):
+        yield f"mean trials to target, {name}", mean, None, None, repeats.logrank_p, None, n, None
+    if repeats.speedup is not None:
+        yield "times fewer trials to target, whole searches", *_of_speedup(repeats.speedup, n)
 
 
-def _told(found: Speedup, n: int | None) -> Row:
-    return found.value, found.low, found.high, None, None, n, found.reason
+def _of_speedup(speedup: Speedup, n: int | None) -> Row:
+    return speedup.value, speedup.low, speedup.high, None, None, n, speedup.reason
 
 
 def _curves(detail: ArmDetail) -> Iterator[Row]:

@@ -1,12 +1,11 @@
 """What n trials and r repeats can and cannot detect, before anything runs.
 
-Each answer is the smallest effect that is found with the given chance (power), 80% unless told
-otherwise, by the very interval or test that the report uses afterwards.
+Each answer is the smallest effect that is shown with the given chance (power), 80% unless another
+is asked for, by the very interval or test that the report uses afterwards.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
-from math import comb, pi, sqrt
+from math import pi, sqrt
 
 import numpy as np
 from scipy import optimize, stats
@@ -16,8 +15,6 @@ from tuner.compare.statistics.speedup import chance_to_win
 from tuner.errors import InvalidInput
 
 POWER = 0.8
-MOST_TRIALS = 1_000_000
-"""Trials per arm beyond which the search for a number of trials gives up."""
 LARGEST_SIMULATED_R = 30
 
 
@@ -76,42 +73,12 @@ def detectable_share_ratio(
     """
     _check_share(n, share)
     _check(power, confidence)
-    found = chance_to_win(n, share, confidence=confidence)
-    if found(1.0) < power:
+    chance = chance_to_win(n, share, confidence=confidence)
+    if chance(1.0) < power:
         why = f"{n} trials are too few: even a share of 1 is found above {share:g} with a chance"
-        return Detectable(None, f"{why} of {found(1.0):.2f}")
-    better = float(optimize.brentq(lambda p: found(p) - power, share, 1.0, xtol=1e-9))
+        return Detectable(None, f"{why} of {chance(1.0):.2f}")
+    better = float(optimize.brentq(lambda p: chance(p) - power, share, 1.0, xtol=1e-9))
     return Detectable(better / share)
-
-
-def trials_for_share_ratio(
-    share: float, ratio: float, *, confidence: float = 0.95, power: float = POWER
-) -> int | None:
-    """Trials an arm after which a ratio of good-region shares is detectable.
-
-    The power is exact, but jumps a little with n, as hits are whole: doubling and bisection find
-    an n at its edge, not always the very first; ``None`` above ``MOST_TRIALS``.
-
-    Raises:
-        InvalidInput: If the poorer arm's share or the power is outside (0, 1), or the ratio
-            outside (1, 1 / share].
-    """
-    _check_share(1, share)
-    _check(power, confidence)
-    if not (ratio > 1 and ratio * share <= 1 + 1e-12):
-        raise InvalidInput(
-            f"trials for a ratio of shares: the ratio must be in (1, {1 / share:g}], got {ratio:g}"
-        )
-    better = min(1.0, ratio * share)
-
-    def enough(n: int) -> bool:
-        return chance_to_win(n, share, confidence=confidence)(better) >= power
-
-    high = 2
-    while not enough(high):
-        if (high := 2 * high) > MOST_TRIALS:
-            return None
-    return high // 2 + bisect_left(range(high // 2, high), True, key=enough)
 
 
 def smallest_signed_rank_p(r: int) -> float:
@@ -123,17 +90,6 @@ def smallest_signed_rank_p(r: int) -> float:
     if r < 1:
         raise InvalidInput(f"smallest p: needs r >= 1 pairs, got {r}")
     return min(1.0, 2.0 ** (1 - r))
-
-
-def smallest_rank_sum_p(first: int, second: int) -> float:
-    """Least two-sided exact rank-sum p of two samples: min(1, 2 / C(first + second, first)).
-
-    The report does not use this test: its unpaired one is Welch's t, of two or more runs each,
-    whose p can be as small as the runs are alike (see ``endpoints.unpaired_difference``).
-    """
-    if min(first, second) < 1:
-        raise InvalidInput(f"smallest p: needs >= 1 run of each, got {first} and {second}")
-    return min(1.0, 2 / comb(first + second, first))
 
 
 def detectable_paired_effect(

@@ -4,7 +4,7 @@ Independent random trials reach the target after 1/p trials on average, p being 
 share, so the speedup in trials is p_new / p_old. A trial costs c epochs or seconds on average and
 the cost until success is c / p (Wald), so the speedup in cost is p_new c_old / (p_old c_new).
 Both need independent trials (``Arm.independent``); searches by samplers that learn are compared
-over repeats, by ``traces.rmst_ratio``.
+over repeats, by ``rmst.rmst_ratio``.
 """
 
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def speedup_in_trials(new: Bools, old: Bools, *, confidence: float = 0.95) -> Sp
     """
     hits, n = _counted(new, old)
     low, high = share_ratio_interval(hits, n, confidence=confidence)
-    return _told(hits, n, 1.0, low=low, high=high)
+    return _scaled(hits, n, 1.0, low=low, high=high)
 
 
 def speedup_in_cost(
@@ -213,7 +213,7 @@ def speedup_in_cost(
         half = error * float(stats.t.ppf((1 + level) / 2, freedom))
     low, high = share_ratio_interval(hits, n, confidence=level)
     if one_sided or hits == n or half == 0:
-        return _told(hits, n, factor, low=low * exp(-half), high=high * exp(half))
+        return _scaled(hits, n, factor, low=low * exp(-half), high=high * exp(half))
     shares = np.array(hits) / n
     spread = sqrt(((1 - shares) / shares / n).sum())
     covariances = np.array([pair.covariance(pair.reached) for pair in pairs])
@@ -223,7 +223,7 @@ def speedup_in_cost(
         exp(sqrt(max(0.0, side**2 + half**2 + 2 * min(max(together, -1.0), 1.0) * side * half)))
         for side in (ratio - log(low), log(high) - ratio)
     )
-    return _told(hits, n, factor, low=exp(ratio) / down, high=exp(ratio) * up)
+    return _scaled(hits, n, factor, low=exp(ratio) / down, high=exp(ratio) * up)
 
 
 def _counted(new: Bools, old: Bools) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -264,15 +264,15 @@ def _paid(reached: Bools, costs: Floats, batches: Ints | None, name: str) -> _Pa
     return _Paid(reached[known], costs[known], numbers)
 
 
-def _told(
+def _scaled(
     hits: tuple[int, int], n: tuple[int, int], factor: float, *, low: float, high: float
 ) -> Speedup:
-    """The shares' ratio and bounds times the ratio of mean costs, as far as they can be told."""
+    """The shares' ratio and bounds times the ratio of mean costs, as far as they are known."""
     bounds = (low * factor or None, high * factor if isfinite(high) else None)
     if 0 not in hits:
         return Speedup(hits[0] / n[0] / (hits[1] / n[1]) * factor, *bounds)
-    told = f"hits: {hits[0]}/{n[0]} in the new space, {hits[1]}/{n[1]} in the old"
+    counts = f"hits: {hits[0]}/{n[0]} in the new space, {hits[1]}/{n[1]} in the old"
     if hits == (0, 0):
-        return Speedup(None, None, None, f"neither space reached the target; {told}")
+        return Speedup(None, None, None, f"neither space reached the target; {counts}")
     side = "an upper" if hits[0] == 0 else "a lower"
-    return Speedup(None, *bounds, f"only {side} bound can be given; {told}")
+    return Speedup(None, *bounds, f"only {side} bound can be given; {counts}")

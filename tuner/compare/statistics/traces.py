@@ -77,7 +77,7 @@ def incumbent_traces(searches: Sequence[Floats], *, confidence: float = 0.95) ->
     for start in range(0, m, block):
         columns = np.arange(start, min(start + block, m))
         ordered = np.sort(
-            np.stack([one[np.minimum(columns, one.size - 1)] for one in best]), axis=0
+            np.stack([search[np.minimum(columns, search.size - 1)] for search in best]), axis=0
         )
         rows[0, columns] = (ordered[(r - 1) // 2] + ordered[r // 2]) / 2
         if ranks:
