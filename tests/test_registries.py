@@ -8,18 +8,18 @@ from tests import reference
 from tuner.compare.figures.gallery import FIGURES, in_section
 from tuner.compare.report import html
 from tuner.optim.equivalence.record import DESCRIPTIONS
-from tuner.optim.rules import RULES
+from tuner.optim.rules import OPTIMIZERS
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.search.declared.spaces import declared_spaces, load_space
 
 
 def test_the_registries_of_rules_name_the_same_rules():
-    assert set(RULES) == set(HYPERPARAMETERS) == set(DESCRIPTIONS)
+    assert set(OPTIMIZERS) == set(HYPERPARAMETERS) == set(DESCRIPTIONS)
 
 
 @pytest.mark.parametrize("rule", HYPERPARAMETERS)
 def test_a_rule_has_a_slow_twin_a_search_space_and_a_source(rule):
-    optimizer = RULES[rule]
+    optimizer = OPTIMIZERS[rule]
     assert inspect.isclass(getattr(reference, optimizer.__name__, None))
     assert rule in {load_space(name).rule for name in declared_spaces()}
     assert "Source: " in (inspect.getdoc(optimizer) or "")

@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from tuner.bench.plain import plain
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.bnn.layers import BatchNorm, BinaryParameter, Conv2d, Linear
-from tuner.bnn.models import build
+from tuner.bnn.models import build_network
 from tuner.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("single_thread")
@@ -38,7 +38,7 @@ def test_the_baselines_networks_are_ours(model):
     torch.manual_seed(0)
     shape = (3, 8, 8)
     workload = Workload(model=model, widths=MODELS[model], precision="float32")
-    ours = build(workload, shape, 10, seeds=[0])
+    ours = build_network(workload, shape, 10, seeds=[0])
     theirs = plain().MODELS[model](shape, 10, MODELS[model])
     copied(ours, theirs)
     images = torch.randn(16, *shape)
@@ -60,7 +60,7 @@ def test_the_baselines_networks_are_ours(model):
 
 
 def test_both_ways_of_loading_give_the_same_numbers():
-    data = load(Workload())
+    data = load_data(Workload())
     split = data.val.take(torch.arange(20))
     sets = [
         make(split.images, split.labels, data.mean, data.std)
@@ -72,7 +72,7 @@ def test_both_ways_of_loading_give_the_same_numbers():
 
 
 def test_the_baseline_learns_digits_and_records_its_trials(tmp_path):
-    data = load(Workload())
+    data = load_data(Workload())
     train, val = (
         plain().tensors(split.images, split.labels, data.mean, data.std)
         for split in (data.train, data.val)

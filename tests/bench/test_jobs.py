@@ -5,8 +5,8 @@ import pytest
 from tuner.bench.contests import CONTESTS, Setup
 from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.training import OurTraining, PlainTraining
-from tuner.bench.update_rule import Steps
-from tuner.bnn.data import load
+from tuner.bench.update_rule import UpdateSteps
+from tuner.bnn.data import load_data
 from tuner.search.database.store import open_store
 from tuner.workload import Workload
 
@@ -54,14 +54,14 @@ def test_searches_finish_their_trials_on_either_side(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["filter_flip", "latent_sgd", "sgd"])
 def test_steps_of_an_update_rule_are_counted_in_weights(rule):
-    done = ready(Steps(rule, n_weights=1000, seconds=0.01)).run(0)
+    done = ready(UpdateSteps(rule, n_weights=1000, seconds=0.01)).run(0)
     assert done.work >= 3000
     assert done.seconds > 0
 
 
 def test_contests_of_speed_train_on_few_images(tmp_path):
     (match,) = CONTESTS["resnet20"].matches(Setup(tmp_path, processes=1, quick=True))
-    data = load(match.sides[0].jobs[0].workload)
+    data = load_data(match.sides[0].jobs[0].workload)
     assert data.shape == (3, 32, 32)
     assert (len(data.train), len(data.val)) == (640, 100)
     assert {side.jobs[0].workload.precision for side in match.sides} == {"auto", "float32"}

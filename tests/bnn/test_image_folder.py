@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tuner.bnn.data import Dataset, load
+from tuner.bnn.data import Dataset, load_data
 from tuner.errors import DataMissing, InvalidInput
 from tuner.workload import Workload
 
@@ -29,7 +29,7 @@ def write_classes(folder: Path, n: int, classes: str = "ab") -> None:
 
 
 def load_folder(folder: Path, split_seed: int = 0) -> Dataset:
-    return load(Workload(dataset="folder", folder=str(folder), split_seed=split_seed))
+    return load_data(Workload(dataset="folder", folder=str(folder), split_seed=split_seed))
 
 
 def values(images: torch.Tensor) -> set[int]:

@@ -14,7 +14,7 @@ from tuner.bnn.layers import (
     real_parameters,
     side_by_side,
 )
-from tuner.bnn.models import build
+from tuner.bnn.models import build_network
 from tuner.bnn.normsign import sign_ste
 from tuner.errors import InvalidInput
 from tuner.workload import MODELS, Workload
@@ -94,11 +94,11 @@ def test_a_network_of_k_trials_is_k_networks(model):
     workload = Workload(model=model, widths=WIDTHS[model])
     side = 40 if model == "bireal_resnet18" else 16
     x = torch.randn(3, 6, 3, side, side, dtype=torch.float64)
-    wide = build(workload, (3, side, side), 5, SEEDS).double()
+    wide = build_network(workload, (3, side, side), 5, SEEDS).double()
     logits = wide(x)
     logits.square().sum().backward()
     for k, seed in enumerate(SEEDS):
-        alone = build(workload, (3, side, side), 5, [seed]).double()
+        alone = build_network(workload, (3, side, side), 5, [seed]).double()
         one = alone(x[k : k + 1])
         one.square().sum().backward()
         torch.testing.assert_close(logits[k], one[0], rtol=1e-10, atol=1e-10)
@@ -109,7 +109,7 @@ def test_a_network_of_k_trials_is_k_networks(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_first_and_last_layer_and_batch_norm_stay_real(model):
     workload = Workload(model=model, widths=WIDTHS[model])
-    network = build(workload, (1, 32, 32), 4, [0])
+    network = build_network(workload, (1, 32, 32), 4, [0])
     weighty = [m for m in network.modules() if isinstance(m, Linear | Conv2d)]
     body = [m for m in weighty[1:-1] if getattr(m, "weight").shape[-1] != 1]  # noqa: B009
     binary = binary_parameters(network)
@@ -120,23 +120,23 @@ def test_first_and_last_layer_and_batch_norm_stay_real(model):
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_binary_ends_leave_only_batch_norm_real(model):
     workload = Workload(model=model, widths=WIDTHS[model], binary_ends=True)
-    network = build(workload, (1, 16, 16), 4, [0])
+    network = build_network(workload, (1, 16, 16), 4, [0])
     assert all(p.dim() == 2 for p in real_parameters(network))
     assert len(binary_parameters(network)) == len(WIDTHS[model]) + 1
 
 
 def test_networks_that_cannot_be_are_refused():
     with pytest.raises(InvalidInput, match="keeps its ends real"):
-        build(Workload(model="bireal_resnet20", binary_ends=True), (3, 32, 32), 10, [0])
+        build_network(Workload(model="bireal_resnet20", binary_ends=True), (3, 32, 32), 10, [0])
     with pytest.raises(InvalidInput, match="halve a 4x4 image to nothing"):
-        build(Workload(model="cnn"), (1, 4, 4), 10, [0])
+        build_network(Workload(model="cnn"), (1, 4, 4), 10, [0])
     with pytest.raises(InvalidInput, match="needs a binary layer"):
-        build(Workload(widths=(8,)), (1, 4, 4), 10, [0])
+        build_network(Workload(widths=(8,)), (1, 4, 4), 10, [0])
 
 
 def test_initial_weights_depend_on_the_seed_alone():
     def weights(seeds):
-        return [p.detach() for p in build(Workload(), (1, 8, 8), 10, seeds).parameters()]
+        return [p.detach() for p in build_network(Workload(), (1, 8, 8), 10, seeds).parameters()]
 
     for a, b, c in zip(weights([5, 6]), weights([6]), weights([5]), strict=True):
         assert torch.equal(a[1], b[0])

@@ -14,7 +14,7 @@ import torchvision
 from numpy.typing import NDArray
 
 from tuner.bnn import sources
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.errors import DataMissing, InvalidInput
 from tuner.workload import Workload
 
@@ -71,7 +71,7 @@ def write_cifar(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mnist_is_read_from_gzipped_idx_files_in_the_data_directory(data_dir: Path) -> None:
     write_idx_set(data_dir / "mnist")
-    mnist = load(Workload(dataset="mnist"))
+    mnist = load_data(Workload(dataset="mnist"))
     assert (len(mnist.train), len(mnist.val), len(mnist.test)) == (50, 10, 20)
     assert mnist.shape == (1, 5, 4)
     assert mnist.test.labels.tolist() == [i % 10 for i in range(20)]
@@ -89,19 +89,19 @@ def test_torchvisions_own_folder_of_plain_files_is_read_too(data_dir: Path) -> N
     for path in list(raw.iterdir()):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
-    assert len(load(Workload(dataset="fashion_mnist")).test) == 20
+    assert len(load_data(Workload(dataset="fashion_mnist")).test) == 20
 
 
 def test_a_folder_with_some_of_the_files_is_passed_over(data_dir: Path) -> None:
     write_idx_set(data_dir / "mnist", n_test=20)
     (data_dir / "mnist" / IDX_NAMES[3]).unlink()
     write_idx_set(data_dir / "MNIST" / "raw", n_test=30)
-    assert len(load(Workload(dataset="mnist")).test) == 30
+    assert len(load_data(Workload(dataset="mnist")).test) == 30
 
 
 def test_debians_folder_is_read_when_the_data_directory_has_none(data_dir: Path) -> None:
     write_idx_set(sources.SYSTEM_DIR / "fashion-mnist")
-    assert len(load(Workload(dataset="fashion_mnist")).test) == 20
+    assert len(load_data(Workload(dataset="fashion_mnist")).test) == 20
     assert not data_dir.exists()
 
 
@@ -124,7 +124,7 @@ def test_a_damaged_idx_file_is_named(data_dir: Path, content: bytes) -> None:
     write_idx_set(data_dir / "mnist")
     (data_dir / "mnist" / IDX_NAMES[0]).write_bytes(content)
     with pytest.raises(InvalidInput, match=r"mnist/train-images-idx3-ubyte\.gz: .*replace the"):
-        load(Workload(dataset="mnist"))
+        load_data(Workload(dataset="mnist"))
 
 
 def test_labels_that_do_not_belong_to_the_images_are_refused(data_dir: Path) -> None:
@@ -132,10 +132,10 @@ def test_labels_that_do_not_belong_to_the_images_are_refused(data_dir: Path) -> 
     path = data_dir / "mnist" / IDX_NAMES[1]
     path.write_bytes(gzip.compress(idx_bytes(np.zeros(59, np.uint8))))
     with pytest.raises(InvalidInput, match=r"train-labels.* got 59 labels for the 60 images"):
-        load(Workload(dataset="mnist"))
+        load_data(Workload(dataset="mnist"))
     path.write_bytes(gzip.compress(idx_bytes(np.full(60, 10, np.uint8))))
     with pytest.raises(InvalidInput, match=r"train-labels.* must be in 0\.\.9, got 10"):
-        load(Workload(dataset="mnist"))
+        load_data(Workload(dataset="mnist"))
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -143,7 +143,7 @@ def test_a_missing_dataset_without_network_says_which_files_to_put_where(
     data_dir: Path, name: str
 ) -> None:
     with pytest.raises(DataMissing) as error:
-        load(Workload(dataset=name))
+        load_data(Workload(dataset=name))
     message = str(error.value)
     assert all(file in message for file in IDX_NAMES)
     assert str(data_dir / name) in message
@@ -154,7 +154,7 @@ def test_a_missing_dataset_without_network_says_which_files_to_put_where(
 
 def test_missing_cifar10_without_network_says_which_files_to_put_where(data_dir: Path) -> None:
     with pytest.raises(DataMissing, match=r"cifar-10-batches-py with data_batch_1\.\.5") as error:
-        load(Workload(dataset="cifar10"))
+        load_data(Workload(dataset="cifar10"))
     assert str(data_dir) in str(error.value)
     assert "\n" not in str(error.value)
     assert list(data_dir.iterdir()) == []
@@ -163,7 +163,7 @@ def test_missing_cifar10_without_network_says_which_files_to_put_where(data_dir:
 def test_a_data_directory_that_cannot_be_made_is_named(data_dir: Path) -> None:
     data_dir.write_text("a file is in the way")
     with pytest.raises(DataMissing, match=r"downloading failed: .*File exists.*data"):
-        load(Workload(dataset="mnist"))
+        load_data(Workload(dataset="mnist"))
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -197,12 +197,12 @@ def test_a_download_lands_in_the_data_directory_and_is_not_repeated(
     server: tuple[Path, Path],
 ) -> None:
     data_dir, served = server
-    first = load(Workload(dataset="mnist"))
+    first = load_data(Workload(dataset="mnist"))
     assert len(first.test) == 20
     assert [path.name for path in data_dir.iterdir()] == ["MNIST"]
     for path in served.iterdir():
         path.unlink()
-    again = load(Workload(dataset="mnist", split_seed=1))
+    again = load_data(Workload(dataset="mnist", split_seed=1))
     assert torch.equal(first.test.images, again.test.images)
 
 
@@ -212,7 +212,7 @@ def test_a_download_that_breaks_half_way_leaves_nothing_behind(
     data_dir, served = server
     (served / IDX_NAMES[2]).write_bytes(b"cut")
     with pytest.raises(DataMissing, match=r"downloading failed: .*corrupted"):
-        load(Workload(dataset="mnist"))
+        load_data(Workload(dataset="mnist"))
     assert list(data_dir.iterdir()) == []
 
 
@@ -220,7 +220,7 @@ def test_cifar10_is_read_from_torchvisions_folder(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_cifar(data_dir / sources.CIFAR10_FOLDER, monkeypatch)
-    cifar = load(Workload(dataset="cifar10"))
+    cifar = load_data(Workload(dataset="cifar10"))
     assert (len(cifar.train), len(cifar.val), len(cifar.test)) == (90, 10, 20)
     assert cifar.shape == (3, 32, 32)
     assert cifar.train.images.is_contiguous()
@@ -236,7 +236,7 @@ def test_a_damaged_cifar10_file_is_not_unpickled(
     write_cifar(folder, monkeypatch)
     (folder / "data_batch_3").write_bytes(b"")
     with pytest.raises(DataMissing, match="no intact copy"):
-        load(Workload(dataset="cifar10"))
+        load_data(Workload(dataset="cifar10"))
 
 
 @pytest.mark.skipif(
@@ -244,7 +244,7 @@ def test_a_damaged_cifar10_file_is_not_unpickled(
     reason="Debian's dataset-fashion-mnist is not installed",
 )
 def test_the_real_fashion_mnist_has_its_known_sizes_and_moments(tmp_path: Path) -> None:
-    fashion = load(Workload(dataset="fashion_mnist"), tmp_path)
+    fashion = load_data(Workload(dataset="fashion_mnist"), tmp_path)
     assert (len(fashion.train), len(fashion.val), len(fashion.test)) == (50_000, 10_000, 10_000)
     assert fashion.shape == (1, 28, 28)
     assert fashion.val.labels.bincount().tolist() == [1_000] * 10

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tuner.claims.claim import Claim, Means
-from tuner.claims.kinds import KINDS, load
-from tuner.claims.outcome import Outcome
+from tuner.claims.kinds import KINDS, load_claim
+from tuner.claims.outcome import ClaimOutcome
 from tuner.search.declared.files import parse
 
 WORKLOAD = {"widths": [16, 16], "epochs": 4, "n_train": 512}
@@ -12,13 +12,13 @@ WORKLOAD = {"widths": [16, 16], "epochs": 4, "n_train": 512}
 
 def small(name: str, **changes: Any) -> Claim:
     """A declared claim on a small workload, with some of its parameters replaced."""
-    data = load(name).model_dump(exclude_none=True)
+    data = load_claim(name).model_dump(exclude_none=True)
     workload = {**data["workload"], **WORKLOAD, **changes.pop("workload", {})}
     changed = {**data, "workload": workload, **changes}
     return parse(KINDS[data["kind"]], changed, "test")
 
 
-def check(claim: Claim) -> Outcome:
+def check(claim: Claim) -> ClaimOutcome:
     """What the claim's check finds."""
     shares: list[float] = []
     outcome = claim.check(Means(), shares.append)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.claims.small import check, small
 from tuner.claims import clip_inert, flip_rate_law, initial_scale, iso_alpha, scaling, schedule
-from tuner.claims.iso_alpha import Cell, explained
+from tuner.claims.iso_alpha import GridCell, explained
 from tuner.optim.equivalence import Averages, alphas_from_decoupled, flip_ratio, rescale
 
 pytestmark = pytest.mark.usefixtures("single_thread")
@@ -94,7 +94,7 @@ def test_runs_of_equal_product_differ_where_the_start_is_not_held(monkeypatch):
 
 def grid(score, *, noise=0.01):
     """Noisy values of each cell of a grid with four seeds, shape [4, 49]."""
-    cells = [Cell(i, j) for i in range(7) for j in range(7)]
+    cells = [GridCell(i, j) for i in range(7) for j in range(7)]
     return np.array([score(cell) for cell in cells]) + np.random.default_rng(0).normal(
         0, noise, (4, 49)
     )

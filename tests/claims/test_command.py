@@ -10,7 +10,7 @@ from tests.claims.small import WORKLOAD
 from tuner.claims import run as running
 from tuner.claims import scaling
 from tuner.claims.claim import Means
-from tuner.claims.kinds import declared, load
+from tuner.claims.kinds import declared_claims, load_claim
 from tuner.cli.app import app
 from tuner.errors import TunerError
 from tuner.search.declared.files import studies_dir
@@ -44,7 +44,7 @@ def test_a_claim_is_measured_printed_and_written(mine, tmp_path):
     assert written["schema_version"] == 1 and "torch" in written["versions"]
     (claim,) = written["claims"]
     assert claim["verdict"] == "holds" and claim["seconds"] > 0
-    assert claim["declaration_hash"] == load(mine).declaration_hash
+    assert claim["declaration_hash"] == load_claim(mine).declaration_hash
     assert claim["declaration"]["workload"]["widths"] == [16, 16]
     assert {"label", "value", "shown", "expected", "verdict", "low", "high"} == set(
         claim["figures"][0]
@@ -67,11 +67,11 @@ def scaling_of_rate(magnitude, k):
 
 
 def test_the_list_says_what_is_claimed_and_measures_nothing(monkeypatch):
-    monkeypatch.setattr(running, "run", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(running, "check_claims", lambda *_: pytest.fail("measured"))
     shown = claims("--list")
     assert shown.exit_code == 0, shown.output
     words = " ".join(shown.stdout.split())
-    assert all(name in words for name in declared())
+    assert all(name in words for name in declared_claims())
     printed = json.loads(claims("scaling", "--list", "--json", "-").stdout)
     assert list(printed) == ["scaling"] and printed["scaling"]["kind"] == "scaling"
 
@@ -99,8 +99,8 @@ def test_ctrl_c_keeps_what_was_measured(mine, monkeypatch):
 
 def test_the_progress_of_each_claim_starts_at_0_and_ends_at_1(mine):
     told: list[tuple[str, float]] = []
-    results = running.run(
-        [load(mine)], Means(), on_step=lambda claim, share: told.append((claim.name, share))
+    results = running.check_claims(
+        [load_claim(mine)], Means(), on_step=lambda claim, share: told.append((claim.name, share))
     )
     assert told[0] == ("mine", 0.0) and told[-1] == ("mine", 1.0)
     assert [one.claim.name for one in results.checked] == ["mine"]
@@ -121,7 +121,7 @@ def test_what_cannot_be_run_is_refused_in_one_line_with_exit_status_2(arguments,
     assert words in shown.stderr and shown.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", declared())
+@pytest.mark.parametrize("name", declared_claims())
 def test_a_claim_given_to_run_is_refused_with_the_command_for_it(name):
     file = str(STUDIES / "claims" / f"{name}.toml")
     shown = CliRunner().invoke(app, ["run", file])

@@ -6,16 +6,16 @@ import tomllib
 import pytest
 
 from tests.claims.small import check, small
-from tuner.claims.kinds import KINDS, declared, load
+from tuner.claims.kinds import KINDS, declared_claims, load_claim
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.files import studies_dir
 
 SCALING = (studies_dir() / "claims" / "scaling.toml").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", declared())
+@pytest.mark.parametrize("name", declared_claims())
 def test_a_declared_claim_is_valid_and_described(name):
-    claim = load(name)
+    claim = load_claim(name)
     assert claim.name == name
     readme = (studies_dir() / "claims" / "README.md").read_text("utf-8")
     assert f"| [{name}]({name}.toml) |" in readme
@@ -23,7 +23,7 @@ def test_a_declared_claim_is_valid_and_described(name):
 
 
 def test_every_kind_of_check_has_a_declared_claim():
-    kinds = [tomllib.loads(path.read_text("utf-8"))["kind"] for path in declared().values()]
+    kinds = [tomllib.loads(path.read_text("utf-8"))["kind"] for path in declared_claims().values()]
     assert set(kinds) == set(KINDS)
 
 
@@ -32,7 +32,7 @@ def test_the_claim_that_the_readme_shows_can_be_measured(tmp_path):
     (text,) = re.findall(r"^```toml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     file = tmp_path / "my_claim.toml"
     file.write_text(text, encoding="utf-8")
-    assert check(load(str(file))).verdict == "holds"
+    assert check(load_claim(str(file))).verdict == "holds"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_declaration_that_breaks_a_rule_is_refused_in_one_line(tmp_path, befor
     file = tmp_path / "mine.toml"
     file.write_text(SCALING.replace(before, after), encoding="utf-8")
     with pytest.raises(InvalidInput, match=words) as refused:
-        load(str(file))
+        load_claim(str(file))
     assert str(refused.value).startswith(str(file)) and "\n" not in str(refused.value)
 
 
@@ -66,13 +66,13 @@ def test_an_unknown_kind_names_the_kinds_there_are(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(SCALING.replace('"scaling"', '"nothing"'), encoding="utf-8")
     with pytest.raises(UnknownName) as refused:
-        load(str(file))
+        load_claim(str(file))
     assert all(kind in str(refused.value) for kind in KINDS)
 
 
 def test_an_unknown_claim_is_refused_with_the_declared_ones():
     with pytest.raises(UnknownName, match="claim 'scalin' is unknown; did you mean 'scaling'"):
-        load("scalin")
+        load_claim("scalin")
 
 
 @pytest.mark.parametrize(

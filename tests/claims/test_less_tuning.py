@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tuner.claims.claim import Means
-from tuner.claims.kinds import load
-from tuner.claims.less_tuning import LessTuning, judged
+from tuner.claims.kinds import load_claim
+from tuner.claims.less_tuning import LessTuning, outcome_of
 from tuner.compare import Arm, Protocol, Retrained, compare
 from tuner.search.declared.files import parse
 
@@ -22,7 +22,7 @@ def arm(name, level, *, test, spread=0.0002):
 
 
 def outcome(filter_arm, magnitude_arm):
-    return judged(compare([filter_arm, magnitude_arm], Protocol(rope=0.003, k=3)))
+    return outcome_of(compare([filter_arm, magnitude_arm], Protocol(rope=0.003, k=3)))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_similar_accuracy_needs_the_whole_interval_inside_the_rope(test, spread,
 
 
 def small_search() -> LessTuning:
-    data = load("less_tuning").model_dump(exclude_none=True)
+    data = load_claim("less_tuning").model_dump(exclude_none=True)
     comparison = data["comparison"]
     workload = {**comparison["workload"], "widths": [16, 16], "epochs": 2, "n_train": 256}
     less = {"n_trials": 4, "retrain_seeds": 2, "workload": workload}
@@ -72,7 +72,7 @@ def test_a_real_search_is_run_and_found_again_in_the_database_given(tmp_path):
 
 
 def test_a_search_without_a_question_or_fresh_seeds_is_refused():
-    data = load("less_tuning").model_dump(exclude_none=True)
+    data = load_claim("less_tuning").model_dump(exclude_none=True)
     data["comparison"]["retrain_seeds"] = 0
     with pytest.raises(ValueError, match="retrain_seeds of at least 2"):
         parse(LessTuning, data, "test")

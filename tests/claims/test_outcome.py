@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.claims.outcome import Figure, Outcome, other_signs, same_signs, within, worst
+from tuner.claims.outcome import ClaimOutcome, Figure, other_signs, same_signs, within, worst
 from tuner.compare.statistics.estimate import Estimate
 
 
@@ -34,9 +34,9 @@ def test_the_worst_figure_decides_and_is_shown_first():
         Figure("d", 3.0, "3", "0", "does not hold"),
         Figure("e", 4.0, "4", "0", "holds"),
     )
-    assert Outcome(figures).verdict == "does not hold"
-    assert [figure.label for figure in Outcome(figures).headlines] == ["d", "c", "a"]
-    assert Outcome(figures[:3]).verdict == worst(["holds", "not settled"]) == "not settled"
+    assert ClaimOutcome(figures).verdict == "does not hold"
+    assert [figure.label for figure in ClaimOutcome(figures).headlines] == ["d", "c", "a"]
+    assert ClaimOutcome(figures[:3]).verdict == worst(["holds", "not settled"]) == "not settled"
 
 
 def test_equal_signs_say_nothing_where_nothing_moved():

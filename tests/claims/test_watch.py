@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.claims.initial_scale import play, record
+from tuner.claims.initial_scale import play, record_gradients
 from tuner.claims.watch import differing, pack, watch
 from tuner.train import TrialConfig, train
 from tuner.workload import Workload
@@ -44,7 +44,7 @@ def test_a_watched_training_is_the_training_and_its_flips_are_those_reported():
 def test_playing_recorded_gradients_to_the_same_rule_ends_in_the_same_signs():
     trial = TrialConfig("latent_sgd", SETTINGS, 3)
     watched = watch(WORKLOAD, [trial], quiet)
-    gradients = record(WORKLOAD, trial, quiet)
+    gradients = record_gradients(WORKLOAD, trial, quiet)
     ends = play(WORKLOAD, [trial, trial], gradients)
     assert np.array_equal(ends[0], watched.signs[-1, 0])
     assert np.array_equal(ends[1], watched.signs[-1, 0])

@@ -11,7 +11,7 @@ from tests import reference
 from tuner.errors import InvalidInput, UnknownName
 from tuner.optim.base import sign
 from tuner.optim.decay import factor
-from tuner.optim.rules import RULES, build
+from tuner.optim.rules import OPTIMIZERS, build_optimizer
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, complete
 
@@ -45,7 +45,7 @@ def gradients(seed: int, *shape: int) -> torch.Tensor:
 def run(rule, start, trials, g):
     """The signs after each step, shape [T, K, P], and the flips of each step, shape [T, K]."""
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, [weights], trials, steps=STEPS)
+    optimizer = build_optimizer(rule, [weights], trials, steps=STEPS)
     signs, flips = [], []
     for gradient in g:
         weights.grad = gradient.clone()
@@ -56,10 +56,10 @@ def run(rule, start, trials, g):
 
 
 def test_the_registries_name_the_same_rules():
-    assert set(RULES) == set(HYPERPARAMETERS) == set(reference.TWINS) == set(TRIALS)
+    assert set(OPTIMIZERS) == set(HYPERPARAMETERS) == set(reference.TWINS) == set(TRIALS)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_every_rule_gives_the_signs_of_its_slow_twin(rule):
     trials = TRIALS[rule]
     start = 2 * torch.rand(len(trials), 7, dtype=torch.float64) - 1
@@ -77,7 +77,7 @@ def test_every_rule_gives_the_signs_of_its_slow_twin(rule):
             assert signs[:, k, p].tolist() == expected
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_trial_in_a_batch_does_exactly_what_it_does_alone(rule):
     trials = TRIALS[rule]
     start = 2 * torch.rand(len(trials), 11, dtype=torch.float64) - 1
@@ -89,7 +89,7 @@ def test_a_trial_in_a_batch_does_exactly_what_it_does_alone(rule):
         assert torch.equal(alone_flips[:, 0], flips[:, k])
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_flips_counts_the_signs_that_changed(rule):
     trials = TRIALS[rule]
     start = 2 * torch.rand(len(trials), 50, dtype=torch.float64) - 1
@@ -99,7 +99,7 @@ def test_flips_counts_the_signs_that_changed(rule):
     assert flips.sum() > 0
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_trials_that_leave_do_not_change_those_that_stay(rule):
     trials = TRIALS[rule]
     k = len(trials)
@@ -107,7 +107,7 @@ def test_trials_that_leave_do_not_change_those_that_stay(rule):
     g = gradients(4, k, 5)
     whole, _ = run(rule, start, trials, g)
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, [weights], trials, steps=STEPS)
+    optimizer = build_optimizer(rule, [weights], trials, steps=STEPS)
     keep = torch.tensor([k - 1])
     for t in range(STEPS):
         if t == STEPS // 2:
@@ -119,19 +119,19 @@ def test_trials_that_leave_do_not_change_those_that_stay(rule):
     assert optimizer.flips.shape == (1,)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_saved_state_goes_on_bit_for_bit(rule, tmp_path):
     trials = TRIALS[rule]
     start = 2 * torch.rand(len(trials), 5, dtype=torch.float64) - 1
     g = gradients(5, len(trials), 5)
     whole, _ = run(rule, start, trials, g)
     weights = torch.nn.Parameter(start.clone())
-    optimizer = build(rule, [weights], trials, steps=STEPS)
+    optimizer = build_optimizer(rule, [weights], trials, steps=STEPS)
     for t in range(STEPS):
         if t == 25:
             torch.save((weights.data, optimizer.state_dict()), tmp_path / "state.pt")
             weights = torch.nn.Parameter(start.clone())
-            optimizer = build(rule, [weights], trials, steps=STEPS)
+            optimizer = build_optimizer(rule, [weights], trials, steps=STEPS)
             data, state = torch.load(tmp_path / "state.pt", weights_only=True)
             weights.data = data
             optimizer.load_state_dict(state)
@@ -141,11 +141,11 @@ def test_a_saved_state_goes_on_bit_for_bit(rule, tmp_path):
 
 
 @pytest.mark.parametrize("copy", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_copy_goes_on_as_the_original(rule, copy):
     trials = TRIALS[rule]
     weights = torch.nn.Parameter(2 * torch.rand(len(trials), 5, dtype=torch.float64) - 1)
-    pair = [weights, build(rule, [weights], trials, steps=STEPS)]
+    pair = [weights, build_optimizer(rule, [weights], trials, steps=STEPS)]
     g = gradients(6, len(trials), 5)
     for t in range(STEPS):
         if t == 20:
@@ -161,18 +161,18 @@ def test_a_copy_goes_on_as_the_original(rule, copy):
 def test_a_parameter_group_with_hyperparameters_of_its_own_is_refused():
     one, two = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
     with pytest.raises(InvalidInput, match="cannot have its own alpha; make one optimizer"):
-        RULES["filter_flip"]([{"params": [one], "alpha": 0.1}, {"params": [two]}], alpha=0.2)
-    assert len(RULES["filter_flip"]([{"params": [one]}, {"params": [two]}], 0.2).state) == 2
+        OPTIMIZERS["filter_flip"]([{"params": [one], "alpha": 0.1}, {"params": [two]}], alpha=0.2)
+    assert len(OPTIMIZERS["filter_flip"]([{"params": [one]}, {"params": [two]}], 0.2).state) == 2
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_rule_trains_any_module_with_plain_floats(rule):
     torch.manual_seed(0)
     module = torch.nn.Sequential(
         torch.nn.Linear(6, 20, bias=False), torch.nn.Tanh(), torch.nn.Linear(20, 3, bias=False)
     )
     plain = {n: v for n, v in TRIALS[rule][0].items() if not n.endswith("_decay")}
-    optimizer = RULES[rule](module.parameters(), **plain)
+    optimizer = OPTIMIZERS[rule](module.parameters(), **plain)
     x, target = torch.randn(64, 6), torch.randint(3, (64,))
     for _ in range(5):
         loss = optimizer.step(closure(module, optimizer, x, target))
@@ -210,7 +210,7 @@ def test_a_number_outside_its_range_is_refused_by_name(rule, name, number):
             complete(rule, {name: value})
         weights = torch.nn.Parameter(torch.ones(1, 2))
         with pytest.raises(InvalidInput, match=rf"{name} must be in"):
-            build(rule, [weights], [{name: value}], steps=3)
+            build_optimizer(rule, [weights], [{name: value}], steps=3)
 
 
 def test_names_that_do_not_exist_are_refused_with_the_choices():
@@ -233,7 +233,7 @@ def test_options_that_do_not_go_together_are_refused():
         with pytest.raises(InvalidInput, match=words):
             complete("latent_sgd", settings)
     with pytest.raises(InvalidInput, match="coupled must be the same for all trials"):
-        build(
+        build_optimizer(
             "latent_sgd",
             torch.nn.Parameter(torch.ones(2, 3)),
             [{"coupled": True}, {"coupled": False}],
@@ -241,16 +241,16 @@ def test_options_that_do_not_go_together_are_refused():
         )
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_saved_state_keeps_its_precision_beside_low_precision_weights(rule, dtype):
     weights = torch.nn.Parameter(torch.randn(2, 5).to(dtype))
-    optimizer = build(rule, [weights], TRIALS[rule][:1] * 2, steps=STEPS)
+    optimizer = build_optimizer(rule, [weights], TRIALS[rule][:1] * 2, steps=STEPS)
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         weights.grad = torch.randn(2, 5, generator=generator).to(dtype)
         optimizer.step()
-    other = build(rule, [weights.detach().clone()], TRIALS[rule][:1] * 2, steps=STEPS)
+    other = build_optimizer(rule, [weights.detach().clone()], TRIALS[rule][:1] * 2, steps=STEPS)
     other.load_state_dict(optimizer.state_dict())
     (state,), (loaded,) = optimizer.state.values(), other.state.values()
     assert state.keys() == loaded.keys()

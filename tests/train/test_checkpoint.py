@@ -51,7 +51,7 @@ def test_it_is_not_kept_again_before_the_time_is_over(tmp_path, monkeypatch):
     now = iter(range(0, 400, 40))  # when the run begins, then once or twice after each epoch
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: next(now)))
     written = []
-    monkeypatch.setattr(files, "write", lambda _, state: written.append(state["finished"]))
+    monkeypatch.setattr(files, "save", lambda _, state: written.append(state["finished"]))
     train(replace(WORKLOAD, epochs=7), TRIALS, keep=Keep(tmp_path, seconds=60))
     assert written == [2, 4, 6]
 
@@ -101,7 +101,7 @@ def test_another_version_device_or_precision_has_another_file(monkeypatch):
 
 
 def test_other_data_of_the_same_name_have_another_file(monkeypatch):
-    data = checkpoint.load(WORKLOAD)
+    data = checkpoint.load_data(WORKLOAD)
     images, labels = data.train.images, data.train.labels
     others = [
         replace(data, train=Split(images, labels.flip(0))),
@@ -110,7 +110,7 @@ def test_other_data_of_the_same_name_have_another_file(monkeypatch):
     ]
     seen = {digest(WORKLOAD, TRIALS, "cpu")}
     for other in others:
-        monkeypatch.setattr(checkpoint, "load", lambda _, other=other: other)
+        monkeypatch.setattr(checkpoint, "load_data", lambda _, other=other: other)
         seen.add(digest(WORKLOAD, TRIALS, "cpu"))
     assert len(seen) == 4
 

@@ -115,12 +115,12 @@ def test_something_else_of_the_file_s_name_stops_no_training(tmp_path, caplog):
 
 def test_who_reads_a_file_while_it_is_replaced_has_the_old_one_whole(tmp_path):
     file = files.path(tmp_path, "0" * 64)
-    files.write(file, {"epoch": 1})
+    files.save(file, {"epoch": 1})
     old = file.read_bytes()
     with file.open("rb") as reader:
-        files.write(file, {"epoch": 2})
+        files.save(file, {"epoch": 2})
         assert reader.read() == old
-    assert files.read(file) == {"epoch": 2}
+    assert files.restore(file) == {"epoch": 2}
 
 
 def aged(path: Path, days: float) -> Path:

@@ -145,7 +145,7 @@ def test_a_worker_trains_on_the_cpu_what_its_device_is_too_small_for(
         "_step_seconds",
         lambda _, k, device: out_of_memory_from(1 if device.type == "meta" else 4)(k),
     )
-    monkeypatch.setitem(fuse.MOST, "meta", 1)
+    monkeypatch.setitem(fuse.MOST_TOGETHER, "meta", 1)
     assert [trainer.batch_size(TINY), trainer.batch_size(TINY)] == [2, 2]
     assert len(caplog.records) == 1
     assert "on the CPU" in caplog.text

@@ -13,8 +13,8 @@ from tuner.bench.samples import noise, some_of
 from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.serving import Claims, Reads, Served, Submits
 from tuner.bench.training import OurTraining, PlainTraining
-from tuner.bench.update_rule import Steps
-from tuner.bnn.data import load
+from tuner.bench.update_rule import UpdateSteps
+from tuner.bnn.data import load_data
 from tuner.search.work.surroundings import ONE_THREAD
 from tuner.workload import Workload
 
@@ -145,13 +145,13 @@ def fashion_mlp(setup: Setup) -> Iterator[Match]:
 def update_rule(setup: Setup) -> Iterator[Match]:
     """Time of a step on ten million weights; training takes the one of its precision."""
     ours = {
-        f"{name}, {precision}": Steps(
+        f"{name}, {precision}": UpdateSteps(
             rule, n_weights=10_000_000, seconds=setup.seconds, precision=precision
         )
         for name, rule in (("FilterFlip", "filter_flip"), ("LatentSGD", "latent_sgd"))
         for precision in ("bfloat16", "float32")
     }
-    torchs = Steps("sgd", n_weights=10_000_000, seconds=setup.seconds)
+    torchs = UpdateSteps("sgd", n_weights=10_000_000, seconds=setup.seconds)
 
     yield Match(
         contest="update_rule",
@@ -190,7 +190,7 @@ def outside(setup: Setup) -> Iterator[Match]:
     n = setup.processes
     n_trials = 64 if setup.quick else 200
     yield workers(DIGITS, "8x8 digits, mlp 64-64-64-10, 20 epochs", n_trials=n_trials, share=n)
-    load(FASHION_MLP)  # here, so that missing data skips the contest
+    load_data(FASHION_MLP)  # here, so that missing data skips the contest
     short = replace(FASHION_MLP, epochs=1 if setup.quick else 2)
     words = f"Fashion-MNIST, mlp 512-512-512, {short.epochs} of 12 epochs"
     yield workers(short, words, n_trials=2, share=1)
@@ -202,7 +202,7 @@ def accuracy(setup: Setup) -> Iterator[Match]:
     if not setup.quick:
         workloads["Fashion-MNIST, mlp 512-512-512, 3 epochs"] = FASHION_MLP
     for name, workload in workloads.items():
-        load(workload)  # here, so that missing data skips the contest
+        load_data(workload)  # here, so that missing data skips the contest
         yield Match(
             contest="accuracy",
             workload=name,

@@ -14,11 +14,11 @@ INTERVAL = "95% confidence interval of the difference"
 
 def by_ratio(match: Match, rounds: Sequence[Round]) -> list[Row]:
     """Each variant's ratio to its baseline, formed within a round; then the median."""
-    found = []
+    rows = []
     for variant, baseline in match.pairs:
         assert baseline is not None
         ratios = [values[variant] / values[baseline] for values in rounds]
-        found.append(
+        rows.append(
             match.row(
                 variant,
                 baseline,
@@ -30,15 +30,15 @@ def by_ratio(match: Match, rounds: Sequence[Round]) -> list[Row]:
                 spread=OVER_ROUNDS,
             )
         )
-    return found
+    return rows
 
 
 def alone(match: Match, rounds: Sequence[Round]) -> list[Row]:
     """Each variant's median value, held against nothing."""
-    found = []
+    rows = []
     for variant, _ in match.pairs:
         values = [values[variant] for values in rounds]
-        found.append(
+        rows.append(
             match.row(
                 variant,
                 None,
@@ -48,19 +48,19 @@ def alone(match: Match, rounds: Sequence[Round]) -> list[Row]:
                 spread=OVER_ROUNDS,
             )
         )
-    return found
+    return rows
 
 
 def by_difference(match: Match, rounds: Sequence[Round]) -> list[Row]:
     """Each variant's mean less its baseline's, every round an independent sample of both."""
-    found = []
+    rows = []
     for variant, baseline in match.pairs:
         assert baseline is not None
         first = np.array([values[variant] for values in rounds])
         second = np.array([values[baseline] for values in rounds])
         difference, _ = unpaired_difference(first, second)
         low, high = difference.interval or (None, None)
-        found.append(
+        rows.append(
             match.row(
                 variant,
                 baseline,
@@ -72,4 +72,4 @@ def by_difference(match: Match, rounds: Sequence[Round]) -> list[Row]:
                 spread=INTERVAL,
             )
         )
-    return found
+    return rows

@@ -16,7 +16,7 @@ from tuner.search.work.surroundings import environment
 
 
 @dataclass(frozen=True)
-class Step:
+class BenchProgress:
     """Where a run is.
 
     Args:
@@ -35,7 +35,7 @@ class Step:
 
 
 @dataclass
-class Results:
+class BenchResults:
     """What a run has measured so far.
 
     Args:
@@ -61,22 +61,22 @@ class Results:
         return {"schema_version": 1, **asdict(self)}
 
 
-def run(
+def run_contests(
     contests: Mapping[str, Contest],
     *,
     rounds: int,
     quick: bool,
-    on_step: Callable[[Step], None],
-) -> Results:
+    on_step: Callable[[BenchProgress], None],
+) -> BenchResults:
     """Hold the contests; what was measured before a Ctrl-C counts.
 
     Args:
         contests: Name -> contest.
         rounds: How often the sides take turns.
         quick: Whether with small budgets.
-        on_step: Told where the run is, before each match and after each round.
+        on_step: Called with where the run is, before each match and after each round.
     """
-    results = Results(quick, rounds)
+    results = BenchResults(quick, rounds)
     with tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch:
         folder = Path(scratch)
         setup = Setup(folder, cores(), quick)
@@ -98,15 +98,15 @@ def run(
 def _hold(
     name: str,
     matches: Iterator[Match],
-    results: Results,
+    results: BenchResults,
     seconds_after: float,
-    on_step: Callable[[Step], None],
+    on_step: Callable[[BenchProgress], None],
 ) -> None:
     """Play a contest's matches and add their rows; note why it could not be held."""
     try:
         for match in matches:
             rounds = max(results.rounds, match.least_rounds)
-            on_step(Step(name, match.workload, 0, rounds, None))
+            on_step(BenchProgress(name, match.workload, 0, rounds, None))
             played: list[Round] = []
             try:
                 with started(match) as play:
@@ -115,7 +115,7 @@ def _hold(
                         played.append(play(number))
                         mean = (time.monotonic() - began) / len(played)
                         left = seconds_after + (rounds - len(played)) * mean
-                        on_step(Step(name, match.workload, len(played), rounds, left))
+                        on_step(BenchProgress(name, match.workload, len(played), rounds, left))
             finally:
                 results.rows += match.judge(match, played) if played else []
     except DataMissing as error:

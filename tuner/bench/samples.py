@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from tuner.bnn.data import Split, load
+from tuner.bnn.data import Split, load_data
 from tuner.workload import Workload
 
 _VALIDATION = 100
@@ -20,7 +20,7 @@ def some_of(dataset: str, folder: Path, *, n_train: int) -> str:
     Raises:
         DataMissing: If the data set is not there.
     """
-    whole = load(Workload(dataset=dataset))
+    whole = load_data(Workload(dataset=dataset))
     target = folder / f"{dataset}-{n_train}"
     return _write(target, whole.train.take(torch.arange(n_train)), whole.val)
 

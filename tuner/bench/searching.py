@@ -15,7 +15,7 @@ import torch
 
 from tuner.bench.child import Job, Slice
 from tuner.bench.plain import plain
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.errors import TunerError
 from tuner.rules import Setting
 from tuner.search.database.finished import finished_trials
@@ -57,7 +57,7 @@ class PlainSearch(Job):
         """Load the data and train one trial's first epoch."""
         torch.set_num_threads(1)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        data = load(self.workload)
+        data = load_data(self.workload)
         self._train, self._val = (
             plain().tensors(split.images, split.labels, data.mean, data.std)
             for split in (data.train, data.val)

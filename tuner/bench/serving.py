@@ -128,7 +128,7 @@ class Served(Job):
         began = time.perf_counter()
         with ThreadPoolExecutor(self.clients) as pool:
             seeds = [number * self.clients + client for client in range(self.clients)]
-            taken = [seconds for one in pool.map(self._client, seeds) for seconds in one]
+            taken = [seconds for answers in pool.map(self._client, seeds) for seconds in answers]
         seconds = time.perf_counter() - began
         p95 = sorted(taken)[int(0.95 * len(taken))]
         return Slice(len(taken), seconds, p95_seconds=p95)
@@ -230,8 +230,8 @@ class Claims(Job):
 
     def _worker(self, number: int) -> int:
         queue, name, done = Queue(self._store), f"simulated-{os.getpid()}-{number}", 0
-        while (found := queue.next_up(self._spec.name)) is not None:
-            span = range(found.position, found.position + 1)
-            for trial_id in queue.claim(found.study_name, name, span).trial_ids:
+        while (study := queue.next_up(self._spec.name)) is not None:
+            span = range(study.position, study.position + 1)
+            for trial_id in queue.claim(study.study_name, name, span).trial_ids:
                 done += len(queue.finish(name, {trial_id: _outcome(trial_id)}))
         return done

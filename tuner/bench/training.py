@@ -50,7 +50,7 @@ class Training(Job):
     def start(self) -> None:
         """Load the data and train one epoch."""
         torch.set_num_threads(1)
-        self._load(data.load(self.workload))
+        self._load(data.load_data(self.workload))
         self.train(epochs=1, seed=0)
 
     def gauge(self) -> None:

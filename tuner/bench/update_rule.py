@@ -14,7 +14,7 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 }
 
 
-class Steps(Job):
+class UpdateSteps(Job):
     """Steps of an update rule; ours also turn weights into signs and count the flips.
 
     Args:
@@ -44,7 +44,7 @@ class Steps(Job):
             )
         else:
             settings = [SETTINGS[self.rule]]
-            self._optimizer = rules.build(self.rule, [weights], settings, steps=10**6)
+            self._optimizer = rules.build_optimizer(self.rule, [weights], settings, steps=10**6)
         weights.data = weights.data.to(getattr(torch, self.precision))
         weights.grad = torch.randn(1, self.n_weights, generator=generator).to(weights.dtype)
         self._take(1)

@@ -16,7 +16,7 @@ from tuner.bnn.splits import Source, Split, share_of, stratified_split
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
-__all__ = ["Dataset", "Split", "augment", "load"]
+__all__ = ["Dataset", "Split", "augment", "load_data"]
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "digits": lambda _: digits(),
@@ -72,7 +72,7 @@ class Dataset:
         )
 
 
-def load(workload: Workload, data_dir: Path | None = None) -> Dataset:
+def load_data(workload: Workload, data_dir: Path | None = None) -> Dataset:
     """The workload's data; workloads that differ only in other fields share one copy.
 
     The validation split is stratified and depends on ``workload.split_seed`` alone;

@@ -91,17 +91,17 @@ def _list_images(part: Path, classes: Sequence[str]) -> list[_Labelled]:
         )
     images = []
     for name in names:
-        found = [
+        paths = [
             path
             for path in sorted((part / name).rglob("*"))
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         ]
-        if not found:
+        if not paths:
             raise InvalidInput(
                 f"{part / name}: a class folder must hold images ({', '.join(SUFFIXES)}), "
                 "got none; add some or remove the folder"
             )
-        images += [_Labelled(path, classes.index(name)) for path in found]
+        images += [_Labelled(path, classes.index(name)) for path in paths]
     return images
 
 

@@ -233,7 +233,9 @@ RESIDUAL: Mapping[str, Builder] = MappingProxyType(
 PLAIN: Mapping[str, type[MLP] | type[CNN]] = MappingProxyType({"mlp": MLP, "cnn": CNN})
 
 
-def build(workload: Workload, shape: Shape, n_classes: int, seeds: Sequence[int]) -> nn.Module:
+def build_network(
+    workload: Workload, shape: Shape, n_classes: int, seeds: Sequence[int]
+) -> nn.Module:
     """The workload's network for K trials, each initialised from its seed.
 
     Args:

@@ -105,15 +105,15 @@ def _idx_source(data_dir: Path, *, name: str, torchvision_name: str) -> Source:
 def _find_idx(places: tuple[Path, ...]) -> list[Path] | None:
     """The four files in the first place that has all of them, in the order of ``IDX_FILES``."""
     for place in places:
-        found = [
+        paths = [
             path
             for file in IDX_FILES
             for path in (place / file, place / f"{file}.gz")
             if path.is_file()
         ]
-        names = [path.name.removesuffix(".gz") for path in found]
+        names = [path.name.removesuffix(".gz") for path in paths]
         if set(names) == set(IDX_FILES):
-            return [found[names.index(file)] for file in IDX_FILES]
+            return [paths[names.index(file)] for file in IDX_FILES]
     return None
 
 

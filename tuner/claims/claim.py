@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
-from tuner.claims.outcome import Outcome
+from tuner.claims.outcome import ClaimOutcome
 from tuner.search.declared.files import Declared
 from tuner.search.declared.spec import Name
 
@@ -19,8 +19,8 @@ Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
 Settings = dict[str, StrictBool | StrictFloat | StrictInt | str]
 """Hyperparameters as they stand in a file; ``tuner.rules.complete`` checks them."""
 
-Progress = Callable[[float], None]
-"""Told the share of a check that is done, in [0, 1]."""
+OnProgress = Callable[[float], None]
+"""Called with the share of a check that is done, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Claim(Declared):
     kind: str
 
     @abstractmethod
-    def check(self, means: Means, progress: Progress) -> Outcome:
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:
         """Measure, and hold against what is expected."""
 
     @property
@@ -68,6 +68,6 @@ class Claim(Declared):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def part(progress: Progress, number: int, parts: int) -> Progress:
+def part(progress: OnProgress, number: int, parts: int) -> OnProgress:
     """The progress of one of several equal parts, counted from 0."""
     return lambda share: progress((number + share) / parts)

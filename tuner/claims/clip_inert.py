@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
-from tuner.claims.outcome import Figure, Outcome, other_signs, same_signs
+from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, Share, part
+from tuner.claims.outcome import ClaimOutcome, Figure, other_signs, same_signs
 from tuner.claims.watch import watch
 from tuner.errors import InvalidInput
 from tuner.optim.equivalence import Magnitude
@@ -47,7 +47,7 @@ class ClipInert(Claim):
             )
         return self
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         given = Magnitude.from_settings(self.settings)
         inert, compared, moved, twin, changed, compared_violated = 0, 0, 0, 0, 0, 0
@@ -75,7 +75,7 @@ class ClipInert(Claim):
             changed += watched.differ(0, last)
             compared_violated += watched.compared()
         at = f"clip at {self.violated:g} of the bound"
-        return Outcome(
+        return ClaimOutcome(
             (
                 same_signs(
                     "clip where its condition holds", inert, compared, moved=moved, twin=twin
@@ -89,7 +89,7 @@ class ClipInert(Claim):
             )
         )
 
-    def _largest_gradient(self, seed: int, size: int, progress: Progress) -> float:
+    def _largest_gradient(self, seed: int, size: int, progress: OnProgress) -> float:
         """The largest |gradient| of any binary weight in the training without a clip.
 
         It is trained in a batch of the same size as afterwards: so it is equal to the last bit.
@@ -98,8 +98,8 @@ class ClipInert(Claim):
 
         def look(run: Run) -> None:
             nonlocal largest
-            found = (w.grad.abs().max() for w in run.binary if w.grad is not None)
-            largest = max(largest, *(float(value) for value in found))
+            maxima = (w.grad.abs().max() for w in run.binary if w.grad is not None)
+            largest = max(largest, *(float(value) for value in maxima))
 
         trial = TrialConfig("latent_sgd", self.settings, seed)
         watch(self.workload, [trial] * size, progress, after_step=look)

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field, StrictInt
 from torch import Tensor
 
-from tuner.claims.claim import Claim, Means, Positive, Progress, Share, part
-from tuner.claims.outcome import Figure, Outcome, within, worst
+from tuner.claims.claim import Claim, Means, OnProgress, Positive, Share, part
+from tuner.claims.outcome import ClaimOutcome, Figure, within, worst
 from tuner.claims.watch import train_all
 from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import Estimate
@@ -51,7 +51,7 @@ class FlipRateLaw(Claim):
     tolerance: Share
     workload: WorkloadSpec
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         grid = [AlphaGamma(alpha, gamma) for alpha in self.alphas for gamma in self.gammas]
         parts = len(self.alphas) + 1
@@ -61,14 +61,14 @@ class FlipRateLaw(Claim):
         low, high = 1 - self.tolerance, 1 + self.tolerance
         where = max(range(len(grid)), key=lambda i: _furthest(noise[i]))
         real = self._in_training(grid, part(progress, parts - 1, parts))
-        return Outcome(
+        return ClaimOutcome(
             (
                 Figure(
                     "white noise, measured / predicted, worst of the grid",
                     noise[where].value,
                     f"{_ratio(noise[where])} at {_at(grid[where])}",
                     f"within {self.tolerance:.3g} of 1",
-                    worst(within(one, low, high) for one in noise),
+                    worst(within(ratio, low, high) for ratio in noise),
                     noise[where].low,
                     noise[where].high,
                 ),
@@ -83,7 +83,7 @@ class FlipRateLaw(Claim):
             )
         )
 
-    def _under_noise(self, alpha: float, progress: Progress) -> list[Estimate]:
+    def _under_noise(self, alpha: float, progress: OnProgress) -> list[Estimate]:
         """Measured over predicted, for this alpha and every gamma; all see the same noise."""
         n_gammas, slowest = len(self.gammas), min(alpha, *self.gammas)
         warm = int(np.ceil(self.burn_in / slowest))
@@ -110,7 +110,7 @@ class FlipRateLaw(Claim):
             for row, gamma in zip(measured, self.gammas, strict=True)
         ]
 
-    def _in_training(self, grid: list[AlphaGamma], progress: Progress) -> list[float]:
+    def _in_training(self, grid: list[AlphaGamma], progress: OnProgress) -> list[float]:
         """Measured over predicted in a real training, over its second half."""
         trials = [
             TrialConfig("filter_flip", {"alpha": f.alpha, "gamma": f.gamma}, self.seed)

@@ -9,11 +9,19 @@ import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 from torch import Tensor
 
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.bnn.layers import binary_parameters
-from tuner.bnn.models import build
-from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
-from tuner.claims.outcome import Figure, Outcome, Verdict, points, told, within, worst
+from tuner.bnn.models import build_network
+from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, Share, part
+from tuner.claims.outcome import (
+    ClaimOutcome,
+    ClaimVerdict,
+    Figure,
+    points_with_interval,
+    verdict_of,
+    within,
+    worst,
+)
 from tuner.claims.watch import Signs, differing, pack, train_all, watch
 from tuner.compare.statistics.endpoints import paired_difference
 from tuner.compare.statistics.estimate import Estimate
@@ -75,7 +83,7 @@ class InitialScale(Claim):
             )
         return self
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         forgets = self.settings
         keeps: Settings = {**self.settings, "weight_decay": 0.0}
@@ -85,9 +93,9 @@ class InitialScale(Claim):
         rope = self.rope / 100
         forgotten = self._closed_loop(forgets, part(progress, 1, 4))
         kept = self._closed_loop(keeps, part(progress, 1, 2))
-        verdicts = [within(one, -rope, rope) for one in kept]
+        verdicts = [within(interval, -rope, rope) for interval in kept]
         # Without weight decay one pair that differs is enough; no pair may, with it.
-        apart: Verdict = (
+        apart: ClaimVerdict = (
             "holds"
             if "does not hold" in verdicts
             else "does not hold"
@@ -95,27 +103,27 @@ class InitialScale(Claim):
             else "not settled"
         )
         inside, outside = f"within ±{self.rope:g} points", f"beyond ±{self.rope:g} points"
-        return Outcome(
+        return ClaimOutcome(
             (
                 Figure(
                     f"{_SIGNS}, with weight decay",
                     with_decay,
                     f"{with_decay:.3%} of the signs differ",
                     f"at most {self.most_with:.3g}",
-                    told(with_decay <= self.most_with),
+                    verdict_of(with_decay <= self.most_with),
                 ),
                 Figure(
                     f"{_SIGNS}, without weight decay",
                     without,
                     f"{without:.3%} of the signs differ",
                     f"at least {self.least_without:.3g}",
-                    told(without >= self.least_without),
+                    verdict_of(without >= self.least_without),
                 ),
                 _furthest(
                     f"{_ACCURACY}, with weight decay",
                     forgotten,
                     inside,
-                    worst(within(one, -rope, rope) for one in forgotten),
+                    worst(within(interval, -rope, rope) for interval in forgotten),
                 ),
                 _furthest(f"{_ACCURACY}, without weight decay", kept, outside, apart),
                 Figure(
@@ -128,13 +136,15 @@ class InitialScale(Claim):
             )
         )
 
-    def _open_loop(self, settings: Settings, progress: Progress) -> tuple[float, int]:
+    def _open_loop(self, settings: Settings, progress: OnProgress) -> tuple[float, int]:
         """The share of differing signs in the worst pair and sequence, and the steps of one."""
         scales, worst_share, steps = self.init_scales, 0.0, 0
         for number, seed in enumerate(self.seeds[: self.recorded]):
             mine = part(progress, number, self.recorded)
             middle = {**settings, "init_scale": sorted(scales)[len(scales) // 2]}
-            gradients = record(self.workload, TrialConfig("latent_sgd", middle, seed), mine)
+            gradients = record_gradients(
+                self.workload, TrialConfig("latent_sgd", middle, seed), mine
+            )
             trials = [
                 TrialConfig("latent_sgd", {**settings, "init_scale": scale}, seed)
                 for scale in scales
@@ -142,11 +152,11 @@ class InitialScale(Claim):
             ends = play(self.workload, trials, gradients)
             n_weights = sum(gradient[0].numel() for gradient in gradients[0])
             pairs = itertools.combinations(ends, 2)
-            share = max(differing(one, other) for one, other in pairs) / n_weights
+            share = max(differing(first, second) for first, second in pairs) / n_weights
             worst_share, steps = max(worst_share, share), len(gradients)
         return worst_share, steps
 
-    def _closed_loop(self, settings: Settings, progress: Progress) -> list[Estimate]:
+    def _closed_loop(self, settings: Settings, progress: OnProgress) -> list[Estimate]:
         """The mean differences of the validation accuracy, of every pair of scales."""
         trials = [
             TrialConfig("latent_sgd", {**settings, "init_scale": scale}, seed)
@@ -157,7 +167,8 @@ class InitialScale(Claim):
         accuracies = np.array([result.val_accuracy for result in results])
         by_scale = accuracies.reshape(len(self.init_scales), len(self.seeds))
         return [
-            paired_difference(one, other)[0] for one, other in itertools.combinations(by_scale, 2)
+            paired_difference(first, second)[0]
+            for first, second in itertools.combinations(by_scale, 2)
         ]
 
 
@@ -168,16 +179,24 @@ def half_lives(magnitude: Magnitude, steps: int) -> float:
 
 
 def _furthest(
-    label: str, differences: Sequence[Estimate], expected: str, verdict: Verdict
+    label: str, differences: Sequence[Estimate], expected: str, verdict: ClaimVerdict
 ) -> Figure:
     """The pair of scales furthest apart, with the verdict on all pairs."""
-    furthest = max(differences, key=lambda one: abs(one.value))
+    furthest = max(differences, key=lambda difference: abs(difference.value))
     return Figure(
-        label, furthest.value, points(furthest), expected, verdict, furthest.low, furthest.high
+        label,
+        furthest.value,
+        points_with_interval(furthest),
+        expected,
+        verdict,
+        furthest.low,
+        furthest.high,
     )
 
 
-def record(workload: Workload, trial: TrialConfig, progress: Progress) -> list[list[Tensor]]:
+def record_gradients(
+    workload: Workload, trial: TrialConfig, progress: OnProgress
+) -> list[list[Tensor]]:
     """The gradients of a training's binary weights, step by step, each of shape [1, ...]."""
     gradients: list[list[Tensor]] = []
 
@@ -199,11 +218,13 @@ def play(
         gradients: Of every step and binary weight, each of shape [1, ...].
     """
     with one_thread():
-        data = load(workload)
-        network = build(workload, data.shape, data.n_classes, [trial.seed for trial in trials])
+        data = load_data(workload)
+        network = build_network(
+            workload, data.shape, data.n_classes, [trial.seed for trial in trials]
+        )
         weights = binary_parameters(network)
         settings = [trial.settings for trial in trials]
-        rule = rules.build(trials[0].rule, weights, settings, steps=len(gradients))
+        rule = rules.build_optimizer(trials[0].rule, weights, settings, steps=len(gradients))
         for step in gradients:
             for weight, gradient in zip(weights, step, strict=True):
                 weight.grad = gradient.expand_as(weight).contiguous().to(weight.dtype)

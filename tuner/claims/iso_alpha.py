@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field, StrictInt, model_validator
 from scipy import stats
 
-from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, Share, part
-from tuner.claims.outcome import Figure, Outcome, same_signs, told, within
+from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, Share, part
+from tuner.claims.outcome import ClaimOutcome, Figure, same_signs, verdict_of, within
 from tuner.claims.watch import Watched, train_all, watch
 from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.errors import InvalidInput
@@ -21,7 +21,7 @@ SIGNAL = 0.5
 """Where both together explain less than this share, seeds decide, and nothing can be said."""
 
 
-class Cell(NamedTuple):
+class GridCell(NamedTuple):
     """A place in the grid: its learning rate's and weight decay's powers."""
 
     rate: int
@@ -73,11 +73,11 @@ class IsoAlpha(Claim):
         return self
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[GridCell]:
         """All places of the grid."""
-        return [Cell(i, j) for i in range(self.size) for j in range(self.size)]
+        return [GridCell(i, j) for i in range(self.size) for j in range(self.size)]
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         cells = self.cells
         identity = part(progress, 0, 1 + len(self.seeds))
@@ -90,9 +90,9 @@ class IsoAlpha(Claim):
         )
         accuracies = np.array([result.val_accuracy for result in results])
         by_seed = accuracies.reshape(len(self.seeds), len(cells))
-        return Outcome((*figures, *self._explained(by_seed)))
+        return ClaimOutcome((*figures, *self._explained(by_seed)))
 
-    def _trial(self, cell: Cell, seed: int, *, held: bool) -> TrialConfig:
+    def _trial(self, cell: GridCell, seed: int, *, held: bool) -> TrialConfig:
         first = Magnitude.from_settings(self.settings)
         rate, decay = self.spacing**cell.rate, self.spacing**cell.decay
         return TrialConfig(
@@ -117,13 +117,13 @@ class IsoAlpha(Claim):
         start = f"the product's part of what both explain, w0 = {self._start:g}"
         expected = f"at least {self.least_share:.0%}, more than either alone"
         if both >= SIGNAL:
-            found = self._part(accuracies)
-            verdict = within(found, self.least_share, inf)
+            share = self._part(accuracies)
+            verdict = within(share, self.least_share, inf)
             if product < max(alone):
                 verdict = "does not hold"
-            low, high = found.interval or (found.value, found.value)
-            shown = f"{found.value:.1%} ({low:.1%} to {high:.1%})"
-            headline = Figure(start, found.value, shown, expected, verdict, low, high)
+            low, high = share.interval or (share.value, share.value)
+            shown = f"{share.value:.1%} ({low:.1%} to {high:.1%})"
+            headline = Figure(start, share.value, shown, expected, verdict, low, high)
         else:
             headline = Figure(
                 start, None, f"both explain {both:.1%} only", expected, "not settled"
@@ -145,7 +145,7 @@ class IsoAlpha(Claim):
         """Share of the variance that each grouping of the cells explains.
 
         Runs of one product that are nearly the same share the seed's noise, of which too much is
-        then taken from what both explain; no grouping is told to explain more than both.
+        then taken from what both explain; no grouping is reported to explain more than both.
         """
         cells = self.cells
         both = explained(cells, accuracies)
@@ -175,7 +175,7 @@ class IsoAlpha(Claim):
         return Magnitude.from_settings(self.settings).init_scale
 
 
-def _identity(cells: Sequence[Cell], watched: Watched) -> list[Figure]:
+def _identity(cells: Sequence[GridCell], watched: Watched) -> list[Figure]:
     """How many trainings are distinct, and whether the runs of one product are equal.
 
     The last trial is the first one's twin.
@@ -205,7 +205,7 @@ def _identity(cells: Sequence[Cell], watched: Watched) -> list[Figure]:
             float(distinct),
             f"{distinct} of {len(cells)}",
             f"{expected}",
-            told(distinct == expected) if twin == 0 else "not settled",
+            verdict_of(distinct == expected) if twin == 0 else "not settled",
         ),
     ]
 

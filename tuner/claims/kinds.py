@@ -47,12 +47,12 @@ class _AnyKind(Declared):
         return data
 
 
-def declared() -> dict[str, Path]:
+def declared_claims() -> dict[str, Path]:
     """Name -> file of every declared claim."""
     return {path.stem: path for path in sorted((studies_dir() / "claims").glob("*.toml"))}
 
 
-def load(name_or_path: str) -> Claim:
+def load_claim(name_or_path: str) -> Claim:
     """The claim that a TOML file declares.
 
     Args:
@@ -64,10 +64,10 @@ def load(name_or_path: str) -> Claim:
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and len(path.parts) <= 1:
-        if name_or_path not in (known := declared()):
+        if name_or_path not in (known := declared_claims()):
             raise UnknownName("claim", name_or_path, known)
         path = known[name_or_path]
-    found = read(_AnyKind, path)
-    if found.kind not in KINDS:
-        raise UnknownName(f"{path}: kind of claim", found.kind, KINDS)
-    return parse(KINDS[found.kind], found.model_dump(), str(path))
+    content = read(_AnyKind, path)
+    if content.kind not in KINDS:
+        raise UnknownName(f"{path}: kind of claim", content.kind, KINDS)
+    return parse(KINDS[content.kind], content.model_dump(), str(path))

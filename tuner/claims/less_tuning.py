@@ -9,15 +9,15 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from tuner.claims.claim import Claim, Means, Progress
-from tuner.claims.outcome import Figure, Outcome, Verdict, points, within
+from tuner.claims.claim import Claim, Means, OnProgress
+from tuner.claims.outcome import ClaimOutcome, ClaimVerdict, Figure, points_with_interval, within
 from tuner.compare import Comparison, compare
 from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput, TunerError
 from tuner.search.database.store import open_store
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.results.arms import arms
-from tuner.search.watch.progress import Progress as State
+from tuner.search.watch.progress import Progress
 from tuner.search.work import launch
 from tuner.train import check
 
@@ -53,15 +53,15 @@ class LessTuning(Claim):
             )
         return self
 
-    def check(self, means: Means, progress: Progress) -> Outcome:
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:
         """See ``Claim``."""
         if means.database is not None:
-            return judged(self._compare(means.database, means.workers, progress))
+            return outcome_of(self._compare(means.database, means.workers, progress))
         with tempfile.TemporaryDirectory(prefix="tuner-claims-") as folder:
             address = f"sqlite:///{Path(folder, 'claims.db')}"
-            return judged(self._compare(address, means.workers, progress))
+            return outcome_of(self._compare(address, means.workers, progress))
 
-    def _compare(self, database: str, workers: int | None, progress: Progress) -> Comparison:
+    def _compare(self, database: str, workers: int | None, progress: OnProgress) -> Comparison:
         """Run what is missing of the comparison, then compare."""
         check(self.comparison.workload)
         state = launch.run(
@@ -73,7 +73,7 @@ class LessTuning(Claim):
             return compare(*arms(store, self.comparison.name))
 
 
-def judged(comparison: Comparison) -> Outcome:
+def outcome_of(comparison: Comparison) -> ClaimOutcome:
     """The two figures of a comparison's primary contrast, and what they are made of."""
     primary, rope, k = comparison.contrasts[0], comparison.protocol.rope, comparison.k
     differ = f"{primary.first} - {primary.second}"
@@ -94,7 +94,7 @@ def judged(comparison: Comparison) -> Outcome:
             )
     at_least = f"at least -{100 * rope:g} points"
     inside = f"within ±{100 * rope:g} points"
-    return Outcome(
+    return ClaimOutcome(
         (
             _difference(
                 f"expected best of {k}, {differ}", primary.difference, -rope, math.inf, at_least
@@ -111,18 +111,24 @@ def _difference(
     """A difference and where its interval lies."""
     if estimate is None:
         return Figure(label, None, "too few trials", expected, "not settled")
-    verdict: Verdict = within(estimate, low, high)
+    verdict: ClaimVerdict = within(estimate, low, high)
     return Figure(
-        label, estimate.value, points(estimate), expected, verdict, estimate.low, estimate.high
+        label,
+        estimate.value,
+        points_with_interval(estimate),
+        expected,
+        verdict,
+        estimate.low,
+        estimate.high,
     )
 
 
-def _share(progress: Progress) -> Callable[[State], None]:
+def _share(progress: OnProgress) -> Callable[[Progress], None]:
     """The share of the trials that ended, retrained ones included."""
 
-    def told(state: State) -> None:
+    def on_progress(state: Progress) -> None:
         done = sum(arm.done + arm.retrained for arm in state.arms)
         total = sum(arm.total + arm.to_retrain for arm in state.arms)
         progress(done / total if total else 1.0)
 
-    return told
+    return on_progress

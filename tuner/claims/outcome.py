@@ -6,8 +6,8 @@ from typing import Literal
 
 from tuner.compare.statistics.estimate import Estimate
 
-Verdict = Literal["holds", "does not hold", "not settled"]
-WORST_FIRST: tuple[Verdict, ...] = ("does not hold", "not settled", "holds")
+ClaimVerdict = Literal["holds", "does not hold", "not settled"]
+WORST_FIRST: tuple[ClaimVerdict, ...] = ("does not hold", "not settled", "holds")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Figure:
     value: float | None
     shown: str
     expected: str = ""
-    verdict: Verdict | None = None
+    verdict: ClaimVerdict | None = None
     low: float | None = None
     high: float | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClaimOutcome:
     """All figures of a claim; those with a verdict decide it.
 
     Args:
@@ -44,7 +44,7 @@ class Outcome:
     figures: tuple[Figure, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ClaimVerdict:
         """The worst of the figures' verdicts."""
         return worst(figure.verdict for figure in self.figures if figure.verdict is not None)
 
@@ -55,17 +55,17 @@ class Outcome:
         return tuple(self.figures[verdicts.index(v)] for v in WORST_FIRST if v in verdicts)
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
+def worst(verdicts: Iterable[ClaimVerdict]) -> ClaimVerdict:
     """Does not hold if one does not, else not settled if one is not, else holds."""
     return min(verdicts, key=WORST_FIRST.index)
 
 
-def told(holds: bool) -> Verdict:
+def verdict_of(holds: bool) -> ClaimVerdict:
     """The verdict on a number that is known exactly."""
     return "holds" if holds else "does not hold"
 
 
-def within(estimate: Estimate, low: float, high: float) -> Verdict:
+def within(estimate: Estimate, low: float, high: float) -> ClaimVerdict:
     """Whether an interval lies inside [low, high], entirely outside, or neither."""
     if estimate.interval is None:
         return "not settled"
@@ -92,7 +92,7 @@ def same_signs(label: str, differing: int, compared: int, *, moved: int, twin: i
         value=float(differing),
         shown=f"{differing:,} of {compared:,} signs differ",
         expected="0",
-        verdict=told(differing == 0) if settled else "not settled",
+        verdict=verdict_of(differing == 0) if settled else "not settled",
     )
 
 
@@ -111,11 +111,11 @@ def other_signs(label: str, differing: int, compared: int, *, least: float | Non
         value=share,
         shown=f"{share:.3%} of {compared:,} signs differ",
         expected="" if least is None else f"at least {least:.3g}",
-        verdict=None if least is None else told(share >= least),
+        verdict=None if least is None else verdict_of(share >= least),
     )
 
 
-def points(estimate: Estimate) -> str:
+def points_with_interval(estimate: Estimate) -> str:
     """A difference of accuracies in percentage points, with its interval."""
     if estimate.interval is None:
         return f"{100 * estimate.value:+.2f} points"

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from tuner.claims.claim import Claim, Means
-from tuner.claims.outcome import Outcome
+from tuner.claims.outcome import ClaimOutcome
 from tuner.errors import TunerError
 from tuner.kernels import library
 from tuner.machine import versions
@@ -29,11 +29,11 @@ SCHEMA_VERSION = 1
 PACKAGES = ("bnn-tuner", "torch", "numpy", "optuna")
 
 OnStep = Callable[[Claim, float], None]
-"""Told the claim that is being checked and the share of it that is done."""
+"""Called with the claim that is being checked and the share of it that is done."""
 
 
 def _quiet(_claim: Claim, _share: float) -> None:
-    """Tell nobody."""
+    """Report to nobody."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Checked:
     """
 
     claim: Claim
-    outcome: Outcome
+    outcome: ClaimOutcome
     seconds: float
 
 
 @dataclass
-class Results:
+class ClaimResults:
     """What a run has measured so far.
 
     Args:
@@ -71,21 +71,23 @@ class Results:
             "schema_version": SCHEMA_VERSION,
             "versions": {"python": platform.python_version(), **versions(*PACKAGES)},
             "kernels": library() is not None,
-            "claims": [_plain(one) for one in self.checked],
+            "claims": [_plain(checked) for checked in self.checked],
             "failed": self.failed,
             "stopped": self.stopped,
         }
 
 
-def run(claims: Sequence[Claim], means: Means, *, on_step: OnStep = _quiet) -> Results:
+def check_claims(
+    claims: Sequence[Claim], means: Means, *, on_step: OnStep = _quiet
+) -> ClaimResults:
     """Check the claims in the order given; what was measured before a Ctrl-C counts.
 
     Args:
         claims: What to check.
         means: What the checks may use.
-        on_step: Told where the run is.
+        on_step: Called with where the run is.
     """
-    results = Results()
+    results = ClaimResults()
     for claim in claims:
         began = time.perf_counter()
         on_step(claim, 0.0)
@@ -101,16 +103,16 @@ def run(claims: Sequence[Claim], means: Means, *, on_step: OnStep = _quiet) -> R
     return results
 
 
-def _plain(one: Checked) -> dict[str, Any]:
-    claim = one.claim
-    figures = [asdict(figure) for figure in one.outcome.figures]
+def _plain(checked: Checked) -> dict[str, Any]:
+    claim = checked.claim
+    figures = [asdict(figure) for figure in checked.outcome.figures]
     return {
         "name": claim.name,
         "kind": claim.kind,
         "title": claim.title,
         "says": claim.says,
-        "verdict": one.outcome.verdict,
-        "seconds": one.seconds,
+        "verdict": checked.outcome.verdict,
+        "seconds": checked.seconds,
         "declaration": claim.declaration,
         "declaration_hash": claim.declaration_hash,
         "figures": [{key: _finite(value) for key, value in each.items()} for each in figures],

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tuner.claims.claim import Claim, Means, Positive, Progress, Settings, part
-from tuner.claims.outcome import Figure, Outcome, other_signs, same_signs, told
+from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, part
+from tuner.claims.outcome import ClaimOutcome, Figure, other_signs, same_signs, verdict_of
 from tuner.claims.watch import Watched, watch
 from tuner.optim.equivalence import Magnitude, rescale
 from tuner.search.declared.spec import Seed, WorkloadSpec
@@ -37,7 +37,7 @@ class Scaling(Claim):
             Magnitude.from_settings(settings)
         return self
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         runs = [(settings, seed) for settings in self.settings for seed in self.seeds]
         watched = [
@@ -46,7 +46,7 @@ class Scaling(Claim):
         ]
         scaled = range(2, 2 + len(self.factors))
         counter = range(2 + len(self.factors), 2 + len(self.factors) + len(self.counter_factors))
-        moved = sum(one.flips(0) for one in watched)
+        moved = sum(batch.flips(0) for batch in watched)
         twin, compared_twin = _differ(watched, range(1, 2))
         differ, compared = _differ(watched, scaled)
         figures = [
@@ -60,9 +60,9 @@ class Scaling(Claim):
             label = f"scaled by {_listed(self.counter_factors)}, rounded"
             differ, compared = _differ(watched, counter)
             figures.append(other_signs(label, differ, compared, least=None))
-        return Outcome(tuple(figures))
+        return ClaimOutcome(tuple(figures))
 
-    def _watch(self, settings: Settings, seed: int, progress: Progress) -> Watched:
+    def _watch(self, settings: Settings, seed: int, progress: OnProgress) -> Watched:
         """One training as it stands, its twin, and all scaled ones, in this order."""
         base = Magnitude.from_settings(settings)
         scales = [1.0, 1.0, *self.factors, *self.counter_factors]
@@ -74,15 +74,15 @@ class Scaling(Claim):
 
 def _differ(watched: list[Watched], trials: range) -> tuple[int, int]:
     """Signs of these trials that differ from the first trial's, and signs compared."""
-    differ = sum(one.differ(0, trial) for one in watched for trial in trials)
-    return differ, sum(one.compared() for one in watched) * len(trials)
+    differ = sum(batch.differ(0, trial) for batch in watched for trial in trials)
+    return differ, sum(batch.compared() for batch in watched) * len(trials)
 
 
 def _curves(label: str, watched: list[Watched], trials: range, *, settled: bool) -> Figure:
     """Points of the validation curves and flip ratios that differ from the first trial's."""
     curves = [
-        [[(p.val_accuracy, p.flip_ratio) for p in result.curve] for result in one.results]
-        for one in watched
+        [[(p.val_accuracy, p.flip_ratio) for p in result.curve] for result in batch.results]
+        for batch in watched
     ]
     pairs = [
         (point, reference)
@@ -92,7 +92,7 @@ def _curves(label: str, watched: list[Watched], trials: range, *, settled: bool)
     ]
     differ = sum(point != reference for point, reference in pairs)
     shown = f"{differ:,} of {len(pairs):,} epochs differ"
-    verdict = told(differ == 0) if settled else "not settled"
+    verdict = verdict_of(differ == 0) if settled else "not settled"
     return Figure(label, float(differ), shown, "0", verdict)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from tuner.claims.claim import Claim, Means, Progress, Settings, part
-from tuner.claims.outcome import Outcome, other_signs, same_signs
+from tuner.claims.claim import Claim, Means, OnProgress, Settings, part
+from tuner.claims.outcome import ClaimOutcome, other_signs, same_signs
 from tuner.claims.watch import Watched, differing, watch
 from tuner.errors import InvalidInput
 from tuner.optim import FilterFlip, Schedule
@@ -70,7 +70,7 @@ class AlphaSchedule(Claim):
             Magnitude.from_settings({**self.settings, "learning_rate_decay": name})
         return self
 
-    def check(self, means: Means, progress: Progress) -> Outcome:  # noqa: ARG002  # no database
+    def check(self, means: Means, progress: OnProgress) -> ClaimOutcome:  # noqa: ARG002  # no database
         """See ``Claim``."""
         decays = [float(self.settings["weight_decay"])]
         decays += [0.0] if self.without_weight_decay else []
@@ -94,9 +94,9 @@ class AlphaSchedule(Claim):
                 same_signs(f"alpha by the map, {how}", differ, compared, moved=moved),
                 other_signs(f"alpha held constant, {how}", constant, compared, least=None),
             ]
-        return Outcome(tuple(figures))
+        return ClaimOutcome(tuple(figures))
 
-    def _compare(self, trial: TrialConfig, progress: Progress) -> tuple[int, int, int, int]:
+    def _compare(self, trial: TrialConfig, progress: OnProgress) -> tuple[int, int, int, int]:
         """Signs that differ from the filter's, from those at constant alpha; compared; flips."""
         latent = watch(self.workload, [trial], part(progress, 0, 3))
         magnitude = Magnitude.from_settings(trial.settings)
@@ -115,7 +115,7 @@ class AlphaSchedule(Claim):
         )
 
     def _filter(
-        self, trial: TrialConfig, alphas: Sequence[float], norm: float, progress: Progress
+        self, trial: TrialConfig, alphas: Sequence[float], norm: float, progress: OnProgress
     ) -> Watched:
         """Train with the filter of these alphas, from the state s0 = -w0 / N_0."""
 

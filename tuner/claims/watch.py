@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuner.claims.claim import Progress, part
+from tuner.claims.claim import OnProgress, part
 from tuner.errors import TunerError
 from tuner.train import TrialConfig, TrialResult, train, trials_per_batch
 from tuner.train.run import Run
@@ -41,14 +41,14 @@ class Watched:
         """Signs that changed from one step to the next, in one trial."""
         return differing(self.signs[1:, trial], self.signs[:-1, trial])
 
-    def differ(self, one: int, other: int) -> int:
+    def differ(self, first: int, second: int) -> int:
         """Signs in which two trials differ, over all steps."""
-        return differing(self.signs[:, one], self.signs[:, other])
+        return differing(self.signs[:, first], self.signs[:, second])
 
 
-def differing(one: Signs, other: Signs) -> int:
+def differing(first: Signs, second: Signs) -> int:
     """How many signs differ."""
-    return int(np.bitwise_count(one ^ other).sum(dtype=np.int64))
+    return int(np.bitwise_count(first ^ second).sum(dtype=np.int64))
 
 
 def pack(weights: Sequence[Tensor]) -> Signs:
@@ -61,7 +61,7 @@ def pack(weights: Sequence[Tensor]) -> Signs:
 def watch(
     workload: Workload,
     trials: Sequence[TrialConfig],
-    progress: Progress,
+    progress: OnProgress,
     *,
     before: Callable[[Run], None] = lambda _: None,
     after_step: Callable[[Run], None] = lambda _: None,
@@ -71,7 +71,7 @@ def watch(
     Args:
         workload: Data, network and length.
         trials: Of one update rule, trained side by side.
-        progress: Told the share of the epochs.
+        progress: Called with the share of the epochs.
         before: Called before the first step.
         after_step: Called after every step, the gradients still there.
 
@@ -100,7 +100,7 @@ def watch(
 
 
 def train_all(
-    workload: Workload, trials: Sequence[TrialConfig], progress: Progress
+    workload: Workload, trials: Sequence[TrialConfig], progress: OnProgress
 ) -> list[TrialResult]:
     """Train any number of trials of one update rule on the CPU, a batch at a time."""
     size = trials_per_batch(workload, "cpu")

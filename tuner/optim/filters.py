@@ -14,7 +14,7 @@ from torch import Tensor
 from tuner.errors import InvalidInput
 from tuner.rules import RULES
 
-State = dict[str, Tensor]
+FilterState = dict[str, Tensor]
 Value = float | Tensor
 """A hyperparameter: one float, or a tensor of shape [K], one per trial."""
 
@@ -24,11 +24,11 @@ class Filter(Protocol):
 
     per_trial: bool
 
-    def init(self, like: Tensor) -> State:
+    def init(self, like: Tensor) -> FilterState:
         """The state at rest, all zeros, for gradients shaped like ``like``."""
         ...
 
-    def update(self, state: State, gradient: Tensor, factor: Value) -> Tensor:
+    def update(self, state: FilterState, gradient: Tensor, factor: Value) -> Tensor:
         """Take in one gradient; ``factor`` scales alpha at this step."""
         ...
 
@@ -94,12 +94,12 @@ class Cascade:
         """Whether gamma is the float 1, so that m_t is g_t and needs no memory."""
         return isinstance(self.gamma, float | int) and self.gamma == 1
 
-    def init(self, like: Tensor) -> State:
+    def init(self, like: Tensor) -> FilterState:
         """See Filter."""
         names = ["s"] if self.first_order else ["s", "m"]
         return {name: state_like(like) for name in names}
 
-    def update(self, state: State, gradient: Tensor, factor: Value) -> Tensor:
+    def update(self, state: FilterState, gradient: Tensor, factor: Value) -> Tensor:
         """See Filter."""
         m = gradient
         if not self.first_order:
@@ -155,12 +155,12 @@ class Sections:
         self.sos = torch.from_numpy(sections)
         self.per_trial = self.sos.dim() == 3
 
-    def init(self, like: Tensor) -> State:
+    def init(self, like: Tensor) -> FilterState:
         """See Filter."""
         names = (f"z{i}_{s}" for s in range(self.sos.shape[-2]) for i in (1, 2))
         return {name: state_like(like) for name in names}
 
-    def update(self, state: State, gradient: Tensor, factor: Value) -> Tensor:
+    def update(self, state: FilterState, gradient: Tensor, factor: Value) -> Tensor:
         """See Filter; a section has no alpha, so the factor must be 1."""
         if not isinstance(factor, float | int) or factor != 1:
             raise InvalidInput("FilterFlip: sos takes no schedule, its coefficients are constant")

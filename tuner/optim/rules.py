@@ -15,7 +15,7 @@ from tuner.optim.schedules import Schedule
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, Setting, complete
 
-RULES: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
+OPTIMIZERS: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
     {
         "filter_flip": FilterFlip,
         "latent_sgd": LatentSGD,
@@ -29,7 +29,7 @@ RULES: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
 _ONE_FOR_ALL = ("coupled", "nesterov", "dampening")
 
 
-def build(
+def build_optimizer(
     rule: str,
     weights: Sequence[Tensor],
     trials: Sequence[Mapping[str, Setting]],
@@ -39,7 +39,7 @@ def build(
     """One optimizer that runs K trials of a rule along the leading axis of their weights.
 
     Args:
-        rule: A name in ``RULES``.
+        rule: A name in ``OPTIMIZERS``.
         weights: The binary weights, each of shape [K, ...]; they become signs.
         trials: The K trials' settings; what they leave out takes the rule's default.
         steps: Length of the run, for the schedules.
@@ -65,4 +65,4 @@ def build(
             wide = torch.promote_types(weights[0].dtype, torch.float32)
             dtype = wide if isinstance(kind, Number) else torch.bool
             values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)
-    return RULES[rule](weights, **values)
+    return OPTIMIZERS[rule](weights, **values)

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from tuner import __version__
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.errors import Interrupted
 from tuner.rules import complete
 from tuner.train import files
@@ -75,7 +75,7 @@ def digest(
 
 def _data_digest(workload: Workload) -> str:
     """Of the images' shape and statistics and of all labels: a folder's images may change."""
-    data = load(workload)
+    data = load_data(workload)
     labels = [split.labels for split in (data.train, data.val, data.test)]
     known = hashlib.sha256(repr((data.shape, [len(part) for part in labels])).encode())
     for numbers in (*labels, data.mean, data.std):
@@ -107,7 +107,7 @@ class Checkpoint:
     def resume(self) -> Run:
         """The run as it was last saved, or a new one."""
         run = Run(self._workload, self._trials, self._device)
-        state = files.read(self._file)
+        state = files.restore(self._file)
         if state is None:
             return run
         try:
@@ -140,7 +140,7 @@ class Checkpoint:
     def _save(self, run: Run) -> None:
         """Write the file; where that cannot be, say so once, and go on."""
         try:
-            files.write(self._file, run.state())
+            files.save(self._file, run.state())
         except OSError as error:
             if not self._warned:
                 _log.warning("unfinished training cannot be kept, it would be lost: %s", error)

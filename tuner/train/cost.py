@@ -4,13 +4,13 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.train.loop import train
 from tuner.trial import EpochReport, TrialConfig
 from tuner.workload import Workload
 
 _STEPS = 20
-"""An epoch longer than four times these is told from two short ones: it grows with its steps."""
+"""An epoch longer than four times these is estimated from two short ones: it grows by steps."""
 
 _EPOCHS = 4
 
@@ -36,7 +36,7 @@ def cost(workload: Workload, rule: str, n_trials: int, device: str) -> Cost:
         InvalidInput: If data and network do not fit each other.
         DataMissing: If the data set is not there.
     """
-    data = load(workload)
+    data = load_data(workload)
     whole = len(data.train.labels)
     few = max(_STEPS * workload.batch_size, data.n_classes)
     more = 4 * few

@@ -25,7 +25,7 @@ def path(folder: Path, name: str) -> Path:
     return folder / f"{name}.pt"
 
 
-def write(file: Path, content: dict[str, Any]) -> None:
+def save(file: Path, content: dict[str, Any]) -> None:
     """Write the file, replacing what it held; after a crash it holds the old or the new.
 
     The folder is made, and swept when this process first writes to it.
@@ -52,7 +52,7 @@ def write(file: Path, content: dict[str, Any]) -> None:
         made.unlink(missing_ok=True)
 
 
-def read(file: Path) -> dict[str, Any] | None:
+def restore(file: Path) -> dict[str, Any] | None:
     """What was written, on the CPU; None if there is nothing, or nothing that can be read.
 
     A file that cannot be read is removed, and one line says so.

@@ -21,7 +21,7 @@ from tuner.train.threads import one_thread
 from tuner.trial import TrialConfig
 from tuner.workload import Workload
 
-MOST = {"cpu": 64, "cuda": 1024}
+MOST_TOGETHER = {"cpu": 64, "cuda": 1024}
 """Trials of one batch at most, by type of device; powers of two."""
 
 _LONG_STEP_SECONDS = 0.05
@@ -75,7 +75,7 @@ def _measure(workload: Workload, device: torch.device) -> tuple[int, dict[int, f
     """
     speeds: dict[int, float] = {}
     best = 1
-    for k in (2**i for i in range(MOST[device.type].bit_length())):
+    for k in (2**i for i in range(MOST_TOGETHER[device.type].bit_length())):
         try:
             seconds = _step_seconds(workload, k, device)
         except torch.OutOfMemoryError:
@@ -138,6 +138,6 @@ def _keep(file: Path, answer: dict[str, object]) -> int:
 
 def _read(file: Path) -> int:
     trials = int(json.loads(file.read_text(encoding="utf-8"))["trials"])
-    if not 1 <= trials <= max(MOST.values()):
+    if not 1 <= trials <= max(MOST_TOGETHER.values()):
         raise ValueError(f"{file}: {trials} trials")
     return trials

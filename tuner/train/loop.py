@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 
 from tuner import kernels
-from tuner.bnn.data import load
-from tuner.bnn.models import build
+from tuner.bnn.data import load_data
+from tuner.bnn.models import build_network
 from tuner.errors import InvalidInput
 from tuner.train.batches import Batches
 from tuner.train.checkpoint import Checkpoint, Keep
@@ -105,6 +105,6 @@ def check(workload: Workload) -> None:
     kernels.library()
     if workload.precision == "auto" and not any(map(has_bfloat16, ("cpu", "cuda"))):
         _log.warning("this processor has no bfloat16: training in float32, 1.5 to 3 times slower")
-    data = load(workload)
+    data = load_data(workload)
     Batches(data, workload, dtype=torch.float32)
-    build(workload, data.shape, data.n_classes, [0])
+    build_network(workload, data.shape, data.n_classes, [0])

@@ -45,11 +45,11 @@ class Parts:
         self._file = files.path(folder, digest(workload, trials, device, parts=True, test=test))
         self.results: list[TrialResult] = []
         self.most = len(trials)
-        kept = files.read(self._file)
+        kept = files.restore(self._file)
         if kept is None:
             return
         try:
-            self.results, self.most = [_result(one) for one in kept["results"]], kept["most"]
+            self.results, self.most = [_result(values) for values in kept["results"]], kept["most"]
         except (KeyError, TypeError) as error:
             files.discard(self._file, error)
 
@@ -71,7 +71,7 @@ class Parts:
     def _write(self) -> None:
         content = {"results": [asdict(result) for result in self.results], "most": self.most}
         try:
-            files.write(self._file, content)
+            files.save(self._file, content)
         except OSError as error:
             _log.warning("the trained part of a batch cannot be kept: %s", error)
 

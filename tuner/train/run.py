@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tuner.bnn.data import Split, load
+from tuner.bnn.data import Split, load_data
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
-from tuner.bnn.models import build
+from tuner.bnn.models import build_network
 from tuner.optim import rules
 from tuner.optim.decay import factor
 from tuner.train.batches import Batches
@@ -46,7 +46,7 @@ class Run:
         self.workload = workload
         self.trials = trials
         self.device = device
-        self.data = load(workload).to(device)
+        self.data = load_data(workload).to(device)
         self.chance = 1 / self.data.n_classes
         dtype = activation_dtype(workload, device)
         self.batches = Batches(self.data, workload, dtype=dtype)
@@ -54,11 +54,11 @@ class Run:
 
         seeds = [trial.seed for trial in trials]
         weights = torch.float64 if dtype == torch.float64 else torch.float32
-        network = build(workload, self.data.shape, self.data.n_classes, seeds)
+        network = build_network(workload, self.data.shape, self.data.n_classes, seeds)
         self.network = network.to(device=device, dtype=weights)
         self.binary = binary_parameters(self.network)
         self.real = real_parameters(self.network)
-        self.rule = rules.build(
+        self.rule = rules.build_optimizer(
             trials[0].rule,
             self.binary,
             [trial.settings for trial in trials],

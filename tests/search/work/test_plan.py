@@ -8,7 +8,7 @@ import pytest
 
 import tuner.search.work.plan as plans
 import tuner.train.cost as costs
-from tuner.bnn.data import load
+from tuner.bnn.data import load_data
 from tuner.errors import InvalidInput
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.work.idle import coordination_seconds
@@ -78,7 +78,7 @@ def test_the_time_of_a_long_epoch_is_told_from_short_ones(monkeypatch, n_train, 
 
     monkeypatch.setattr(costs, "_timed", timed)
     workload = Workload(widths=(8, 8), batch_size=4, n_train=n_train, precision="float32")
-    whole = len(load(workload).train.labels)
+    whole = len(load_data(workload).train.labels)
     assert whole == (n_train or 899)
     found = costs.cost(workload, "filter_flip", 1, "cpu")
     assert found.start_seconds == 2.0

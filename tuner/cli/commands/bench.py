@@ -16,7 +16,7 @@ from tuner.errors import UnknownName
 if TYPE_CHECKING:
     from tuner.bench.match import Row
     from tuner.bench.measured_on import Machine
-    from tuner.bench.run import Results, Step
+    from tuner.bench.run import BenchProgress, BenchResults
 
 ROUNDS, QUICK_ROUNDS = 5, 2
 
@@ -70,14 +70,14 @@ def bench(
     outputs = Outputs(json)
     outputs.check()
     from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
-    from tuner.bench.run import run
+    from tuner.bench.run import run_contests
 
     for name in contests or ():
         if name not in CONTESTS:
             raise UnknownName("contest", name, CONTESTS)
     console = outputs.console
     with _Display(console) as display:
-        results = run(
+        results = run_contests(
             {name: CONTESTS[name] for name in contests or CONTESTS},
             rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
             quick=quick,
@@ -112,7 +112,7 @@ class _Display:
     def __exit__(self, *_error: object) -> None:
         self._status.stop()
 
-    def __call__(self, step: "Step") -> None:
+    def __call__(self, step: "BenchProgress") -> None:
         """Show a step."""
         where = f"{step.contest} ({step.workload}): "
         if step.seconds_left is None:
@@ -129,7 +129,7 @@ def _about(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
-def _show(results: "Results", console: Console) -> None:
+def _show(results: "BenchResults", console: Console) -> None:
     if results.quick:
         console.print("\na quick look: few rounds, small budgets; leave out --quick to measure")
     if results.stopped:

@@ -62,10 +62,10 @@ def claims(
     outputs = Outputs(json)
     outputs.check()
     from tuner.claims.claim import Means  # torch takes a second or two to import
-    from tuner.claims.kinds import declared, load
-    from tuner.claims.run import run
+    from tuner.claims.kinds import declared_claims, load_claim
+    from tuner.claims.run import check_claims
 
-    chosen = [load(name) for name in dict.fromkeys(names or declared())]
+    chosen = [load_claim(name) for name in dict.fromkeys(names or declared_claims())]
     console = outputs.console
     if listed:
         console.print(_list(chosen))
@@ -73,7 +73,7 @@ def claims(
             _write(json, {claim.name: claim.declaration for claim in chosen}, console)
         return
     with _Display(console, chosen) as display:
-        results = run(chosen, Means(database, workers), on_step=display)
+        results = check_claims(chosen, Means(database, workers), on_step=display)
     console.print(_table(results.checked))
     for one in results.checked if names else ():
         says = f"\n[bold]{escape(one.claim.name)}[/]: {escape(one.claim.says)}"

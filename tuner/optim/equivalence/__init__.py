@@ -10,7 +10,6 @@ from tuner.optim.equivalence.latent_filter import LatentFilter, Reach
 from tuner.optim.equivalence.law import (
     flip_ratio,
     flip_ratio_of_sections,
-    flip_ratio_small,
     frequency_response,
     gain_bound,
     half_life_steps,
@@ -81,7 +80,6 @@ __all__ = [
     "filters_from_coupled",
     "flip_ratio",
     "flip_ratio_of_sections",
-    "flip_ratio_small",
     "frequency_response",
     "gain_bound",
     "half_life_steps",

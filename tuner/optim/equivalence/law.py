@@ -11,7 +11,7 @@ from tuner.errors import InvalidInput
 from tuner.optim.equivalence.magnitude import require
 from tuner.optim.equivalence.maps import AlphaGamma, Section
 
-Sections = Sequence[Section] | NDArray[np.float64]
+SecondOrderSections = Sequence[Section] | NDArray[np.float64]
 """Second-order sections one after the other, shape [S, 6]."""
 
 
@@ -27,12 +27,7 @@ def flip_ratio(filter_: AlphaGamma) -> float:
     return _flips(filter_.alpha * filter_.gamma / (1 + p * q))
 
 
-def flip_ratio_small(filter_: AlphaGamma) -> float:
-    """The law's leading term for small alpha: sqrt(2 alpha gamma / (2 - gamma)) / pi."""
-    return math.sqrt(2 * filter_.alpha * filter_.gamma / (2 - filter_.gamma)) / math.pi
-
-
-def flip_ratio_of_sections(sos: Sections) -> float:
+def flip_ratio_of_sections(sos: SecondOrderSections) -> float:
     """The flip-rate law for any stable linear filter.
 
     1 - rho = V((1 - 1/z) H) / (2 V(H)), where V is the output's variance under white noise: the
@@ -78,7 +73,7 @@ def poles(section: Section) -> tuple[complex, complex]:
     return far, (a2 / (a0 * far) if far else 0j)
 
 
-def pole_modulus(sos: Sections) -> float:
+def pole_modulus(sos: SecondOrderSections) -> float:
     """The largest pole's modulus; the filter is stable below 1, and forgets like modulus^t."""
     return max(abs(pole) for section in sos for pole in poles(tuple(section)))
 
@@ -97,7 +92,7 @@ def gain_bound(section: Section) -> float:
 
 
 def frequency_response(
-    sos: Sections, frequencies: Sequence[float] | NDArray[np.float64]
+    sos: SecondOrderSections, frequencies: Sequence[float] | NDArray[np.float64]
 ) -> NDArray[np.complex128]:
     """H(e^{2 pi i f}) of a linear filter, shape [F].
 
@@ -120,7 +115,7 @@ def _flips(one_minus_rho: float) -> float:
     return 2 * math.asin(math.sqrt(min(one_minus_rho / 2, 1.0))) / math.pi
 
 
-def _check_stable(sos: Sections) -> None:
+def _check_stable(sos: SecondOrderSections) -> None:
     for section in sos:
         for pole in poles(tuple(section)):
             if not abs(pole) < 1:
@@ -130,7 +125,7 @@ def _check_stable(sos: Sections) -> None:
                 )
 
 
-def _polynomials(sos: Sections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _polynomials(sos: SecondOrderSections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Numerator and denominator of the whole filter, in powers of 1/z."""
     _check_stable(sos)
     b = a = np.ones(1)

@@ -112,18 +112,18 @@ def describe(
             f"update rule {rule!r}: nothing here says which gradient filter it is; "
             "add its description to DESCRIPTIONS in tuner/optim/equivalence/record.py"
         )
-    return DESCRIPTIONS[rule](rule, full, Run(steps, gradient_max))
+    return DESCRIPTIONS[rule](rule, full, RunFacts(steps, gradient_max))
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFacts:
     """What is known of a run beside its settings; see ``describe``."""
 
     steps: int | None
     gradient_max: float | None
 
 
-def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
+def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     filter_, decay = (
         AlphaGamma(float(full["alpha"]), float(full["gamma"])),
         str(full["alpha_decay"]),
@@ -135,7 +135,7 @@ def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: Run) -> FilterR
     return _at_rest(rule, filter_, schedule, run.steps, "it is a linear filter by itself")
 
 
-def _of_bop(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
+def _of_bop(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     alpha, tau = float(full["gamma"]), float(full["tau"])
     filter_ = AlphaGamma(alpha, 1.0)
     schedule = FilterSchedule("constant", CONSTANT, alpha, 1.0)
@@ -194,7 +194,7 @@ def _at_rest(
     )
 
 
-def _of_latent_sgd(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
+def _of_latent_sgd(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     magnitude, steps = Magnitude.from_settings(full), run.steps
     latent = LatentFilter(magnitude)
     filter_, section = latent.filter, latent.section
@@ -253,7 +253,7 @@ def _schedule(latent: LatentFilter, steps: int | None) -> FilterSchedule:
     return FilterSchedule(kind, how, float(filters.alpha[-1]), float(filters.gamma[-1]))
 
 
-def _of_adam(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
+def _of_adam(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     """Adam is no linear filter; AdamW is an average of what Adam's normalisation leaves."""
     rate, decay = float(full["learning_rate"]), float(full["weight_decay"])
     product, kind = rate * decay, str(full["learning_rate_decay"])
@@ -284,7 +284,7 @@ def _of_adam(rule: str, full: Mapping[str, Setting], run: Run) -> FilterRecord:
     )
 
 
-DESCRIPTIONS: Mapping[str, Callable[[str, Mapping[str, Setting], Run], FilterRecord]] = {
+DESCRIPTIONS: Mapping[str, Callable[[str, Mapping[str, Setting], RunFacts], FilterRecord]] = {
     "filter_flip": _of_filter_flip,
     "bop": _of_bop,
     "latent_sgd": _of_latent_sgd,

@@ -14,26 +14,26 @@ from tuner.errors import InvalidInput
 from tuner.optim.decay import factor
 from tuner.optim.equivalence.magnitude import require
 
-Steps = NDArray[np.float64]
+PerStep = NDArray[np.float64]
 """One number per step, shape [T]."""
-Numbers = Sequence[float] | Steps | float
+Numbers = Sequence[float] | PerStep | float
 
 
 class Filters(NamedTuple):
     """A filter that changes at every step: alpha_t and gamma_t, each of shape [T]."""
 
-    alpha: Steps
-    gamma: Steps
+    alpha: PerStep
+    gamma: PerStep
 
 
 class Averages(NamedTuple):
     """alpha_t and the norms N_t with s_t = -w_t / N_t, each of shape [T]."""
 
-    alpha: Steps
-    norm: Steps
+    alpha: PerStep
+    norm: PerStep
 
 
-def learning_rates(peak: float, decay: str, steps: int) -> Steps:
+def learning_rates(peak: float, decay: str, steps: int) -> PerStep:
     """The learning rate of every step, shape [T]: peak * factor(decay, t, T)."""
     return peak * np.array([factor(decay, step, steps) for step in range(steps)])
 
@@ -69,7 +69,9 @@ def alphas_from_decoupled(
     return Averages(eta / norms, norms)
 
 
-def decoupled_from_alphas(alphas: Numbers, weight_decays: Numbers, *, start_norm: float) -> Steps:
+def decoupled_from_alphas(
+    alphas: Numbers, weight_decays: Numbers, *, start_norm: float
+) -> PerStep:
     """Inverse of ``alphas_from_decoupled``: the learning rates, shape [T], that give these alphas.
 
     N_t = N_{t-1} / (1 - alpha_t + alpha_t lambda_t N_{t-1});  eta_t = alpha_t N_t
@@ -148,7 +150,7 @@ def filters_from_coupled(
     return Filters(alphas, np.minimum(gammas, 1.0)) if real else None
 
 
-def coupled_from_filters(filters: Filters) -> tuple[Steps, Steps]:
+def coupled_from_filters(filters: Filters) -> tuple[PerStep, PerStep]:
     """Inverse of ``filters_from_coupled``: eta_t lambda and mu_t, each of shape [T].
 
     eta_t lambda = alpha_t gamma_t;  mu_t = gamma_{t-1} (1 - gamma_t)(1 - alpha_{t-1}) / gamma_t
@@ -168,14 +170,14 @@ def coupled_from_filters(filters: Filters) -> tuple[Steps, Steps]:
     return alpha * gamma, before_gamma * (1 - gamma) * (1 - before_alpha) / gamma
 
 
-def _each(holds: NDArray[np.bool_], place: str, rule: str, values: Steps) -> None:
+def _each(holds: NDArray[np.bool_], place: str, rule: str, values: PerStep) -> None:
     """Refuse the first value, by its step, of which the rule does not hold."""
     if not holds.all():
         step = int(np.argmin(holds))
         raise InvalidInput(f"{place}: {rule}, got {values[step]:.6g} at step {step + 1}")
 
 
-def _pair(first: Numbers, second: Numbers, name: str, other: str) -> tuple[Steps, Steps]:
+def _pair(first: Numbers, second: Numbers, name: str, other: str) -> tuple[PerStep, PerStep]:
     """Both as arrays of shape [T]: the first positive, the second at least 0, all finite."""
     values = np.atleast_1d(np.asarray(first, dtype=np.float64))
     others = np.asarray(second, dtype=np.float64)
