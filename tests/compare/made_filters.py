@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 
 NAN = math.nan
 
 
-def filters(alpha: Any, gamma: Any = None, **given: Any) -> Filters:
+def filters(alpha: Any, gamma: Any = None, **given: Any) -> TrialFilters:
     """Filters of constant alpha that violate nothing, unless told otherwise."""
     alpha = np.asarray(alpha, dtype=float)
     nothing = np.full(alpha.shape, NAN)
@@ -24,4 +24,4 @@ def filters(alpha: Any, gamma: Any = None, **given: Any) -> Filters:
     }
     if gamma is None:
         gamma = np.where(np.isnan(alpha), NAN, 0.1)
-    return Filters(alpha=alpha, gamma=np.asarray(gamma, dtype=float), **(defaults | given))
+    return TrialFilters(alpha=alpha, gamma=np.asarray(gamma, dtype=float), **(defaults | given))

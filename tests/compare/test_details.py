@@ -18,12 +18,12 @@ from tuner.compare.report.html import to_html
 from tuner.compare.report.sheets import sheets
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.ranking import Importance, Ranking
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 
 N = 60
 
 
-def filters(seed: int, **given: object) -> Filters:
+def filters(seed: int, **given: object) -> TrialFilters:
     rng = np.random.default_rng(seed)
     nothing = np.full(N, np.nan)
     values = {
@@ -36,7 +36,7 @@ def filters(seed: int, **given: object) -> Filters:
         "flip_ratio_law": 10 ** rng.uniform(-4, -2, N),
         "flip_ratio_measured": 10 ** rng.uniform(-4, -2, N),
     }
-    return Filters(**values | given)
+    return TrialFilters(**values | given)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from tuner.compare.statistics.estimate import Bools, Floats, Ints
 from tuner.compare.statistics.ranking import Importance
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 from tuner.errors import InvalidInput
 
 DEFAULTS = "defaults"
@@ -94,7 +94,7 @@ class Arm:
     search_length: int | None = None
     epochs: Floats | None = None
     batch: Ints | None = None
-    filters: Filters | None = None
+    filters: TrialFilters | None = None
     importance: Importance | None = None
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """The gradient filter of each trial: a point (alpha, gamma) and the way alpha decays.
 
-Where a trial's filter comes from is not known here: adapters fill ``Filters``.
+Where a trial's filter comes from is not known here: adapters fill ``TrialFilters``.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ CELL = 0.25
 
 
 @dataclass(frozen=True)
-class Filters:
+class TrialFilters:
     """The gradient filter of each trial of one arm, in trial order.
 
     Args:
@@ -114,7 +114,7 @@ class LawRatio:
     n: int
 
 
-def law_ratio(filters: Filters) -> LawRatio | None:
+def law_ratio(filters: TrialFilters) -> LawRatio | None:
     """Measured over predicted flip ratio where no condition is violated and both are above 0.
 
     A trial that measured no flip at all is left out, so that rare flips lean upwards.
@@ -127,7 +127,7 @@ def law_ratio(filters: Filters) -> LawRatio | None:
     return LawRatio(median, low, high, int(fit.sum()))
 
 
-def check_scores(place: str, filters: Filters, scores: Floats) -> None:
+def check_scores(place: str, filters: TrialFilters, scores: Floats) -> None:
     """Refuses scores that are not one finite number per trial.
 
     Raises:

@@ -26,7 +26,7 @@ from tuner.compare.statistics.rmst import FEWEST_REPEATS
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile"]
 _MOST = 1_000_000
-"""Further trials or repeats that nobody is told to run."""
+"""Further trials or repeats beyond which none are advised."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy import stats
 from tuner.compare.evidence.predictions import Prediction
 from tuner.compare.evidence.redundancy import Redundancy, redundancy, useful_cells
 from tuner.compare.report.evidence_rows import FAILS, redundancy_rows
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 from tuner.optim.equivalence.conditions import INERT
 from tuner.optim.equivalence.record import describe
 from tuner.rules import RULES
@@ -19,7 +19,7 @@ from tuner.rules import RULES
 NAN = math.nan
 
 
-def drawn(n: int, seed: int = 0) -> tuple[Filters, np.ndarray]:
+def drawn(n: int, seed: int = 0) -> tuple[TrialFilters, np.ndarray]:
     """Random search of latent SGD whose score is a function of eta * lambda and momentum."""
     rng = np.random.default_rng(seed)
     rate, decay = 10 ** rng.uniform(-3, 0, n), 10 ** rng.uniform(-4, -1, n)

@@ -14,7 +14,7 @@ from matplotlib.text import Annotation, Text
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
 from tuner.compare.figures.axes import broken
-from tuner.compare.figures.log_ticks import log_axis, plain, power
+from tuner.compare.figures.log_ticks import log_axis, plain_number, power
 from tuner.compare.figures.styles import arm_styles
 from tuner.compare.figures.tuning_curves import draw
 
@@ -86,7 +86,7 @@ def test_bars_of_methods_have_no_arm_s_colour(sixteen: Comparison) -> None:
             assert red == green == blue
 
 
-@pytest.mark.parametrize("label", [plain, power])
+@pytest.mark.parametrize("label", [plain_number, power])
 @pytest.mark.parametrize("inches", [1.5, 6.0])
 @pytest.mark.parametrize(
     ("low", "high"),
@@ -115,9 +115,9 @@ def test_long_names_are_broken_at_their_joints() -> None:
 def test_trials_are_counted_in_whole_numbers() -> None:
     axes = Figure().subplots()
     axes.set_xlim(1, 4)
-    log_axis(axes.xaxis, plain, least=1)
+    log_axis(axes.xaxis, plain_number, least=1)
     assert list(axes.xaxis.get_majorticklocs()) == [1, 2, 3, 4]
-    assert (plain(100_000), plain(0.25)) == ("100,000", "0.25")
+    assert (plain_number(100_000), plain_number(0.25)) == ("100,000", "0.25")
     assert power(1e-5) == r"$\mathdefault{10^{-5}}$"
     assert power(0.0025) == r"$\mathdefault{2.5\times10^{-3}}$"
 

@@ -36,7 +36,7 @@ from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.rmst import rmst_ratio
 from tuner.compare.statistics.speedup import Speedup, share_ratio_interval, speedup_in_cost
 from tuner.compare.statistics.targets import Waits, good_region_share
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 
 REPEATS = 1500
 """At most; where they do not decide, two standard errors below 93% do: 91.7%."""
@@ -305,7 +305,7 @@ def test_a_ratio_of_mean_trials_lies_in_its_interval_at_ten_repeats(
     assert without < 0.05 * n
 
 
-def scored(relation: str, n: int, rng: np.random.Generator) -> tuple[Filters, np.ndarray]:
+def scored(relation: str, n: int, rng: np.random.Generator) -> tuple[TrialFilters, np.ndarray]:
     """Random filters, and scores that they decide not at all, in part, or with a plateau."""
     across, along, noise = rng.random(n), rng.random(n), rng.normal(size=n)
     scores = {

@@ -13,11 +13,11 @@ from scipy import stats
 from scipy.spatial import cKDTree
 
 from tuner.compare.statistics.estimate import Estimate, Floats
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 
 _CONSTANT = 1e-9
 """Decades within which all trials lie whose coordinate counts as the same in every one."""
-FEWEST = 20
+FEWEST_PREDICTED = 20
 """Trials below which nothing is predicted: a part of them has too few neighbours."""
 MOST_PREDICTED = 4000
 PARTS = 200
@@ -44,7 +44,7 @@ class Prediction:
 
 
 def predictions(
-    filters: Filters, scores: Floats, *, confidence: float = 0.95, seed: int = 0
+    filters: TrialFilters, scores: Floats, *, confidence: float = 0.95, seed: int = 0
 ) -> tuple[Prediction, ...]:
     """The rank correlation of each set of coordinates, with its interval.
 
@@ -103,7 +103,7 @@ def predictions(
     return tuple(prediction(name) for name in candidates)
 
 
-def _candidates(filters: Filters) -> dict[str, Floats]:
+def _candidates(filters: TrialFilters) -> dict[str, Floats]:
     """Name -> coordinates by which trials are neighbours, shape [n, d]; NaN where missing."""
     given = [filters.alpha, filters.gamma, filters.learning_rate, filters.weight_decay]
     with np.errstate(divide="ignore"):  # a rate of 0 has no logarithm: it counts as missing
@@ -118,8 +118,10 @@ def _candidates(filters: Filters) -> dict[str, Floats]:
 
 
 def _unfit(name: str, points: Floats, y: Floats) -> str | None:
-    if y.size < FEWEST:
-        return f"needs {FEWEST} trials that have all of the arm's coordinates, got {y.size}"
+    if y.size < FEWEST_PREDICTED:
+        return (
+            f"needs {FEWEST_PREDICTED} trials that have all of the arm's coordinates, got {y.size}"
+        )
     if _constant(points):
         return f"{name}: the same in every trial"
     return "all scores are equal" if np.ptp(y) == 0 else None

@@ -11,7 +11,7 @@ import numpy as np
 from tuner.compare.evidence.predictions import Prediction, predictions
 from tuner.compare.statistics.estimate import Estimate, Floats, Ints
 from tuner.compare.statistics.targets import good_region_share
-from tuner.compare.trial_filters import Filters, LawRatio, check_scores, law_ratio
+from tuner.compare.trial_filters import LawRatio, TrialFilters, check_scores, law_ratio
 from tuner.errors import InvalidInput
 
 SAME = 1e-9
@@ -64,7 +64,7 @@ class Redundancy:
 
 
 def redundancy(
-    filters: Filters,
+    filters: TrialFilters,
     scores: Floats,
     *,
     good: float | None,
@@ -123,7 +123,7 @@ def redundancy(
     )
 
 
-def useful_cells(filters: Filters, scores: Floats, good: float) -> frozenset[Cell]:
+def useful_cells(filters: TrialFilters, scores: Floats, good: float) -> frozenset[Cell]:
     """The cells that hold a trial of at least the score ``good``; joined over arms by ``|``.
 
     Raises:
@@ -136,13 +136,13 @@ def useful_cells(filters: Filters, scores: Floats, good: float) -> frozenset[Cel
     return frozenset(cell for cell, hit in zip(_cells(filters), hits, strict=True) if hit)
 
 
-def _cells(filters: Filters) -> list[Cell]:
+def _cells(filters: TrialFilters) -> list[Cell]:
     """The cell of every trial with a real filter; a value on a border belongs to the upper one."""
     points = np.log10([filters.alpha[filters.real], filters.gamma[filters.real]]) / filters.cell
     return _labelled(filters, *np.floor(points + _BORDER).astype(np.int64))
 
 
-def _exact(filters: Filters) -> list[Cell]:
+def _exact(filters: TrialFilters) -> list[Cell]:
     """The same without a grid: a value within ``SAME`` of the next lower one equals it."""
 
     def chained(values: Floats) -> Ints:
@@ -156,6 +156,6 @@ def _exact(filters: Filters) -> list[Cell]:
     return _labelled(filters, chained(filters.alpha[real]), chained(filters.gamma[real]))
 
 
-def _labelled(filters: Filters, alphas: Ints, gammas: Ints) -> list[Cell]:
+def _labelled(filters: TrialFilters, alphas: Ints, gammas: Ints) -> list[Cell]:
     decays = [filters.decay[i] for i in np.flatnonzero(filters.real)]
     return list(zip(decays, alphas.tolist(), gammas.tolist(), strict=True))

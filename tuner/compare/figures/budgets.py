@@ -19,7 +19,7 @@ from tuner.compare.figures.axes import (
     title,
 )
 from tuner.compare.figures.captions import left_out, target_line
-from tuner.compare.figures.log_ticks import log_axis, plain
+from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import Protocol
 
@@ -75,7 +75,7 @@ def _line(axes: Axes, curve: BudgetCurve, style: Style, *, labelled: bool) -> No
 def _finish(axes: Axes, axis: str, curves: Sequence[BudgetCurve], protocol: Protocol) -> None:
     shown = [curve for curve in curves if curve.x.size]
     if all(curve.x[-1] > 0 for curve in shown):
-        log_axis(axes.xaxis, plain, least=1 if axis == "trials" else 0)
+        log_axis(axes.xaxis, plain_number, least=1 if axis == "trials" else 0)
     mark_target(axes, protocol)
     mean = any(curve.independent for curve in shown) and axis != "trials"
     label = f"{axis} (k times the mean per trial)" if mean else axis

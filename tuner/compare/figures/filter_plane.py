@@ -30,12 +30,12 @@ from tuner.compare.figures.log_ticks import FONT_SIZE, log_axis, power
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Bools, Floats
-from tuner.compare.trial_filters import Filters, check_scores
+from tuner.compare.trial_filters import TrialFilters, check_scores
 from tuner.errors import InvalidInput
 
 
 def plane_figure(
-    arms: Sequence[tuple[str, Filters, Floats]], unit: str, styles: Mapping[str, Style]
+    arms: Sequence[tuple[str, TrialFilters, Floats]], unit: str, styles: Mapping[str, Style]
 ) -> Figure:
     """Every trial in the plane (alpha, gamma), coloured by its score: one panel per arm.
 
@@ -85,7 +85,7 @@ def _kinds(violated: Bools) -> list[Artist]:
 
 
 def _panel(
-    axes: Axes, filters: Filters, scores: Floats, colours: ScalarMappable, style: Style
+    axes: Axes, filters: TrialFilters, scores: Floats, colours: ScalarMappable, style: Style
 ) -> None:
     order = np.argsort(scores, kind="stable")
     shown = order[filters.real[order]]

@@ -18,11 +18,13 @@ from tuner.compare.figures.axes import (
 from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.log_ticks import log_axis, power
 from tuner.compare.figures.styles import Style, arm_styles
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 from tuner.errors import InvalidInput
 
 
-def flip_law_figure(arms: Sequence[tuple[str, Filters]], styles: Mapping[str, Style]) -> Figure:
+def flip_law_figure(
+    arms: Sequence[tuple[str, TrialFilters]], styles: Mapping[str, Style]
+) -> Figure:
     """Measured flip ratio against the law's, both logarithmic, with the diagonal of agreement.
 
     Filled markers are trials that violate no condition, hollow ones those that do; a trial is
@@ -81,7 +83,7 @@ def flip_law_figure(arms: Sequence[tuple[str, Filters]], styles: Mapping[str, St
     return drawing
 
 
-def arms(comparison: Comparison) -> dict[str, Filters]:
+def arms(comparison: Comparison) -> dict[str, TrialFilters]:
     """Arm name -> its filters, of single searches of which a trial has both flip ratios."""
     return {
         detail.arm.name: detail.arm.filters

@@ -24,7 +24,7 @@ from tuner.compare.figures import (
     tuning_curves,
 )
 
-Section = Literal["verdict", "budgets", "filters", "importance"]
+ReportSection = Literal["verdict", "budgets", "filters", "importance"]
 """The report's part that a figure stands in."""
 
 
@@ -42,21 +42,21 @@ class FigureFile(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class FigurePlace:
     """Where a figure stands in the report, and the file that makes it."""
 
-    section: Section
+    section: ReportSection
     file: FigureFile
 
 
-FIGURES: Mapping[str, Place] = {
-    "tuning_curves": Place("verdict", tuning_curves),
-    "budgets": Place("budgets", budgets),
-    "distribution": Place("budgets", distribution),
-    "repeated_searches": Place("budgets", repeated_searches),
-    "filters": Place("filters", filter_plane),
-    "flip_ratio": Place("filters", flip_ratio),
-    "importance": Place("importance", importance),
+FIGURES: Mapping[str, FigurePlace] = {
+    "tuning_curves": FigurePlace("verdict", tuning_curves),
+    "budgets": FigurePlace("budgets", budgets),
+    "distribution": FigurePlace("budgets", distribution),
+    "repeated_searches": FigurePlace("budgets", repeated_searches),
+    "filters": FigurePlace("filters", filter_plane),
+    "flip_ratio": FigurePlace("filters", flip_ratio),
+    "importance": FigurePlace("importance", importance),
 }
 """Name -> place and file, in the order of the report."""
 
@@ -74,7 +74,7 @@ class Picture:
     comparison: Comparison
 
     @property
-    def section(self) -> Section:
+    def section(self) -> ReportSection:
         """The report's part that it stands in."""
         return FIGURES[self.name].section
 
@@ -114,7 +114,7 @@ def pictures(comparison: Comparison) -> list[Picture]:
     ]
 
 
-def in_section(section: Section) -> list[str]:
+def in_section(section: ReportSection) -> list[str]:
     """Names of the figures that may stand in a part of the report, in its order."""
     return [name for name, place in FIGURES.items() if place.section == section]
 

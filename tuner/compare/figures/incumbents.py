@@ -35,7 +35,7 @@ def leftmost(arms: Sequence[ArmSummary]) -> float:
     return top - FAR * (top - low) if low < top else -np.inf
 
 
-def outside(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
+def hidden_left(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
     """Name of each arm of which the panel does not show everything -> what lies left of it."""
     least, hidden = leftmost(arms), {}
     for arm in arms:
@@ -65,7 +65,7 @@ def scores_panel(
     """
     for row, arm in enumerate(arms):
         _row(axes, row, arm, styles[arm.name])
-    least, beyond = leftmost(arms), outside(arms, unit)
+    least, beyond = leftmost(arms), hidden_left(arms, unit)
     if beyond:
         shown = np.concatenate([runs[runs >= least] for runs in map(_scores, arms)])
         margin = 0.06 * float(np.ptp(shown))

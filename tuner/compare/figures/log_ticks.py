@@ -15,13 +15,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 FONT_SIZE = 9
 """Points, of every tick's label."""
-MOST = 9
+MOST_TICKS = 9
 """No axis has more labels than this."""
 _GAP = 5.0
 _ROUNDING = 1e-9
 
 
-def plain(value: float) -> str:
+def plain_number(value: float) -> str:
     """A count or a duration: ``20,000``, ``0.25``."""
     return f"{value:,.10g}"
 
@@ -74,7 +74,7 @@ class _LogTicks(LogLocator):
         return next((ticks for ticks in choices if self._fits(ticks, low, high)), [])
 
     def _fits(self, ticks: list[float], low: float, high: float) -> bool:
-        if len(ticks) > MOST:
+        if len(ticks) > MOST_TICKS:
             return False
         horizontal = isinstance(self._drawn, XAxis)
         box, inch = self._drawn.axes.bbox, self._drawn.axes.figure.dpi

@@ -11,7 +11,7 @@ from tuner.compare.arm import DEFAULTS
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
 from tuner.compare.figures.captions import listed
-from tuner.compare.figures.log_ticks import log_axis, plain
+from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.traces import Traces
@@ -31,7 +31,7 @@ def traces_figure(
     axes = drawing.subplots()
     for name, traces in arms.items():
         _steps(axes, name, traces, styles[name])
-    log_axis(axes.xaxis, plain, least=1)
+    log_axis(axes.xaxis, plain_number, least=1)
     axes.set_xlim(1, max([2, *(traces.median.size for traces in arms.values())]))
     axes.set_xlabel("trials")
     axes.set_ylabel(f"best {'validation accuracy' if unit == ACCURACY else unit} so far")

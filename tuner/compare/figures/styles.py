@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Line = str | tuple[int, tuple[float, ...]]
+LineStyle = str | tuple[int, tuple[float, ...]]
 Marker = str | tuple[int, Literal[0, 1, 2], int]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-LINES: tuple[Line, ...] = (
+LINES: tuple[LineStyle, ...] = (
     "-",
     (0, (5, 2)),
     (0, (1, 1.4)),
@@ -34,7 +34,7 @@ class Style:
     """Colour, line and marker of one arm."""
 
     colour: str
-    line: Line
+    line: LineStyle
     marker: Marker
 
 

@@ -19,8 +19,8 @@ from tuner.compare.figures.axes import (
     title,
 )
 from tuner.compare.figures.captions import left_out, listed, target_line
-from tuner.compare.figures.incumbents import outside, scores_panel
-from tuner.compare.figures.log_ticks import log_axis, plain
+from tuner.compare.figures.incumbents import hidden_left, scores_panel
+from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.summary import ArmSummary
 
@@ -101,7 +101,7 @@ def _about_incumbents(comparison: Comparison) -> Iterator[str]:
     sentence = "Beside it, incumbents trained again with fresh seeds: each run, and the mean"
     sure = any(run.test.interval for run in runs)
     yield sentence + (f" with its {words.level(comparison.protocol)} interval." if sure else ".")
-    beyond = outside(drawn, comparison.protocol.unit)
+    beyond = hidden_left(drawn, comparison.protocol.unit)
     yield from listed("Further to the left than the panel reaches, at an arrow", beyond)
     there = {arm.name for arm in drawn}
     yield from listed(
@@ -120,7 +120,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, styles: Mapping[str, Style]
     for arm in shown:
         line = _curve if arm.curve else _traces
         line(axes, arm, styles[arm.name], comparison.k)
-    log_axis(axes.xaxis, plain, least=1)
+    log_axis(axes.xaxis, plain_number, least=1)
     longest = max(arm.n if arm.curve else arm.n // len(arm.trace) for arm in shown)
     axes.set_xlim(1, max(longest, 2))
     axes.set_ylim(*_limits(comparison))

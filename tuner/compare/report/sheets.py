@@ -13,7 +13,7 @@ from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
 from tuner.compare.summary import ArmSummary
 
-Row = tuple[object, ...]
+SheetRow = tuple[object, ...]
 
 
 def sheets(comparison: Comparison) -> dict[str, str]:
@@ -38,13 +38,13 @@ def sheets(comparison: Comparison) -> dict[str, str]:
     }
 
 
-def _arms(comparison: Comparison) -> Iterator[Row]:
+def _arms(comparison: Comparison) -> Iterator[SheetRow]:
     for arm in comparison.arms:
         for measure, *numbers in _of_arm(arm):
             yield arm.name, arm.sampler, measure, *numbers
 
 
-def _of_arm(arm: ArmSummary) -> Iterator[Row]:
+def _of_arm(arm: ArmSummary) -> Iterator[SheetRow]:
     yield "trials", arm.n, None, None
     yield "searches", arm.searches, None, None
     yield "trials per search", arm.trials_per_search, None, None
@@ -70,13 +70,13 @@ def _of_arm(arm: ArmSummary) -> Iterator[Row]:
         yield "incumbent on test", *_bounds(arm.retrained.test)
 
 
-def _contrasts(comparison: Comparison) -> Iterator[Row]:
+def _contrasts(comparison: Comparison) -> Iterator[SheetRow]:
     for contrast in comparison.contrasts:
         for measure, *cells in _of_contrast(contrast, comparison.k):
             yield contrast.first, contrast.second, measure, *cells
 
 
-def _of_contrast(contrast: Contrast, k: int) -> Iterator[Row]:
+def _of_contrast(contrast: Contrast, k: int) -> Iterator[SheetRow]:
     """Measure, value, low, high, p, p by Holm, n, and why a number is missing."""
     for measure, estimate in (
         (f"best of {k}", contrast.best_of_k),
@@ -108,11 +108,11 @@ def _of_contrast(contrast: Contrast, k: int) -> Iterator[Row]:
         yield "times fewer trials to target, whole searches", *_of_speedup(repeats.speedup, n)
 
 
-def _of_speedup(speedup: Speedup, n: int | None) -> Row:
+def _of_speedup(speedup: Speedup, n: int | None) -> SheetRow:
     return speedup.value, speedup.low, speedup.high, None, None, n, speedup.reason
 
 
-def _curves(detail: ArmDetail) -> Iterator[Row]:
+def _curves(detail: ArmDetail) -> Iterator[SheetRow]:
     for curve in detail.budgets:
         nothing = np.full(curve.x.size, np.nan)
         low, high = (nothing if b is None else b for b in (curve.low, curve.high))
@@ -120,7 +120,7 @@ def _curves(detail: ArmDetail) -> Iterator[Row]:
             yield curve.arm, curve.axis, x, value, lo, hi, curve.independent
 
 
-def _trials(detail: ArmDetail) -> Iterator[Row]:
+def _trials(detail: ArmDetail) -> Iterator[SheetRow]:
     arm, filters = detail.arm, detail.arm.filters
     for i in range(arm.n):
         yield (
@@ -143,7 +143,7 @@ def _bounds(estimate: Estimate) -> tuple[float | None, ...]:
     return estimate.value, estimate.low, estimate.high
 
 
-def _text(names: tuple[str, ...], rows: Iterable[Row]) -> str:
+def _text(names: tuple[str, ...], rows: Iterable[SheetRow]) -> str:
     text = io.StringIO()
     sheet = csv.writer(text, lineterminator="\n")
     sheet.writerow(names)

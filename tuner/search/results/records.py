@@ -8,13 +8,13 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from tuner.compare.statistics.estimate import Floats
-from tuner.compare.trial_filters import Filters
+from tuner.compare.trial_filters import TrialFilters
 
 _LAST_EPOCHS = 3
 """The flip ratio is that of the last epochs: it starts higher, from a random start."""
 
 
-def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
+def filters_of(trials: Sequence[FrozenTrial]) -> TrialFilters | None:
     """The gradient filter of each trial, NaN where it has none; None if no trial recorded any.
 
     The law speaks of the epochs that were measured only where alpha is constant.
@@ -34,7 +34,7 @@ def filters_of(trials: Sequence[FrozenTrial]) -> Filters | None:
         _number(record.get("flip_ratio")) if decay == "constant" else math.nan
         for record, decay in zip(records, decays, strict=True)
     ]
-    return Filters(
+    return TrialFilters(
         alpha=np.array([alpha for alpha, _ in points]),
         gamma=np.array([gamma for _, gamma in points]),
         learning_rate=_setting(runs, "learning_rate"),
