@@ -85,19 +85,19 @@ class Authority:
         if not value:
             self.count("address", _address(request), self.settings.requests_per_minute)
             return None
-        found = self._trusted(kind + value, lambda: self._look_up(request, kind, value))
-        if found is not None:
-            self.count("key", found.id, self.settings.requests_per_minute)
-        return found
+        principal = self._trusted(kind + value, lambda: self._look_up(request, kind, value))
+        if principal is not None:
+            self.count("key", principal.id, self.settings.requests_per_minute)
+        return principal
 
     def remembers(self, request: HTTPConnection) -> bool:
         """Whether ``identify`` needs no query."""
         now = time.monotonic()
-        found, until = self._known.get(_digest("open"), (None, 0.0))
+        principal, until = self._known.get(_digest("open"), (None, 0.0))
         if now >= until:
             return False
         kind, value = _credentials(request)
-        if found is LOCAL or not value:
+        if principal is LOCAL or not value:
             return True
         return now < self._known.get(_digest(kind + value), (None, 0.0))[1]
 
@@ -144,13 +144,13 @@ class Authority:
     def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
         """What was found lately, or is found now."""
         digest, now = _digest(about), time.monotonic()
-        found, until = self._known.get(digest, (None, 0.0))
+        principal, until = self._known.get(digest, (None, 0.0))
         if now >= until:
             if len(self._known) > 10_000:  # somebody is guessing
                 self._known.clear()
-            found = look_up()
-            self._known[digest] = found, now + _TRUST_SECONDS
-        return found
+            principal = look_up()
+            self._known[digest] = principal, now + _TRUST_SECONDS
+        return principal
 
     def check_origin(self, request: HTTPConnection) -> None:
         """Refuse changes that another site has a browser make (CSRF)."""
@@ -165,8 +165,8 @@ class Authority:
 
 def authority(request: HTTPConnection) -> Authority:
     """The application's."""
-    found: Authority = request.app.state.authority
-    return found
+    installed: Authority = request.app.state.authority
+    return installed
 
 
 def present(request: HTTPConnection) -> Principal:

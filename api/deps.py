@@ -94,10 +94,10 @@ def decode_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
         key = json.loads(base64.b64decode(f"{cursor}{'=' * (-len(cursor) % 4)}", b"-_", True))
     except (ValueError, binascii.Error):
         key = None
-    found: list[Any] = key if isinstance(key, list) else []
-    if [type(part) for part in found] != list(kinds) or not all(map(_may_be_a_key, found)):
+    parts: list[Any] = key if isinstance(key, list) else []
+    if [type(part) for part in parts] != list(kinds) or not all(map(_may_be_a_key, parts)):
         raise InvalidInput("cursor: take it from `next` of the page before, as it is")
-    return found
+    return parts
 
 
 def _may_be_a_key(part: str | int | float) -> bool:

@@ -30,8 +30,8 @@ class Tally:
     def read(self) -> Mapping[str, int]:
         """Kind of event -> how many trials it happened to so far."""
         with self._one_at_a_time:
-            while found := events.read(self._store.engine, self._last, limit=_READ_AT_ONCE):
-                self._last = found[-1].id
-                for event in found:
+            while happened := events.read(self._store.engine, self._last, limit=_READ_AT_ONCE):
+                self._last = happened[-1].id
+                for event in happened:
                     self._counts[event.kind] += int(event.data.get("n", 0))
             return dict(self._counts)

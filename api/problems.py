@@ -149,11 +149,11 @@ def _invalid_request(error: RequestValidationError) -> JSONResponse:
     return _broken_rules(error.errors())
 
 
-def _broken_rules(found: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
-    places = [tuple(one["loc"]) for one in found]
+def _broken_rules(errors: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
+    places = [tuple(error["loc"]) for error in errors]
     rules = [  # what is said of a list because of what is wrong inside it is left out
-        _broken_rule(one)
-        for one, place in zip(found, places, strict=True)
+        _broken_rule(error)
+        for error, place in zip(errors, places, strict=True)
         if not any(len(inner) > len(place) and inner[: len(place)] == place for inner in places)
     ]
     first = rules[0]

@@ -21,14 +21,14 @@ def log_in(
     known.check_origin(request)
     address = request.client.host if request.client else "unknown"
     known.count("login", address, known.settings.logins_per_minute)
-    found = keys.verify(known.store, key.strip())
+    key_row = keys.verify(known.store, key.strip())
     target = local_path(next)
-    if found is None:
+    if key_row is None:
         return RedirectResponse(f"/login?failed=1&next={quote(target)}", 303)
     answer = RedirectResponse(target, 303)
     answer.set_cookie(
         COOKIE,
-        known.session(found),
+        known.session(key_row),
         max_age=SESSION_SECONDS,
         secure=request.url.scheme == "https",
         httponly=True,

@@ -56,14 +56,14 @@ def _as_page(answer: Any) -> Handler:  # Any: Starlette's type allows handlers o
 
 def _shown(request: Request, problem: Response) -> Response:
     """The problem as a page, under its own headers."""
-    told = json.loads(bytes(problem.body))
+    document = json.loads(bytes(problem.body))
     status = problem.status_code
     answer = page(
         request,
         "failure",
         status=status,
-        title=_TITLES.get(status, told["title"]),
-        told=told,
+        title=_TITLES.get(status, document["title"]),
+        document=document,
     )
     for name in ("allow", "retry-after", "www-authenticate"):
         if name in problem.headers:

@@ -50,7 +50,7 @@ def launch(store: Store, settings: Settings, text: str) -> str | list[Mistake]:
     except RecursionError:
         return [Mistake("", "the TOML is nested too deeply")]
     except ValidationError as error:
-        return [_mistake(one) for one in error.errors(include_url=False)]
+        return [_mistake(broken_rule) for broken_rule in error.errors(include_url=False)]
     except (InvalidInput, Conflict) as error:
         return [Mistake("", str(error))]
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits

@@ -166,14 +166,14 @@ def _with_params(store: Store, row: views.TrialRow) -> BestTrial:
 
 def _failed(store: Store, studies: list[views.StudyRow]) -> tuple[FailedTrial, ...]:
     """The first of them, with what they raised last."""
-    found: list[FailedTrial] = []
+    failed_trials: list[FailedTrial] = []
     for study in studies:
-        if study.failed and len(found) < FAILED_SHOWN:
-            left = FAILED_SHOWN - len(found)
+        if study.failed and len(failed_trials) < FAILED_SHOWN:
+            left = FAILED_SHOWN - len(failed_trials)
             for row in views.list_trials(store, study.study_name, limit=left, state=FAILED):
                 _, trial = views.get_trial(store, row.trial_id)
-                found.append(FailedTrial(row, str(trial.user_attrs.get("error", ""))))
-    return tuple(found)
+                failed_trials.append(FailedTrial(row, str(trial.user_attrs.get("error", ""))))
+    return tuple(failed_trials)
 
 
 def _picture(row: views.ComparisonRow, studies: list[views.StudyRow]) -> int:

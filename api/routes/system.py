@@ -63,9 +63,9 @@ def _check_schema(store: Store) -> None:
     """
     versions = select(column("version_num", String)).select_from(table(VERSION_TABLE))
     with store.engine.connect() as connection:
-        found = connection.scalar(versions)
-    if found != SCHEMA:
-        raise DatabaseProblem(f"the tables are of version {found}, this server needs {SCHEMA}")
+        version = connection.scalar(versions)
+    if version != SCHEMA:
+        raise DatabaseProblem(f"the tables are of version {version}, this server needs {SCHEMA}")
 
 
 @router.get(

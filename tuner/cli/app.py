@@ -86,14 +86,14 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except TunerError as error:
-            told, refused = error, isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
+            shown, refused = error, isinstance(error, InvalidInput | DataMissing | DatabaseProblem)
         except OSError as error:
             if error.filename is None:
                 raise
-            told, refused = TunerError(f"{error.filename}: {error.strerror}"), True
+            shown, refused = TunerError(f"{error.filename}: {error.strerror}"), True
         except _database_error() as error:
-            told, refused = DatabaseProblem(f"the database said: {error.orig}"), True
-        typer.echo(f"tuner: {' '.join(str(told).split())}", err=True)
+            shown, refused = DatabaseProblem(f"the database said: {error.orig}"), True
+        typer.echo(f"tuner: {' '.join(str(shown).split())}", err=True)
         raise typer.Exit(2 if refused else 1)
 
 

@@ -23,12 +23,12 @@ class Deferred(TyperCommand):
 
     def load(self) -> Any:  # Any: a command of click's, which typer hides
         """The command itself."""
-        found = getattr(import_module(self._module), str(self.name))
-        if not isinstance(found, typer.Typer):
+        command = getattr(import_module(self._module), str(self.name))
+        if not isinstance(command, typer.Typer):
             single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-            single.command(self.name)(found)
-            found = single
-        return get_command(found)
+            single.command(self.name)(command)
+            command = single
+        return get_command(command)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:  # Any: as its base has it
         """The context of the command itself: whatever comes after asks that one."""

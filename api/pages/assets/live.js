@@ -39,15 +39,15 @@
 
   function show(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
-    const told = words(fresh); // before its parts move into this page
+    const heard = words(fresh); // before its parts move into this page
     for (const part of fresh.querySelectorAll("[data-live]")) {
       const old = document.getElementById(part.id);
       if (!old || known.get(part.id) === part.outerHTML) continue;
       known.set(part.id, part.outerHTML);
       replace(old, document.adoptNode(part));
     }
-    if (told !== said) {
-      said = told;
+    if (heard !== said) {
+      said = heard;
       announcement.textContent = said;
     }
   }

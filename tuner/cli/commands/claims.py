@@ -75,13 +75,13 @@ def claims(
     with _Display(console, chosen) as display:
         results = check_claims(chosen, Means(database, workers), on_step=display)
     console.print(_table(results.checked))
-    for one in results.checked if names else ():
-        says = f"\n[bold]{escape(one.claim.name)}[/]: {escape(one.claim.says)}"
+    for checked in results.checked if names else ():
+        says = f"\n[bold]{escape(checked.claim.name)}[/]: {escape(checked.claim.says)}"
         console.print(says, highlight=False)
-        console.print(_figures(one.outcome.figures))
+        console.print(_figures(checked.outcome.figures))
     for name, why in results.failed.items():
-        told = f"{escape(name)} could not be measured: {escape(why)}"
-        console.print(told, highlight=False, soft_wrap=True)
+        sentence = f"{escape(name)} could not be measured: {escape(why)}"
+        console.print(sentence, highlight=False, soft_wrap=True)
     if json is not None:
         _write(json, results.to_json(), console)
     if results.stopped:
@@ -146,14 +146,14 @@ def _list(chosen: Sequence["Claim"]) -> Table:
 def _table(results: Sequence["Checked"]) -> Table:
     """One row per claim, with the figure that decides it; where parts differ, one of each."""
     table = _plain("claim", "measured", "expected", "verdict", "seconds")
-    for one in results:
-        for number, figure in enumerate(one.outcome.headlines):
+    for checked in results:
+        for number, figure in enumerate(checked.outcome.headlines):
             table.add_row(
-                "" if number else one.claim.name,
+                "" if number else checked.claim.name,
                 f"{figure.label}: {figure.shown}",
                 figure.expected,
                 Text(f"({figure.verdict})", "dim") if number else _verdict(figure.verdict),
-                "" if number else f"{one.seconds:.1f}",
+                "" if number else f"{checked.seconds:.1f}",
             )
     return table
 

@@ -70,8 +70,8 @@ def export_(
             sys.stdout.writelines(lines)
         else:
             _write(Path(file), lines)
-    told = "1 comparison" if len(wanted) == 1 else f"{len(wanted)} comparisons"
-    typer.echo(f"exported: {told}", err=True)
+    count = "1 comparison" if len(wanted) == 1 else f"{len(wanted)} comparisons"
+    typer.echo(f"exported: {count}", err=True)
 
 
 @db.command("import")

@@ -40,7 +40,7 @@ def create(
     store = open_store(database or database_url())
     try:
         key = stored.create(store, name, scope or stored.SCOPES)
-        made = next(one for one in stored.listed(store) if one.id == key.split("_")[1])
+        made = next(key_row for key_row in stored.listed(store) if key_row.id == key.split("_")[1])
     finally:
         store.close()
     typer.echo(as_text({"key": key, **asdict(made)}) if as_json else key, nl=not as_json)
@@ -57,19 +57,19 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     """
     store = open_store(database or database_url(), must_exist=True)
     try:
-        found = stored.listed(store)
+        listed = stored.listed(store)
     finally:
         store.close()
     if as_json:
-        typer.echo(as_text([asdict(key) for key in found]), nl=False)
+        typer.echo(as_text([asdict(key) for key in listed]), nl=False)
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "name", "scopes", "created", "revoked"):
         table.add_column(heading)
-    for key in found:
+    for key in listed:
         revoked = "" if key.revoked is None else when(key.revoked)
         table.add_row(key.id, key.name, " ".join(key.scopes), when(key.created), revoked)
-    Console().print(table if found else "no key yet; make one with: tuner keys create NAME")
+    Console().print(table if listed else "no key yet; make one with: tuner keys create NAME")
 
 
 @keys.command()

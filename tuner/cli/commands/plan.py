@@ -40,7 +40,7 @@ def plan(
     made = make_plan(declared, workers=workers)
     prospects = outlook(design(declared))
     if as_json:
-        told = {
+        answer = {
             "name": declared.name,
             "declaration": declaration_hash(declared),
             **asdict(made),
@@ -48,9 +48,9 @@ def plan(
             "epochs": made.epochs,
             "seconds": made.seconds,
             "report_seconds": made.report_seconds,
-            "outlook": [asdict(one) for one in prospects],
+            "outlook": [asdict(prospect) for prospect in prospects],
         }
-        typer.echo(as_text(told))
+        typer.echo(as_text(answer))
         return
     _print(declared, made, prospects)
 
@@ -102,6 +102,6 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
         f"{words.duration(made.report_seconds)} more.\n",
         highlight=False,
     )
-    for one in prospects:
-        mark = "[yellow]![/]" if one.warns else "[dim]·[/]"
-        console.print(f"{mark} {one.text}", highlight=False, soft_wrap=False)
+    for prospect in prospects:
+        mark = "[yellow]![/]" if prospect.warns else "[dim]·[/]"
+        console.print(f"{mark} {prospect.text}", highlight=False, soft_wrap=False)

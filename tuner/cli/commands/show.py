@@ -33,9 +33,9 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     store = open_store(database or database_url(), must_exist=True)
     try:
         names = store.names() if name is None else [name]
-        found = {each: progress(store, store.comparison(each)).arms for each in names}
+        arms_of = {each: progress(store, store.comparison(each)).arms for each in names}
         rows = {each: get_comparison(store, each) for each in names}
-        notes = {each: note(store, row, found[each]) for each, row in rows.items()}
+        notes = {each: note(store, row, arms_of[each]) for each, row in rows.items()}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -49,15 +49,15 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
                         "arms": [asdict(arm) for arm in arms],
                         "errors": errors[each],
                     }
-                    for each, arms in found.items()
+                    for each, arms in arms_of.items()
                 }
             )
         )
         return
     console = Console()
-    if not found:
+    if not arms_of:
         console.print("no comparison yet; start one with: tuner run digits")
-    for each, arms in found.items():
+    for each, arms in arms_of.items():
         console.print(_progress_table(f"{each}, {rows[each].status}", arms))
         if notes[each] is not None:
             console.print(notes[each], highlight=False)
@@ -114,12 +114,12 @@ def spaces(name: Name = None, as_json: AsJson = False) -> None:
     tuner spaces magnitude --json
     """
     names = list(declared_spaces()) if name is None else [name]
-    found = [load_space(each) for each in names]
+    spaces_shown = [load_space(each) for each in names]
     if as_json:
-        typer.echo(as_text({space.name: space.model_dump(mode="json") for space in found}))
+        typer.echo(as_text({space.name: space.model_dump(mode="json") for space in spaces_shown}))
         return
     console = Console()
-    for space in found:
+    for space in spaces_shown:
         console.print(_space_table(space))
         if name is not None:
             console.print(" ".join(space.description.split()), highlight=False)
@@ -153,7 +153,7 @@ def workloads(name: Name = None, as_json: AsJson = False) -> None:
     tuner workloads fashion_mnist_cnn --json
     """
     names = list(declared()) if name is None else [name]
-    found = {each: load(each) for each in names}
+    specs = {each: load(each) for each in names}
     choices = {
         "dataset": list(DATASETS),
         "model": list(MODELS),
@@ -162,12 +162,12 @@ def workloads(name: Name = None, as_json: AsJson = False) -> None:
     if as_json:
         declared_workloads = {
             each: {"description": spec.description, "workload": asdict(spec.workload)}
-            for each, spec in found.items()
+            for each, spec in specs.items()
         }
         typer.echo(as_text({"declared": declared_workloads, "choices": choices}))
         return
     console = Console()
-    for each, spec in found.items():
+    for each, spec in specs.items():
         trials = f"{spec.n_searched:,} trials in {len(spec.arms)} arms"
         console.print(f"[bold]{each}[/]: {in_words(spec.workload)}; {trials}", highlight=False)
         if name is not None:

@@ -73,16 +73,16 @@ def read(
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         now = connection.scalar(select(Now())) or time.time()
-    found, previous = [], after
+    visible, previous = [], after
     for row in rows:
         gap = previous and row.id != previous + 1
         if gap and now - row.created < GAP_SECONDS:
             break
-        found.append(row)
+        visible.append(row)
         previous = row.id
     return [
         Event(row.id, row.created, row.comparison, row.kind, json.loads(row.data))
-        for row in found
+        for row in visible
         if comparison is None or row.comparison == comparison
     ]
 

@@ -50,10 +50,10 @@ def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:
     try:
         study_id = store.rdb.get_study_id_from_name(study_name)
         with uncollected():
-            found = store.optuna.get_all_trials(study_id, deepcopy=False)
+            frozen = store.optuna.get_all_trials(study_id, deepcopy=False)
     except KeyError:  # deleted meanwhile, or from outside
         return []
-    by_id = {trial._trial_id: trial for trial in found}
+    by_id = {trial._trial_id: trial for trial in frozen}
     return [by_id[row.trial_id] for row in rows if row.trial_id in by_id]
 
 

@@ -119,10 +119,10 @@ def upgrade(url: str) -> tuple[str | None, str]:
 
 
 def _upgrade_optuna(storage: RDBStorage, where: str) -> None:
-    found = storage.get_current_version()
-    if found not in storage.get_all_versions():
+    version = storage.get_current_version()
+    if version not in storage.get_all_versions():
         _refuse_optuna(storage, where, foreign=False)
-    if found != storage.get_head_version():
+    if version != storage.get_head_version():
         try:
             storage.upgrade()
         except (DBAPIError, StorageInternalError) as error:
@@ -187,13 +187,13 @@ def connect_optuna(
 
 def _refuse_optuna(storage: RDBStorage, where: str, *, foreign: bool) -> NoReturn:
     """Say that Optuna's tables are too old or too new, and what to do about it."""
-    found = storage.get_current_version()
+    version = storage.get_current_version()
     fix = "use the newer Optuna that made them, or another database"
-    if found in storage.get_all_versions():
+    if version in storage.get_all_versions():
         tool = "optuna storage upgrade" if foreign else "tuner db upgrade"
         fix = f"bring them up to date with: {tool}"
     raise DatabaseProblem(
-        f"database {where}: Optuna's tables are of version {found}, Optuna {optuna.__version__} "
+        f"database {where}: Optuna's tables are of version {version}, Optuna {optuna.__version__} "
         f"needs {storage.get_head_version()}; {fix}"
     )
 
@@ -248,15 +248,15 @@ def _has_optuna(address: URL) -> bool:
 
 
 def _migrate(connection: Connection, where: str, *, must_exist: bool) -> None:
-    found = _version(connection)
-    if found == SCHEMA:
+    version = _version(connection)
+    if version == SCHEMA:
         return
-    if found is None and must_exist:
+    if version is None and must_exist:
         raise DatabaseProblem(
             f"database {where}: no comparison was ever run in it; check the name"
         )
-    if found is not None:
-        _refuse(found, where)
+    if version is not None:
+        _refuse(version, where)
     _run_migrations(connection)
 
 
@@ -266,15 +266,16 @@ def _version(connection: Connection) -> str | None:
     return context.get_current_revision()
 
 
-def _refuse(found: str, where: str) -> NoReturn:
+def _refuse(version: str, where: str) -> NoReturn:
     """Say that tables are too old or too new, and what to do about it."""
     fix = (
         "bring them up to date with: tuner db upgrade"
-        if found in _known()
+        if version in _known()
         else "use the newer software that made them, or another database"
     )
     raise DatabaseProblem(
-        f"database {where}: its tables are of version {found}, this software needs {SCHEMA}; {fix}"
+        f"database {where}: its tables are of version {version}, "
+        f"this software needs {SCHEMA}; {fix}"
     )
 
 

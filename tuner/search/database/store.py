@@ -124,18 +124,18 @@ class Store:
         declared = declaration_hash(spec)
         query = select(comparisons).where(comparisons.c.name == spec.name)
         with self.engine.connect() as connection:
-            found = connection.execute(query).one()
+            row = connection.execute(query).one()
         where = f"comparison {spec.name!r}: the database {shown(self.engine.url)}"
-        if found.declaration_hash != declared:
+        if row.declaration_hash != declared:
             raise InvalidInput(
                 f"{where} holds another declaration under this name "
-                f"({found.declaration_hash[:12]}, this one is {declared[:12]}); "
+                f"({row.declaration_hash[:12]}, this one is {declared[:12]}); "
                 "change the name, or use another database"
             )
-        if found.code_version != __version__:
+        if row.code_version != __version__:
             raise InvalidInput(
-                f"{where} holds it for bnn-tuner {found.code_version}, this is {__version__}, "
-                f"and trials of two versions do not compare; go on with {found.code_version}, or "
+                f"{where} holds it for bnn-tuner {row.code_version}, this is {__version__}, "
+                f"and trials of two versions do not compare; go on with {row.code_version}, or "
                 "change the name"
             )
 

@@ -73,16 +73,16 @@ def load(
         InvalidInput: If the file is damaged, cut off or of another version, or if the database
             holds something else under one of its names.
     """
-    found = read(lines)
+    exported = read(lines)
     taken, there = [], []
     try:
         with store.transaction() as connection:
-            for each in found:
-                if _is_there(connection, each.comparison):
-                    there.append(each.comparison.name)
+            for content in exported:
+                if _is_there(connection, content.comparison):
+                    there.append(content.comparison.name)
                 else:
-                    _write(store, connection, each, on_trials)
-                    taken.append(each.comparison.name)
+                    _write(store, connection, content, on_trials)
+                    taken.append(content.comparison.name)
     except IntegrityError as error:
         raise InvalidInput(
             "the database got a comparison of this file from elsewhere meanwhile; "
@@ -104,11 +104,11 @@ def _contents(store: Store, name: str) -> list[Content]:
         contents: list[Content] = [ComparisonLine.model_validate(_columns(ComparisonLine, row))]
         for study in connection.execute(its).all():
             known = made.get(study.study_name)
-            found = [] if known is None else _trials(store, known)
-            kept = None if known is None else _optuna(known, found)
+            frozen = [] if known is None else _trials(store, known)
+            kept = None if known is None else _optuna(known, frozen)
             values = {**_columns(StudyLine, study), "optuna": kept}
             contents.append(StudyLine.model_validate(values))
-            for trial in found:
+            for trial in frozen:
                 contents.append(_trial(study.study_name, trial, places.get(trial._trial_id)))
     return contents
 
@@ -132,12 +132,12 @@ def _columns(kind: type[BaseModel], row: Row[Any]) -> dict[str, Any]:  # Any: a 
 
 
 def _trials(store: Store, study: FrozenStudy) -> list[FrozenTrial]:
-    found = store.rdb.get_all_trials(study._study_id, deepcopy=False)
-    return sorted(found, key=lambda trial: trial.number)
+    frozen = store.rdb.get_all_trials(study._study_id, deepcopy=False)
+    return sorted(frozen, key=lambda trial: trial.number)
 
 
-def _optuna(study: FrozenStudy, found: Sequence[FrozenTrial]) -> OptunaStudy:
-    numbers = {trial._trial_id: trial.number for trial in found}
+def _optuna(study: FrozenStudy, frozen: Sequence[FrozenTrial]) -> OptunaStudy:
+    numbers = {trial._trial_id: trial.number for trial in frozen}
     return OptunaStudy(
         user_attrs=_sorted(study.user_attrs),
         system_attrs=_sorted(_renamed(study.system_attrs, numbers)),
@@ -211,13 +211,13 @@ def _place(row: Row[Any]) -> Place:  # Any: a row's columns
 
 def _is_there(connection: Connection, line: ComparisonLine) -> bool:
     query = select(comparisons.c.declaration_hash).where(comparisons.c.name == line.name)
-    found = connection.scalar(query)
-    if found not in (None, line.declaration_hash):
+    stored_hash = connection.scalar(query)
+    if stored_hash not in (None, line.declaration_hash):
         raise InvalidInput(
             f"comparison {line.name!r}: the database holds another declaration under this name; "
             "nothing was imported; import into another database"
         )
-    return found is not None
+    return stored_hash is not None
 
 
 def _write(

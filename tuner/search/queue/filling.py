@@ -148,8 +148,8 @@ def _reconcile(store: Store, study_name: str) -> None:
         return
     exists = study_name in optuna.get_all_study_names(store.optuna)
     study_id = store.rdb.get_study_id_from_name(study_name) if exists else None
-    found = store.optuna.get_all_trials(study_id, deepcopy=False) if study_id is not None else []
-    known = {trial._trial_id: trial for trial in found}
+    frozen = store.optuna.get_all_trials(study_id, deepcopy=False) if study_id is not None else []
+    known = {trial._trial_id: trial for trial in frozen}
     with store.begin() as connection:
         for trial_id, state in rows.items():
             row = trials.c.trial_id == trial_id

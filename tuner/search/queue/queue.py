@@ -199,14 +199,14 @@ class Queue:
             .returning(trials.c.position, trials.c.trial_id, trials.c.comparison)
         )
         with self.store.transaction() as connection:
-            found = connection.execute(take).all()
-            rows = sorted((row.position, row.trial_id) for row in found)
+            claimed = connection.execute(take).all()
+            rows = sorted((row.position, row.trial_id) for row in claimed)
             for _, trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
-            if found:
-                record(connection, found[0].comparison, "claimed", study=study_name, n=len(rows))
-        if found:  # apart, since whoever changes a comparison locks it before its trials
-            served = update(comparisons).where(comparisons.c.name == found[0].comparison)
+            if claimed:
+                record(connection, claimed[0].comparison, "claimed", study=study_name, n=len(rows))
+        if claimed:  # apart, since whoever changes a comparison locks it before its trials
+            served = update(comparisons).where(comparisons.c.name == claimed[0].comparison)
             with self.store.begin() as connection:
                 connection.execute(served.values(served=Now()))
         return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))

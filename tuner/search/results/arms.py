@@ -35,8 +35,8 @@ def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
         InvalidInput: If no trial of an arm of the primary contrast has a score yet.
     """
     spec = store.comparison(comparison)
-    found = [arm for arm, _ in _read(store, spec)]
-    return found, _protocol(store, spec, found)
+    arms = [arm for arm, _ in _read(store, spec)]
+    return arms, _protocol(store, spec, arms)
 
 
 def arms_in_full(
@@ -55,22 +55,22 @@ def arms_in_full(
     with uncollected():
         read = _read(store, spec)
         protocol = _protocol(store, spec, [arm for arm, _ in read])
-        found = []
+        arms = []
         for arm, trials in read:
             if protocol.searched_once(arm.name, arm.sampler):
                 if on_arm is not None:
                     on_arm(arm.name)
                 arm = replace(arm, importance=importances(trials, arm.scores))
-            found.append(arm)
-    return found, protocol
+            arms.append(arm)
+    return arms, protocol
 
 
-def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Protocol:
+def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protocol:
     """What was declared, as far as the arms found so far have the trials for it."""
-    verdict, names, pair = spec.verdict, {arm.name for arm in found}, spec.verdict.repeated
+    verdict, names, pair = spec.verdict, {arm.name for arm in arms}, spec.verdict.repeated
     return Protocol(
         primary=verdict.primary,
-        control=_control(spec, found),
+        control=_control(spec, arms),
         exact=verdict.exact if verdict.exact in names else None,
         repeated=pair if pair is not None and names.issuperset(pair) else None,
         k=spec.k,
@@ -78,29 +78,29 @@ def _protocol(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> Proto
         rope=verdict.rope / 100,
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
-        interim=_interim(store, spec, found),
+        interim=_interim(store, spec, arms),
     )
 
 
-def _control(spec: ComparisonSpec, found: Sequence[Arm]) -> str | None:
+def _control(spec: ComparisonSpec, arms: Sequence[Arm]) -> str | None:
     """The control, if it has the trials to judge."""
-    enough = {arm.name for arm in found if arm.n >= spec.k}
+    enough = {arm.name for arm in arms if arm.n >= spec.k}
     return spec.verdict.control if spec.verdict.control in enough else None
 
 
-def _interim(store: Store, spec: ComparisonSpec, found: Sequence[Arm]) -> str:
+def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
     """What is missing of the declared trials, in words; empty if nothing is."""
-    names = {arm.name for arm in found}
+    names = {arm.name for arm in arms}
     absent = [arm.name for arm in spec.arms if arm.name not in names]
-    ended, control = sum(arm.n for arm in found), spec.verdict.control
+    ended, control = sum(arm.n for arm in arms), spec.verdict.control
     if ended < spec.n_searched:
         none = f", {' and '.join(absent)} without any that has a score" if absent else ""
         how = "cancelled with " if store.status(spec.name) == "cancelled" else ""
-        told = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
-        if control != _control(spec, found):
-            told += f"; too few of {control} to tell whether the verdict hangs on the ranges"
-        return told
-    lost = {arm.name for arm in found if arm.failed.all()}
+        sentence = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
+        if control != _control(spec, arms):
+            sentence += f"; too few of {control} to tell whether the verdict hangs on the ranges"
+        return sentence
+    lost = {arm.name for arm in arms if arm.failed.all()}
     waiting = [
         arm.name
         for arm in spec.arms
@@ -138,17 +138,18 @@ def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTria
 
 def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[FrozenTrial]]:
     """The arm, and its trials: read once, since others may finish meanwhile."""
-    found = [
+    with_repeats = [
         (study.repeat, trial)
         for study in spec.studies()
         if study.arm == arm
         for trial in finished_trials(store, study.study_name)
     ]
-    trials = [trial for _, trial in found]
+    trials = [trial for _, trial in with_repeats]
+    repeats = np.array([repeat for repeat, _ in with_repeats])
     read = replace(
         _searched(arm, arm.name, trials),
         retrained=_retrained(store, spec, arm),
-        repeat=np.array([repeat for repeat, _ in found]) if spec.repeats_of(arm) > 1 else None,
+        repeat=repeats if spec.repeats_of(arm) > 1 else None,
         search_length=spec.trials_of(arm),
     )
     return read, trials

@@ -170,14 +170,14 @@ def _rescaled(
         for name, range_ in space.items()
         if isinstance(range_, FloatDistribution | IntDistribution) and range_.log
     }
-    found = []
+    rescaled = []
     for trial, score in zip(trials, scores.tolist(), strict=True):
         params = {name: trial.params[name] for name in space}
         for name, range_ in logarithms.items():
             params[name] = min(max(math.log10(params[name]), range_.low), range_.high)
         ranges = {**space, **logarithms}
-        found.append(create_trial(params=params, distributions=ranges, value=score))
-    return found
+        rescaled.append(create_trial(params=params, distributions=ranges, value=score))
+    return rescaled
 
 
 def _rankings(
@@ -189,8 +189,8 @@ def _rankings(
     confidence: float,
 ) -> dict[str, Ranking]:
     """Each method's ranking; a method that says nothing about these trials is missing."""
-    found: dict[str, Floats] = _evaluated(trials, names, _seed(rng), TREES)
-    draws: dict[str, list[Floats]] = {method: [] for method in found}
+    estimates: dict[str, Floats] = _evaluated(trials, names, _seed(rng), TREES)
+    draws: dict[str, list[Floats]] = {method: [] for method in estimates}
     for _ in range(resamples):
         chosen = [trials[i] for i in rng.integers(len(trials), size=len(trials))]
         for method, values in _evaluated(chosen, names, _seed(rng), TREES_RESAMPLED).items():
@@ -202,9 +202,9 @@ def _rankings(
             draws=np.reshape(draws[method], (resamples, len(names))),
             confidence=confidence,
         )
-        for method, values in found.items()
+        for method, values in estimates.items()
     }
-    return {method: one for method, one in rankings.items() if one is not None}
+    return {method: ranked for method, ranked in rankings.items() if ranked is not None}
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -40,7 +40,7 @@ def filters_of(trials: Sequence[FrozenTrial]) -> TrialFilters | None:
         learning_rate=_setting(runs, "learning_rate"),
         weight_decay=_setting(runs, "weight_decay"),
         decay=tuple(decays),
-        violated={name: np.array([name in one for one in broken]) for name in names},
+        violated={name: np.array([name in violations for violations in broken]) for name in names},
         flip_ratio_law=np.array(laws),
         flip_ratio_measured=np.array([_measured(run) for run in runs]),
     )

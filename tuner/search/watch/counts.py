@@ -44,22 +44,22 @@ def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
         rows: Results of ``VERSIONED``.
     """
     known = _remembered.setdefault(store, {})
-    found: dict[str, StudyProgress] = {}
+    by_name: dict[str, StudyProgress] = {}
     to_count = []
     for row in rows:
         event, counts = known.get(row.id, (None, None))
         if counts is None or event != row.event:
             to_count.append(row)
         else:
-            found[row.study_name] = counts
+            by_name[row.study_name] = counts
     if to_count:
-        found |= _count(store, [row.study_name for row in to_count])
+        by_name |= _count(store, [row.study_name for row in to_count])
         if len(known) > _MOST_REMEMBERED:
             known.clear()
         for row in to_count:
-            if _holds(row, found[row.study_name]):
-                known[row.id] = (row.event, found[row.study_name])
-    return {row.study_name: _seen(row, found[row.study_name]) for row in rows}
+            if _holds(row, by_name[row.study_name]):
+                known[row.id] = (row.event, by_name[row.study_name])
+    return {row.study_name: _seen(row, by_name[row.study_name]) for row in rows}
 
 
 def _holds(row: Row[Any], counts: StudyProgress) -> bool:  # Any: a row's columns
@@ -86,4 +86,4 @@ def _count(store: Store, names: Sequence[str]) -> dict[str, StudyProgress]:
             values[name][state] = count
             if best is not None:
                 values[name]["best"] = best
-    return {name: StudyProgress(**one) for name, one in values.items()}
+    return {name: StudyProgress(**counts) for name, counts in values.items()}

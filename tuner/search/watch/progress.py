@@ -172,16 +172,16 @@ def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:
     of_studies = select(studies.c.study_name, studies.c.status, studies.c.n_trials).where(
         studies.c.comparison == comparison
     )
-    found: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
+    counts: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
     with store.engine.connect() as connection:
         declared = connection.execute(of_studies).all()
         for study_name, state, count, best in connection.execute(of_trials):
-            study = found.setdefault(study_name, {})
+            study = counts.setdefault(study_name, {})
             study[state] = count
             if best is not None:
                 study["best"] = best
     for study_name, status, n_trials in declared:
-        study = found.setdefault(study_name, {})
+        study = counts.setdefault(study_name, {})
         if status == CANCELLED:
             study[CANCELLED] = n_trials - study.get(DONE, 0) - study.get(FAILED, 0)
-    return {study_name: StudyProgress(**study) for study_name, study in found.items()}
+    return {study_name: StudyProgress(**study) for study_name, study in counts.items()}

@@ -170,16 +170,16 @@ def list_studies(
         comparison: Only this comparison's.
         status: Only those in this state; a study is complete as soon as its trials are.
     """
-    found: list[StudyRow] = []
+    matching: list[StudyRow] = []
     while True:
         query = VERSIONED.where(studies.c.id > after).limit(limit)
         if comparison is not None:
             query = query.where(studies.c.comparison == storable(comparison))
         rows = _rows(store, query)
         page = _with_counts(store, rows)
-        found += [study for study in page if status in (None, study.status)]
-        if len(found) >= limit or len(rows) < limit:
-            return found[:limit]
+        matching += [study for study in page if status in (None, study.status)]
+        if len(matching) >= limit or len(rows) < limit:
+            return matching[:limit]
         after = rows[-1].id
 
 
@@ -189,10 +189,10 @@ def get_study(store: Store, study_id: int) -> StudyRow:
     Raises:
         NotFound: If there is none of that number.
     """
-    found = _with_counts(store, _rows(store, VERSIONED.where(studies.c.id == study_id)))
-    if not found:
+    matching = _with_counts(store, _rows(store, VERSIONED.where(studies.c.id == study_id)))
+    if not matching:
         raise NotFound(f"there is no study {study_id}")
-    return found[0]
+    return matching[0]
 
 
 def arms_of(store: Store, spec: ComparisonSpec) -> tuple[ArmProgress, ...]:
@@ -309,7 +309,7 @@ def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str |
         )
     if row.code_version != __version__:
         return f"it is run by bnn-tuner {row.code_version}; this server is {__version__}"
-    refusals = [found for worker in live if (found := _refusal(worker.message, row.name))]
+    refusals = [refusal for worker in live if (refusal := _refusal(worker.message, row.name))]
     return refusals[0] if len(refusals) == len(live) else None
 
 

@@ -96,9 +96,9 @@ class Batch:
             self.training_seconds = time.monotonic() - began
         outcomes = {
             trial_id: self._outcome(
-                result, one, trainer.describe(spec.arm.space.rule, one, result.steps)
+                result, chosen, trainer.describe(spec.arm.space.rule, chosen, result.steps)
             )
-            for trial_id, result, one in zip(claim.trial_ids, results, settings, strict=True)
+            for trial_id, result, chosen in zip(claim.trial_ids, results, settings, strict=True)
         }
         self.finished = len(patiently(lambda: self._queue.finish(self._worker, outcomes)))
 

@@ -117,15 +117,15 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
     size = min(workers or len(gpus()) or cores(), spec.n_searched)
     began = time.monotonic()
     per_worker, ready = _measure(asked, size)
-    found = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
+    by_study = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
     arms = []
     for arm in spec.arms:
         search, retraining = searches[arm.name], again.get(arm.name)
         repeats, retrained = spec.repeats_of(arm), spec.retrain_seeds
-        measured = found[search.study_name]
+        measured = by_study[search.study_name]
         seconds = repeats * (measured.of(search) + coordination_seconds(spec, arm, measured.batch))
         if retraining is not None:
-            seconds += found[retraining.study_name].of(retraining)
+            seconds += by_study[retraining.study_name].of(retraining)
         arms.append(
             ArmPlan(
                 name=arm.name,
@@ -197,9 +197,9 @@ def _means(per_worker: Sequence[Sequence[_Measured]]) -> list[_Measured]:
     """The workers' means, study by study."""
     return [
         _Measured(
-            each[0].batch,
-            math.fsum(one.start_seconds for one in each) / len(each),
-            math.fsum(one.epoch_seconds for one in each) / len(each),
+            of_study[0].batch,
+            math.fsum(measured.start_seconds for measured in of_study) / len(of_study),
+            math.fsum(measured.epoch_seconds for measured in of_study) / len(of_study),
         )
-        for each in zip(*per_worker, strict=True)
+        for of_study in zip(*per_worker, strict=True)
     ]

@@ -155,20 +155,20 @@ class Worker:
         if self._holds:  # trials it was told to leave, or whose claim or record went unheard
             self._queue.release([self._name])
             self._holds = False
-        found = self._queue.next_up(self._comparison, without=self._cannot)
-        if found is None:
+        upcoming = self._queue.next_up(self._comparison, without=self._cannot)
+        if upcoming is None:
             return None
-        spec = self._spec(found.study_name)
-        size = self._queue.batch(found.study_name, self._batch_size(spec))
-        first = found.position if found.retry else found.position // size * size
-        positions = range(first, first + (1 if found.retry else size))
+        spec = self._spec(upcoming.study_name)
+        size = self._queue.batch(upcoming.study_name, self._batch_size(spec))
+        first = upcoming.position if upcoming.retry else upcoming.position // size * size
+        positions = range(first, first + (1 if upcoming.retry else size))
         self._holds = True
-        claim = self._queue.claim(found.study_name, self._name, positions)
+        claim = self._queue.claim(upcoming.study_name, self._name, positions)
         if not claim.trial_ids:
             self._holds = False
             return None
         self._show_to_optuna(claim)
-        roster.begins(self._queue.store, self._name, found.study_name, len(claim.trial_ids))
+        roster.begins(self._queue.store, self._name, upcoming.study_name, len(claim.trial_ids))
         return claim
 
     def _batch_size(self, spec: StudySpec) -> int:
@@ -193,8 +193,8 @@ class Worker:
         if not self._shown.issuperset(claim.trial_ids):
             storage = self._queue.store.optuna
             study_id = storage.get_study_id_from_name(claim.study_name)
-            found = storage.get_all_trials(study_id, deepcopy=False)
-            self._shown.update(trial._trial_id for trial in found)
+            frozen = storage.get_all_trials(study_id, deepcopy=False)
+            self._shown.update(trial._trial_id for trial in frozen)
 
     def _train(self, claim: Claim) -> str:
         """Train the claimed trials; returns what went wrong, in a line, or nothing."""
@@ -241,8 +241,8 @@ class Worker:
             self._queue.release([self._name])
             self._note(state, message)
         except (DBAPIError, StorageInternalError) as error:
-            told = database_said(error)
-            _log.warning("trials are not put back: %s", told, extra={"worker": self._name})
+            why = database_said(error)
+            _log.warning("trials are not put back: %s", why, extra={"worker": self._name})
 
     def _note(self, state: roster.State, message: str | None) -> None:
         """Write into the roster what was done so far."""
@@ -272,8 +272,8 @@ class Worker:
                     self._queue.reap()
                     roster.seen(self._queue.store, self._name)
                 except (DBAPIError, StorageInternalError) as error:  # the next beat may do it
-                    told = database_said(error)
-                    _log.warning("leases are not renewed: %s", told, extra={"worker": self._name})
+                    why = database_said(error)
+                    _log.warning("leases are not renewed: %s", why, extra={"worker": self._name})
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
