@@ -16,7 +16,7 @@ from tuner.claims.less_tuning import LessTuning
 from tuner.claims.scaling import Scaling
 from tuner.claims.schedule import AlphaSchedule
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared.files import Declared, parse, read, studies_dir
+from tuner.search.declared.files import Declared, parse, read_toml, studies_dir
 
 KINDS: Mapping[str, type[Claim]] = MappingProxyType(
     {
@@ -67,7 +67,7 @@ def load_claim(name_or_path: str) -> Claim:
         if name_or_path not in (known := declared_claims()):
             raise UnknownName("claim", name_or_path, known)
         path = known[name_or_path]
-    content = read(_AnyKind, path)
+    content = read_toml(_AnyKind, path)
     if content.kind not in KINDS:
         raise UnknownName(f"{path}: kind of claim", content.kind, KINDS)
     return parse(KINDS[content.kind], content.model_dump(), str(path))

@@ -1,12 +1,21 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from comparisons import SMALL, comparison
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.files import parse
-from tuner.search.declared.spec import ComparisonSpec, declaration_hash, declared, load
+from tuner.search.declared.samplers import PRUNERS, SAMPLERS
+from tuner.search.declared.spec import (
+    ComparisonSpec,
+    Pruner,
+    Searching,
+    declaration_hash,
+    declared,
+    load,
+)
 
 DECLARATION = """
 n_trials = 20
@@ -167,3 +176,8 @@ def test_the_budget_of_the_endpoint_is_a_twentieth_of_the_trials_or_as_declared(
     assert comparison(n_trials=6).k == 2
     assert comparison(n_trials=1).k == 1
     assert comparison(n_trials=6, verdict={"k": 3}).k == 3
+
+
+def test_every_sampler_and_pruner_that_may_be_declared_can_be_made():
+    assert set(SAMPLERS) == set(get_args(Searching))
+    assert set(PRUNERS) == set(get_args(Pruner))

@@ -49,7 +49,7 @@ def studies_dir() -> Path:
     raise InvalidInput(f"the declared studies are not at {package / 'studies'}; install again")
 
 
-def read(model: type[Model], path: Path) -> Model:
+def read_toml(model: type[Model], path: Path) -> Model:
     """The model that a TOML file declares; its name is the file's unless the file says one.
 
     Args:

@@ -15,14 +15,16 @@ from optuna.pruners import (
 )
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
-SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
+from tuner.search.declared.spec import Pruner, Searching
+
+SAMPLERS: Mapping[Searching, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
     "tpe": lambda seed: TPESampler(seed=seed),
     "cmaes": lambda seed: CmaEsSampler(seed=seed, warn_independent_sampling=False),
     "gp": lambda seed: GPSampler(seed=seed),
 }
 
-PRUNERS: Mapping[str, Callable[[int], BasePruner]] = {
+PRUNERS: Mapping[Pruner, Callable[[int], BasePruner]] = {
     "none": lambda _epochs: NopPruner(),
     "median": lambda _epochs: MedianPruner(),
     "asha": lambda _epochs: SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
@@ -32,21 +34,21 @@ PRUNERS: Mapping[str, Callable[[int], BasePruner]] = {
 }
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
+def make_sampler(name: Searching, seed: int) -> BaseSampler:
     """The sampler of that name.
 
     Args:
-        name: A ``spec.Sampler``.
+        name: Which.
         seed: Below 2^32.
     """
     return SAMPLERS[name](seed)
 
 
-def make_pruner(name: str, epochs: int) -> BasePruner:
+def make_pruner(name: Pruner, epochs: int) -> BasePruner:
     """The pruner of that name.
 
     Args:
-        name: A ``spec.Pruner``.
+        name: Which.
         epochs: Length of a full trial, Hyperband's greatest resource.
     """
     return PRUNERS[name](epochs)

@@ -32,7 +32,7 @@ from pydantic import (
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.rules import RULES, Setting, complete
-from tuner.search.declared.files import Declared, read, studies_dir
+from tuner.search.declared.files import Declared, read_toml, studies_dir
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 
@@ -193,4 +193,4 @@ def load_space(name: str) -> Space:
     spaces = declared_spaces()
     if name not in spaces:
         raise UnknownName("search space", name, spaces)
-    return read(Space, spaces[name])
+    return read_toml(Space, spaces[name])

@@ -23,11 +23,14 @@ from pydantic import (
 )
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared.files import Declared, read, refuse_unknown_keys, studies_dir
+from tuner.search.declared.files import Declared, read_toml, refuse_unknown_keys, studies_dir
 from tuner.search.declared.spaces import Space, load_space
 from tuner.workload import Workload
 
-Sampler = Literal["random", "tpe", "cmaes", "gp", "defaults"]
+Searching = Literal["random", "tpe", "cmaes", "gp"]
+"""The samplers that choose the next trial's parameters; ``samplers.SAMPLERS`` makes them."""
+
+Sampler = Literal[Searching, "defaults"]
 Pruner = Literal["none", "median", "asha", "hyperband"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
@@ -341,7 +344,7 @@ def load(name_or_path: str) -> ComparisonSpec:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        return read(ComparisonSpec, path)
+        return read_toml(ComparisonSpec, path)
     if name_or_path not in (known := declared()):
         raise UnknownName("comparison", name_or_path, known)
-    return read(ComparisonSpec, known[name_or_path])
+    return read_toml(ComparisonSpec, known[name_or_path])

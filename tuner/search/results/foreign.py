@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import optuna
@@ -23,12 +23,13 @@ from tuner.compare.statistics.batches import batch_of
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.opening import connect_optuna, normalise
 from tuner.search.database.store import Store
+from tuner.search.declared.spec import Searching
 from tuner.search.results.optuna_importance import importances
 from tuner.search.results.records import epochs_of, filters_of
 from tuner.search.results.scores import failures, score
 
 Direction = Literal["maximize", "minimize"]
-SAMPLERS = ("random", "tpe", "cmaes", "gp", "other")
+SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
 """What may be said to have drawn the trials of a study that does not say so itself."""
 _WIDEST_ROPE = 0.1
 """Of accuracies: a wider one was meant in points."""
