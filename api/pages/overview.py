@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tuner.api import deps
 from tuner.errors import UnknownName
 from tuner.search.database.store import Store
+from tuner.search.database.tables import LIVE
 from tuner.search.watch import views
 from tuner.search.watch.progress import ArmProgress
 from tuner.workload import in_words
@@ -12,7 +13,7 @@ from tuner.workload import in_words
 COMPARISONS_SHOWN = 10
 WORKERS_SHOWN = 50
 
-_LIVE = ("idle", "working", "broken")
+_NOT_ENDED = (*LIVE, "broken")
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def overview(store: Store, cursor: str | None) -> Overview:
     rows = views.list_comparisons(store, limit=COMPARISONS_SHOWN + 1, before=before)
     shown = rows[:COMPARISONS_SHOWN]
     workers = views.list_workers(store)
-    ended = [worker for worker in workers if worker.state not in _LIVE]
+    ended = [worker for worker in workers if worker.state not in _NOT_ENDED]
     return Overview(
         entries=tuple(entry for row in shown if (entry := _entry(store, row))),
         next=deps.encode_cursor(shown[-1].created, shown[-1].name)
         if len(rows) > len(shown)
         else None,
-        working=tuple(worker for worker in workers if worker.state in _LIVE)[:WORKERS_SHOWN],
+        working=tuple(worker for worker in workers if worker.state in _NOT_ENDED)[:WORKERS_SHOWN],
         ended=tuple(ended[:WORKERS_SHOWN]),
     )
 

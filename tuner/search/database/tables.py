@@ -33,8 +33,14 @@ HELD, WAITING, RUNNING = "held", "waiting", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 """A trial's states in the queue; a held one waits, but nobody may take it yet."""
 
+UNFINISHED = (HELD, WAITING, RUNNING)
+"""The states of a trial that may still run."""
+
 ACTIVE, PAUSED, COMPLETE = "active", "paused", "complete"
 """The states of a comparison and of a study, beside cancelled; only active ones are worked on."""
+
+LIVE = ("idle", "working")
+"""The states of a worker that may take trials, as long as it gives signs of life."""
 
 metadata = MetaData()
 

@@ -22,9 +22,8 @@ from tuner.search.database.tables import (
     CANCELLED,
     COMPLETE,
     FAILED,
-    HELD,
     PAUSED,
-    RUNNING,
+    UNFINISHED,
     WAITING,
     comparisons,
     studies,
@@ -277,7 +276,7 @@ def _call_off(connection: Connection, which: ColumnElement[bool]) -> None:
     """Cancel the trials that are not finished; their workers hold them no more."""
     connection.execute(
         update(trials)
-        .where(which, trials.c.state.in_((HELD, WAITING, RUNNING)))
+        .where(which, trials.c.state.in_(UNFINISHED))
         .values(state=CANCELLED, worker=_TO_END, lease_expires=None)
     )
 

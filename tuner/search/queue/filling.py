@@ -20,7 +20,7 @@ from tuner.search.database.tables import (
     DONE,
     FAILED,
     HELD,
-    RUNNING,
+    UNFINISHED,
     WAITING,
     studies,
     trials,
@@ -155,7 +155,7 @@ def _reconcile(store: Store, study_name: str) -> None:
             row = trials.c.trial_id == trial_id
             if trial_id not in known:
                 connection.execute(delete(trials).where(row))
-            elif state in (HELD, WAITING, RUNNING) and known[trial_id].state.is_finished():
+            elif state in UNFINISHED and known[trial_id].state.is_finished():
                 failed = known[trial_id].state == TrialState.FAIL
                 connection.execute(
                     update(trials)

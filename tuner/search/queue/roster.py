@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, insert, null, select, update
 
 from tuner import __version__
 from tuner.search.database.store import Store
-from tuner.search.database.tables import Now, workers
+from tuner.search.database.tables import LIVE, Now, workers
 
 KEPT_SECONDS = 7 * 86400.0
 """How long a worker that is gone is remembered."""
@@ -95,7 +95,7 @@ def count(store: Store, *, within_seconds: float) -> int:
         select(func.count())
         .select_from(workers)
         .where(
-            workers.c.state.in_(("idle", "working")),
+            workers.c.state.in_(LIVE),
             workers.c.last_seen > Now() - within_seconds,
         )
     )

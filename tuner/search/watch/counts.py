@@ -7,7 +7,6 @@ they can be seen), so counts are remembered only when the newest is some seconds
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,8 +14,8 @@ from sqlalchemy import Row, func, select
 
 from tuner.search.database.events import GAP_SECONDS
 from tuner.search.database.store import Store
-from tuner.search.database.tables import CANCELLED, Now, events, studies, trials
-from tuner.search.watch.progress import StudyProgress
+from tuner.search.database.tables import Now, events, studies, trials
+from tuner.search.watch.progress import StudyProgress, trial_counts, with_cancelled
 
 _MOST_REMEMBERED = 50_000
 
@@ -53,37 +52,22 @@ def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
         else:
             by_name[row.study_name] = counts
     if to_count:
-        by_name |= _count(store, [row.study_name for row in to_count])
+        names = [row.study_name for row in to_count]
+        by_name |= dict.fromkeys(names, StudyProgress())
+        with store.reader.connect() as connection:
+            by_name |= trial_counts(connection, trials.c.study_name.in_(names))
         if len(known) > _MOST_REMEMBERED:
             known.clear()
         for row in to_count:
             if _holds(row, by_name[row.study_name]):
                 known[row.id] = (row.event, by_name[row.study_name])
-    return {row.study_name: _seen(row, by_name[row.study_name]) for row in rows}
+    return {
+        row.study_name: with_cancelled(by_name[row.study_name], row.status, row.n_trials)
+        for row in rows
+    }
 
 
 def _holds(row: Row[Any], counts: StudyProgress) -> bool:  # Any: a row's columns
     """Whether the next change will be an event: enqueueing trials is none."""
     quiet = row.quiet_seconds is None or row.quiet_seconds > GAP_SECONDS
     return quiet and counts.held == 0 and counts.queued >= row.n_trials
-
-
-def _seen(row: Row[Any], counts: StudyProgress) -> StudyProgress:  # Any: a row's columns
-    if row.status != CANCELLED:
-        return counts
-    return replace(counts, cancelled=row.n_trials - counts.done - counts.failed)
-
-
-def _count(store: Store, names: Sequence[str]) -> dict[str, StudyProgress]:
-    query = (
-        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
-        .where(trials.c.study_name.in_(names))
-        .group_by(trials.c.study_name, trials.c.state)
-    )
-    values: dict[str, dict[str, Any]] = {name: {} for name in names}  # Any: a count or a value
-    with store.reader.connect() as connection:
-        for name, state, count, best in connection.execute(query):
-            values[name][state] = count
-            if best is not None:
-                values[name]["best"] = best
-    return {name: StudyProgress(**counts) for name, counts in values.items()}

@@ -1,14 +1,13 @@
 """How far a comparison is: study by study, arm by arm."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from tuner.search.database.store import Store
-from tuner.search.database.tables import CANCELLED, DONE, FAILED, studies, trials
+from tuner.search.database.tables import CANCELLED, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
 
 
@@ -113,16 +112,9 @@ class Progress:
         return any(arm.retrained + arm.retraining < arm.to_retrain for arm in self.arms)
 
 
-def progress(store: Store, spec: ComparisonSpec, *, began: float | None = None) -> Progress:
-    """How far the comparison is.
-
-    Args:
-        store: The database.
-        spec: The comparison.
-        began: When this run of it began, on the monotonic clock.
-    """
-    seconds = 0.0 if began is None else time.monotonic() - began
-    return Progress(arms_progress(spec, study_progress(store, spec.name)), seconds)
+def progress(store: Store, spec: ComparisonSpec) -> Progress:
+    """How far the comparison is."""
+    return Progress(arms_progress(spec, study_progress(store, spec.name)))
 
 
 def arms_progress(
@@ -164,24 +156,37 @@ def arms_progress(
 
 def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:
     """How far each study of the comparison is, by study name."""
-    of_trials = (
-        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
-        .where(trials.c.comparison == comparison)
-        .group_by(trials.c.study_name, trials.c.state)
-    )
     of_studies = select(studies.c.study_name, studies.c.status, studies.c.n_trials).where(
         studies.c.comparison == comparison
     )
-    counts: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
     with store.engine.connect() as connection:
         declared = connection.execute(of_studies).all()
-        for study_name, state, count, best in connection.execute(of_trials):
-            study = counts.setdefault(study_name, {})
-            study[state] = count
-            if best is not None:
-                study["best"] = best
-    for study_name, status, n_trials in declared:
+        counts = trial_counts(connection, trials.c.comparison == comparison)
+    nothing = StudyProgress()
+    return counts | {
+        study_name: with_cancelled(counts.get(study_name, nothing), status, n_trials)
+        for study_name, status, n_trials in declared
+    }
+
+
+def trial_counts(connection: Connection, which: ColumnElement[bool]) -> dict[str, StudyProgress]:
+    """Numbers of these trials by state and their best value, by study name."""
+    query = (
+        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
+        .where(which)
+        .group_by(trials.c.study_name, trials.c.state)
+    )
+    counts: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
+    for study_name, state, count, best in connection.execute(query):
         study = counts.setdefault(study_name, {})
-        if status == CANCELLED:
-            study[CANCELLED] = n_trials - study.get(DONE, 0) - study.get(FAILED, 0)
+        study[state] = count
+        if best is not None:
+            study["best"] = best
     return {study_name: StudyProgress(**study) for study_name, study in counts.items()}
+
+
+def with_cancelled(counts: StudyProgress, status: str, n_trials: int) -> StudyProgress:
+    """The study's counts; all that never ran of a cancelled one counts as cancelled."""
+    if status != CANCELLED:
+        return counts
+    return replace(counts, cancelled=n_trials - counts.done - counts.failed)

@@ -21,7 +21,8 @@ from tuner.search.database.tables import (
     COMPLETE,
     DONE,
     HELD,
-    RUNNING,
+    LIVE,
+    UNFINISHED,
     WAITING,
     Now,
     comparisons,
@@ -101,7 +102,6 @@ class WorkerRow:
     message: str | None
 
 
-_LIVE = ("idle", "working")
 _COMPARISON = (
     comparisons.c.name,
     comparisons.c.status,
@@ -255,7 +255,7 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
 
 def list_workers(store: Store) -> list[WorkerRow]:
     """The workers of the last week, those seen last first."""
-    live = workers.c.state.in_(("idle", "working"))
+    live = workers.c.state.in_(LIVE)
     gone = live & (workers.c.last_seen < Now() - LEASE_SECONDS)
     state = case((gone, "gone"), else_=workers.c.state).label("state")
     columns = [c for c in workers.c if c.name != "state"]
@@ -265,7 +265,7 @@ def list_workers(store: Store) -> list[WorkerRow]:
 
 def finished_count(store: Store, which: ColumnElement[bool]) -> int:
     """How many of these trials have ended: what was computed from them holds until it changes."""
-    query = select(func.count()).where(which, trials.c.state.not_in((HELD, WAITING, RUNNING)))
+    query = select(func.count()).where(which, trials.c.state.not_in(UNFINISHED))
     with store.engine.connect() as connection:
         return connection.scalar(query) or 0
 
@@ -291,7 +291,7 @@ def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str |
     live = _rows(
         store,
         select(workers.c.code_version, workers.c.message).where(
-            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_(_LIVE)
+            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_(LIVE)
         ),
     )
     if not live and all(arm.complete for arm in arms):
