@@ -35,10 +35,10 @@ _XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/x
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came out of a comparison, for its page: without what lies behind."""
+class Compared:
+    """A comparison, for its page, and its figure: without what lies behind."""
 
-    json: dict[str, Any]  # Any: any JSON value
+    comparison: Comparison
     svg: str
 
     @property
@@ -61,13 +61,13 @@ _made: OrderedDict[tuple[object, ...], Future[Any]] = OrderedDict()  # Any: what
 _asking = threading.Lock()
 
 
-def of(store: Store, row: views.ComparisonRow) -> Outcome:
+def of(store: Store, row: views.ComparisonRow) -> Compared:
     """What came out of the comparison, as far as it was run.
 
     Raises:
         Conflict: If an arm has no finished trial yet, or there is one arm only.
     """
-    return _once(("outcome", *_state(store, row)), lambda: _outcome(store, row.name))
+    return _once(("compared", *_state(store, row)), lambda: _compared(store, row.name))
 
 
 def in_full(store: Store, row: views.ComparisonRow) -> Report:
@@ -136,7 +136,7 @@ def _summary(store: Store, spec: StudySpec) -> tuple[ArmSummary, float]:
         raise Conflict(f"study {spec.study_name!r}: {error}") from error
 
 
-def _compared(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm]]:
+def _compare(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm]]:
     if len(store.comparison(name).arms) < 2:
         raise Conflict(
             f"comparison {name!r} has one arm, so there is nothing to compare; ask its study for "
@@ -149,13 +149,13 @@ def _compared(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm
         raise Conflict(f"comparison {name!r}: {error}") from error
 
 
-def _outcome(store: Store, name: str) -> Outcome:
-    comparison, _ = _compared(store, name, read_arms)
-    return Outcome(json=to_json(comparison), svg=main_picture(comparison).svg)
+def _compared(store: Store, name: str) -> Compared:
+    comparison, _ = _compare(store, name, read_arms)
+    return Compared(comparison, svg=main_picture(comparison).svg)
 
 
 def _report(store: Store, name: str) -> Report:
-    comparison = detailed(*_compared(store, name, arms_in_full))
+    comparison = detailed(*_compare(store, name, arms_in_full))
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}
     return Report(json=to_json(comparison), html=to_html(comparison, where))
 

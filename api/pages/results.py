@@ -9,8 +9,10 @@ from tuner.api import reports
 from tuner.api.pages.drawing import Chart, chart
 from tuner.api.pages.overview import tenths
 from tuner.compare import words
+from tuner.compare.comparison import Comparison
 from tuner.compare.protocol import ACCURACY
-from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.summary import ArmSummary, RetrainedSummary
+from tuner.compare.verdict import Verdict
 from tuner.errors import Conflict
 from tuner.search.database.store import Store
 from tuner.search.database.tables import FAILED
@@ -53,7 +55,7 @@ class Incumbent:
     """
 
     arm: str
-    settings: Mapping[str, Any]  # Any: a number, a string or a boolean
+    settings: Mapping[str, object]
     validation: str
     retrained_validation: str
     test: str
@@ -62,7 +64,7 @@ class Incumbent:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmNow:
     """An arm: how far it is, and its best trials."""
 
     spec: ArmSpec
@@ -71,7 +73,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyNow:
     """A study, and its number in Optuna's dashboard once it is there."""
 
     row: views.StudyRow
@@ -79,7 +81,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Results:
+class ComparisonNow:
     """What a comparison's page shows that may change.
 
     Args:
@@ -99,15 +101,15 @@ class Results:
 
     row: views.ComparisonRow
     note: str | None
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmNow, ...]
     figure: int | None
     curve: Chart | None
-    verdict: Mapping[str, Any] | None  # Any: see tuner.compare.report.data
+    verdict: Verdict | None
     incumbents: tuple[Incumbent, ...]
     trouble: str | None
     failed: tuple[FailedTrial, ...]
     n_failed: int
-    studies: tuple[Study, ...]
+    studies: tuple[StudyNow, ...]
     n_studies: int
 
     @property
@@ -117,29 +119,29 @@ class Results:
         return f"{self.row.name}: {self.row.status}, {done} per cent done"
 
 
-def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Results:
+def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> ComparisonNow:
     """The comparison as it is now."""
     studies = views.list_studies(store, limit=10_000, comparison=row.name)
     arms = tuple(
-        Arm(arm, so_far, _best(store, [study for study in studies if study.arm == arm.name]))
+        ArmNow(arm, so_far, _best(store, [study for study in studies if study.arm == arm.name]))
         for arm, so_far in zip(spec.arms, views.arms_of(store, spec), strict=True)
     )
     picture = _picture(row, studies)
     has_values = all(arm.progress.best is not None for arm in arms)
-    told, trouble = _report(store, row, spec)
-    return Results(
+    comparison, trouble = _comparison(store, row, spec)
+    return ComparisonNow(
         row=row,
         note=views.note(store, row, [arm.progress for arm in arms]),
         arms=arms,
         figure=picture if has_values and len(arms) > 1 else None,
         curve=_curve(store, row, spec, picture) if has_values else None,
-        verdict=told and told["verdict"],
-        incumbents=_incumbents(told) if told else (),
+        verdict=None if comparison is None else comparison.verdict,
+        incumbents=() if comparison is None else _incumbents(comparison),
         trouble=trouble,
         failed=_failed(store, studies),
         n_failed=sum(study.failed for study in studies),
         studies=tuple(
-            Study(study, views.optuna_id(store, study.study_name))
+            StudyNow(study, views.optuna_id(store, study.study_name))
             for study in studies[:STUDIES_SHOWN]
         ),
         n_studies=len(studies),
@@ -205,36 +207,33 @@ def _drawn(store: Store, row: views.ComparisonRow, _picture: int) -> Chart | Non
     )
 
 
-def _report(
+def _comparison(
     store: Store, row: views.ComparisonRow, spec: ComparisonSpec
-) -> tuple[Mapping[str, Any] | None, str | None]:
-    """The report of a comparison that has ended, or why there is none."""
+) -> tuple[Comparison | None, str | None]:
+    """What came out of a comparison that has ended, or why there is nothing."""
     if row.status != "complete" or len(spec.arms) < 2:
         return None, None
     try:
-        return reports.of(store, row).json, None
+        return reports.of(store, row).comparison, None
     except Conflict as error:
         return None, str(error)
 
 
-def _incumbents(report: Mapping[str, Any]) -> tuple[Incumbent, ...]:
+def _incumbents(comparison: Comparison) -> tuple[Incumbent, ...]:
     return tuple(
-        Incumbent(
-            arm=arm["name"],
-            settings=arm["retrained"]["settings"],
-            validation=_mean(arm["mean"])
-            if arm["mean"] is not None
-            else words.score(arm["best"], ACCURACY),
-            retrained_validation=_mean(arm["retrained"]["val"]),
-            test=_mean(arm["retrained"]["test"]),
-            seeds=arm["retrained"]["seeds"],
-            luck=arm["retrained"]["luck"],
-        )
-        for arm in report["arms"]
-        if arm["retrained"] is not None
+        _incumbent(arm, arm.retrained) for arm in comparison.arms if arm.retrained is not None
     )
 
 
-def _mean(estimate: Mapping[str, float | None]) -> str:
-    """A mean with the half-width of its interval."""
-    return words.mean(Estimate(**estimate), ACCURACY)  # type: ignore[arg-type]
+def _incumbent(arm: ArmSummary, retrained: RetrainedSummary) -> Incumbent:
+    return Incumbent(
+        arm=arm.name,
+        settings=retrained.settings,
+        validation=words.score(arm.best, ACCURACY)
+        if arm.mean is None
+        else words.mean(arm.mean, ACCURACY),
+        retrained_validation=words.mean(retrained.val, ACCURACY),
+        test=words.mean(retrained.test, ACCURACY),
+        seeds=retrained.seeds,
+        luck=retrained.luck,
+    )
