@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from tuner.search.database import events
+from tuner.search.database.events import events_after, newest
 from tuner.search.database.store import Store
 
 _READ_AT_ONCE = 5000
@@ -23,14 +23,15 @@ class Tally:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._last = events.newest(store.engine)
+        self._last = newest(store.engine)
         self._counts: Counter[str] = Counter()
         self._one_at_a_time = threading.Lock()
 
     def read(self) -> Mapping[str, int]:
         """Kind of event -> how many trials it happened to so far."""
         with self._one_at_a_time:
-            while happened := events.read(self._store.engine, self._last, limit=_READ_AT_ONCE):
+            engine = self._store.engine
+            while happened := events_after(engine, self._last, limit=_READ_AT_ONCE):
                 self._last = happened[-1].id
                 for event in happened:
                     self._counts[event.kind] += int(event.data.get("n", 0))

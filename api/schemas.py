@@ -181,18 +181,6 @@ class Names(BaseModel):
     items: list[str]
 
 
-class Deleted(BaseModel):
-    """What was deleted."""
-
-    name: str
-
-
-class Retried(BaseModel):
-    """How many failed trials run again."""
-
-    n_trials: int
-
-
 class MagnitudeSettings(BaseModel):
     """Settings of SGD on latent weights; what is left out is the rule's default."""
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from tuner.api import deps
 from tuner.api.auth import Reader, authority
 from tuner.api.problems import errors
-from tuner.search.database import events
+from tuner.search.database.events import events_after, newest
 
 router = APIRouter(tags=["events"])
 
@@ -55,7 +55,7 @@ async def stream(
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         known = min(int(last_event_id), 2**31 - 1)
     if known is None:
-        known = await run_in_threadpool(events.newest, store.engine)
+        known = await run_in_threadpool(newest, store.engine)
     deadline = time.monotonic() + seconds
     asked = time.monotonic()
     while time.monotonic() < deadline and not request.app.state.closing:
@@ -63,7 +63,7 @@ async def stream(
             if not await run_in_threadpool(authority(request).still, who):
                 return
             asked = time.monotonic()
-        for event in await run_in_threadpool(events.read, store.engine, known):
+        for event in await run_in_threadpool(events_after, store.engine, known):
             known = event.id
             if comparison in (None, event.comparison):
                 data = {"comparison": event.comparison, "created": event.created, **event.data}

@@ -105,7 +105,7 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The totals as they are now."""
-        now = totals.read(self._store)
+        now = totals.totals(self._store)
         for name, about, label, counts in (
             ("tuner_trials", "Trials by state in the queue", "state", now.trials),
             ("tuner_comparisons", "Comparisons by status", "status", now.comparisons),

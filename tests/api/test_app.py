@@ -5,7 +5,7 @@ import re
 import threading
 
 import pytest
-from comparisons import comparison
+from comparisons import comparison, remove
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -125,7 +125,7 @@ def test_metrics_count_leases_that_were_lost_and_outlive_what_is_deleted(client,
     study = spec.studies()[0].study_name
     assert Queue(store, lease_seconds=-1.0).claim(study, "ghost", range(3)).trial_ids
     Queue(store).reap()
-    store.delete(spec.name)
+    remove(store, spec.name)
     lines = client.get("/v1/metrics").text.split("\n")
     assert 'tuner_queue_events_total{kind="lost"} 3.0' in lines
     assert 'tuner_queue_events_total{kind="claimed"} 3.0' in lines

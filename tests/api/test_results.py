@@ -18,7 +18,7 @@ from tuner.compare.report.data import to_json
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.queue import control
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results.arms import arms_in_full
 from tuner.search.work.keeper import Keeper
 
@@ -70,7 +70,7 @@ def test_a_report_grows_with_its_trials(client, store, computed):
     for end in (2, 4):
         for arm in ("old", "new"):
             ids = queue.claim(f"small/{arm}", "w", range(end - 2, end)).trial_ids
-            queue.finish("w", {i: Outcome(TrialState.COMPLETE, i / 100) for i in ids})
+            queue.finish("w", {i: TrialOutcome(TrialState.COMPLETE, i / 100) for i in ids})
         assert [arm["n"] for arm in client.get(REPORT).json()["arms"]] == [end, end]
     assert computed == ["small", "small"]
 

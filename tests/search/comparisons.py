@@ -5,8 +5,9 @@ from typing import Any
 from light_trainer import LightTrainer
 
 from tuner.search.database.store import Store
+from tuner.search.database.tables import ACTIVE
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.queue import filling
+from tuner.search.queue import control, filling
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.worker import Worker
@@ -30,6 +31,13 @@ def enqueue(store: Store, spec: ComparisonSpec) -> None:
     """Declare the comparison, unless it is, and fill its queues."""
     store.declare(spec)
     filling.enqueue(store, spec)
+
+
+def remove(store: Store, name: str) -> None:
+    """Pause the comparison, if it is active, and delete it."""
+    if store.status(name) == ACTIVE:
+        control.change_comparison(store, name, "pause")
+    control.delete(store, name)
 
 
 def work_here(

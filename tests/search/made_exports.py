@@ -10,7 +10,7 @@ from optuna_dashboard._note import save_note_with_version
 from tuner.search.database.store import Store
 from tuner.search.database.transfer import export
 from tuner.search.queue import control
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 
 SPEC = comparison(n_trials=8)
 
@@ -28,7 +28,7 @@ def make_eventful(store: Store) -> None:
         ids = queue.claim("small/old", "a", range(first, first + 2)).trial_ids
         store.optuna.get_all_trials(store.rdb.get_study_id_from_name("small/old"))
         attributes = {"run": {"half_life": math.inf, "curve": [0.1, 1 / 3]}}
-        outcome = Outcome(state, 1 / 3, attributes, {1: 0.25, 3: math.nan})
+        outcome = TrialOutcome(state, 1 / 3, attributes, {1: 0.25, 3: math.nan})
         queue.finish("a", dict.fromkeys(ids, outcome))
     queue.report("a", 1, dict.fromkeys(queue.claim("small/old", "a", range(6, 8)).trial_ids, 0.5))
     queue.fail("a", queue.claim("small/new", "a", range(1)).trial_ids, "Traceback: again")

@@ -24,7 +24,7 @@ from tuner.errors import TunerError
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.filling import enqueue
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 
 _EPOCHS = 20
 _UNLIMITED = {"TUNER_REQUESTS_PER_MINUTE": "1000000000"}
@@ -64,7 +64,7 @@ def fill(store: Store, n_trials: int) -> None:
                 queue.finish("filler", {i: _outcome(i) for i in claim.trial_ids})
 
 
-def _outcome(trial_id: int) -> Outcome:
+def _outcome(trial_id: int) -> TrialOutcome:
     chance = random.Random(trial_id)
     value = chance.random()
     curve = {
@@ -76,7 +76,7 @@ def _outcome(trial_id: int) -> Outcome:
     }
     settings = {"alpha": chance.random(), "gamma": chance.random(), "alpha_decay": "cosine"}
     run = {"seconds": 2.0, "settings": settings, "curve": curve, "device": "cpu"}
-    return Outcome(TrialState.COMPLETE, value, {"run": run})
+    return TrialOutcome(TrialState.COMPLETE, value, {"run": run})
 
 
 class Served(Job):

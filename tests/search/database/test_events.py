@@ -5,7 +5,7 @@ from comparisons import comparison, enqueue, work_here
 from sqlalchemy import delete, insert, update
 
 from tuner.search.database import events
-from tuner.search.database.events import newest, read, record, trim
+from tuner.search.database.events import events_after, newest, record, trim
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import Now
 from tuner.search.database.tables import events as table
@@ -25,12 +25,12 @@ def happen(store: Store, *kinds: str, comparison: str | None = "a") -> None:
 
 
 def kinds(store: Store, after: int, **options: str) -> list[str]:
-    return [event.kind for event in read(store.engine, after, **options)]
+    return [event.kind for event in events_after(store.engine, after, **options)]
 
 
 def test_events_come_in_order_and_only_those_after_the_last_one_known(store: Store):
     happen(store, "submitted", "claimed", "finished")
-    first, *_ = read(store.engine, 0)
+    first, *_ = events_after(store.engine, 0)
     assert kinds(store, 0) == ["submitted", "claimed", "finished"]
     assert kinds(store, first.id) == ["claimed", "finished"]
     assert kinds(store, newest(store.engine)) == []
@@ -47,7 +47,7 @@ def test_events_of_one_comparison_leave_the_others_out(store: Store):
 
 def test_what_follows_a_number_still_to_come_is_held_back_until_it_is_there(store: Store):
     happen(store, "one", "two", "three")
-    first = read(store.engine, 0)[0]
+    first = events_after(store.engine, 0)[0]
     with store.engine.begin() as connection:  # as if the second's transaction were still open
         connection.execute(delete(table).where(table.c.id == first.id + 1))
     assert kinds(store, first.id) == []
@@ -71,7 +71,7 @@ def test_only_the_newest_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch)
 def test_a_run_tells_of_every_trial(store: Store):
     enqueue(store, comparison())
     work_here(store)
-    found = read(store.engine, 0)
+    found = events_after(store.engine, 0)
     assert found[0].kind == "submitted"
     for kind in ("claimed", "finished"):
         told = [event for event in found if event.kind == kind]

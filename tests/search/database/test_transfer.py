@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, remove, work_here
 from light_trainer import LightTrainer
 from made_exports import SPEC, exported, make_eventful
 from optuna.study import StudyDirection
@@ -22,7 +22,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.transfer import export, load
 from tuner.search.queue import control
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
@@ -187,7 +187,7 @@ def test_a_comparison_is_exported_as_it_is_at_one_moment(
         with closing(open_store(database)) as another:
             study_id = another.rdb.get_study_id_from_name("small/old")
             another.optuna.get_all_trials(study_id)
-            outcome = Outcome(TrialState.COMPLETE, 0.5)
+            outcome = TrialOutcome(TrialState.COMPLETE, 0.5)
             Queue(another).finish("a", dict.fromkeys(claim.trial_ids, outcome))
         return asked()
 
@@ -222,10 +222,10 @@ def test_what_is_there_is_left_alone_and_another_of_its_name_refuses_all(
     before = exported(other)
     assert load(other, first) == ([], ["small", "other"])
     assert exported(other)[1:-1] == before[1:-1]
-    store.delete("small")
+    remove(store, "small")
     assert load(store, first) == (["small"], ["other"])
-    store.delete("small")
-    store.delete("other")
+    remove(store, "small")
+    remove(store, "other")
     enqueue(store, comparison(name="other", n_trials=7))
     with pytest.raises(InvalidInput, match=r"'other'.*another declaration.*nothing was imported"):
         load(store, first)

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Row, select, update
 
 from tuner.errors import Conflict, NotFound
-from tuner.search.database import events
+from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons, studies, trials
@@ -20,11 +20,11 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue import filling as filling
 from tuner.search.queue.filling import enqueue_retraining
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import StudyProgress, study_progress
 from tuner.search.work.keeper import Keeper
 
-GOOD = Outcome(TrialState.COMPLETE, 0.9)
+GOOD = TrialOutcome(TrialState.COMPLETE, 0.9)
 STATES = ("active", "paused", "complete", "cancelled")
 LEADS_TO = {
     ("pause", "active"): "paused",
@@ -69,7 +69,7 @@ def in_optuna(store: Store, study_name: str) -> list[FrozenTrial]:
 
 
 def kinds(store: Store) -> list[str]:
-    return [event.kind for event in events.read(store.engine, 0)]
+    return [event.kind for event in events_after(store.engine, 0)]
 
 
 def fail(store: Store, study_name: str, positions: range) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, remove, work_here
 from light_trainer import LightTrainer
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from tuner.search.database.finished import finished_trials, incumbent
 from tuner.search.database.store import NUMBERS, Store, open_store
 from tuner.search.queue.filling import add, enqueue_retraining, positions
-from tuner.search.queue.queue import NextUp, Outcome, Queue
+from tuner.search.queue.queue import NextUp, Queue, TrialOutcome
 from tuner.search.watch.progress import StudyProgress, study_progress
 
 EVERYTHING = range(1000)
-GOOD = Outcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0}, {3: 0.9})
+GOOD = TrialOutcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0}, {3: 0.9})
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ def nothing_is_written_about(trials: list[FrozenTrial]) -> bool:
 def test_trials_that_cannot_be_written_down_stay_running_in_both_places(store, queue):
     claim = queue.claim("small/old", "a", range(3))
     outcomes = dict.fromkeys(claim.trial_ids, GOOD)
-    outcomes[claim.trial_ids[1]] = Outcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0, "x": set()})
+    not_json = {"seconds": 1.0, "x": set()}
+    outcomes[claim.trial_ids[1]] = TrialOutcome(TrialState.COMPLETE, 0.9, not_json)
     with pytest.raises(TypeError, match="not JSON serializable"):
         queue.finish("a", outcomes)
     assert states(store) == {"RUNNING": 3, "WAITING": 3}
@@ -150,7 +151,7 @@ def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(datab
     code = f"""
 import os, signal
 from optuna.trial import TrialState
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import TrialOutcome, Queue
 from tuner.search.database.store import open_store
 
 class Deadly(dict):
@@ -160,7 +161,8 @@ class Deadly(dict):
 
 queue = Queue(open_store({database!r}))
 first, second, third = queue.claim("small/old", "dead", range(3)).trial_ids
-good, deadly = (Outcome(TrialState.COMPLETE, 0.9, kind(seconds=1.0)) for kind in (dict, Deadly))
+good = TrialOutcome(TrialState.COMPLETE, 0.9, dict(seconds=1.0))
+deadly = TrialOutcome(TrialState.COMPLETE, 0.9, Deadly(seconds=1.0))
 queue.finish("dead", {{first: good, second: deadly, third: good}})
 """
     killed = subprocess.run([sys.executable, "-c", code], check=False)
@@ -265,7 +267,7 @@ def test_the_incumbent_is_the_best_over_all_repeats_and_the_earliest_of_equals(s
     values = {"small/old/0": [0.5, 0.8, 0.8, 0.1, 0.1, 0.1], "small/old/1": [0.8] + [0.2] * 5}
     for study_name, accuracies in values.items():
         claim = queue.claim(study_name, "a", EVERYTHING)
-        outcomes = [Outcome(TrialState.COMPLETE, value) for value in accuracies]
+        outcomes = [TrialOutcome(TrialState.COMPLETE, value) for value in accuracies]
         queue.finish("a", dict(zip(claim.trial_ids, outcomes, strict=True)))
     best = incumbent(store, spec, spec.arms[0])
     assert best is not None
@@ -297,7 +299,7 @@ def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
 def test_a_deleted_comparison_leaves_no_trace(store):
     enqueue(store, comparison())
     work_here(store)
-    store.delete("small")
+    remove(store, "small")
     assert store.names() == []
     left = optuna.get_all_study_names(store.rdb)
     assert all(name.startswith(NUMBERS) for name in left)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Row, select, update
 
 from tuner.errors import Conflict
-from tuner.search.database import events
+from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials, incumbent
 from tuner.search.database.store import NUMBERS, Store, open_store
 from tuner.search.database.tables import comparisons, trials
@@ -19,11 +19,11 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue import filling as studies
 from tuner.search.queue.filling import enqueue_retraining
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 
-GOOD = Outcome(TrialState.COMPLETE, 0.9)
+GOOD = TrialOutcome(TrialState.COMPLETE, 0.9)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_failed_trial_runs_again_at_its_place_with_its_parameters_and_seed(sto
         assert again[old_id].state == TrialState.FAIL
         assert again[old_id].user_attrs["error"] == "Traceback: out of luck"
     assert study_progress(store, "small")["small/old"].queued == 6
-    assert events.read(store.engine, 0)[-1].data == {"n": 2}
+    assert events_after(store.engine, 0)[-1].data == {"n": 2}
 
 
 def test_what_was_retried_counts_as_the_trial_of_its_index(store: Store):
@@ -248,7 +248,7 @@ def test_a_comparison_that_is_not_active_is_deleted_with_all_that_is_its(store: 
     assert studies_in_optuna(store) == {"other/old", "other/new"}
     assert queued(store, "small/old") == []
     assert len(queued(store, "other/old")) == 6
-    assert events.read(store.engine, 0)[-1].kind == "deleted"
+    assert events_after(store.engine, 0)[-1].kind == "deleted"
 
 
 def test_an_active_comparison_is_not_deleted(store: Store):

@@ -14,7 +14,7 @@ from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons
 from tuner.search.declared.spec import declaration_hash
 from tuner.search.queue.filling import enqueue_retraining
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results import arms as reading
 from tuner.search.results.arms import arms
 from tuner.workload import Workload, in_words
@@ -170,7 +170,7 @@ def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch
     def finish_one(study_name: str) -> None:
         done = len(really(store, study_name))
         ids = queue.claim(study_name, "w", range(done, done + 1)).trial_ids
-        queue.finish("w", {i: Outcome(TrialState.COMPLETE, (i % 7) / 10) for i in ids})
+        queue.finish("w", {i: TrialOutcome(TrialState.COMPLETE, (i % 7) / 10) for i in ids})
 
     def read_while_others_finish(store: Store, study_name: str) -> list[FrozenTrial]:
         found = really(store, study_name)

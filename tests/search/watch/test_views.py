@@ -12,12 +12,12 @@ from tuner.errors import NotFound
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons, events, trials, workers
 from tuner.search.queue import control, roster
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch import counts, views
 from tuner.search.watch.progress import StudyProgress, progress, study_progress
 from tuner.search.work.keeper import Keeper
 
-GOOD = Outcome(TrialState.COMPLETE, 0.9)
+GOOD = TrialOutcome(TrialState.COMPLETE, 0.9)
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_the_best_trials_are_those_of_the_highest_value_the_earlier_one_first(st
     queue = Queue(store, retries=0)
     ids = queue.claim("small/old", "w", range(5)).trial_ids
     values = (0.5, 0.9, 0.7, 0.9)
-    outcomes = {i: Outcome(TrialState.COMPLETE, v) for i, v in zip(ids, values, strict=False)}
+    outcomes = {i: TrialOutcome(TrialState.COMPLETE, v) for i, v in zip(ids, values, strict=False)}
     queue.finish("w", outcomes)
     queue.fail("w", ids[4:], "Traceback")
     best = views.best_trials(store, "small/old", 10)

@@ -16,7 +16,7 @@ from comparisons import comparison
 from light_trainer import LightTrainer
 from sqlalchemy import select
 
-from tuner.search.database.events import read
+from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.patience import patiently
 from tuner.search.database.store import Store, open_store
@@ -106,7 +106,8 @@ def test_workers_and_database_killed_again_and_again_change_nothing(
     study_id = store.rdb.get_study_id_from_name("small/new")
     states = [trial.state.name for trial in store.rdb.get_all_trials(study_id)]
     assert states == ["COMPLETE"] * N_TRIALS
-    ended = [event for event in read(store.engine, 0, limit=10_000) if event.kind == "finished"]
+    events = events_after(store.engine, 0, limit=10_000)
+    ended = [event for event in events if event.kind == "finished"]
     assert sum(event.data["n"] for event in ended) == N_TRIALS + 3
     undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
     launch.run(SPEC, database=undisturbed, workers=1, make_trainer=LightTrainer)

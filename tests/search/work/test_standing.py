@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, remove, work_here
 from light_trainer import LightTrainer, Trials
 from optuna.trial import TrialState
 from sqlalchemy import select, update
@@ -15,7 +15,7 @@ from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons, studies, workers
 from tuner.search.queue import roster
 from tuner.search.queue.control import change_comparison, change_study, delete
-from tuner.search.queue.queue import Outcome, Queue
+from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
@@ -76,7 +76,7 @@ def undisturbed(store: Store) -> list[float | None]:
     enqueue(store, LONG)
     work_here(store)
     found = values(store)
-    store.delete("small")
+    remove(store, "small")
     return found
 
 
@@ -264,7 +264,7 @@ def test_a_keeper_ends_an_arm_of_which_every_trial_failed(store: Store):
     keeper.tend()
     queue.fail("a", queue.claim("small/old", "a", range(6)).trial_ids, "Traceback")
     ids = queue.claim("small/new", "a", range(6)).trial_ids
-    queue.finish("a", dict.fromkeys(ids, Outcome(TrialState.COMPLETE, 0.5)))
+    queue.finish("a", dict.fromkeys(ids, TrialOutcome(TrialState.COMPLETE, 0.5)))
     for _ in range(3):
         keeper.tend()
         work(store, LightTrainer("cpu"))

@@ -54,7 +54,7 @@ def newest(engine: Engine, *, kind: str | None = None) -> int:
         return connection.scalar(query) or 0
 
 
-def read(
+def events_after(
     engine: Engine, after: int, *, comparison: str | None = None, limit: int = 500
 ) -> list[Event]:
     """The events that followed one, oldest first.

@@ -168,7 +168,7 @@ def written(contents: Iterable[Content]) -> Iterator[str]:
     yield _text(_footer(counts, sums.hexdigest()))
 
 
-def read(lines: Iterable[str]) -> list[Exported]:
+def read_export(lines: Iterable[str]) -> list[Exported]:
     """What is between header and footer.
 
     Args:

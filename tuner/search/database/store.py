@@ -170,18 +170,6 @@ class Store:
             raise UnknownName("comparison", name, self.names())
         return str(status)
 
-    def delete(self, name: str) -> None:
-        """Remove the comparison, its studies and its trials.
-
-        Raises:
-            UnknownName: If the database holds none of that name.
-        """
-        self.comparison(name)
-        with self.transaction() as connection:
-            self.remove_studies(connection, studies.c.comparison == name)
-            connection.execute(delete(comparisons).where(comparisons.c.name == name))
-            record(connection, name, "deleted")
-
     def remove_studies(self, connection: Connection, which: ColumnElement[bool]) -> None:
         """Remove studies and their trials, here and in Optuna, within a transaction."""
         names = list(connection.scalars(select(studies.c.study_name).where(which)))

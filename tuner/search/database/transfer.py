@@ -28,7 +28,7 @@ from tuner.search.database.export_format import (
     Place,
     StudyLine,
     TrialLine,
-    read,
+    read_export,
     written,
 )
 from tuner.search.database.store import Store
@@ -73,7 +73,7 @@ def load(
         InvalidInput: If the file is damaged, cut off or of another version, or if the database
             holds something else under one of its names.
     """
-    exported = read(lines)
+    exported = read_export(lines)
     taken, there = [], []
     try:
         with store.transaction() as connection:

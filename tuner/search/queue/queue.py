@@ -68,7 +68,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """How a trial ended.
 
     Args:
@@ -255,7 +255,7 @@ class Queue:
                 self.store.optuna.set_trial_intermediate_value(trial_id, epoch, values[trial_id])
         return set(held)
 
-    def finish(self, worker: str, outcomes: Mapping[int, Outcome]) -> set[int]:
+    def finish(self, worker: str, outcomes: Mapping[int, TrialOutcome]) -> set[int]:
         """End trials: their attributes, values and states, here and in Optuna, all at once.
 
         Args:

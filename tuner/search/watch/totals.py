@@ -29,7 +29,7 @@ class Totals:
     epochs_per_second: float
 
 
-def read(store: Store) -> Totals:
+def totals(store: Store) -> Totals:
     """The totals as they are now."""
     lately = workers.c.last_seen > Now() - LEASE_SECONDS
     worked = select(

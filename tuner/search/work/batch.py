@@ -16,7 +16,7 @@ from tuner.search.database.patience import away, patiently
 from tuner.search.declared.samplers import make_pruner, make_sampler
 from tuner.search.declared.spaces import suggest
 from tuner.search.declared.spec import StudySpec
-from tuner.search.queue.queue import Claim, Outcome, Queue
+from tuner.search.queue.queue import Claim, Queue, TrialOutcome
 from tuner.search.work.trainer import Trainer
 from tuner.trial import EpochReport, TrialResult
 
@@ -169,7 +169,7 @@ class Batch:
 
     def _outcome(
         self, result: TrialResult, settings: Mapping[str, Setting], record: object
-    ) -> Outcome:
+    ) -> TrialOutcome:
         """How a trial ended; in few user attributes, since each costs two statements."""
         fields = ("epoch", "train_loss", "val_accuracy", "flip_ratio", "seconds")
         curve = {name: [getattr(point, name) for point in result.curve] for name in fields}
@@ -185,7 +185,7 @@ class Batch:
             attributes["diverged"] = True
         if result.test_accuracy is not None:
             attributes["test_accuracy"] = result.test_accuracy
-        return Outcome(
+        return TrialOutcome(
             TrialState.PRUNED if result.stopped else TrialState.COMPLETE,
             result.val_accuracy,
             {name: _jsonable(value) for name, value in attributes.items()},

@@ -19,7 +19,7 @@ from tuner.search.work.trainer import OnEpoch
 from tuner.trial import TrialResult
 from tuner.workload import Workload
 
-Results = TypeVar("Results")
+Returned = TypeVar("Returned")
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class TorchTrainer:
         whole: Sequence[TrialResult] = parts.results
         return whole
 
-    def _if_it_fits(self, attempt: Callable[[], Results]) -> Results | None:
+    def _if_it_fits(self, attempt: Callable[[], Returned]) -> Returned | None:
         """What the attempt gives; None, and all memory given back, if that ran out."""
         try:
             return attempt()
