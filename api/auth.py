@@ -54,8 +54,8 @@ LOCAL = Principal("local", "this machine", frozenset(keys.SCOPES))
 class Authority:
     """Knows the keys of a database, and how often each was used.
 
-    What it was told is trusted for five seconds, so that a request costs no query, and a key that
-    is revoked ends as quickly.
+    What the database said is trusted for five seconds, so that a request costs no query, and a
+    key that is revoked ends as quickly.
 
     Args:
         store: The database.
@@ -142,7 +142,7 @@ class Authority:
         return None if key is None else Principal(key.id, key.name, frozenset(key.scopes))
 
     def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
-        """What was found lately, or is found now."""
+        """Whom it looked up lately, or looks up now."""
         digest, now = _digest(about), time.monotonic()
         principal, until = self._known.get(digest, (None, 0.0))
         if now >= until:

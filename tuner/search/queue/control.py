@@ -1,7 +1,7 @@
 """What people do with comparisons and studies: submit, pause, resume, cancel, retry, delete.
 
 Each is one transaction; what the state of things does not allow is a Conflict and changes nothing.
-Workers need not be told: a worker looks where it stands after every epoch, pauses by keeping its
+Workers get no message: a worker looks where it stands after every epoch, pauses by keeping its
 checkpoint, and can write nothing more about trials that were cancelled (the fence). What a
 cancellation leaves to be noted in Optuna is noted right after it, or by any keeper.
 """

@@ -66,7 +66,7 @@ def arms_in_full(
 
 
 def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protocol:
-    """What was declared, as far as the arms found so far have the trials for it."""
+    """What was declared, as far as these arms have the trials for it."""
     verdict, names, pair = spec.verdict, {arm.name for arm in arms}, spec.verdict.repeated
     return Protocol(
         primary=verdict.primary,

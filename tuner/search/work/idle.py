@@ -23,7 +23,7 @@ def coordination_seconds(spec: ComparisonSpec, arm: ArmSpec, batch: int) -> floa
     """Seconds for which one search of the arm keeps a worker busy beside the training.
 
     Enqueueing, claims, the sampler and the trials' records, on an SQLite file of its own; a long
-    search is told from its first trials.
+    search is extrapolated from its first trials.
 
     Args:
         spec: The comparison.

@@ -1,4 +1,4 @@
-"""What a comparison will cost on this machine, told before anything runs.
+"""What a comparison will cost on this machine, known before anything runs.
 
 Each worker process that a run would start trains a batch of every kind for a few epochs, all of
 them at the same time, since cores share caches and memory. The rest of a worker's time, such as
