@@ -5,12 +5,15 @@ import inspect
 import pytest
 
 from tests import reference
+from tuner.bnn.data import SOURCES
+from tuner.bnn.models import PLAIN, RESIDUAL
 from tuner.compare.figures.gallery import FIGURES, in_section
 from tuner.compare.report import html
 from tuner.optim.equivalence.record import DESCRIPTIONS
 from tuner.optim.rules import OPTIMIZERS
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.search.declared.spaces import declared_spaces, load_space
+from tuner.workload import DATASETS, MODELS
 
 
 def test_the_registries_of_rules_name_the_same_rules():
@@ -33,3 +36,8 @@ def test_a_figure_has_arms_a_drawing_a_caption_and_a_place_in_the_report(name):
     assert name in in_section(place.section)
     page = inspect.getsource(html)
     assert place.section == "verdict" or f'in_section("{place.section}")' in page
+
+
+def test_whatever_a_workload_may_name_can_be_read_and_built():
+    assert set(SOURCES) == set(DATASETS)
+    assert {*PLAIN, *RESIDUAL} == set(MODELS)
