@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: demo test check lint clean
 
@@ -11,10 +12,10 @@ demo: $(VENV)/installed
 	$(BIN)/tuner demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST)
 
 check: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow and not postgresql"
+	$(PYTEST) -m "not slow and not postgresql"
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
