@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from tuner.optim import FilterFlip, LatentSGD, Schedule
 from tuner.optim.base import BinaryOptimizer
 
+torch.set_num_threads(1)  # of tensors as small as these, several wait for each other longer
+
 EPOCHS, BATCH = 15, 64
 N_TRAIN = 1200
 

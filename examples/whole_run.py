@@ -24,6 +24,8 @@ from torch.nn import functional as F
 from tuner.compare import Arm, Protocol, compare
 from tuner.optim import FilterFlip, LatentSGD, Schedule
 
+torch.set_num_threads(1)  # of tensors as small as these, several wait for each other longer
+
 N_TRIALS, EPOCHS, BATCH = 30, 6, 64
 STEPS = EPOCHS * (900 // BATCH)
 

@@ -50,7 +50,7 @@ def serve(
 
     Trials are run by workers: tuner worker, here or elsewhere, or --with-workers. Without an API
     key the server answers this machine only; tuner keys create makes one. The environment
-    variables that set its limits are in api/settings.py.
+    variables that set its limits are in docs/service.md.
 
     For example:
 
