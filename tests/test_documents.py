@@ -24,9 +24,6 @@ from tuner.api.app import create_app
 from tuner.api.settings import Settings
 from tuner.search.declared.spec import ComparisonSpec
 
-pytestmark = pytest.mark.xdist_group("reader")
-"""A page's steps follow each other, and its server has the port that the page names."""
-
 README = ROOT / "README.md"
 BY_MAKE = {"make demo": "tuner demo"}
 """What make runs once everything is set up."""

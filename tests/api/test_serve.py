@@ -168,7 +168,7 @@ def test_a_setting_out_of_range_is_one_line(start, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_workers_beside_the_server_are_replaced_and_end_with_it(start, database):
     process = start("--with-workers", "1")
-    assert httpx.get(f"{address(process)}/v1/health").is_success
+    assert httpx.get(f"{address(process)}/v1/health", timeout=60).is_success
     wait_for(lambda: children(process.pid))
     (first,) = children(process.pid)
     assert database not in Path(f"/proc/{first}/cmdline").read_text()
@@ -186,7 +186,7 @@ def test_workers_beside_the_server_are_replaced_and_end_with_it(start, database)
 @on_sqlite
 def test_workers_end_when_the_server_is_killed(start):
     process = start("--with-workers", "1")
-    assert httpx.get(f"{address(process)}/v1/health").is_success
+    assert httpx.get(f"{address(process)}/v1/health", timeout=60).is_success
     wait_for(lambda: children(process.pid))
     (worker,) = children(process.pid)
     wait_for(lambda: children(worker))
