@@ -89,8 +89,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 def test_the_server_answers_logs_each_request_once_and_stops_when_told(start, told, tmp_path):
     process = start("--log-format", "json")
     where = address(process)
-    assert httpx.get(f"{where}/v1/health").json()["status"] == "ok"
-    assert httpx.get(f"{where}/v1/comparisons", headers={"X-Request-Id": "mine"}).is_success
+    assert httpx.get(f"{where}/v1/health", timeout=60).json()["status"] == "ok"
+    assert httpx.get(
+        f"{where}/v1/comparisons", headers={"X-Request-Id": "mine"}, timeout=60
+    ).is_success
     process.send_signal(told)
     assert process.wait(timeout=30) == 0
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -141,9 +143,9 @@ def test_without_a_key_no_other_address_is_served_and_with_one_it_is(start, data
     key = keys.create(store, "me", ["read"])
     store.close()
     where = address(start("--host", "0.0.0.0")).replace("0.0.0.0", "127.0.0.1")
-    assert httpx.get(f"{where}/v1/comparisons").status_code == 401
+    assert httpx.get(f"{where}/v1/comparisons", timeout=60).status_code == 401
     mine = {"Authorization": f"Bearer {key}"}
-    assert httpx.get(f"{where}/v1/comparisons", headers=mine).status_code == 200
+    assert httpx.get(f"{where}/v1/comparisons", headers=mine, timeout=60).status_code == 200
 
 
 @pytest.mark.slow
