@@ -34,10 +34,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that name the PostgreSQL server, before any are left out by their marks."""
+    """Mark tests by what they use, before any are left out by their marks.
+
+    Those that name the PostgreSQL server, and those that look at a finished run of the command.
+    """
+    marks = {"postgres": pytest.mark.postgresql, "finished": pytest.mark.slow}
     for item in items:
-        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
-            item.add_marker(pytest.mark.postgresql)
+        for fixture, mark in marks.items():
+            if isinstance(item, pytest.Function) and fixture in item.fixturenames:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")

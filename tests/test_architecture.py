@@ -28,6 +28,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_every_module_is_in_one_box_and_every_box_is_drawn(picture):
     rooms, _ = drawn(picture)
     inside = [module for box in architecture.boxes() for module in box.modules]
@@ -46,6 +47,7 @@ def test_every_arrow_is_an_import_and_points_down(picture):
         assert architecture.level(upper) > architecture.level(lower)
 
 
+@pytest.mark.slow
 def test_every_import_between_boxes_is_an_arrow_or_a_way_of_arrows(picture):
     _, arrows = drawn(picture)
 
@@ -73,6 +75,7 @@ def test_the_committed_picture_is_of_this_code(picture):
     assert drawn(architecture.PICTURE) == drawn(picture), "run: python -m tests.architecture"
 
 
+@pytest.mark.slow
 def test_the_same_code_makes_the_same_bytes(picture, tmp_path):
     architecture.write(tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_bytes() == picture.read_bytes()

@@ -35,6 +35,7 @@ def test_an_example_says_how_it_is_run_and_is_run_here(path):
     assert f'run("{path.name}", ' in Path(__file__).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_in_a_plain_loop_both_rules_learn_and_keep_the_weights_binary(tmp_path):
     lines = run("plain_loop.py", tmp_path).splitlines()
     assert [line.split()[0] for line in lines] == ["FilterFlip", "LatentSGD"]
@@ -57,6 +58,7 @@ def test_a_whole_run_ends_with_the_tuning_curves_and_a_verdict(tmp_path):
     assert len((ROOT / "examples" / "whole_run.py").read_text("utf-8").splitlines()) <= 150
 
 
+@pytest.mark.slow
 def test_two_studies_compared_from_python_give_a_verdict(tmp_path):
     printed = run("compare_two_studies.py", tmp_path)
     assert re.search(r"^ +narrow +wide$", printed, re.MULTILINE)

@@ -210,6 +210,7 @@ def test_too_many_requests_of_a_key_or_an_address_are_refused(serve, key):
     del other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_request_that_is_too_large_is_refused(serve, announced):
     client = serve(max_body_bytes=1000)

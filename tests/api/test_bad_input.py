@@ -35,6 +35,7 @@ def test_a_name_that_nothing_can_have_is_not_found(client, path, name):
     assert client.get(f"/v1/studies?comparison={name}").json() == {"items": [], "next": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "x", "[]", "{}", "[true]", "[1.5]", "[-1]", f"[{10**20}]"])
 def test_a_cursor_that_no_list_gave_is_refused(client, key):
     client.post("/v1/comparisons", json=BODY)
@@ -112,6 +113,7 @@ def test_a_tag_that_was_never_given_matches_no_revision(client, tag):
     assert client.get("/v1/comparisons/small").json()["status"] == "active"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", ["x", "-1", "9" * 5000, "1.5", ""])
 def test_a_last_event_id_that_was_never_given_starts_from_now_or_never(client, known, monkeypatch):
     monkeypatch.setattr("tuner.api.routes.events._ASK_SECONDS", 0.05)

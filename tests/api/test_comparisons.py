@@ -108,6 +108,7 @@ def test_a_submission_too_large_for_the_server_is_refused(serve, setting, field)
     assert f"(TUNER_{name.upper()})" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_image_folders_are_taken_from_below_the_root_only(serve, tmp_path):
     root = tmp_path / "images"
     (root / "mine").mkdir(parents=True)
@@ -155,6 +156,7 @@ def test_a_change_meant_for_another_revision_is_not_made(client):
     assert client.post(f"{HERE}/resume", headers={"If-Match": "*"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_failed_trials_are_retried_on_demand(client, store):
     client.post("/v1/comparisons", json=SPEC)
     assert client.post(f"{HERE}/retry").status_code == 409

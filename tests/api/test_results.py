@@ -45,6 +45,7 @@ def run(store: Store, **changes: object) -> None:
     Keeper(store).tend()
 
 
+@pytest.mark.slow
 def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
     run(store)
     for path in (REPORT, REPORT, f"{REPORT}?format=html", "/v1/comparisons/small/figure.svg"):
@@ -56,6 +57,7 @@ def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
     assert [one["redundancy"]["n"] for one in expected["details"]] == [6, 6]
 
 
+@pytest.mark.slow
 def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, store, computed):
     run(store)
     assert client.get("/comparisons/small").status_code == 200
@@ -75,6 +77,7 @@ def test_a_report_grows_with_its_trials(client, store, computed):
     assert computed == ["small", "small"]
 
 
+@pytest.mark.slow
 def test_a_report_of_a_deleted_comparison_is_not_that_of_the_next_of_its_name(client, store):
     run(store)
     before = client.get(REPORT).json()
@@ -86,6 +89,7 @@ def test_a_report_of_a_deleted_comparison_is_not_that_of_the_next_of_its_name(cl
     assert after["arms"][0]["best"] != before["arms"][0]["best"]
 
 
+@pytest.mark.slow
 def test_a_retried_trial_counts_in_the_report(client, store):
     enqueue(store, comparison(retrain_seeds=0))
     queue = Queue(store, retries=0)
@@ -113,6 +117,7 @@ def test_the_table_holds_every_finished_trial_with_its_settings(client, store):
     assert {row["state"] for row in rows} == {"COMPLETE"}
 
 
+@pytest.mark.slow
 def test_the_picture_is_a_file_that_stands_alone(client, store):
     run(store)
     answer = client.get("/v1/comparisons/small/figure.svg")
@@ -120,6 +125,7 @@ def test_the_picture_is_a_file_that_stands_alone(client, store):
     assert ElementTree.fromstring(answer.text).tag == "{http://www.w3.org/2000/svg}svg"
 
 
+@pytest.mark.slow
 def test_the_page_says_what_made_it_and_nothing_of_the_server(client, store):
     run(store)
     page = client.get(f"{REPORT}?format=html").text
@@ -127,6 +133,7 @@ def test_the_page_says_what_made_it_and_nothing_of_the_server(client, store):
     assert str(store.engine.url.database) not in page
 
 
+@pytest.mark.slow
 def test_many_who_ask_at_once_wait_for_one_computation(client, store, computed):
     run(store)
     with ThreadPoolExecutor(8) as pool:

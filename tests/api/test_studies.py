@@ -121,6 +121,7 @@ def test_the_best_trials_come_first(client):
     assert client.get("/v1/studies/2").json()["best"] == values[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("run")
 def test_a_tuning_curve_is_that_of_the_report_and_only_for_independent_trials(client):
     curve = client.get("/v1/studies/2/tuning-curve").json()
@@ -197,6 +198,7 @@ def test_a_study_whose_trials_all_failed_has_no_tuning_curve(client, store):
     assert "none of its 5 finished trials has a value" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_search_of_which_trials_were_pruned_has_no_tuning_curve(client, store):
     workload = {"epochs": 9}
     client.post(
@@ -210,6 +212,7 @@ def test_a_search_of_which_trials_were_pruned_has_no_tuning_curve(client, store)
     assert "not independent" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_studies_that_others_made_are_compared_by_name(client, store):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for name, best in (("theirs/new", 0.9), ("theirs/old", 0.5)):

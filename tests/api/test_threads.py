@@ -35,6 +35,7 @@ def test_readers_are_answered_while_writers_wait_for_each_other(client, store: S
     assert answers == [202] * MANY or sorted(answers) == [200] + [409] * (MANY - 1)
 
 
+@pytest.mark.slow
 def test_readers_are_answered_while_reports_are_made(
     client, store: Store, monkeypatch: pytest.MonkeyPatch
 ):

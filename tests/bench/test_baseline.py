@@ -71,6 +71,7 @@ def test_both_ways_of_loading_give_the_same_numbers():
         assert label == expected_label
 
 
+@pytest.mark.slow
 def test_the_baseline_learns_digits_and_records_its_trials(tmp_path):
     data = load_data(Workload())
     train, val = (

@@ -21,6 +21,7 @@ def ready(job):
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [OurTraining, PlainTraining])
 def test_training_is_counted_in_samples_and_lasts_as_long_as_told(make):
     done = ready(make(SMALL)).run(0)
@@ -39,6 +40,7 @@ def test_both_sides_of_the_accuracy_contest_learn_the_same_workload(tmp_path):
     assert match.least_rounds == 5
 
 
+@pytest.mark.slow
 def test_searches_finish_their_trials_on_either_side(tmp_path):
     plain = ready(PlainSearch(SMALL, tmp_path, name="plain", n_trials=2, n_jobs=2)).run(0)
     assert plain.work == 2

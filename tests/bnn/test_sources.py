@@ -239,6 +239,7 @@ def test_a_damaged_cifar10_file_is_not_unpickled(
         load_data(Workload(dataset="cifar10"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (sources.SYSTEM_DIR / "fashion-mnist").is_dir(),
     reason="Debian's dataset-fashion-mnist is not installed",

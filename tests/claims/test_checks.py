@@ -55,6 +55,7 @@ def test_the_initial_scale_is_forgotten_with_weight_decay_and_kept_without():
     assert kept.verdict == "does not hold"  # every difference lies within 100 points
 
 
+@pytest.mark.slow
 def test_a_run_shorter_than_its_half_lives_has_not_forgotten():
     claim = small("initial_scale", seeds=[0, 1], recorded=1)
     outcome = check(
@@ -74,6 +75,7 @@ def test_half_lives_are_counted_along_the_schedule():
     assert initial_scale.half_lives(linear, 70) == pytest.approx(-np.log2(np.prod(factors)))
 
 
+@pytest.mark.slow
 def test_runs_of_equal_product_are_equal_where_start_and_clip_are_held():
     outcome = check(small("iso_alpha", size=4, seeds=[0, 1, 2]))
     assert named(outcome, "equal product").verdict == "holds"
@@ -155,6 +157,7 @@ def test_a_clip_set_by_too_small_a_gradient_is_not_inert(monkeypatch):
     assert named(outcome, "condition holds").verdict == "does not hold"
 
 
+@pytest.mark.slow
 def test_the_mapped_alphas_flip_the_same_weights_under_every_schedule():
     outcome = check(small("schedule"))
     assert outcome.verdict == "holds"
@@ -189,6 +192,7 @@ def test_the_flip_rate_under_white_noise_is_the_laws():
     assert all(f.verdict is None for f in outcome.figures if "real training" in f.label)
 
 
+@pytest.mark.slow
 def test_a_law_that_is_off_by_a_tenth_does_not_hold(monkeypatch):
     monkeypatch.setattr(flip_rate_law, "flip_ratio", lambda f: 1.1 * flip_ratio(f))
     assert check(small("flip_rate_law", **LAW)).verdict == "does not hold"

@@ -56,6 +56,7 @@ def test_what_only_lists_imports_nothing_that_computes(arguments):
     assert HEAVY.isdisjoint(imported)
 
 
+@pytest.mark.slow
 def test_no_command_draws_or_trains_before_it_is_asked_to():
     code = [
         "import sys",

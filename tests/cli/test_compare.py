@@ -144,6 +144,7 @@ def test_failed_trials_cannot_lift_a_study():
         assert report["verdict"]["winner"] != "bad"
 
 
+@pytest.mark.slow
 def test_equal_durations_of_other_software_are_no_batches():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     began = datetime.datetime(2026, 1, 1)

@@ -64,6 +64,7 @@ def set_version(url: str, version: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_upgrading_says_what_it_did(empty_database: str):
     assert said("upgrade", "--database", empty_database) == "the tables are made: version 0002\n"
     again = said("upgrade", "--database", empty_database)

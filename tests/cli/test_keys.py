@@ -55,6 +55,7 @@ def test_listed_keys_show_everything_but_the_secret():
     ]
 
 
+@pytest.mark.slow
 def test_a_revoked_key_stays_revoked(database):
     shown = tuner("create", "me").stdout.strip()
     key_id = shown.split("_")[1]

@@ -87,6 +87,7 @@ def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     assert comparison.verdict.repeated in page and comparison.verdict.speedup in page
 
 
+@pytest.mark.slow
 def test_trials_without_a_real_filter_or_a_flip_have_no_picture_of_them(arm):
     nothing = np.full(N, np.nan)
     blind = filters(0, alpha=nothing, gamma=nothing, flip_ratio_measured=np.zeros(N))
@@ -151,6 +152,7 @@ def test_the_json_has_every_arm_s_details_and_no_nan(comparison):
     assert found["contrasts"][0]["speedups"]["epochs"]["value"] > 0
 
 
+@pytest.mark.slow
 def test_long_lists_are_thinned_in_the_json_with_both_ends_kept(arm):
     n = 3000
     arms = [arm(name, np.random.default_rng(s).random(n)) for s, name in enumerate("ab")]
@@ -219,6 +221,7 @@ def test_unknown_values_are_empty_cells(arms):
     assert (row["seconds"], row["epochs"], row["alpha"]) == ("", "", "")
 
 
+@pytest.mark.slow
 def test_an_arm_that_searches_nothing_has_no_redundancy_and_is_not_in_the_pictures(arms):
     untuned = replace(arms[1], sampler="defaults")
     comparison = detailed(compare([arms[0], untuned], Protocol()), [arms[0], untuned])

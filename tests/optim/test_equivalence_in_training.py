@@ -62,6 +62,7 @@ def assert_same_flips(one: list[torch.Tensor], other: list[torch.Tensor]) -> Non
     assert sum((a != b).sum() for a, b in pairwise(one)) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", ["constant", "cosine"])
 def test_decoupled_sgd_is_a_cascade_with_any_schedule(decay):
     schedule = Schedule(decay, STEPS)
@@ -81,6 +82,7 @@ def test_decoupled_sgd_is_a_cascade_with_any_schedule(decay):
     assert_same_flips(old, train(net, rule))
 
 
+@pytest.mark.slow
 def test_torch_sgd_is_a_cascade_where_its_roots_are_real():
     mu = 0.5
     net = network()
@@ -99,6 +101,7 @@ def test_torch_sgd_is_a_cascade_where_its_roots_are_real():
     assert_same_flips(old, train(net, rule))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_torch_sgd_with_complex_roots_is_a_second_order_section(nesterov):
     net = network()
@@ -125,6 +128,7 @@ def test_torch_sgd_with_complex_roots_is_a_second_order_section(nesterov):
     assert_same_flips(old, train(net, rule))
 
 
+@pytest.mark.slow
 def test_the_naive_map_of_torch_sgd_is_another_rule():
     net = network()
     old = train(

@@ -221,6 +221,7 @@ def test_frozen_roots_per_step_are_not_exact_for_scheduled_torch_sgd():
     assert np.abs(s + 5e-3 * w).max() > 1e-3 * np.abs(5e-3 * w).max()
 
 
+@pytest.mark.slow
 @given(seeds, momenta, st.floats(1e-3, 10), st.floats(0.01, 100), st.sampled_from(DECAYS))
 def test_without_weight_decay_sgd_is_a_filter_of_falling_alpha(seed, mu, eta, norm, decay):
     g, w0 = gradients(seed)
@@ -232,6 +233,7 @@ def test_without_weight_decay_sgd_is_a_filter_of_falling_alpha(seed, mu, eta, no
     same(s, -w / found.norm[:, None])
 
 
+@pytest.mark.slow
 @given(seeds, momenta, st.floats(0.01, 100))
 def test_any_learning_rates_and_weight_decays_are_a_filter(seed, mu, norm):
     g, w0 = gradients(seed)

@@ -61,6 +61,7 @@ stable_pairs = st.tuples(st.floats(0.0, 0.99), st.floats(0.0, np.pi)).map(
 )
 
 
+@pytest.mark.slow
 @given(
     sections=st.lists(
         st.tuples(st.lists(st.floats(-2, 2), min_size=3, max_size=3), stable_pairs),

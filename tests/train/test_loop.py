@@ -39,6 +39,7 @@ def curve(result):
     return [(p.epoch, p.train_loss, p.val_accuracy, p.flip_ratio) for p in result.curve]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", CONFIGS)
 @pytest.mark.parametrize("augment", ["none", "flip_crop"])
 def test_a_trial_of_a_batch_gives_the_result_it_gives_alone(rule, augment):
@@ -152,6 +153,7 @@ def test_a_diverged_trial_scores_chance_and_completes_and_harms_no_other():
     assert good.val_accuracy == pytest.approx(alone.val_accuracy, abs=0.05)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_like_float32():
     config = {"alpha": 1e-2, "gamma": 0.5, "alpha_decay": "cosine"}
     batch = [TrialConfig("filter_flip", config, seed) for seed in range(5)]

@@ -124,6 +124,7 @@ def one_diverges(monkeypatch):
     monkeypatch.setattr(Run, "epoch", poisoned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [True, False], ids=["kernels", "torch"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("model", "rule"), CASES)

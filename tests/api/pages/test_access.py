@@ -91,6 +91,7 @@ def test_a_key_that_may_only_read_sees_no_buttons_and_no_form(browser, store, lo
     assert store.status("small") == "active"
 
 
+@pytest.mark.slow
 def test_who_logs_out_is_out(browser, log_in):
     log_in(browser, "read", "write")
     assert get(browser, "/").actions[0] == "/logout"

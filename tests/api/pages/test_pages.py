@@ -39,6 +39,7 @@ def test_an_empty_page_says_what_to_do(browser):
         assert link in page.links
 
 
+@pytest.mark.slow
 def test_the_first_page_lists_comparisons_newest_first_a_page_at_a_time(browser, store):
     for number in range(13):
         control.submit(store, comparison(name=f"c{number}"))
@@ -94,6 +95,7 @@ def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
     assert "not begun" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_what_changes_can_be_had_alone(browser, store):
     def live() -> Document:
@@ -152,6 +154,7 @@ def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
     store.close()
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_shows_what_came_out(serve, database):
     browser, store = serve(database), open_store(database)
     control.submit(store, comparison())
@@ -185,6 +188,7 @@ class OnceLucky(LightTrainer):
         return results
 
 
+@pytest.mark.slow
 def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(serve, database):
     browser, store = serve(database), open_store(database)
     arms = [
@@ -204,6 +208,7 @@ def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(serve, dat
     store.close()
 
 
+@pytest.mark.slow
 def test_the_best_trials_of_an_arm_lead_to_their_pages(browser, store):
     control.submit(store, comparison(n_trials=7, repeats=2, retrain_seeds=0))
     run(store)
@@ -253,6 +258,7 @@ def test_a_trial_that_waits_has_a_page_and_an_unknown_one_has_none(browser, stor
     get(browser, "/trials/one", 422)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_failed_trials_are_shown_with_their_traceback_and_can_be_retried(
     browser, store, monkeypatch
@@ -351,6 +357,7 @@ def test_a_search_that_learns_says_that_it_has_no_tuning_curve(browser, store):
     assert "its trials are not independent" in get(browser, "/comparisons/small").text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_a_comparison_of_which_an_arm_failed_altogether_says_so(browser, store, monkeypatch):
     spec = comparison()
@@ -370,6 +377,7 @@ def test_a_comparison_of_which_an_arm_failed_altogether_says_so(browser, store, 
     assert "6 failed" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_the_assets_are_served_and_named_by_their_contents(browser):
     page = get(browser, "/comparisons/small")

@@ -67,6 +67,7 @@ def test_filters_are_exactly_the_same_up_to_a_relative_1e_9_even_across_a_border
     assert result.exact.repeats.value == 1 / 3
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(
@@ -181,6 +182,7 @@ def test_the_filter_predicts_what_neither_rate_alone_does():
         assert one.lead.value == pytest.approx(value["alpha and gamma"] - value[one.coordinates])
 
 
+@pytest.mark.slow
 def test_all_coordinates_are_judged_on_the_same_trials():
     arm, scores = drawn(40)
     alpha, gamma, decay = arm.alpha.copy(), arm.gamma.copy(), arm.weight_decay.copy()
@@ -258,6 +260,7 @@ def test_an_arm_without_any_real_filter_is_told_as_such():
     assert rate.correlation is not None and rate.lead is None
 
 
+@pytest.mark.slow
 def test_the_seed_decides_every_number():
     arm, scores = drawn(50)
     assert redundancy(arm, scores, good=0.9, seed=4) == redundancy(arm, scores, good=0.9, seed=4)
@@ -265,6 +268,7 @@ def test_the_seed_decides_every_number():
     assert first.predictions != other.predictions
 
 
+@pytest.mark.slow
 def test_a_lower_confidence_narrows_every_interval():
     widths = []
     for confidence in (0.95, 0.5):
@@ -274,6 +278,7 @@ def test_a_lower_confidence_narrows_every_interval():
     assert np.all(np.array(widths[1]) < widths[0])
 
 
+@pytest.mark.slow
 def test_of_very_many_trials_4000_are_predicted_and_all_are_counted():
     arm, scores = drawn(20_000)
     result = redundancy(arm, scores, good=0.9)

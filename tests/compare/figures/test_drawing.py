@@ -61,6 +61,7 @@ def test_sixteen_arms_differ_in_marker_and_in_colour_and_line() -> None:
     assert len({(one.colour, one.marker) for one in found}) == 56
 
 
+@pytest.mark.slow
 def test_an_arm_looks_the_same_in_every_figure_that_shows_it(sixteen: Comparison) -> None:
     styles = arm_styles([arm.name for arm in sixteen.arms])
     lines_drawn, seen = drawings(sixteen), set()
@@ -79,6 +80,7 @@ def test_an_arm_looks_the_same_in_every_figure_that_shows_it(sixteen: Comparison
         assert size == len(expected.get_paths()[0].vertices)
 
 
+@pytest.mark.slow
 def test_bars_of_methods_have_no_arm_s_colour(sixteen: Comparison) -> None:
     for axes in drawings(sixteen)["importance"].axes:
         for bar in axes.patches:
@@ -163,6 +165,7 @@ def test_no_legend_lies_on_what_is_drawn(sixteen: Comparison) -> None:
                 assert not any(box.overlaps(bar.get_window_extent()) for bar in axes.patches), name
 
 
+@pytest.mark.slow
 def test_names_of_many_arms_do_not_overlap_beside_their_test_scores(
     arm: Make, retrained: Again
 ) -> None:

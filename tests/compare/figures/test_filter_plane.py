@@ -70,6 +70,7 @@ def marks(axes: Any) -> list[PathCollection]:
     return [one for one in axes.collections if isinstance(one, PathCollection)]
 
 
+@pytest.mark.slow
 def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
     arm = filters([1e-3, 1e-2, NAN, 1e-1], violated={"stable": [True, False, False, False]})
     scores = np.array([0.3, 0.8, 0.1, 0.5])

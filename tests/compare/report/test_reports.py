@@ -124,6 +124,7 @@ def test_long_names_in_table_heads_break_after_an_underscore_only(arm: Make) -> 
     assert [rule.split("{")[0].strip() for rule in rules] == ["code"]
 
 
+@pytest.mark.slow
 def test_the_same_comparison_gives_the_same_page(random_search: Comparison) -> None:
     assert to_html(random_search) == to_html(random_search)
 

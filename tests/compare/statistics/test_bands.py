@@ -28,6 +28,7 @@ def test_noncrossing_probability_agrees_with_simulation() -> None:
     assert inside == pytest.approx(0.8, abs=0.008)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 17, 60])
 def test_the_band_is_the_one_that_opda_simulates(n: int) -> None:
     scores = np.random.default_rng(n).random(n)

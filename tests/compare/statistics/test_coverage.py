@@ -254,6 +254,7 @@ def test_a_speedup_in_seconds_lies_in_its_interval_where_batches_share_their_tim
     assert_covers(held())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.1, 0.5, 0.97])
 @pytest.mark.parametrize("n", [1, 20, 60, 200])
 def test_the_good_region_share_lies_in_its_exact_interval(n: int, share: float) -> None:

@@ -58,6 +58,7 @@ def test_the_whole_true_distribution_lies_in_the_band_as_often_as_it_says(levels
     assert held / 400 >= 0.93
 
 
+@pytest.mark.slow
 def test_twenty_thousand_trials_take_the_closed_band() -> None:
     scores = np.random.default_rng(0).random(20_000)
     edf = empirical_distribution(scores)

@@ -35,6 +35,7 @@ def test_detectable_effects_have_the_tables_values() -> None:
     assert detectable_unpaired_effect(64).value == pytest.approx(0.4990, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [6, 10, 31])
 def test_the_signed_rank_test_finds_its_effect_four_times_in_five(r: int) -> None:
     effect = detectable_signed_rank_effect(r).value
@@ -72,6 +73,7 @@ def test_a_detectable_ratio_is_found_with_the_chance_it_states(n: int, share: fl
     assert by_hand == pytest.approx(0.8, abs=1e-4)
 
 
+@pytest.mark.slow
 @given(st.floats(0.02, 0.3), st.integers(20, 300))
 def test_more_trials_or_less_power_detect_smaller_ratios(share: float, n: int) -> None:
     few = detectable_share_ratio(n, share).value or np.inf
@@ -92,6 +94,7 @@ def test_twenty_thousand_trials_are_still_exact() -> None:
     assert ratio == pytest.approx(1.298, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantile", [diverging, near_normal])
 @pytest.mark.parametrize(("n", "k"), [(60, 3), (200, 10)])
 def test_the_detectable_difference_is_found_about_four_times_in_five(

@@ -185,6 +185,7 @@ def test_twenty_thousand_trials_have_a_narrow_interval() -> None:
     assert (speedup.low, speedup.high) == pytest.approx((1.858, 2.153), abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [8, 25])
 def test_the_chance_to_win_counts_every_pair_of_hits(n: int) -> None:
     share, better = 0.2, 0.7

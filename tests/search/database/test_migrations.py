@@ -107,6 +107,7 @@ def make_version_1(url: str, finished: dict[str, list[FrozenTrial]]) -> None:
     storage.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_half_run_comparison_goes_on_after_the_upgrade_to_the_same_results(
     database: str, undisturbed: dict[str, list[FrozenTrial]]
 ):
@@ -177,6 +178,7 @@ def trial_indexes(store: Store) -> set[str | None]:
     return {index["name"] for index in inspect(store.engine).get_indexes("trials")}
 
 
+@pytest.mark.slow
 def test_optuna_s_older_tables_are_refused_and_brought_up_to_date(database: str):
     with closing(open_store(database)) as store:
         store.declare(SPEC)
@@ -195,6 +197,7 @@ def test_optuna_s_older_tables_are_refused_and_brought_up_to_date(database: str)
         run_to_the_end(store)
 
 
+@pytest.mark.slow
 def test_optuna_s_newer_tables_are_refused_and_left_alone(database: str):
     with closing(open_store(database)) as store, store.engine.begin() as connection:
         connection.exec_driver_sql("update alembic_version set version_num = 'v99.0.0.a'")

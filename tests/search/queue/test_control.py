@@ -181,6 +181,7 @@ def test_of_many_who_change_the_same_revision_one_succeeds(store: Store):
     assert row(store).revision == 2
 
 
+@pytest.mark.slow
 def test_cancelling_ends_every_trial_here_and_in_optuna_and_keeps_the_finished(store: Store):
     enqueue(store, comparison())
     queue = Queue(store)
@@ -271,6 +272,7 @@ def test_a_cancelled_search_takes_its_arms_retraining_with_it_and_leaves_the_oth
     assert study(store, "small/old").status == "cancelled"
 
 
+@pytest.mark.slow
 def test_cancelling_while_many_claim_loses_and_repeats_nothing(store: Store):
     enqueue(store, comparison(n_trials=60))
     queue = Queue(store)

@@ -85,6 +85,7 @@ def test_a_trial_is_enqueued_in_both_places_or_in_neither(store):
     assert sorted(positions(store, "small/old")) == list(range(6))
 
 
+@pytest.mark.slow
 def test_each_trial_is_claimed_exactly_once_by_many_threads(store):
     enqueue(store, comparison(n_trials=100))
     queue = Queue(store)
@@ -145,6 +146,7 @@ def test_trials_that_cannot_be_written_down_stay_running_in_both_places(store, q
     assert study_progress(store, "small")["small/old"].running == 3
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(database: str):
     store = open_store(database)
     enqueue(store, comparison())
@@ -250,6 +252,7 @@ def test_a_trial_that_raises_is_retried_once_and_then_fails(store, queue):
     assert study_progress(store, "small")["small/old"].failed == 1
 
 
+@pytest.mark.slow
 def test_a_trial_ended_or_deleted_from_outside_is_reconciled(store, queue):
     trial_id = queue.claim("small/old", "a", range(1)).trial_ids[0]
     store.rdb.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.7])

@@ -115,6 +115,7 @@ def test_a_failed_trial_runs_again_at_its_place_with_its_parameters_and_seed(sto
     assert events_after(store.engine, 0)[-1].data == {"n": 2}
 
 
+@pytest.mark.slow
 def test_what_was_retried_counts_as_the_trial_of_its_index(store: Store):
     spec = comparison(retrain_seeds=0, workload={"epochs": 3})
     enqueue(store, spec)
@@ -133,6 +134,7 @@ def test_what_was_retried_counts_as_the_trial_of_its_index(store: Store):
     assert values == [trial.value for trial in finished_trials(store, "other/old")]
 
 
+@pytest.mark.slow
 def test_retrying_a_search_throws_its_arms_retraining_away_and_no_others(store: Store):
     spec = comparison()
     complete(store, spec)
@@ -191,6 +193,7 @@ def test_a_paused_comparison_stays_paused_when_its_failed_trials_are_put_back(st
     assert queued(store, "small/old")[0].state == "waiting"
 
 
+@pytest.mark.slow
 def test_failed_trials_of_a_cancelled_study_stay_failed(store: Store):
     enqueue(store, comparison(repeats=2))
     fail(store, "small/old/0", range(1))
@@ -259,6 +262,7 @@ def test_an_active_comparison_is_not_deleted(store: Store):
     assert len(queued(store, "small/old")) == 6
 
 
+@pytest.mark.slow
 def test_what_is_resumed_while_it_is_to_be_deleted_is_either_there_or_gone(store: Store):
     for _ in range(10):
         enqueue(store, comparison())
@@ -332,6 +336,7 @@ def test_deleting_beside_those_who_fill_the_queues_leaves_nothing(store: Store):
             assert connection.execute(select(trials)).all() == []
 
 
+@pytest.mark.slow
 def test_a_deleted_name_can_be_given_to_another_declaration(store: Store):
     """Others who had the database open all the while see the new one, not the old one."""
     url = store.engine.url.render_as_string(hide_password=False)

@@ -161,6 +161,7 @@ def test_a_workload_is_named_in_words():
     )
 
 
+@pytest.mark.slow
 def test_trials_that_finish_while_a_report_is_read_do_no_harm(store, monkeypatch):
     spec = comparison(n_trials=40, retrain_seeds=0)
     enqueue(store, spec)

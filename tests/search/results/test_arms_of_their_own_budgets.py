@@ -95,6 +95,7 @@ def test_a_search_of_defaults_needs_a_space_that_has_them():
         parse(ComparisonSpec, SMALL | {"arms": [arm]}, "here")
 
 
+@pytest.mark.slow
 def test_the_arm_of_defaults_tries_the_documented_setting_with_other_seeds(store):
     spec = comparison(**REPEATED)
     enqueue(store, spec)
@@ -108,6 +109,7 @@ def test_the_arm_of_defaults_tries_the_documented_setting_with_other_seeds(store
         assert len({trial.user_attrs["seed"] for trial in trials}) == len(trials) > 1
 
 
+@pytest.mark.slow
 def test_the_repeated_searches_are_held_against_each_other_only(store):
     spec = comparison(**REPEATED)
     enqueue(store, spec)

@@ -63,6 +63,7 @@ def shares(found: Importance, method: str) -> dict[str, float]:
     return {name: share.value for name, share in found.rankings[method].shares.items()}
 
 
+@pytest.mark.slow
 def test_both_methods_find_the_one_hyperparameter_that_matters():
     found = importances(*drawn(100, LINEAR, lambda p: p["x"]), resamples=20)
     assert (found.reason, found.left_out, found.notes) == (None, {}, ())
@@ -79,6 +80,7 @@ def test_both_methods_find_the_one_hyperparameter_that_matters():
         assert ranked.shares["x"].low > 0.5 > ranked.shares["y"].high  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_without_logarithms_the_numbers_are_those_of_optuna_itself():
     trials, scores = drawn(60, LINEAR, lambda p: p["x"] + 0.3 * p["y"] * (p["kind"] == "a"))
     found = importances(trials, scores, resamples=0, seed=7)
@@ -94,6 +96,7 @@ def test_without_logarithms_the_numbers_are_those_of_optuna_itself():
         assert all(one.interval is None for one in found.rankings[method].shares.values())
 
 
+@pytest.mark.slow
 def test_a_logarithmic_range_counts_as_its_logarithm():
     log_range = {"x": FloatDistribution(1e-6, 1.0, log=True), "y": FloatDistribution(0.0, 1.0)}
     trials, scores = drawn(80, log_range, lambda p: -abs(np.log10(p["x"]) + 3) + 2 * p["y"])
@@ -118,6 +121,7 @@ def test_integers_on_a_logarithmic_range_are_assessed():
     assert shares(found, FANOVA)["width"] > 0.9
 
 
+@pytest.mark.slow
 def test_two_that_matter_equally_are_both_counted():
     space = {name: FloatDistribution(0.0, 1.0) for name in ("a", "b", "c", "d", "e")}
     found = importances(*drawn(200, space, lambda p: p["a"] + p["b"]), resamples=10)
@@ -125,6 +129,7 @@ def test_two_that_matter_equally_are_both_counted():
     assert found.rankings[FANOVA].effective.interval == (2, 2)
 
 
+@pytest.mark.slow
 def test_an_interaction_is_what_single_hyperparameters_leave_unexplained():
     space = {name: FloatDistribution(-1.0, 1.0) for name in ("a", "b")}
     product = importances(*drawn(200, space, lambda p: p["a"] * p["b"]), resamples=0)
@@ -233,6 +238,7 @@ def test_trials_that_failed_before_a_hyperparameter_was_drawn_are_counted_out_lo
     assert found.rankings == importances(trials, scores, resamples=3).rankings
 
 
+@pytest.mark.slow
 def test_of_many_trials_some_are_used_and_it_is_said():
     space = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
     found = importances(*drawn(MOST + 200, space, lambda p: p["x"]), resamples=2)
@@ -243,6 +249,7 @@ def test_of_many_trials_some_are_used_and_it_is_said():
     assert shares(found, PED_ANOVA)["x"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_seed_decides_every_number():
     trials, scores = drawn(40, LINEAR, lambda p: p["x"] + p["y"])
     first, again, other = (importances(trials, scores, seed=s, resamples=4) for s in (1, 1, 2))

@@ -76,6 +76,7 @@ def counted_anew(store: Store) -> dict[str, StudyProgress]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("at_once")
 def test_counts_follow_every_change(store: Store):
     queue, keeper = Queue(store, retries=0), Keeper(store)
@@ -194,6 +195,7 @@ def test_studies_of_a_state_are_found_beyond_the_first_page(store: Store):
     assert len(of_one) == 4
 
 
+@pytest.mark.slow
 def test_a_study_is_complete_as_soon_as_its_trials_are(store: Store):
     enqueue(store, comparison())
     queue = Queue(store)

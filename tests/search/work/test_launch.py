@@ -168,6 +168,7 @@ def test_workers_whose_launcher_is_killed_put_their_trials_back(
     assert run(comparison(n_trials=24, retrain_seeds=0), sqlite, 2).complete
 
 
+@pytest.mark.slow
 def test_trials_whose_launcher_is_gone_do_not_wait_for_their_leases(sqlite: str):
     spec = comparison(n_trials=2, retrain_seeds=0)
     gone = subprocess.Popen(["true"])
@@ -189,6 +190,7 @@ def test_only_workers_of_this_machine_whose_launcher_is_gone_are_orphaned():
     assert not orphaned(here)
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_is_not_run_again(sqlite: str):
     spec = comparison(n_trials=2, retrain_seeds=0)
     run(spec, sqlite, 1)
@@ -204,6 +206,7 @@ def test_workers_that_die_again_and_again_end_in_one_line(sqlite: str):
     assert {trial.state.name for trial in all_trials(sqlite, "small/old")} == {"WAITING"}
 
 
+@pytest.mark.slow
 def test_a_missing_data_set_ends_the_run_in_its_own_words(sqlite: str):
     with pytest.raises(TunerError, match=r"^data set 'digits' is not there; put it in /data$"):
         run(comparison(), sqlite, 2, LostTrainer)
@@ -223,12 +226,14 @@ def test_a_trial_that_always_raises_fails_alone(sqlite: str, monkeypatch: pytest
     assert f"ArithmeticError: seed {seeds[0]} is poisonous" in trials[1].user_attrs["error"]
 
 
+@pytest.mark.slow
 def test_a_passing_failure_fails_no_trial(sqlite: str):
     end = run(comparison(retrain_seeds=0), sqlite, 1, ForgetfulTrainer)
     assert end.complete
     assert [arm.failed for arm in end.arms] == [0, 0]
 
 
+@pytest.mark.slow
 def test_another_declaration_under_the_same_name_is_refused_before_anything_runs(sqlite: str):
     run(comparison(n_trials=2, retrain_seeds=0), sqlite, 1)
     with pytest.raises(InvalidInput, match="holds another declaration under this name"):
@@ -248,6 +253,7 @@ def test_the_launching_process_never_loads_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_progress_is_reported_from_the_first_trial_to_the_last(sqlite: str):
     seen: list[launch.Progress] = []
     spec = comparison(retrain_seeds=0)
@@ -261,6 +267,7 @@ def test_progress_is_reported_from_the_first_trial_to_the_last(sqlite: str):
     assert [arm.total for arm in seen[0].arms] == [6, 6]
 
 
+@pytest.mark.slow
 def test_environment_and_signals_are_as_before_after_a_run(sqlite: str):
     environment = dict(os.environ)
     handler = signal.getsignal(signal.SIGTERM)

@@ -85,6 +85,7 @@ def test_the_time_of_a_long_epoch_is_told_from_short_ones(monkeypatch, n_train, 
     assert found.epoch_seconds == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_what_stands_between_batches_is_timed_with_real_workers_and_leaves_nothing(
     tmp_path, monkeypatch
 ):

@@ -165,6 +165,7 @@ def test_a_gpu_that_runs_out_of_memory_trains_half_as_many_from_then_on(new_proc
     assert len(warnings(caplog)) == 1
 
 
+@pytest.mark.slow
 def test_memory_that_somebody_takes_in_mid_training_costs_no_trial(new_process):
     trainer, memory = new_process(measured=4)
 

@@ -41,6 +41,7 @@ def finished(store: Store, spec: ComparisonSpec) -> list[FrozenTrial]:
     return finished_trials(store, "small/new")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "gp"])
 def test_every_sampler_fills_its_budget_within_its_ranges(store: Store, sampler: str):
     spec = one_arm(sampler=sampler)
@@ -69,6 +70,7 @@ def test_samplers_that_learn_come_closer_to_the_best_than_random_search(
     assert sum(new) > sum(old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
 def test_pruned_trials_keep_their_last_value_and_cost_fewer_epochs(store: Store, pruner: str):
     trials = finished(store, one_arm(pruner=pruner))
@@ -83,6 +85,7 @@ def test_pruned_trials_keep_their_last_value_and_cost_fewer_epochs(store: Store,
         assert trial.intermediate_values[epochs] == trial.value
 
 
+@pytest.mark.slow
 def test_retrained_incumbents_are_never_pruned(store: Store):
     spec = one_arm(pruner="median")
     finished(store, spec)
@@ -156,6 +159,7 @@ class Sized(LightTrainer):
         return self.size
 
 
+@pytest.mark.slow
 def test_a_batch_takes_as_many_transactions_however_many_trials_it_has(database: str):
     counts: dict[int, int] = {}
     for size in (1, 4, 16):
@@ -268,6 +272,7 @@ def test_a_worker_told_to_stop_puts_its_trials_back_within_an_epoch(store: Store
     assert sum(bool(trial.params) for trial in study.trials) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_put_back_keeps_its_parameters_also_with_a_sampler_that_learns(store: Store):
     enqueue(store, one_arm(sampler="tpe"))
     study = optuna.load_study(study_name="small/new", storage=store.rdb)
@@ -283,11 +288,13 @@ def test_a_trial_put_back_keeps_its_parameters_also_with_a_sampler_that_learns(s
     assert study.trials[0].params == before != {}
 
 
+@pytest.mark.slow
 def test_a_sampler_that_learns_is_asked_for_few_trials_at_once(store: Store):
     trials = finished(store, one_arm(sampler="tpe"))
     assert {trial.user_attrs["run"]["batch"] for trial in trials} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["none", "median"])
 def test_a_worker_that_lost_its_trials_writes_nothing_about_them(store: Store, pruner: str):
     enqueue(store, one_arm(pruner=pruner))
