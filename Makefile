@@ -18,8 +18,7 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(IN_ORDER)
 
 check: $(VENV)/installed-test
-	$(PYTEST) --ignore $(IN_ORDER) -m "not slow and not postgresql"
-	$(BIN)/python -m pytest $(IN_ORDER) -m "not slow and not postgresql"
+	$(PYTEST) -m "not slow and not postgresql"
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -59,6 +59,7 @@ def test_every_import_between_boxes_is_an_arrow_or_a_way_of_arrows(picture):
         assert architecture.imports()[box.name] <= reached(box.name), box.name
 
 
+@pytest.mark.slow
 def test_no_arrow_runs_through_a_box():
     for upper, lower, way in architecture.ways():
         assert not architecture.hits(way), (upper, lower)

@@ -90,6 +90,7 @@ def test_a_key_may_do_what_its_scopes_say(client, key):
         assert client.get(LIST, headers={"Authorization": wrong}).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_revoked_key_is_refused_after_some_seconds(client, key, store, monkeypatch):
     other, mine = key("read"), key("read")
     monkeypatch.setattr(auth, "_TRUST_SECONDS", 0.3)
@@ -321,6 +322,7 @@ def test_the_dashboard_shows_and_changes_nothing_unless_configured(serve, key):
     assert opened.post("/api/studies", json=new, headers=writes).status_code == 201
 
 
+@pytest.mark.slow
 def test_metrics_count_trials_workers_and_requests(client, store):
     client.post(LIST, json=SPEC)
     Keeper(store).tend()

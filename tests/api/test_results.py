@@ -103,6 +103,7 @@ def test_a_retried_trial_counts_in_the_report(client, store):
     assert (arm["n"], arm["failed"]) == (6, 0)
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_finished_trial_with_its_settings(client, store):
     run(store)
     answer = client.get(f"{REPORT}?format=csv")

@@ -21,6 +21,7 @@ JSON = {"Content-Type": "application/json"}
 SPEC = comparison().model_dump(mode="json")
 
 
+@pytest.mark.slow
 def test_the_stream_of_a_revoked_key_ends(client, key, store, monkeypatch):
     monkeypatch.setattr(auth, "_TRUST_SECONDS", 0.0)
     monkeypatch.setattr(events, "_ASK_SECONDS", 0.2)

@@ -21,6 +21,7 @@ def run(store):
     return store
 
 
+@pytest.mark.slow
 def test_a_single_search_is_a_study_of_one_arm(client, store):
     answer = client.post("/v1/studies", json=STUDY)
     assert answer.status_code == 202

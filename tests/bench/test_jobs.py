@@ -61,6 +61,7 @@ def test_steps_of_an_update_rule_are_counted_in_weights(rule):
     assert done.seconds > 0
 
 
+@pytest.mark.slow
 def test_contests_of_speed_train_on_few_images(tmp_path):
     (match,) = CONTESTS["resnet20"].matches(Setup(tmp_path, processes=1, quick=True))
     data = load_data(match.sides[0].jobs[0].workload)

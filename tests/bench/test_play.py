@@ -76,6 +76,7 @@ def test_processes_live_on_and_the_best_of_several_baselines_is_taken_in_each_ro
     ]
 
 
+@pytest.mark.slow
 def test_two_sides_never_work_at_the_same_time_and_change_places_every_round():
     spans = []
 

@@ -34,6 +34,7 @@ def mine(tmp_path):
     return str(file)
 
 
+@pytest.mark.slow
 def test_a_claim_is_measured_printed_and_written(mine, tmp_path):
     file = tmp_path / "claims.json"
     shown = claims(mine, "--json", str(file))
@@ -51,6 +52,7 @@ def test_a_claim_is_measured_printed_and_written(mine, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_claim_that_does_not_hold_is_shown_as_such_with_exit_status_0(mine, monkeypatch):
     monkeypatch.setattr(scaling, "rescale", lambda magnitude, k: scaling_of_rate(magnitude, k))
     shown = claims(mine, "--json", "-")
@@ -76,6 +78,7 @@ def test_the_list_says_what_is_claimed_and_measures_nothing(monkeypatch):
     assert list(printed) == ["scaling"] and printed["scaling"]["kind"] == "scaling"
 
 
+@pytest.mark.slow
 def test_a_check_that_cannot_be_done_leaves_the_others_and_exits_with_1(mine, monkeypatch):
     def refuse(*_):
         raise TunerError("no room")
@@ -87,6 +90,7 @@ def test_a_check_that_cannot_be_done_leaves_the_others_and_exits_with_1(mine, mo
     assert "mine" in shown.stdout and "holds" in shown.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured(mine, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -97,6 +101,7 @@ def test_ctrl_c_keeps_what_was_measured(mine, monkeypatch):
     assert "holds" in shown.stdout and "stopped" in shown.stdout
 
 
+@pytest.mark.slow
 def test_the_progress_of_each_claim_starts_at_0_and_ends_at_1(mine):
     told: list[tuple[str, float]] = []
     results = running.check_claims(

@@ -47,6 +47,7 @@ def test_every_command_has_help_with_an_example():
         assert f"tuner {command}" in shown.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("finished")
 def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
     report = json.loads(Path("a.json").read_text())
@@ -64,6 +65,7 @@ def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
     assert json.loads(Path("b.json").read_text()) == report
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("finished")
 def test_json_alone_is_on_standard_output():
     result = tuner("compare", "mine", "--json", "-")
@@ -273,6 +275,7 @@ def test_status_names_what_goes_on_with_a_comparison_that_nobody_works_on():
     assert "or go on with it from here: tuner run digits" in told
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("finished")
 def test_status_names_what_records_the_end_that_a_killed_run_did_not():
     store = open_store("sqlite:///tuner.db")

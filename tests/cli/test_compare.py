@@ -93,6 +93,7 @@ def test_compare_takes_studies_that_other_software_made():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("finished")
 def test_a_sampler_that_the_study_contradicts_is_noted():
     addresses = [f"sqlite:///tuner.db::mine/{arm}" for arm in ("filter", "magnitude")]

@@ -132,6 +132,7 @@ def test_the_words_above_the_filters_name_the_rows_below_and_no_other(arm):
     )
 
 
+@pytest.mark.slow
 def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
     page = to_html(compare(arms, Protocol()))
     assert page.count("<svg") == 1

@@ -186,6 +186,7 @@ def wait_until(true: Callable[[], bool], process: Any, seconds: float = 120.0) -
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_the_file_follows_the_compose_specification():
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run(

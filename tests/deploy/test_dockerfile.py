@@ -106,6 +106,7 @@ def test_git_never_takes_the_secrets():
     assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.slow
 def test_the_copied_files_are_enough_to_make_the_wheel(tmp_path: Path):
     context = tmp_path / "source"
 

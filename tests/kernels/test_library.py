@@ -139,6 +139,7 @@ def test_a_compiler_that_is_not_there_is_named(monkeypatch, tmp_path, caplog):
     assert "no-such-compiler" in warning
 
 
+@pytest.mark.slow
 def test_a_compiler_that_hangs_is_given_up(monkeypatch, tmp_path, caplog):
     script = 'echo "licence server is silent" >&2; exec sleep 20'
     monkeypatch.setenv("CXX", program(tmp_path / "compiler", script))

@@ -77,6 +77,7 @@ def knob(record, name):
     return next(k for k in record.redundant if k.name == name)
 
 
+@pytest.mark.slow
 @given(magnitudes(), st.integers(-8, 8), st.integers(0, 2**32 - 1))
 def test_scaling_by_a_power_of_two_changes_no_bit_of_any_sign(magnitude, power, seed):
     random = np.random.default_rng(seed)

@@ -102,6 +102,7 @@ def same(s: Array, other: Array, tolerance: float = 1e-12) -> None:
     assert clear.mean() > 0.99
 
 
+@pytest.mark.slow
 @given(seeds, st.floats(1e-4, 1), st.floats(1e-4, 0.999), momenta, st.sampled_from(DECAYS))
 def test_decoupled_sgd_is_the_filter_under_any_schedule(seed, eta, product, mu, decay):
     g, w0 = gradients(seed)
@@ -113,6 +114,7 @@ def test_decoupled_sgd_is_the_filter_under_any_schedule(seed, eta, product, mu, 
     same(cascade(g, alphas, constant(found.gamma), -lam * w0, 0 * w0), -lam * w)
 
 
+@pytest.mark.slow
 @given(seeds, momenta, st.floats(1e-3, 1), shares)
 @example(0, 0.9, 0.1, 5e-5 / 2.633403898972404e-3)
 def test_torch_sgd_is_the_filter_whose_alpha_and_gamma_are_the_roots(seed, mu, eta, share):
@@ -135,6 +137,7 @@ def test_starting_torch_sgd_with_m0_at_zero_is_not_exact():
     assert np.abs(s + 5e-4 * w).max() > 1e-6
 
 
+@pytest.mark.slow
 @given(seeds, st.floats(0.01, 0.95), shares)
 def test_nesterov_is_the_filter_on_the_difference_of_gradients(seed, mu, share):
     g, w0 = gradients(seed)
@@ -164,6 +167,7 @@ def test_every_stable_torch_sgd_is_its_direct_form_complex_roots_included(seed, 
     same(s, -lam * w, 1e-11)
 
 
+@pytest.mark.slow
 @given(seeds, st.floats(0.1, 0.9), st.floats(0, 0.9), shares)
 def test_dampening_only_changes_the_product_and_the_first_gradient(seed, mu, dampening, share):
     g, w0 = gradients(seed)
@@ -177,6 +181,7 @@ def test_dampening_only_changes_the_product_and_the_first_gradient(seed, mu, dam
     same(s, -lam * w, 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("from_root", [False, True])
@@ -259,6 +264,7 @@ def test_a_constant_alpha_without_weight_decay_needs_a_growing_learning_rate(alp
     assert rates[1:] / rates[:-1] == pytest.approx(1 / (1 - alpha), rel=1e-12)
 
 
+@pytest.mark.slow
 @given(seeds, unit)
 def test_bop_without_threshold_is_one_average(seed, gamma):
     g, _ = gradients(seed)
@@ -291,6 +297,7 @@ def test_sections_give_back_their_product_and_momentum(mu, product, nesterov):
     assert coupled_from_section(section) == pytest.approx((product, mu), rel=1e-6)
 
 
+@pytest.mark.slow
 @given(st.floats(1e-4, 0.5), st.floats(1e-3, 1), st.sampled_from(DECAYS))
 def test_the_filter_with_decaying_alpha_is_torch_sgd_with_moving_momentum(alpha, gamma, decay):
     g, w0 = gradients(0)

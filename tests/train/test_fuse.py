@@ -47,6 +47,7 @@ def test_more_trials_are_fused_as_long_as_it_pays(seconds, expected, timed, monk
     assert seen == timed
 
 
+@pytest.mark.slow
 def test_a_real_measurement_times_real_steps(cache):
     most = trials_per_batch(TINY, "cpu")
     (kept,) = cache.glob("*.json")

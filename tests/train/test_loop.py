@@ -53,6 +53,7 @@ def test_a_trial_of_a_batch_gives_the_result_it_gives_alone(rule, augment):
         assert alone.steps == fused.steps == 56
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "widths"), [("cnn", (4, 4)), ("bireal_resnet20", (4, 8))])
 def test_a_convolution_of_a_batch_gives_the_result_it_gives_alone(model, widths):
     workload = Workload(
@@ -88,6 +89,7 @@ def test_weights_of_pixels_that_are_always_black_never_flip():
     assert changed[~black].any()
 
 
+@pytest.mark.slow
 def test_digits_are_learnt():
     workload = Workload(widths=(128, 128), binary_ends=True, epochs=8)
     config = {"alpha": 1e-2, "gamma": 0.5, "alpha_decay": "cosine"}

@@ -61,6 +61,7 @@ def test_the_first_page_lists_comparisons_newest_first_a_page_at_a_time(browser,
     get(browser, "/?cursor=nonsense", 422)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_the_first_page_shows_progress_and_workers(browser, store):
     Keeper(store).tend()
@@ -229,6 +230,7 @@ def test_the_best_trials_of_an_arm_lead_to_their_pages(browser, store):
     assert "/comparisons/small" in trial.links
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
 def test_a_trial_shows_its_settings_its_filter_and_its_curves(browser, store):
     run(store)
@@ -326,6 +328,7 @@ def test_what_cannot_be_taken_back_asks_once_more(browser):
         assert f'action="/comparisons/small/{action}"' in asked.group()
 
 
+@pytest.mark.slow
 def test_a_single_search_has_its_tuning_curve_and_no_verdict(browser, store):
     alone = comparison(arms=[{"name": "search", "space": "filter"}], retrain_seeds=0, verdict={})
     control.submit(store, alone)
@@ -350,6 +353,7 @@ def test_the_figure_is_drawn_anew_now_and_then_while_trials_end_and_at_the_end()
     assert _picture(ended, [replace(study, done=199)]) not in pictures
 
 
+@pytest.mark.slow
 def test_a_search_that_learns_says_that_it_has_no_tuning_curve(browser, store):
     arm = {"name": "search", "space": "filter", "sampler": "tpe"}
     control.submit(store, comparison(arms=[arm], retrain_seeds=0, verdict={}))

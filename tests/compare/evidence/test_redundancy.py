@@ -151,6 +151,7 @@ def twin(points: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.array(guesses)
 
 
+@pytest.mark.slow
 def test_correlation_and_interval_are_those_of_halves_predicted_trial_by_trial():
     arm, scores = drawn(60)
     scores = np.round(scores, 1)  # with ties
@@ -170,6 +171,7 @@ def test_correlation_and_interval_are_those_of_halves_predicted_trial_by_trial()
     assert one.interval == pytest.approx(tuple(expected), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_filter_predicts_what_neither_rate_alone_does():
     result = redundancy(*drawn(200), good=None)
     value = {p.coordinates: p.correlation.value for p in result.predictions if p.correlation}

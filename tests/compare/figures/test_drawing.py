@@ -133,6 +133,7 @@ def test_no_label_lies_on_another_in_any_figure(
         assert overlapping(tick_labels(drawn(drawing))) == [], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [0.05, 0.5, 0.89])
 def test_target_budget_and_legend_cover_neither_curves_nor_each_other(
     arm: Make, retrained: Again, target: float

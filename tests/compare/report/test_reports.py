@@ -92,6 +92,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_loads_nothing(comparison: Comparison) -> None:
     text = to_html(comparison)
     page = Page(text)
@@ -102,6 +103,7 @@ def test_the_page_is_one_file_that_loads_nothing(comparison: Comparison) -> None
     assert "http" not in text and "@import" not in text and "nan" not in text.lower().split()
 
 
+@pytest.mark.slow
 def test_the_page_says_the_verdict_first(random_search: Comparison) -> None:
     text = to_html(random_search, {"command": "tuner run digits"})
     assert text.index(": filter ahead</h1>") < text.index("<svg") < text.index("<h2>Arms")
@@ -129,6 +131,7 @@ def test_the_same_comparison_gives_the_same_page(random_search: Comparison) -> N
     assert to_html(random_search) == to_html(random_search)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_the_figure_is_saved(
     comparison: Comparison, tmp_path: Path, kind: str, magic: bytes

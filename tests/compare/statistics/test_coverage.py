@@ -204,6 +204,7 @@ def test_a_ratio_of_shares_lies_in_its_interval_for_any_shares(n: int) -> None:
             assert chances[held].sum() / chances.sum() >= 0.93, (second, ratio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "new_share", "old_share", "hit_costs"),
     [(60, 0.3, 0.05, 1.0), (60, 0.05, 0.01, 2.0), (60, 0.6, 0.5, 0.2), (20, 0.3, 0.2, 4.0)],
@@ -232,6 +233,7 @@ def test_a_speedup_in_cost_lies_in_its_interval_also_where_hits_cost_more(
     assert_covers(held())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_batches", "size"), [(8, 25), (3, 20), (50, 4)])
 def test_a_speedup_in_seconds_lies_in_its_interval_where_batches_share_their_time(
     n_batches: int, size: int

@@ -21,6 +21,7 @@ def test_eight_failures_stay_in_the_denominator() -> None:
     assert edf.share == pytest.approx([0.8, 0.9, 1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 17, 40])
 def test_the_band_is_the_one_that_opda_simulates(n: int) -> None:
     scores = np.random.default_rng(n).random(n)

@@ -62,6 +62,7 @@ def test_one_repeat_is_its_own_trace() -> None:
     assert traces.low is None
 
 
+@pytest.mark.slow
 def test_long_searches_are_worked_on_in_blocks() -> None:
     searches = list(np.random.default_rng(0).random((200, 20_000)))
     traces = incumbent_traces(searches)

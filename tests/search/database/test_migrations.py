@@ -131,6 +131,7 @@ def test_a_half_run_comparison_goes_on_after_the_upgrade_to_the_same_results(
         assert after[study.study_name][0].user_attrs == undisturbed[study.study_name][0].user_attrs
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_breaks_off_changes_none_of_our_tables(
     database: str, undisturbed: dict[str, list[FrozenTrial]]
 ):

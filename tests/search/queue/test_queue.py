@@ -61,6 +61,7 @@ def test_enqueueing_again_adds_nothing(store):
     assert study_progress(store, "small")["small/old"].queued == 6
 
 
+@pytest.mark.slow
 def test_enqueueing_that_was_interrupted_is_completed(store):
     spec = comparison(n_trials=60)
     queue = Queue(store)
@@ -278,6 +279,7 @@ def test_the_incumbent_is_the_best_over_all_repeats_and_the_earliest_of_equals(s
     assert best in finished_trials(store, "small/old/0")
 
 
+@pytest.mark.slow
 def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
     spec = comparison()
     enqueue(store, spec)
@@ -299,6 +301,7 @@ def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
         assert "test_accuracy" not in best.user_attrs
 
 
+@pytest.mark.slow
 def test_a_deleted_comparison_leaves_no_trace(store):
     enqueue(store, comparison())
     work_here(store)

@@ -158,6 +158,7 @@ def test_retrying_a_search_throws_its_arms_retraining_away_and_no_others(store: 
     assert old_numbers
 
 
+@pytest.mark.slow
 def test_a_failed_retraining_alone_is_retried_without_touching_the_search(store: Store):
     spec = comparison()
     enqueue(store, spec)
@@ -175,6 +176,7 @@ def test_a_failed_retraining_alone_is_retried_without_touching_the_search(store:
     assert [t.state for t in queued(store, "small/old/retrain")] == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_a_change_to_its_studies_is_seen_in_their_revisions(store: Store):
     complete(store, comparison())
     before = study(store, "small/new")
@@ -230,6 +232,7 @@ def test_what_is_cancelled_is_not_retried(store: Store):
     assert queued(store, "small/old")[0].state == "failed"
 
 
+@pytest.mark.slow
 def test_a_failed_trial_that_was_deleted_from_outside_is_retried_as_a_new_one(store: Store):
     enqueue(store, comparison(retrain_seeds=0))
     fail(store, "small/old", range(1))
@@ -290,6 +293,7 @@ def test_what_is_resumed_while_it_is_to_be_deleted_is_either_there_or_gone(store
             control.delete(store, "small")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 def test_deleting_while_the_queues_are_filled_leaves_nothing(
     store: Store, chunks: int, monkeypatch: pytest.MonkeyPatch

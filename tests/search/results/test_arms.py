@@ -36,6 +36,7 @@ class HalfDivergingTrainer(LightTrainer):
         return results
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: Store):
     spec = comparison(verdict={"primary": ["new", "old"], "k": 2, "target": 0.5, "rope": 0.5})
     enqueue(store, spec)
@@ -71,6 +72,7 @@ def test_a_diverged_trial_is_counted_and_scores_chance(store: Store):
     assert found[0].retrained is None
 
 
+@pytest.mark.slow
 def test_repeats_are_told_apart(store: Store):
     enqueue(store, comparison(repeats=2, retrain_seeds=0))
     work_here(store)

@@ -83,6 +83,7 @@ def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str
     assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
 
 
+@pytest.mark.slow
 def test_our_own_study_read_as_a_foreign_one_gives_the_same_scores(store: Store):
     enqueue(store, comparison(retrain_seeds=0))
     work_here(store)

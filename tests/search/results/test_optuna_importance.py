@@ -200,6 +200,7 @@ def test_where_the_best_tenth_ties_with_the_worst_only_fanova_speaks():
     assert found.reason == "PED-ANOVA: the best tenth of the trials ties with the worst"
 
 
+@pytest.mark.slow
 def test_a_single_different_score_ends_in_numbers_or_words_but_in_no_error():
     trials, _ = drawn(20, LINEAR, lambda _: 0.9)
     found = importances(trials, np.eye(20)[3], resamples=40)
@@ -228,6 +229,7 @@ def test_failed_and_diverged_trials_keep_the_score_of_chance():
     assert shares(found, FANOVA)["x"] > 0.9
 
 
+@pytest.mark.slow
 def test_trials_that_failed_before_a_hyperparameter_was_drawn_are_counted_out_loud():
     trials, scores = drawn(30, LINEAR, lambda p: p["x"])
     bare = create_trial(state=TrialState.FAIL)

@@ -80,6 +80,7 @@ def undisturbed(store: Store) -> list[float | None]:
     return found
 
 
+@pytest.mark.slow
 def test_a_pause_takes_effect_within_an_epoch_and_costs_nothing(store: Store):
     expected = undisturbed(store)
     enqueue(store, LONG)
@@ -137,6 +138,7 @@ def test_a_worker_goes_on_with_others_after_its_comparison_was_deleted_under_it(
     assert len(values(store, "other/new")) == 2
 
 
+@pytest.mark.slow
 def test_comparisons_take_turns_however_long_they_wait_already(store: Store):
     enqueue(store, comparison(n_trials=40))
     queue = Queue(store)
@@ -182,6 +184,7 @@ class Choosy(LightTrainer):
         return super().train(workload, *arguments, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_worker_leaves_out_what_it_cannot_run_and_says_so(store: Store):
     enqueue(store, LONG)
     enqueue(store, comparison(name="short"))
@@ -242,6 +245,7 @@ def test_a_trial_that_raises_is_retried_as_often_as_configured(store: Store, ret
     assert study_progress(store, "small")["small/new"].failed == 1
 
 
+@pytest.mark.slow
 def test_a_keeper_takes_a_comparison_from_its_submission_to_its_end(store: Store):
     store.declare(comparison())
     keeper = Keeper(store)

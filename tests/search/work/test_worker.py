@@ -109,6 +109,7 @@ def test_a_trial_s_record_is_complete_and_valid_json(store: Store):
     assert set(run["versions"]) == {"bnn-tuner", "optuna", "torch"}
 
 
+@pytest.mark.slow
 def test_a_trial_reported_on_the_way_has_its_end_among_the_reports(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
