@@ -11,7 +11,7 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
     Raises:
         InvalidInput: Names the field, the rule and the value.
     """
-    n_trials = spec.n_searched + len(spec.arms) * spec.retrain_seeds
+    n_trials = spec.n_searched + spec.n_afresh
     n_studies = sum(map(spec.repeats_of, spec.arms))
     workload = spec.workload
     widths = workload.layer_widths

@@ -95,7 +95,7 @@ def curve_of(store: Store, row: views.StudyRow, spec: StudySpec) -> tuple[ArmSum
         f"study {row.study_name!r} has no tuning curve: its trials are not independent; ask for "
         "its best trials"
     )
-    if spec.learns or spec.retrain:
+    if spec.learns or spec.trains_afresh:
         raise dependent
     if not row.done + row.failed:
         raise Conflict(f"study {row.study_name!r} has no finished trial yet; ask again later")

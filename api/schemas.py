@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
+from tuner.search.declared.files import Count as NTrials
 from tuner.search.declared.files import Declared
 from tuner.search.declared.spec import (
     ComparisonSpec,
@@ -15,7 +16,6 @@ from tuner.search.declared.spec import (
     StudySpec,
     WorkloadSpec,
 )
-from tuner.search.declared.spec import Count as NTrials
 from tuner.search.declared.spec import Name as SpecName
 from tuner.search.results.foreign import SAMPLERS, Direction
 from tuner.search.watch.progress import ArmProgress

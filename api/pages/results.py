@@ -230,10 +230,10 @@ def _incumbent(arm: ArmSummary, retrained: RetrainedSummary) -> Incumbent:
         arm=arm.name,
         settings=retrained.settings,
         validation=words.score(arm.best, ACCURACY)
-        if arm.mean is None
-        else words.mean(arm.mean, ACCURACY),
-        retrained_validation=words.mean(retrained.val, ACCURACY),
-        test=words.mean(retrained.test, ACCURACY),
+        if arm.median is None
+        else words.bracketed(arm.median, ACCURACY),
+        retrained_validation=words.bracketed(retrained.val, ACCURACY),
+        test=words.bracketed(retrained.test, ACCURACY),
         seeds=retrained.seeds,
         luck=retrained.luck,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tuner.compare import Arm, Retrained
+from tuner.compare.arm import SelectedRuns
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -30,6 +31,17 @@ def make_retrained(mean: float, spread: float = 0.001) -> Retrained:
     """Ten fresh runs with exactly this mean."""
     steps = np.linspace(-1, 1, 10) * spread
     return Retrained({"alpha": 0.003, "gamma": 0.1}, val=mean + steps, test=mean + steps)
+
+
+def make_selected(mean: float, spread: float = 0.001, n: int = 20) -> SelectedRuns:
+    """Fresh runs of what n searches selected, spread evenly about this median."""
+    runs = np.random.default_rng(n).permutation(mean + spread * np.linspace(-1, 1, n))
+    return SelectedRuns(np.arange(n), val=runs, test=runs, planned=n)
+
+
+@pytest.fixture
+def selected() -> Callable[..., SelectedRuns]:
+    return make_selected
 
 
 @pytest.fixture

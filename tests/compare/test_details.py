@@ -141,7 +141,7 @@ def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
 
 def test_the_json_has_every_arm_s_details_and_no_nan(comparison):
     found = json.loads(json.dumps(to_json(comparison), allow_nan=False))
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     assert [one["arm"] for one in found["details"]] == ["new", "old", "new_tpe", "old_tpe"]
     new, tpe = found["details"][0], found["details"][2]
     assert new["edf"]["share"][-1] == 1.0

@@ -9,6 +9,7 @@ WHOLE = Design(
     k=10,
     independent=True,
     repeats=10,
+    searches=20,
     seeds=10,
     rope=0.3,
     has_control=True,
@@ -21,23 +22,32 @@ def warnings(**changes: object) -> list[str]:
 
 
 def test_a_whole_protocol_gives_no_warning_and_says_what_it_can_show():
-    told = [one.text for one in outlook(WHOLE)]
+    texts = [each.text for each in outlook(WHOLE)]
     assert warnings() == []
-    assert len(told) == 4
-    assert "200 trials per arm show, with 80% power, a difference" in told[0]
-    assert "5% of one arm's trials reach the target" in told[1]
+    assert len(texts) == 5
+    assert texts[0].startswith("20 independent searches of 10 trials per arm, each one's selected")
+    assert "with 80% power, a median difference of " in texts[0]
+    assert texts[0].endswith("A look after 15 of them is allowed.")
+    assert "200 trials per arm show, with 80% power, a difference" in texts[1]
+    assert "5% of one arm's trials reach the target" in texts[2]
     assert (
-        "10 repeats of each search show, with 80% power, a mean difference of 1 of its" in told[2]
+        "10 repeats of each search show, with 80% power, a mean difference of 1 of its" in texts[3]
     )
-    assert "gap of 1.3 of a run's standard deviations" in told[3]
+    assert "gap of 1.3 of a run's standard deviations" in texts[4]
+    assert "a collapse that befalls 15% of all runs or more" in texts[4]
 
 
 def test_too_few_trials_for_an_interval_are_warned_of_with_the_number_it_takes():
-    (warning,) = warnings(n=60)
+    (warning,) = warnings(n=60, searches=10)
     assert "60 trials per arm give no interval of the best of 10" in warning
     assert "it takes at least 100, or a smaller k" in warning
     assert "it takes at least 20." in warnings(n=19, k=2)[0]
     assert "it takes at least 1,000, or k = 2" in warnings(n=19, k=1)[0]
+
+
+def test_too_few_pairs_of_searches_are_warned_of_with_the_number_it_takes():
+    (warning,) = warnings(searches=9)
+    assert "no verdict can rest on them; it takes at least 10, 100 trials per arm" in warning
 
 
 def test_five_repeats_can_never_reach_the_usual_level():
@@ -52,13 +62,14 @@ def test_six_repeats_reach_it_but_carry_no_verdict():
 
 
 def test_one_search_by_a_sampler_that_learns_is_a_single_observation():
-    (warning,) = warnings(independent=False, repeats=0)
+    (warning,) = warnings(independent=False, repeats=0, searches=0)
     assert "single observation" in warning and "at least 10 times" in warning
 
 
 def test_what_was_not_declared_is_warned_of():
-    found = warnings(seeds=0, has_control=False, has_target=False)
-    assert [text.split(":")[0] for text in found] == [
+    texts = warnings(seeds=0, searches=0, has_control=False, has_target=False)
+    assert [text.split(":")[0] for text in texts] == [
+        "Nothing is trained afresh (retrain_seeds = 0), so the verdict can only be unconfirmed",
         "No incumbent is retrained",
         "No arm with narrow ranges is declared as control",
         "No target is declared",

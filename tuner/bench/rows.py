@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
+from scipy import stats
 
 from tuner.bench.match import Match, Round, Row
-from tuner.compare.statistics.endpoints import unpaired_difference
+from tuner.compare.statistics.estimate import Floats
 
 OVER_ROUNDS = "least and greatest over the rounds"
 INTERVAL = "95% confidence interval of the difference"
@@ -58,18 +59,25 @@ def by_difference(match: Match, rounds: Sequence[Round]) -> list[Row]:
         assert baseline is not None
         first = np.array([values[variant] for values in rounds])
         second = np.array([values[baseline] for values in rounds])
-        difference, _ = unpaired_difference(first, second)
-        low, high = difference.interval or (None, None)
+        low, high = _welch(first, second)
         rows.append(
             match.row(
                 variant,
                 baseline,
                 value=float(first.mean()),
                 baseline_value=float(second.mean()),
-                difference=difference.value,
+                difference=float(first.mean() - second.mean()),
                 low=low,
                 high=high,
                 spread=INTERVAL,
             )
         )
     return rows
+
+
+def _welch(first: Floats, second: Floats) -> tuple[float, float] | tuple[None, None]:
+    """Welch's 95% interval of a difference of means; none for a single round or without spread."""
+    if first.size < 2 or np.ptp(first) == np.ptp(second) == 0:
+        return None, None
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)

@@ -23,7 +23,7 @@ from tuner.claims.outcome import (
     worst,
 )
 from tuner.claims.watch import Signs, differing, pack, train_all, watch
-from tuner.compare.statistics.endpoints import paired_difference
+from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput
 from tuner.optim import rules
@@ -167,8 +167,7 @@ class InitialScale(Claim):
         accuracies = np.array([result.val_accuracy for result in results])
         by_scale = accuracies.reshape(len(self.init_scales), len(self.seeds))
         return [
-            paired_difference(first, second)[0]
-            for first, second in itertools.combinations(by_scale, 2)
+            mean_interval(first - second) for first, second in itertools.combinations(by_scale, 2)
         ]
 
 

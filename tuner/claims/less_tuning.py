@@ -97,9 +97,9 @@ def outcome_of(comparison: Comparison) -> ClaimOutcome:
     return ClaimOutcome(
         (
             _difference(
-                f"expected best of {k}, {differ}", primary.difference, -rope, math.inf, at_least
+                f"settings selected, {differ}", primary.difference, -rope, math.inf, at_least
             ),
-            _difference(f"incumbents on test, {differ}", primary.test, -rope, rope, inside),
+            _difference(f"median seed, {differ}", primary.test_typical, -rope, rope, inside),
             *reported,
         )
     )

@@ -56,6 +56,53 @@ class Retrained:
 
 
 @dataclass(frozen=True)
+class SelectedRuns:
+    """What each independent search of one arm selected, trained afresh once.
+
+    n random trials are n // k searches of k trials; of a sampler that learns, each repeat is one.
+
+    Args:
+        search: Which search each run belongs to, numbers from 0, each once, shape [m]; the runs
+            are put into their order.
+        val: Validation scores, shape [m].
+        test: Test scores of the same runs, shape [m]; nothing was selected on them.
+        planned: Searches declared; at least m.
+        k: Trials of each search; ``None`` of whole searches, however long.
+
+    Raises:
+        InvalidInput: If there is no run, a score is not finite, a search occurs twice or lies
+            outside those planned, or the lengths differ.
+    """
+
+    search: Ints
+    val: Floats
+    test: Floats
+    planned: int
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        search = np.asarray(self.search, dtype=np.int64)
+        for name in ("val", "test"):
+            scores = np.asarray(getattr(self, name), dtype=np.float64)
+            if scores.shape != search.shape or scores.size == 0 or not np.isfinite(scores).all():
+                raise InvalidInput(
+                    f"selected runs, {name}: needs one finite score for each of "
+                    f"{search.size} searches, got {scores.tolist()}"
+                )
+            object.__setattr__(self, name, scores)
+        if len(set(search.tolist())) < search.size or not 0 <= search.min() <= search.max() < (
+            self.planned
+        ):
+            raise InvalidInput(
+                f"selected runs, search: needs different numbers in 0..{self.planned - 1}, "
+                f"got {search.tolist()}"
+            )
+        order = np.argsort(search)
+        for name, values in (("search", search), ("val", self.val), ("test", self.test)):
+            object.__setattr__(self, name, values[order])
+
+
+@dataclass(frozen=True)
 class Arm:
     """The finished trials of one search space, in trial order.
 
@@ -69,6 +116,7 @@ class Arm:
         sampler: ``"random"``, ``"tpe"``, ...; ``"unknown"`` where nobody can say.
         ranges: Each hyperparameter's range in words, ``{"alpha": "1e-05 .. 0.1, log"}``.
         retrained: The incumbent's fresh runs, where there are any.
+        selected: What each of its searches selected, trained afresh, where it was.
         repeat: Which independent repeat of the search each trial belongs to, shape [n]; ``None``
             for a single search.
         epochs: Epochs each trial was trained, shape [n], NaN where unknown; ``None`` if nowhere.
@@ -90,6 +138,7 @@ class Arm:
     sampler: str
     ranges: Mapping[str, str]
     retrained: Retrained | None = None
+    selected: SelectedRuns | None = None
     repeat: Ints | None = None
     search_length: int | None = None
     epochs: Floats | None = None

@@ -8,16 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuner.compare import words
-from tuner.compare.arm import Arm
-from tuner.compare.contrast import Contrast, contrast, with_holm
+from tuner.compare.arm import DEFAULTS, Arm
+from tuner.compare.contrast import Contrast, contrast, left_in_narrow, with_holm
 from tuner.compare.evidence.details import ArmDetail, details
+from tuner.compare.evidence.over_budgets import OverBudgets, over_budgets
 from tuner.compare.notes import notes as notes_on
-from tuner.compare.protocol import Protocol, resolve
-from tuner.compare.sentences import repeated_sentence, retrained_sentence, speedup_sentence
+from tuner.compare.protocol import Protocol
+from tuner.compare.sentences import secondary_sentences
 from tuner.compare.statistics.best_of_k import Bounds
 from tuner.compare.statistics.estimate import classify
 from tuner.compare.summary import ArmSummary, summarize
-from tuner.compare.verdict import Verdict, judge
+from tuner.compare.verdict import Evidence, Verdict
+from tuner.compare.verdict_text import judge
+from tuner.errors import InvalidInput
+
+_SURE = 0.999
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Comparison:
         verdict: In words and numbers.
         notes: What was left out, and what a reader must know.
         details: What lies behind it, arm by arm; empty unless ``detailed`` added it.
+        over_budgets: The primary difference at every budget; likewise ``None``.
     """
 
     protocol: Protocol
@@ -42,6 +48,7 @@ class Comparison:
     verdict: Verdict
     notes: tuple[str, ...]
     details: tuple[ArmDetail, ...] = ()
+    over_budgets: OverBudgets | None = None
 
     @property
     def names(self) -> list[str]:
@@ -55,7 +62,7 @@ class Comparison:
         Those that search many times or nothing have no place among the single searches.
         """
         once = self.protocol.searched_once
-        names = [arm.name for arm in self.arms if once(arm.name, arm.sampler)]
+        names = [arm.name for arm in self.arms if once(arm.name) and arm.sampler != DEFAULTS]
         return frozenset(names or self.names)
 
     @property
@@ -74,24 +81,38 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     Raises:
         InvalidInput: If arms and protocol do not fit each other.
     """
-    (new, old), k = resolve(arms, protocol)
+    (new, old), k = _resolve(arms, protocol)
+    left_out = [_unfit(arm, k) for arm in arms]
+    arms = [
+        replace(arm, selected=None) if why else arm
+        for arm, why in zip(arms, left_out, strict=True)
+    ]
     by_name = {arm.name: arm for arm in arms}
     seen = _seen(arms)
     pairs = [(new, old), *_other_pairs(arms, (new, old), protocol)]
     contrasts = with_holm([contrast(by_name[a], by_name[b], k, protocol, seen) for a, b in pairs])
     by_pair = dict(zip(pairs, contrasts, strict=True))
-    summaries = tuple(summarize(arm, k, protocol, seen) for arm in arms)
+    summaries = tuple(summarize(arm, k, protocol) for arm in arms)
     luck = {each.name: each.retrained.luck for each in summaries if each.retrained}
-    control = by_pair.get((new, protocol.control)) if protocol.control is not None else None
-    verdict = judge(contrasts[0], control, by_name[new], by_name[old], k, protocol)
+    control = by_name.get(protocol.control or "")
+    evidence = Evidence(
+        primary=contrasts[0],
+        control=by_pair[new, control.name] if control else None,
+        left=left_in_narrow(by_name[new], by_name[old], control, k, protocol) if control else None,
+        new=by_name[new],
+        old=by_name[old],
+        k=k,
+        protocol=protocol,
+    )
     return Comparison(
         protocol=protocol,
         k=k,
         arms=summaries,
         contrasts=tuple(contrasts),
-        verdict=_with_secondary(verdict, by_pair, (new, old), by_name, protocol),
+        verdict=_with_secondary(evidence, by_pair, by_name),
         notes=(
-            *_check_of_exact(by_pair, new, protocol),
+            *filter(None, left_out),
+            *_check_of_exact(by_name, new, k, protocol),
             *notes_on(
                 arms,
                 {name: words for name, words in luck.items() if words},
@@ -104,22 +125,71 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     )
 
 
+def _resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], int]:
+    """The primary contrast and the budget k*, checked against the arms.
+
+    Raises:
+        InvalidInput: If fewer than two arms are given, a name is taken twice or unknown, k* is
+            above the smallest arm of the primary contrast and its control, or a score lies
+            outside the unit's range.
+    """
+    names = tuple(arm.name for arm in arms)
+    if len(names) < 2:
+        raise InvalidInput(f"compare: needs at least two arms, got {len(names)}")
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"compare: every arm needs a name of its own, got {', '.join(names)}")
+    primary = protocol.primary or (names[0], names[1])
+    wanted = [*primary, protocol.control] if protocol.control is not None else [*primary]
+    parts = (*wanted, *(protocol.repeated or ()), protocol.exact)
+    for name in (name for name in parts if name is not None):
+        if name not in names:
+            raise InvalidInput(
+                f"protocol: arm {name!r} is not among the arms (choose from {', '.join(names)})"
+            )
+    if len(set(wanted)) < len(wanted):
+        raise InvalidInput(
+            f"protocol: new, old and control arm must differ, got {', '.join(map(str, wanted))}"
+        )
+    smallest = min((arm for arm in arms if arm.name in wanted), key=lambda arm: arm.n)
+    k = protocol.k or min(smallest.n, max(2, smallest.n // 20))
+    if k > smallest.n:
+        raise InvalidInput(
+            f"protocol.k: the best of k needs k <= n in every arm, got k={k} and n={smallest.n} "
+            f"in arm {smallest.name!r}"
+        )
+    least, greatest = protocol.range
+    for arm in arms:
+        outside = arm.scores[(arm.scores < least) | (arm.scores > greatest)]
+        if outside.size:
+            raise InvalidInput(
+                f"arm {arm.name!r}: a score of unit {protocol.unit!r} must lie in "
+                f"[{least:g}, {greatest:g}], got {outside[0]:g}; name another unit or its bounds"
+            )
+    return primary, k
+
+
+def _unfit(arm: Arm, k: int) -> str | None:
+    """Why an arm's fresh runs do not answer the question; ``None`` where they do."""
+    of = None if arm.selected is None else arm.selected.k
+    if of in (None, k):
+        return None
+    return (
+        f"{arm.name}: its settings trained afresh were selected by searches of {of:,} trials, not "
+        f"of {k:,}: they are left out."
+    )
+
+
 def _with_secondary(
-    verdict: Verdict,
-    contrasts: Mapping[tuple[str, str], Contrast],
-    primary: tuple[str, str],
-    arms: Mapping[str, Arm],
-    protocol: Protocol,
+    evidence: Evidence, contrasts: Mapping[tuple[str, str], Contrast], arms: Mapping[str, Arm]
 ) -> Verdict:
     """The verdict with what else is to be said of it, and whether it is an interim one."""
-    interim, repeated = protocol.interim, protocol.repeated
+    protocol, verdict = evidence.protocol, judge(evidence)
+    repeated = contrasts[protocol.repeated] if protocol.repeated else None
     return replace(
         verdict,
-        text=f"Interim, {interim}. {verdict.text}" if interim else verdict.text,
-        test=retrained_sentence(contrasts[primary], protocol),
-        speedup=speedup_sentence(contrasts[primary], protocol),
-        repeated=repeated_sentence(contrasts[repeated], arms, protocol) if repeated else None,
-        interim=bool(interim),
+        text=f"Interim, {protocol.interim}. {verdict.text}" if protocol.interim else verdict.text,
+        interim=bool(protocol.interim),
+        **secondary_sentences(evidence, repeated, arms),
     )
 
 
@@ -130,8 +200,16 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
         comparison: What ``compare`` said of these arms.
         arms: The same arms.
     """
+    by_name, primary = {arm.name: arm for arm in arms}, comparison.contrasts[0]
     return replace(
         comparison,
+        over_budgets=over_budgets(
+            by_name[primary.first],
+            by_name[primary.second],
+            by_name.get(comparison.protocol.control or ""),
+            comparison.k,
+            comparison.protocol,
+        ),
         details=details(arms, [arm.curve for arm in comparison.arms], comparison.protocol),
     )
 
@@ -155,17 +233,22 @@ def _other_pairs(
 
 
 def _check_of_exact(
-    contrasts: Mapping[tuple[str, str], Contrast], new: str, protocol: Protocol
+    arms: Mapping[str, Arm], new: str, k: int, protocol: Protocol
 ) -> Iterator[str]:
-    """What the arm at the exact map of the new one says; where it differs, something is wrong."""
+    """What the arm at the exact map of the new one says; where it differs, something is wrong.
+
+    That they do the same is known, so an alarm needs much: an interval of 99.9%.
+    """
     if protocol.exact is None:
         return
-    difference = contrasts[new, protocol.exact].difference
+    sure = replace(protocol, confidence=max(protocol.confidence, _SURE))
+    pair = contrast(arms[new], arms[protocol.exact], k, sure, protocol.range)
+    difference = pair.difference or pair.on_validation
     start = f"Check: {protocol.exact} searches the old space where it is exactly {new}"
     if difference is None or difference.interval is None:
         yield f"{start}; there are too few trials to compare them."
         return
-    shown = words.difference(difference, protocol)
+    shown = words.difference(difference, sure)
     yield {
         "equivalent": f"{start}, and they do the same: {shown}.",
         "inconclusive": f"{start}, and no difference is seen: {shown}.",

@@ -2,19 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from typing import Literal
 
 import numpy as np
 
-from tuner.compare.arm import Arm
+from tuner.compare.arm import Arm, SelectedRuns
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import UNLIKE, comparable
-from tuner.compare.statistics.best_of_k import Bounds, best_of_k_difference, best_of_k_probability
-from tuner.compare.statistics.endpoints import holm, paired_difference, unpaired_difference
-from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.best_of_k import (
+    DRAWS,
+    Bounds,
+    best_of_k_combinations,
+    best_of_k_difference,
+    best_of_k_probability,
+)
+from tuner.compare.statistics.endpoints import holm, mean_difference, signed_rank_p
+from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.median_best_of_k import (
+    median_best_of_k_combinations,
+    median_best_of_k_difference,
+)
 from tuner.compare.statistics.rmst import FEWEST_REPEATS, rmst_ratio
+from tuner.compare.statistics.selected import (
+    SelectedDifference,
+    median_interval,
+    selected_difference,
+)
 from tuner.compare.statistics.speedup import Speedup, speedup_in_cost, speedup_in_trials
 from tuner.compare.statistics.targets import logrank_p, mean_trials, waits
+
+Narrow = Literal["holds", "fragile", "cannot tell"]
+"""Whether more than half of a difference is shown to be left under narrow ranges, or less."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +41,7 @@ class Repeats:
 
     Args:
         n: Repeats per arm.
-        difference: Mean difference of the best scores found, first minus second.
+        difference: Median difference of the best scores found, first minus second, pair by pair.
         p: Exact Wilcoxon signed-rank p of it.
         mean_trials: Mean trials to the target within the shortest search (RMST), per arm;
             ``None`` without a target, below ten repeats, or if no search reached it.
@@ -44,36 +62,57 @@ class Contrast:
     """First arm minus second arm.
 
     Args:
-        best_of_k: Difference of the expected best of k*; ``None`` unless both arms are random
-            search. Its interval supposes no trial beyond the scores seen in the comparison.
-        best_of_k_bounded: The same, supposing only the scores' known bounds; ``None`` without.
+        selected: What the settings that their searches select reach when they are trained afresh:
+            what a verdict rests on. ``None`` where none was.
+        best_of_k: Difference of the best validation score of k* trials: of the expected one, its
+            interval supposing the scores' known bounds alone; of the median one where no bounds
+            are known. ``None`` unless both arms are random search.
+        best_of_k_seen: The expected one, supposing also that no trial would score outside what
+            the comparison has seen; ``None`` without known bounds.
         probability: That the first arm's best of k* beats the second's, ties half.
         repeats: Both searches repeated, where they were.
-        test: Difference of the retrained incumbents' mean test scores.
-        test_p: Welch's p of it; ``test_p_holm`` is adjusted over all contrasts.
+        test: Difference of the retrained incumbents' mean test scores. Its interval supposes the
+            scores' bounds alone; none where they are unknown.
+        test_typical: Difference of their medians, which supposes nothing.
+        test_p: Welch's p of the means; ``test_p_holm`` is adjusted over all contrasts.
         speedups: trials, epochs, seconds -> how many times less of it the first arm needs until
             one of its random trials reaches the target; empty without a target.
     """
 
     first: str
     second: str
+    selected: SelectedDifference | None
     best_of_k: Estimate | None
-    best_of_k_bounded: Estimate | None
+    best_of_k_seen: Estimate | None
     probability: Estimate | None
     repeats: Repeats | None
     test: Estimate | None
+    test_typical: Estimate | None
     test_p: float | None
     test_p_holm: float | None = None
     speedups: Mapping[str, Speedup] = field(default_factory=dict)
 
     @property
     def difference(self) -> Estimate | None:
-        """What a verdict may rest on: best of k*, or the endpoints of enough repeats."""
+        """What a verdict rests on: the settings selected, trained afresh."""
+        return None if self.selected is None else self.selected.difference
+
+    @property
+    def on_validation(self) -> Estimate | None:
+        """What the scores that selected them show: best of k*, or the ends of enough repeats.
+
+        Noise raises the best of several: it is not what the settings are worth.
+        """
         if self.best_of_k is not None:
             return self.best_of_k
         if self.repeats is not None and self.repeats.n >= FEWEST_REPEATS:
             return self.repeats.difference
         return None
+
+    @property
+    def best_of_k_bounded(self) -> Estimate | None:
+        """The difference of the expected best of k* where the scores' bounds are known."""
+        return None if self.best_of_k_seen is None else self.best_of_k
 
 
 def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) -> Contrast:
@@ -86,37 +125,114 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) 
         protocol: The declaration.
         seen: Lowest and highest score of all arms of the comparison.
     """
-    best_of_k = bounded = probability = test = test_p = None
+    best_of_k = within_seen = probability = test = typical = test_p = None
+    level, seed = protocol.confidence, protocol.seed
     if first.random and second.random and k <= min(first.n, second.n):
-        difference = partial(
-            best_of_k_difference,
-            first.scores,
-            second.scores,
-            k,
-            confidence=protocol.confidence,
-            seed=protocol.seed,
-        )
-        best_of_k = difference(bounds=seen)
-        bounded = difference(bounds=protocol.range) if protocol.bounded else None
-        probability = best_of_k_probability(
-            first.scores, second.scores, k, confidence=protocol.confidence
-        )
+        best_of_k = combination((first, second), (1.0, -1.0), k, protocol)
+        if protocol.bounded:
+            within_seen = best_of_k_difference(
+                first.scores, second.scores, k, bounds=seen, confidence=level, seed=seed
+            )
+        probability = best_of_k_probability(first.scores, second.scores, k, confidence=level)
     if first.retrained is not None and second.retrained is not None:
-        test, test_p = unpaired_difference(
-            first.retrained.test, second.retrained.test, confidence=protocol.confidence
-        )
-        test = test.clipped(*protocol.gaps)
+        ours, theirs = first.retrained.test, second.retrained.test
+        test, test_p = mean_difference(ours, theirs, protocol.range, confidence=level, seed=seed)
+        typical = median_best_of_k_difference(ours, theirs, 1, confidence=level, seed=seed)
     return Contrast(
         first=first.name,
         second=second.name,
+        selected=_selected(first, second, protocol.confidence),
         best_of_k=best_of_k,
-        best_of_k_bounded=bounded,
+        best_of_k_seen=within_seen,
         probability=probability,
         repeats=_repeats(first, second, protocol),
         test=test,
+        test_typical=typical,
         test_p=test_p,
         speedups=_speedups(first, second, protocol),
     )
+
+
+def combination(
+    arms: Sequence[Arm], weights: Sequence[float], k: int, protocol: Protocol
+) -> Estimate:
+    """The weighted sum of the arms' best of k: expected within known bounds, else the median."""
+    return combinations(arms, [weights], k, protocol)[0]
+
+
+def combinations(
+    arms: Sequence[Arm],
+    weightings: Sequence[Sequence[float]],
+    k: int,
+    protocol: Protocol,
+    *,
+    draws: int = DRAWS,
+) -> list[Estimate]:
+    """Several weighted sums, as ``combination``, from the same draws."""
+    scores, level, seed = [arm.scores for arm in arms], protocol.confidence, protocol.seed
+    if protocol.bounded:
+        return best_of_k_combinations(
+            scores, weightings, k, bounds=protocol.range, confidence=level, seed=seed, draws=draws
+        )
+    return median_best_of_k_combinations(
+        scores, weightings, k, confidence=level, seed=seed, draws=draws
+    )
+
+
+def left_in_narrow(
+    new: Arm, old: Arm, control: Arm, k: int, protocol: Protocol
+) -> Estimate | None:
+    """How much more than half of new - old is left where the control stands in for the old arm.
+
+    (new - control) - (new - old) / 2 = (new + old) / 2 - control, of the settings selected: pairs
+    of searches of new and old against every search of the control; of the best of k where none
+    was trained afresh. ``None`` where it cannot be computed.
+    """
+    if new.selected and old.selected and control.selected:
+        ours, theirs = _in_common(new.selected, old.selected)
+        narrow = control.selected.test
+        if ours.size == 0:
+            return None
+        return selected_difference(
+            (ours + theirs) / 2,
+            narrow,
+            planned=_planned(new.selected, old.selected, control.selected),
+            confidence=protocol.confidence,
+        ).difference
+    if all(arm.random and k <= arm.n for arm in (new, old, control)):
+        return combination((new, old, control), (0.5, 0.5, -1.0), k, protocol)
+    return None
+
+
+def left_word(left: Estimate | None, difference: Estimate) -> Narrow:
+    """What the part of a difference beyond its half says; see ``left_in_narrow``."""
+    if left is None or left.interval is None:
+        return "cannot tell"
+    low, high = left.interval
+    if difference.value < 0:
+        low, high = -high, -low
+    return "holds" if low > 0 else "fragile" if high < 0 else "cannot tell"
+
+
+def _selected(first: Arm, second: Arm, confidence: float) -> SelectedDifference | None:
+    if first.selected is None or second.selected is None:
+        return None
+    return selected_difference(
+        first.selected.test,
+        second.selected.test,
+        planned=_planned(first.selected, second.selected),
+        confidence=confidence,
+    )
+
+
+def _planned(*runs: SelectedRuns) -> int:
+    return min(each.planned for each in runs)
+
+
+def _in_common(first: SelectedRuns, second: SelectedRuns) -> tuple[Floats, Floats]:
+    """The fresh test scores of the searches that both arms have."""
+    _, ours, theirs = np.intersect1d(first.search, second.search, return_indices=True)
+    return first.test[ours], second.test[theirs]
 
 
 def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]:
@@ -160,8 +276,8 @@ def _repeats(first: Arm, second: Arm, protocol: Protocol) -> Repeats | None:
     if len(ours) != len(theirs) or len(ours) < 2 or len(lengths) > 1 or whole - lengths:
         return None
     ends = [np.array([scores.max() for scores in arm]) for arm in (ours, theirs)]
-    difference, p = paired_difference(*ends, confidence=protocol.confidence)
-    difference = difference.clipped(*protocol.gaps)
+    difference = median_interval(ends[0] - ends[1], confidence=protocol.confidence)
+    p = signed_rank_p(*ends)
     if protocol.target is None:
         return Repeats(len(ours), difference, p, None, None)
     a, b = waits(ours, protocol.target), waits(theirs, protocol.target)

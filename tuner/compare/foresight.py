@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tuner.compare.statistics import power
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.rmst import FEWEST_REPEATS
+from tuner.compare.statistics.selected import FEWEST_SEARCHES, detectable_shift, looks
 
 _BASE_SHARE = 0.05
 _LEVEL = 0.05
@@ -28,6 +29,7 @@ class Design:
         k: The budget k*.
         independent: Whether the primary arms are random search without pruning.
         repeats: Repeats of the searches by samplers that learn, 0 if there are none.
+        searches: Independent searches of each primary arm, each one's setting trained afresh.
         seeds: Fresh seeds of each incumbent.
         rope: Half-width of the region of practical equivalence, in points of accuracy.
         has_control: Whether an arm with narrow ranges is declared.
@@ -38,6 +40,7 @@ class Design:
     k: int
     independent: bool
     repeats: int
+    searches: int
     seeds: int
     rope: float
     has_control: bool
@@ -56,29 +59,65 @@ def outlook(design: Design) -> tuple[Outlook, ...]:
 
 
 def _primary(design: Design) -> Iterator[Outlook]:
-    n, k = design.n, design.k
-    if not design.independent:
-        if design.repeats < FEWEST_REPEATS:
-            yield Outlook(
-                "The primary arms are no plain random search, so a whole search is a single "
-                f"observation: repeat each at least {FEWEST_REPEATS} times, or no verdict will "
-                "rest on them.",
-                warns=True,
-            )
+    if not design.independent and design.repeats < FEWEST_REPEATS:
+        yield Outlook(
+            "The primary arms are no plain random search, so a whole search is a single "
+            f"observation: repeat each at least {FEWEST_REPEATS} times, or no verdict will "
+            "rest on them.",
+            warns=True,
+        )
         return
+    if not design.seeds:
+        yield Outlook(
+            "Nothing is trained afresh (retrain_seeds = 0), so the verdict can only be "
+            "unconfirmed: noise raises the best of several scores.",
+            warns=True,
+        )
+    else:
+        yield from _searches(design)
+    if design.independent:
+        yield from _on_validation(design)
+
+
+def _searches(design: Design) -> Iterator[Outlook]:
+    """What the settings selected, trained afresh, can show: the verdict."""
+    n = design.searches
+    each = f" of {design.k} trials" if design.independent else ""
+    searches = f"{n} independent search{'' if n == 1 else 'es'}{each} per arm"
+    shift = detectable_shift(n, confidence=1 - _LEVEL, power=power.POWER)
+    if shift is None:
+        least = FEWEST_SEARCHES
+        other = f", {least * design.k:,} trials per arm" if design.independent else ""
+        yield Outlook(
+            f"{searches}: no verdict can rest on them; it takes at least {least}{other}.",
+            warns=True,
+        )
+        return
+    early = [str(look) for look in looks(n, 1 - _LEVEL) if look < n]
+    allowed = f" A look after {' and after '.join(early)} of them is allowed." if early else ""
+    yield Outlook(
+        f"{searches}, each one's selected setting trained afresh: the verdict. They show, with "
+        f"{power.POWER:.0%} power, a median difference of {shift:.2g} standard deviations of such "
+        f"a score, if they are normal.{allowed}"
+    )
+
+
+def _on_validation(design: Design) -> Iterator[Outlook]:
+    """What the scores that select can show: the second row."""
+    n, k = design.n, design.k
     detectable = power.detectable_difference(n, k)
     if detectable.value is None:
         other = ", or a smaller k" if k > 2 else ", or k = 2" if k == 1 else ""
         yield Outlook(
-            f"{n} trials per arm give no interval of the best of {k}, so the verdict can only be "
-            f"inconclusive: it takes at least {trials_for_interval(k):,}{other}.",
+            f"{n} trials per arm give no interval of the best of {k} on validation: it takes at "
+            f"least {trials_for_interval(k):,}{other}.",
             warns=True,
         )
         return
     yield Outlook(
         f"{n} trials per arm show, with {power.POWER:.0%} power, a difference of the expected "
-        f"best of {k} of about {detectable.value:.2g} times the standard deviation of the best of "
-        f"{k}, often of less: good scores vary less."
+        f"best of {k} on validation of about {detectable.value:.2g} times the standard deviation "
+        f"of the best of {k}, often of less: good scores vary less."
     )
 
 
@@ -127,8 +166,7 @@ def _repeats(design: Design) -> Iterator[Outlook]:
 def _incumbents(design: Design) -> Iterator[Outlook]:
     if not design.seeds:
         yield Outlook(
-            "No incumbent is retrained: the best scores will be optimistic, and nothing can be "
-            "said on the test set.",
+            "No incumbent is retrained: nothing can be said of the best settings on the test set.",
             warns=True,
         )
         return
@@ -141,8 +179,9 @@ def _incumbents(design: Design) -> Iterator[Outlook]:
         return
     yield Outlook(
         f"{design.seeds} fresh seeds per incumbent show, with {power.POWER:.0%} power, a gap of "
-        f"{effect:.2g} of a run's standard deviations on the test set. Similarity within "
-        f"{design.rope:g} points is shown only if runs vary by clearly less than that.",
+        f"{effect:.2g} of a run's standard deviations on the test set, and a collapse that "
+        f"befalls {1 - (1 - power.POWER) ** (1 / design.seeds):.0%} of all runs or more: of "
+        "rarer ones they say nothing.",
         warns=design.seeds < 10,
     )
 

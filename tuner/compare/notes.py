@@ -89,19 +89,17 @@ def _about_protocol(
         )
     if k > 1 and random and protocol.k is None:
         yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
-    if any(arm.n >= trials_for_interval(k) for arm in by_k):
-        yield _about_unseen(primary, k, protocol, seen)
-    if random and not protocol.bounded:
-        shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in random)
-        hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
-        yield f"The tuning curves have no bands: these scores have no known bounds{hint}."
+    if by_k and not protocol.bounded:
+        yield _about_losses(arms, k)
+    if primary.best_of_k_seen is not None and primary.best_of_k_seen.interval is not None:
+        yield _about_seen(primary, k, protocol, seen)
     if len({arm.n for arm in by_k}) > 1:
         numbers = ", ".join(f"{arm.name} {arm.n:,}" for arm in by_k)
         yield f"The arms have different numbers of trials ({numbers}); contrasts use equal k only."
     yield from _about_seconds(arms)
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
-    if all(arm.retrained is None for arm in arms):
+    if all(arm.retrained is None and arm.selected is None for arm in arms):
         yield (
             "No incumbent was retrained: the best scores printed were selected on the same data "
             "and are optimistic."
@@ -126,20 +124,26 @@ def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
         )
 
 
-def _about_unseen(primary: Contrast, k: int, protocol: Protocol, seen: Bounds) -> str:
-    """What the intervals of the best of k suppose of trials that nobody has seen."""
-    span = " to ".join(words.score(bound, protocol.unit) for bound in seen)
-    start = (
-        f"The intervals of the best of {k:,} suppose that no further trial would score outside "
-        f"what all arms together have seen, {span}"
-    )
-    if seen[0] == seen[1]:
-        start += ": they have no width, whatever further trials would do"
-    bounded = primary.best_of_k_bounded
-    if bounded is None or bounded.interval is None:
-        return f"{start}."
-    known = " to ".join(words.score(bound, protocol.unit) for bound in protocol.range)
+def _about_losses(arms: Sequence[Arm], k: int) -> str:
+    """What is compared where scores have no known bounds, and a hint where they may have."""
+    shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in arms)
+    hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
     return (
-        f"{start}; supposing no more than {known}, {primary.first} differs from {primary.second} "
-        f"by {words.difference(bounded, protocol)}."
+        "These scores have no known bounds, so one exploded trial could decide every mean: what "
+        f"is compared is the median of the best of {k:,}, which half of all searches beat, and "
+        f"nothing is supposed of trials that nobody has seen{hint}."
+    )
+
+
+def _about_seen(primary: Contrast, k: int, protocol: Protocol, seen: Bounds) -> str:
+    """The narrower interval of the best of k, and what it supposes."""
+    assert primary.best_of_k_seen is not None
+    span = " to ".join(words.score(bound, protocol.unit) for bound in seen)
+    known = " to ".join(words.score(bound, protocol.unit) for bound in protocol.range)
+    narrower = words.difference(primary.best_of_k_seen, protocol)
+    none = "; no width, since all scores are one" if seen[0] == seen[1] else ""
+    return (
+        f"The intervals of the best of {k:,} suppose no more than that scores lie within {known}. "
+        f"Supposing also that no further trial would score outside what all arms together have "
+        f"seen, {span}, {primary.first} differs from {primary.second} by {narrower}{none}."
     )

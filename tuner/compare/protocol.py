@@ -1,10 +1,8 @@
 """What was declared before the first trial: the rules of a comparison."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from tuner.compare.arm import DEFAULTS, Arm
 from tuner.errors import InvalidInput
 
 ACCURACY = "accuracy"
@@ -32,6 +30,7 @@ class Protocol:
         declaration_hash: Hash of the declaration, where there is one.
         unit: ``"accuracy"`` for shares in [0, 1]; any other name is printed as it stands.
         bounds: Least and greatest score possible; taken from the unit if ``None``.
+        chance: The score of guessing, where it is known: whoever does no better learned nothing.
         seed: Of the draws and resamples.
         interim: What is missing of the declared trials, in words; empty if nothing is.
 
@@ -51,6 +50,7 @@ class Protocol:
     declaration_hash: str | None = None
     unit: str = ACCURACY
     bounds: tuple[float, float] | None = None
+    chance: float | None = None
     seed: int = 0
     interim: str = ""
 
@@ -74,9 +74,9 @@ class Protocol:
                 f"got {self.target}"
             )
 
-    def searched_once(self, name: str, sampler: str) -> bool:
-        """Whether the arm is one search: not one of those repeated, nor one of nothing."""
-        return sampler != DEFAULTS and name not in (self.repeated or ())
+    def searched_once(self, name: str) -> bool:
+        """Whether the arm is not one of those whose search is repeated."""
+        return name not in (self.repeated or ())
 
     @property
     def range(self) -> tuple[float, float]:
@@ -89,52 +89,3 @@ class Protocol:
     def bounded(self) -> bool:
         """Whether both are known."""
         return all(map(isfinite, self.range))
-
-    @property
-    def gaps(self) -> tuple[float, float]:
-        """Least and greatest difference of two scores possible."""
-        least, greatest = self.range
-        return least - greatest, greatest - least
-
-
-def resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], int]:
-    """The primary contrast and the budget k*, checked against the arms.
-
-    Raises:
-        InvalidInput: If fewer than two arms are given, a name is taken twice or unknown, k* is
-            above the smallest arm of the primary contrast and its control, or a score lies
-            outside the unit's range.
-    """
-    names = tuple(arm.name for arm in arms)
-    if len(names) < 2:
-        raise InvalidInput(f"compare: needs at least two arms, got {len(names)}")
-    if len(set(names)) < len(names):
-        raise InvalidInput(f"compare: every arm needs a name of its own, got {', '.join(names)}")
-    primary = protocol.primary or (names[0], names[1])
-    wanted = [*primary, protocol.control] if protocol.control is not None else [*primary]
-    parts = (*wanted, *(protocol.repeated or ()), protocol.exact)
-    for name in (name for name in parts if name is not None):
-        if name not in names:
-            raise InvalidInput(
-                f"protocol: arm {name!r} is not among the arms (choose from {', '.join(names)})"
-            )
-    if len(set(wanted)) < len(wanted):
-        raise InvalidInput(
-            f"protocol: new, old and control arm must differ, got {', '.join(map(str, wanted))}"
-        )
-    smallest = min((arm for arm in arms if arm.name in wanted), key=lambda arm: arm.n)
-    k = protocol.k or min(smallest.n, max(2, smallest.n // 20))
-    if k > smallest.n:
-        raise InvalidInput(
-            f"protocol.k: the best of k needs k <= n in every arm, got k={k} and n={smallest.n} "
-            f"in arm {smallest.name!r}"
-        )
-    least, greatest = protocol.range
-    for arm in arms:
-        outside = arm.scores[(arm.scores < least) | (arm.scores > greatest)]
-        if outside.size:
-            raise InvalidInput(
-                f"arm {arm.name!r}: a score of unit {protocol.unit!r} must lie in "
-                f"[{least:g}, {greatest:g}], got {outside[0]:g}; name another unit or its bounds"
-            )
-    return primary, k

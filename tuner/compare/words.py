@@ -1,7 +1,5 @@
 """Numbers as a reader sees them: accuracies in per cent, differences in points, intervals."""
 
-from math import isclose
-
 from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
@@ -11,6 +9,16 @@ from tuner.compare.statistics.targets import Trials
 def measure(protocol: Protocol) -> str:
     """What the scores of a search are called."""
     return f"validation {ACCURACY}" if protocol.unit == ACCURACY else protocol.unit
+
+
+def test_measure(protocol: Protocol) -> str:
+    """What the scores of settings trained afresh are called."""
+    return f"test {ACCURACY}" if protocol.unit == ACCURACY else protocol.unit
+
+
+def best_of(k: int, protocol: Protocol) -> str:
+    """What of the best of k trials is meant: its mean, or its median where no bound is known."""
+    return f"{'expected' if protocol.bounded else 'median'} best of {k:,}"
 
 
 def score(value: float, unit: str) -> str:
@@ -43,20 +51,6 @@ def probability(estimate: Estimate, protocol: Protocol) -> str:
     if estimate.interval is None:
         return value
     return f"{value} ({level(protocol)} CI {estimate.low:.2f} to {estimate.high:.2f})"
-
-
-def mean(estimate: Estimate, unit: str) -> str:
-    """A mean score with the half-width of its interval: ``97.41% ± 0.12``.
-
-    With both ends, ``97.41% [96.80, 100.00]``, where one lies at the end of the scores possible.
-    """
-    value = score(estimate.value, unit)
-    if estimate.interval is None:
-        return value
-    half, above = estimate.value - estimate.interval[0], estimate.interval[1] - estimate.value
-    if not isclose(half, above, rel_tol=1e-6, abs_tol=1e-12):
-        return bracketed(estimate, unit)
-    return f"{value} ± {100 * half:.2f}" if unit == ACCURACY else f"{value} ± {half:.2g}"
 
 
 def bracketed(estimate: Estimate, unit: str) -> str:
@@ -104,9 +98,9 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def count(n: int, unit: str) -> str:
-    """A number of things: ``1 more trial``, ``2,000 more trials``."""
-    return f"{n:,} {unit}{'' if n == 1 else 's'}"
+def count(n: int, unit: str, several: str = "") -> str:
+    """A number of things: ``1 more trial``, ``2,000 more trials``, ``20 searches``."""
+    return f"{n:,} {unit if n == 1 else several or f'{unit}s'}"
 
 
 def level(protocol: Protocol) -> str:

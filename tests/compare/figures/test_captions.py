@@ -48,10 +48,9 @@ def test_captions_mention_nothing_that_is_not_drawn(arm: Make) -> None:
     arms = [arm(name, -rng.random(8), seconds=np.full(8, np.nan)) for name in ("new", "old")]
     unbounded = detailed(compare(arms, Protocol(unit="negated loss")), arms)
     assert captions(unbounded) == {
-        "tuning_curves": "Expected best of k random trials, unbiased. Marked: the expected best "
-        "of k* trials.",
+        "tuning_curves": "Median best of k random trials. Marked: that of k* trials.",
         "budgets": "The same arms against what their trials cost; their epochs and seconds are "
-        "not known.",
+        "not known. Shaded: the curves' 95% bands.",
         "distribution": "The share of trials that score this or less; marked: the median. Shaded: "
         "a 95% band of the whole distribution.",
     }
@@ -91,7 +90,7 @@ def test_captions_mention_failures_hollow_trials_and_methods_only_where_there_ar
     assert "Failed trials stay in" in found["distribution"]
     assert "magnitude_narrow_0 (no trial with a real filter)" in found["filters"]
     assert "magnitude_narrow_0 (no importance computed)" in found["importance"]
-    assert "magnitude_narrow_0, untuned (not retrained)" in found["tuning_curves"]
+    assert "magnitude_narrow_0, untuned (not trained afresh)" in found["tuning_curves"]
 
 
 @pytest.mark.slow

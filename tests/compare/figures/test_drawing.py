@@ -191,11 +191,11 @@ def test_an_arm_far_below_the_others_does_not_squeeze_their_test_scores(
     panel = drawing.axes[1]
     left, right = panel.get_xlim()
     assert 0.95 < left < 0.959 and 0.971 < right < 0.98
-    assert [note.get_text() for note in panel.texts] == ["mean 10.00%"]
+    assert [note.get_text() for note in panel.texts] == ["median 10.00%"]
     box = panel.texts[0].get_window_extent()
     assert panel.bbox.x0 < box.x0 and box.x1 < panel.bbox.x1
     told = captions(comparison)["tuning_curves"]
-    assert "than the panel reaches, at an arrow: old_defaults (mean 10.00%)." in told
+    assert "than the panel reaches, at an arrow: old_defaults (median 10.00%)." in told
 
 
 def test_a_run_far_below_the_others_is_told_at_an_arrow(arm: Make, retrained: Again) -> None:

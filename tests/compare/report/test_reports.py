@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
+from tuner.compare.arm import SelectedRuns
 from tuner.compare.figures.tuning_curves import draw
 from tuner.compare.report.data import SCHEMA_VERSION, to_json
 from tuner.compare.report.html import to_html
@@ -18,10 +19,17 @@ Make = Callable[..., Arm]
 
 
 @pytest.fixture
-def random_search(arm: Make, retrained: Callable[..., Retrained]) -> Comparison:
+def random_search(
+    arm: Make, retrained: Callable[..., Retrained], selected: Callable[..., SelectedRuns]
+) -> Comparison:
     rng = np.random.default_rng(0)
     arms = [
-        arm(name, top - 0.1 * rng.random(200), retrained=retrained(top))
+        arm(
+            name,
+            top - 0.1 * rng.random(200),
+            retrained=retrained(top),
+            selected=selected(top),
+        )
         for name, top in (("filter", 0.97), ("magnitude", 0.93), ("magnitude_narrow", 0.94))
     ]
     protocol = Protocol(control="magnitude_narrow", target=0.96, declaration_hash="c0ffee")
@@ -150,7 +158,7 @@ def test_the_figure_shows_test_scores_only_of_retrained_incumbents(
 
 def test_the_table_shows_arms_notes_and_verdict(comparison: Comparison) -> None:
     out = StringIO()
-    print_table(comparison, Console(file=out, width=500))
+    print_table(comparison, Console(file=out, width=3000))
     text = out.getvalue()
     for arm in comparison.arms:
         assert arm.name in text
@@ -163,7 +171,7 @@ def test_the_table_gives_figures_in_the_units_a_reader_knows(random_search: Comp
     out = StringIO()
     print_table(random_search, Console(file=out, width=200))
     text = out.getvalue()
-    assert "97.00% ± 0.05" in text
+    assert "97.00% [96.95, 97.05]" in text
     assert "expected best of 10 (k*)" in text
     assert "points (95% CI +" in text
     assert "at least " in text

@@ -67,6 +67,7 @@ def design(spec: ComparisonSpec) -> Design:
         k=spec.k,
         independent=independent,
         repeats=min((spec.repeats_of(arm) for arm in again), default=0),
+        searches=min(len(spec.selections(arm)) for arm in primary),
         seeds=spec.retrain_seeds,
         rope=spec.verdict.rope,
         has_control=spec.verdict.control is not None,
@@ -78,7 +79,7 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
     console = Console()
     console.print(f"[bold]{spec.name}[/]: {in_words(spec.workload)}", highlight=False)
     table = Table(box=None, pad_edge=False)
-    for heading in ("arm", "sampler", "trials", "fresh seeds", "together", "epochs", "time"):
+    for heading in ("arm", "sampler", "trials", "afresh", "together", "epochs", "time"):
         left = heading in ("arm", "sampler")
         table.add_column(heading, justify="left" if left else "right")
     for arm in made.arms:

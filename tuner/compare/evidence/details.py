@@ -67,13 +67,13 @@ def _detail(
 ) -> ArmDetail:
     level = protocol.confidence
     repeated = len(arm.searches) > 1
-    single = protocol.searched_once(arm.name, arm.sampler)
+    single = arm.searched and protocol.searched_once(arm.name)
     return ArmDetail(
         arm=arm,
         edf=empirical_distribution(arm.scores, confidence=level),
         budgets=budget_curves(arm, curve, epochs=arm.epochs),
         traces=incumbent_traces(arm.searches, confidence=level) if repeated else None,
-        optimism=optimism(arm, confidence=level, gaps=protocol.gaps) if arm.searched else None,
+        optimism=optimism(arm, confidence=level) if arm.searched else None,
         redundancy=redundancy(
             arm.filters,
             arm.scores,

@@ -5,11 +5,10 @@ wins. Fresh seeds of the same setting show by how much.
 """
 
 from dataclasses import dataclass
-from math import inf
 
 from tuner.compare.arm import Arm
-from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.selected import median_interval
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,9 @@ class Optimism:
     Args:
         best: Best validation score found in the search.
         seeds: Fresh runs of its setting.
-        selection: ``best`` minus the mean validation score of the fresh runs. ``best`` is the
-            number that was printed, so its interval is that of the fresh runs' mean.
-        split: Mean of validation minus test score, paired by fresh run: what the validation set,
+        selection: ``best`` minus the median validation score of the fresh runs. ``best`` is the
+            number that was printed, so its interval is that of the fresh runs' median.
+        split: Median of validation minus test score, paired by fresh run: what the validation set,
             used to choose, is easier than the test set. No selection enters it.
     """
 
@@ -31,20 +30,16 @@ class Optimism:
     split: Estimate
 
 
-def optimism(
-    arm: Arm, *, confidence: float = 0.95, gaps: tuple[float, float] = (-inf, inf)
-) -> Optimism | None:
+def optimism(arm: Arm, *, confidence: float = 0.95) -> Optimism | None:
     """Selection optimism of an arm's incumbent; ``None`` where it was not retrained.
 
-    selection = max_i x_i - mean_s v_s,   split = mean_s (v_s - t_s),   s = 1..S fresh runs,
+    selection = max_i x_i - median_s v_s,   split = median_s (v_s - t_s),   s = 1..S fresh runs,
 
-    both with Student's t interval over S - 1 degrees of freedom: no bounds at a single fresh run,
-    and no width where all runs agree.
+    both with the interval of a median by order statistics: none below six fresh runs.
 
     Args:
         arm: Finished trials x with the incumbent's fresh validation scores v and test scores t.
         confidence: In (0, 1).
-        gaps: Least and greatest difference of two scores possible; the intervals end there.
 
     Source: Cawley & Talbot (2010), JMLR 11, on the selection's optimism.
     """
@@ -55,6 +50,6 @@ def optimism(
     return Optimism(
         best=best,
         seeds=runs.val.size,
-        selection=mean_interval(best - runs.val, confidence=confidence).clipped(*gaps),
-        split=mean_interval(runs.val - runs.test, confidence=confidence).clipped(*gaps),
+        selection=median_interval(best - runs.val, confidence=confidence),
+        split=median_interval(runs.val - runs.test, confidence=confidence),
     )

@@ -20,6 +20,7 @@ from tuner.compare.figures import (
     filter_plane,
     flip_ratio,
     importance,
+    over_budgets,
     repeated_searches,
     tuning_curves,
 )
@@ -51,6 +52,7 @@ class FigurePlace:
 
 FIGURES: Mapping[str, FigurePlace] = {
     "tuning_curves": FigurePlace("verdict", tuning_curves),
+    "over_budgets": FigurePlace("budgets", over_budgets),
     "budgets": FigurePlace("budgets", budgets),
     "distribution": FigurePlace("budgets", distribution),
     "repeated_searches": FigurePlace("budgets", repeated_searches),

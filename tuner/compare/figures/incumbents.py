@@ -1,4 +1,4 @@
-"""The panel of test scores: every retrained incumbent on its fresh seeds.
+"""The panel of test scores: what the searches selected, trained afresh, else the incumbents.
 
 An arm far below the others, such as defaults that diverge, would squeeze all others into one
 line: the axis ends where most of them do, and an arrow says where the rest lies.
@@ -14,7 +14,7 @@ from tuner.compare import words
 from tuner.compare.figures.axes import INK, in_unit, tidy, title
 from tuner.compare.figures.styles import Style
 from tuner.compare.protocol import ACCURACY
-from tuner.compare.statistics.estimate import Floats
+from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.compare.summary import ArmSummary
 
 FAR = 5
@@ -40,8 +40,8 @@ def hidden_left(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
     least, hidden = leftmost(arms), {}
     for arm in arms:
         runs = _scores(arm)
-        if arm.retrained and _hides_mean(arm, least):
-            hidden[arm.name] = f"mean {words.score(arm.retrained.test.value, unit)}"
+        if _hides_median(arm, least):
+            hidden[arm.name] = f"median {words.score(_median(arm).value, unit)}"
         elif lower := int((runs < least).sum()):
             hidden[arm.name] = f"{lower} of {runs.size} runs"
     return hidden
@@ -54,11 +54,11 @@ def scores_panel(
     styles: Mapping[str, Style],
     unit: str,
 ) -> None:
-    """Every fresh seed as a dot, the mean with its interval below them: a row for each arm.
+    """Every fresh run as a dot, the median with its interval below them: a row for each arm.
 
     Args:
         axes: Where to draw.
-        arms: Retrained ones.
+        arms: Those with fresh runs.
         names: Theirs, as they are to be written.
         styles: Arm name -> its style.
         unit: Of the scores.
@@ -72,12 +72,13 @@ def scores_panel(
         axes.set_xlim(float(shown.min()) - 2 * margin, float(shown.max()) + margin)
     for row, arm in enumerate(arms):
         if arm.name in beyond:
-            free = row + 0.3 if _hides_mean(arm, least) else row - 0.25
+            free = row + 0.3 if _hides_median(arm, least) else row - 0.25
             _arrow(axes, free, beyond[arm.name], styles[arm.name])
     axes.set_yticks(range(len(arms)), names)
     axes.set_ylim(len(arms) - 0.4, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(3))
-    title(axes, "Incumbents, fresh seeds", pad=18)
+    selected = any(arm.selected for arm in arms)
+    title(axes, "Settings selected, afresh" if selected else "Incumbents, fresh seeds", pad=18)
     axes.set_xlabel("test accuracy" if unit == ACCURACY else "test score")
     in_unit(axes.xaxis, unit)
     tidy(axes, grid="x")
@@ -85,16 +86,23 @@ def scores_panel(
 
 
 def _scores(arm: ArmSummary) -> Floats:
+    if arm.selected is not None:
+        return np.array(arm.selected.scores)
     return np.array(arm.retrained.test_scores if arm.retrained else (), dtype=np.float64)
 
 
-def _hides_mean(arm: ArmSummary, least: float) -> bool:
-    return arm.retrained is not None and arm.retrained.test.value < least
+def _median(arm: ArmSummary) -> Estimate:
+    if arm.selected is not None:
+        return arm.selected.median
+    assert arm.retrained is not None
+    return arm.retrained.test
+
+
+def _hides_median(arm: ArmSummary, least: float) -> bool:
+    return _median(arm).value < least
 
 
 def _row(axes: Axes, row: int, arm: ArmSummary, style: Style) -> None:
-    if arm.retrained is None:
-        return
     scores = _scores(arm)
     spread = np.linspace(-0.12, 0.12, scores.size) if scores.size > 1 else np.zeros(1)
     axes.plot(
@@ -106,10 +114,10 @@ def _row(axes: Axes, row: int, arm: ArmSummary, style: Style) -> None:
         markersize=7,
         markeredgewidth=0,
     )
-    mean = arm.retrained.test
-    low, high = mean.interval or (mean.value, mean.value)
+    median = _median(arm)
+    low, high = median.interval or (median.value, median.value)
     axes.hlines(row + 0.3, low, high, color=style.colour, linewidth=2)
-    axes.plot(mean.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
+    axes.plot(median.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
 
 
 def _arrow(axes: Axes, height: float, text: str, style: Style) -> None:

@@ -33,10 +33,10 @@ def draw(comparison: Comparison) -> Figure:
     """Expected best of k against k with its bands; beside it each incumbent's test scores.
 
     Arms whose trials are not those of a random search show their best score so far instead, as
-    steps. ``arms`` and ``retrained_arms`` say which arms are drawn.
+    steps. ``arms`` and ``arms_afresh`` say which arms are drawn.
     """
     looks = arm_styles(comparison.names)
-    retrained = retrained_arms(comparison)
+    retrained = arms_afresh(comparison)
     if retrained:
         names = [broken(arm.name, 20) for arm in retrained]
         lines = max(name.count("\n") + 1 for name in names)
@@ -57,10 +57,14 @@ def arms(comparison: Comparison) -> list[ArmSummary]:
     return [arm for arm in comparison.arms if arm.name in comparison.single]
 
 
-def retrained_arms(comparison: Comparison) -> list[ArmSummary]:
-    """The arms whose incumbents' test scores are drawn: all retrained but repeated searches."""
+def arms_afresh(comparison: Comparison) -> list[ArmSummary]:
+    """The arms whose fresh test scores are drawn, but for repeated searches.
+
+    Those of the settings that searches selected, if there are any; else of the incumbents.
+    """
     repeated = comparison.protocol.repeated or ()
-    return [arm for arm in comparison.arms if arm.retrained and arm.name not in repeated]
+    single = [arm for arm in comparison.arms if arm.name not in repeated]
+    return [arm for arm in single if arm.selected] or [arm for arm in single if arm.retrained]
 
 
 def banded(arm: ArmSummary) -> bool:
@@ -77,7 +81,8 @@ def _about_curves(comparison: Comparison) -> Iterator[str]:
     drawn, level = arms(comparison), words.level(comparison.protocol)
     curves, steps = [arm for arm in drawn if arm.curve], [arm for arm in drawn if not arm.curve]
     if curves:
-        yield "Expected best of k random trials, unbiased."
+        kind = words.best_of(comparison.k, comparison.protocol).split()[0].capitalize()
+        yield f"{kind} best of k random trials."
     if any(map(banded, curves)):
         yield f"Shaded: bands that hold the whole curve with {level} confidence."
     at_k = [point for arm in curves for point in arm.best_of if point.k == comparison.k]
@@ -85,7 +90,7 @@ def _about_curves(comparison: Comparison) -> Iterator[str]:
         sure = [point.low is not None for point in at_k]
         interval = f", with its own {level} interval" if any(sure) else ""
         enough = "" if all(sure) or not interval else " where there are trials enough"
-        yield f"Marked: the expected best of k* trials{interval}{enough}."
+        yield f"Marked: that of k* trials{interval}{enough}."
     if steps:
         yield f"Steps: the best score so far ({', '.join(arm.name for arm in steps)})."
     yield from target_line(comparison.protocol)
@@ -94,20 +99,29 @@ def _about_curves(comparison: Comparison) -> Iterator[str]:
 
 def _about_incumbents(comparison: Comparison) -> Iterator[str]:
     """About the panel of test scores."""
-    drawn = retrained_arms(comparison)
+    drawn = arms_afresh(comparison)
     if not drawn:
         return
-    runs = [arm.retrained for arm in drawn if arm.retrained]
-    sentence = "Beside it, incumbents trained again with fresh seeds: each run, and the mean"
-    sure = any(run.test.interval for run in runs)
+    selected = any(arm.selected for arm in drawn)
+    what = (
+        "what each search selected, trained afresh"
+        if selected
+        else ("incumbents trained again with fresh seeds")
+    )
+    sentence = f"Beside it, {what}: each run on the test set, and the median"
+    medians = [arm.selected.median if arm.selected else None for arm in drawn] + [
+        arm.retrained.test if arm.retrained and not arm.selected else None for arm in drawn
+    ]
+    sure = any(median is not None and median.interval for median in medians)
     yield sentence + (f" with its {words.level(comparison.protocol)} interval." if sure else ".")
     beyond = hidden_left(drawn, comparison.protocol.unit)
     yield from listed("Further to the left than the panel reaches, at an arrow", beyond)
     there = {arm.name for arm in drawn}
+    repeated = comparison.protocol.repeated or ()
     yield from listed(
         "Not beside it",
         {
-            arm.name: "repeated searches" if arm.retrained else "not retrained"
+            arm.name: "repeated searches" if arm.name in repeated else "not trained afresh"
             for arm in comparison.arms
             if arm.name not in there
         },
@@ -143,7 +157,8 @@ def _draw_curves(axes: Axes, comparison: Comparison, styles: Mapping[str, Style]
     bands = f" with simultaneous {words.level(protocol)} bands"
     heading = f"Tuning curves{bands if any(map(banded, shown)) else ''}"
     title(axes, heading if curves else "Best so far", pad=18)
-    axes.set_ylabel(f"{'expected ' if curves else ''}best {words.measure(protocol)}")
+    kind = "expected" if protocol.bounded else "median"
+    axes.set_ylabel(f"{f'{kind} ' if curves else ''}best {words.measure(protocol)}")
     in_unit(axes.yaxis, protocol.unit)
     tidy(axes)
 

@@ -1,16 +1,19 @@
 """The comparison as plain data, ready for ``json.dumps``.
 
-    schema_version   3
+    schema_version   4
     verdict          {kind, heading, interim, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
     protocol         the declaration
     arms             [{name, sampler, ranges, n, searches, trials_per_search, failed, pruned,
-                       best, mean: estimate | null, seconds, seconds_per_trial,
+                       best, median: estimate | null, seconds, seconds_per_trial,
                        curve: [{k, value, low, high}], best_of: [{k, value, low, high}],
                        trace: [[{trial, best}]],
                        target: {hits, share, trials: {value, low, high} | null, seconds} | null,
-                       retrained: {settings, seeds, val, test, test_scores, luck} | null}]
-    contrasts        [{first, second, best_of_k, best_of_k_bounded, probability, repeats, test,
+                       retrained: {settings, seeds, val, test, test_scores, luck} | null,
+                       selected: {n, planned, median, lowest, scores} | null}]
+    contrasts        [{first, second,
+                       selected: {n, planned, difference, wins} | null,
+                       best_of_k, best_of_k_seen, probability, repeats, test, test_typical,
                        test_p, test_p_holm,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
     details          [{arm, edf: {scores, share, low, high, below}, optimism,
@@ -19,11 +22,14 @@
                        redundancy: {n, cells, exact, without_filter, unusable, outside, conditions,
                        any_violated, predictions, law, ...} | null,
                        importance: {rankings, reason, n, n_used, resamples, ...} | null}]
+    over_budgets     {k, value, low, high, words, narrow}, the primary difference over k | null
     notes            [text]
 
 An estimate is {value, low, high}. What is unknown or infinite is null. Long lists are thinned
 to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
-best_of_k_bounded.
+best_of_k_bounded. Version 4 turned the best of k round: best_of_k supposes the scores' known
+bounds alone, best_of_k_seen what version 3 called best_of_k; it added what was selected, trained
+afresh, which the verdict is about.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +41,7 @@ import numpy as np
 from tuner.compare.comparison import Comparison
 from tuner.compare.evidence.details import ArmDetail
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _MOST_POINTS = 500
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -50,6 +56,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "protocol": _plain(comparison.protocol),
         "arms": _plain(comparison.arms),
         "contrasts": _plain(comparison.contrasts),
+        "over_budgets": _plain(comparison.over_budgets),
         "details": [_detail(detail) for detail in comparison.details],
         "notes": list(comparison.notes),
     }

@@ -7,7 +7,7 @@ from tuner.compare.comparison import Comparison
 from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
-from tuner.compare.summary import ArmSummary
+from tuner.compare.summary import ArmSummary, SelectedSummary
 
 
 def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
@@ -19,15 +19,15 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("trials", [_trials(arm) for arm in arms]),
         ("failed or diverged", [f"{arm.failed:,}" for arm in arms]),
         ("pruned", [f"{arm.pruned:,}" for arm in arms]),
-        ("best", ["-" if arm.mean else words.score(arm.best, protocol.unit) for arm in arms]),
+        ("best", ["-" if arm.median else words.score(arm.best, protocol.unit) for arm in arms]),
         (
-            "mean of all seeds",
-            [words.mean(arm.mean, protocol.unit) if arm.mean else "-" for arm in arms],
+            "median of all seeds",
+            [words.bracketed(arm.median, protocol.unit) if arm.median else "-" for arm in arms],
         ),
     ]
     budgets = sorted({point.k for arm in arms for point in arm.best_of})
     for budget in budgets:
-        label = f"expected best of {budget:,}" + (" (k*)" if budget == k else "")
+        label = words.best_of(budget, protocol) + (" (k*)" if budget == k else "")
         rows.append((label, [_best_of(arm, budget, protocol) for arm in arms]))
     if protocol.target is not None:
         target = words.score(protocol.target, protocol.unit)
@@ -43,16 +43,29 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
                 [words.duration(t.seconds) if t and t.seconds else "-" for t in targets],
             ),
         ]
+    if any(arm.selected for arm in arms):
+        chosen = [arm.selected for arm in arms]
+        rows += [
+            ("settings selected, trained afresh", [_searches(c) if c else "-" for c in chosen]),
+            (
+                "their median on test",
+                [words.bracketed(c.median, protocol.unit) if c else "-" for c in chosen],
+            ),
+            ("their lowest", [words.score(c.lowest, protocol.unit) if c else "-" for c in chosen]),
+        ]
     rows.append(("training time", [words.duration(arm.seconds) for arm in arms]))
     if any(arm.retrained for arm in arms):
         runs = [arm.retrained for arm in arms]
         rows += [
             ("incumbent, fresh seeds", [str(r.seeds) if r else "-" for r in runs]),
             (
-                "incumbent, validation",
-                [words.mean(r.val, protocol.unit) if r else "-" for r in runs],
+                "incumbent, validation (median)",
+                [words.bracketed(r.val, protocol.unit) if r else "-" for r in runs],
             ),
-            ("incumbent, test", [words.mean(r.test, protocol.unit) if r else "-" for r in runs]),
+            (
+                "incumbent, test (median)",
+                [words.bracketed(r.test, protocol.unit) if r else "-" for r in runs],
+            ),
         ]
     return [(label, cells) for label, cells in rows if set(cells) != {"-"}]
 
@@ -61,6 +74,7 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
     """The headings, and label and cells of each contrast; an empty column is left out."""
     k = comparison.k
     columns: dict[str, Callable[[Contrast, Protocol], str]] = {
+        "settings selected, trained afresh": _selected,
         f"best of {k:,}": _best_of_k,
         f"P(best of {k:,} wins)": _probability,
         "best of whole searches": _whole_searches,
@@ -68,7 +82,8 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
         "times fewer trials to target": lambda c, p: _speedup(c, "trials", p),
         "times fewer epochs": lambda c, p: _speedup(c, "epochs", p),
         "times fewer seconds": lambda c, p: _speedup(c, "seconds", p),
-        "incumbents on test": _incumbents,
+        "incumbents on test, median seed": _typical_incumbents,
+        "incumbents on test, mean": _incumbents,
         "their p (Holm)": _holm,
     }
     cells = {
@@ -88,6 +103,18 @@ def _trials(arm: ArmSummary) -> str:
     if arm.searches == 1:
         return f"{arm.n:,}"
     return f"{arm.n:,} in {arm.searches:,}" if each is None else f"{arm.searches:,} x {each:,}"
+
+
+def _searches(runs: SelectedSummary) -> str:
+    """``20``, or ``8 of 20`` while the others are missing."""
+    return f"{runs.n}" if runs.n == runs.planned else f"{runs.n} of {runs.planned}"
+
+
+def _selected(contrast: Contrast, protocol: Protocol) -> str:
+    searches = contrast.selected
+    if searches is None:
+        return "-"
+    return f"{words.difference(searches.difference, protocol)}, ahead in {searches.wins:.0%}"
 
 
 def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:
@@ -119,6 +146,10 @@ def _speedup(contrast: Contrast, axis: str, protocol: Protocol) -> str:
     if speedup is None and axis == "trials" and contrast.repeats is not None:
         speedup = contrast.repeats.speedup
     return "-" if speedup is None else words.speedup(speedup, protocol)
+
+
+def _typical_incumbents(contrast: Contrast, protocol: Protocol) -> str:
+    return words.difference(contrast.test_typical, protocol) if contrast.test_typical else "-"
 
 
 def _incumbents(contrast: Contrast, protocol: Protocol) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.contrast import Contrast
 from tuner.compare.evidence.details import ArmDetail
+from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
 from tuner.compare.summary import ArmSummary
@@ -40,11 +42,11 @@ def sheets(comparison: Comparison) -> dict[str, str]:
 
 def _arms(comparison: Comparison) -> Iterator[SheetRow]:
     for arm in comparison.arms:
-        for measure, *numbers in _of_arm(arm):
+        for measure, *numbers in _of_arm(arm, comparison.protocol):
             yield arm.name, arm.sampler, measure, *numbers
 
 
-def _of_arm(arm: ArmSummary) -> Iterator[SheetRow]:
+def _of_arm(arm: ArmSummary, protocol: Protocol) -> Iterator[SheetRow]:
     yield "trials", arm.n, None, None
     yield "searches", arm.searches, None, None
     yield "trials per search", arm.trials_per_search, None, None
@@ -53,10 +55,10 @@ def _of_arm(arm: ArmSummary) -> Iterator[SheetRow]:
     yield "best", arm.best, None, None
     yield "training seconds", arm.seconds, None, None
     yield "seconds per trial", arm.seconds_per_trial, None, None
-    if arm.mean is not None:
-        yield "mean", *_bounds(arm.mean)
+    if arm.median is not None:
+        yield "median", *_bounds(arm.median)
     for point in arm.best_of:
-        yield f"expected best of {point.k}", point.value, point.low, point.high
+        yield words.best_of(point.k, protocol), point.value, point.low, point.high
     if arm.target is not None:
         yield "trials that reach the target", arm.target.hits, None, None
         yield "share that reaches the target", *_bounds(arm.target.share)
@@ -64,10 +66,14 @@ def _of_arm(arm: ArmSummary) -> Iterator[SheetRow]:
             trials = arm.target.trials
             yield "trials for 95% success", trials.value, trials.low, trials.high
             yield "seconds for 95% success", arm.target.seconds, None, None
+    if arm.selected is not None:
+        yield "settings selected, trained afresh", arm.selected.n, None, None
+        yield "median of the settings selected, on test", *_bounds(arm.selected.median)
+        yield "lowest of the settings selected, on test", arm.selected.lowest, None, None
     if arm.retrained is not None:
         yield "fresh seeds of the incumbent", arm.retrained.seeds, None, None
-        yield "incumbent on validation", *_bounds(arm.retrained.val)
-        yield "incumbent on test", *_bounds(arm.retrained.test)
+        yield "incumbent on validation, median", *_bounds(arm.retrained.val)
+        yield "incumbent on test, median", *_bounds(arm.retrained.test)
 
 
 def _contrasts(comparison: Comparison) -> Iterator[SheetRow]:
@@ -78,22 +84,30 @@ def _contrasts(comparison: Comparison) -> Iterator[SheetRow]:
 
 def _of_contrast(contrast: Contrast, k: int) -> Iterator[SheetRow]:
     """Measure, value, low, high, p, p by Holm, n, and why a number is missing."""
+    if contrast.selected is not None:
+        searches = contrast.selected
+        measure = "settings selected, trained afresh, median difference"
+        yield measure, *_bounds(searches.difference), None, None, searches.n, None
+        yield "share of pairs of searches won", searches.wins, *([None] * 4), searches.n, None
     for measure, estimate in (
         (f"best of {k}", contrast.best_of_k),
-        (f"best of {k} within the scores' known bounds", contrast.best_of_k_bounded),
+        (f"best of {k}, no trial outside what was seen", contrast.best_of_k_seen),
         (f"P(best of {k} wins)", contrast.probability),
     ):
         if estimate is not None:
             yield measure, *_bounds(estimate), None, None, None, None
     if contrast.test is not None:
         yield (
-            "incumbents on test",
+            "incumbents on test, mean",
             *_bounds(contrast.test),
             contrast.test_p,
             contrast.test_p_holm,
             None,
             None,
         )
+    if contrast.test_typical is not None:
+        typical = _bounds(contrast.test_typical)
+        yield "incumbents on test, median seed", *typical, None, None, None, None
     for axis, speedup in contrast.speedups.items():
         yield f"times fewer {axis} to target", *_of_speedup(speedup, None)
     if contrast.repeats is None:

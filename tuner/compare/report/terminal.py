@@ -16,6 +16,7 @@ VERDICT_STYLES = {
     "equivalent": "cyan",
     "inconclusive": "yellow",
     "fragile": "magenta",
+    "unconfirmed": "yellow",
 }
 
 
@@ -47,12 +48,12 @@ def _arms(comparison: Comparison, part: slice) -> Table:
 
 def _contrasts(comparison: Comparison) -> Group:
     headings, rows = contrast_table(comparison)
-    lines = []
+    lines, width = [], max(map(len, headings), default=0) + 2
     for label, cells in rows:
         lines.append(Text(label, style="bold"))
         for heading, cell in zip(headings, cells, strict=True):
             if cell != "-":
-                lines.append(Text.assemble((f"  {heading:<30}", "dim"), cell))
+                lines.append(Text.assemble((f"  {heading:<{width}}", "dim"), cell))
     return Group(*lines)
 
 

@@ -84,7 +84,7 @@ def detectable_share_ratio(
 def smallest_signed_rank_p(r: int) -> float:
     """Least two-sided exact Wilcoxon signed-rank p of r pairs: min(1, 2 / 2^r).
 
-    The test of ``endpoints.paired_difference``: r = 5 gives .0625, r = 6 .03125. Pairs without a
+    The test of ``endpoints.signed_rank_p``: r = 5 gives .0625, r = 6 .03125. Pairs without a
     difference count for neither side, and each of them doubles it.
     """
     if r < 1:

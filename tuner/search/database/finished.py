@@ -31,6 +31,27 @@ def incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> FrozenTrial |
     return max(candidates, key=_merit, default=None)
 
 
+def selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> list[FrozenTrial]:
+    """What each of the arm's searches selected: its best trial, as ``incumbent``; none before all.
+
+    A search in which every trial failed selects its first.
+    """
+    by_repeat = {
+        study.repeat: {
+            trial.user_attrs["index"]: trial for trial in finished_trials(store, study.study_name)
+        }
+        for study in spec.studies()
+        if study.arm == arm
+    }
+    searches = [
+        [by_repeat[search.repeat].get(index) for index in search.trials]
+        for search in spec.selections(arm)
+    ]
+    if any(trial is None for trials in searches for trial in trials):
+        return []
+    return [max(filter(None, trials), key=_merit) for trials in searches]
+
+
 def _merit(trial: FrozenTrial) -> tuple[bool, float]:
     return trial.state == TrialState.COMPLETE, trial.value or 0.0
 

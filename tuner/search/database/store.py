@@ -157,6 +157,12 @@ class Store:
             raise UnknownName("comparison", name, self.names())
         return _parsed(spec)
 
+    def study_names(self, comparison: str) -> set[str]:
+        """Names of the comparison's studies, made or yet to be made."""
+        query = select(studies.c.study_name).where(studies.c.comparison == comparison)
+        with self.reader.connect() as connection:
+            return set(connection.scalars(query))
+
     def status(self, name: str) -> str:
         """Whether the comparison is active, paused, cancelled or complete.
 
@@ -236,7 +242,7 @@ def _row(study: StudySpec) -> dict[str, object]:
         "study_name": study.study_name,
         "arm": study.arm.name,
         "repeat": study.repeat,
-        "retrain": study.retrain,
+        "retrain": study.trains_afresh,
         "n_trials": study.n_trials,
     }
 

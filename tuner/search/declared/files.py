@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from tuner.errors import InvalidInput, UnknownName
 
@@ -22,6 +22,15 @@ class Declared(BaseModel):
         if isinstance(data, dict):
             refuse_unknown_keys(data, cls.model_fields)
         return data
+
+
+Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+"""How many of something there are."""
+
+
+def unless_none() -> Any:  # Any: as pydantic's Field
+    """A field that is written down only if it is given, so that older declarations keep theirs."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 Model = TypeVar("Model", bound=Declared)

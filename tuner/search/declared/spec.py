@@ -8,22 +8,28 @@ initial draw.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
     Field,
-    StrictFloat,
     StrictInt,
     StringConstraints,
     model_validator,
 )
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared.files import Declared, read_toml, refuse_unknown_keys, studies_dir
+from tuner.search.declared.files import (
+    Count,
+    Declared,
+    read_toml,
+    refuse_unknown_keys,
+    studies_dir,
+    unless_none,
+)
+from tuner.search.declared.question import VerdictSpec
 from tuner.search.declared.spaces import Space, load_space
 from tuner.workload import Workload
 
@@ -32,8 +38,8 @@ Searching = Literal["random", "tpe", "cmaes", "gp"]
 
 Sampler = Literal[Searching, "defaults"]
 Pruner = Literal["none", "median", "asha", "hyperband"]
+Part = Literal["search", "selected", "retrain"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**53)]
 
 
@@ -52,11 +58,6 @@ def _workload(data: Any) -> Any:  # Any: unchecked outside data
             if not exact and kind is not tuple:
                 raise InvalidInput(f"{field.name}: must be of type {kind.__name__}, got {value!r}")
     return data
-
-
-def _unless_none() -> Any:  # Any: as pydantic's Field
-    """A field that is written down only if it is given, so that older declarations keep theirs."""
-    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 SpaceOrName = Annotated[Space, BeforeValidator(_space, json_schema_input_type=Space | str)]
@@ -83,8 +84,8 @@ class ArmSpec(Declared):
     space: SpaceOrName
     sampler: Sampler = "random"
     pruner: Pruner = "none"
-    n_trials: Count | None = _unless_none()
-    repeats: Count | None = _unless_none()
+    n_trials: Count | None = unless_none()
+    repeats: Count | None = unless_none()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -106,52 +107,6 @@ class ArmSpec(Declared):
     def learns(self) -> bool:
         """Whether what a trial tries depends on how earlier ones ended."""
         return self.sampler not in ("random", "defaults")
-
-
-class VerdictSpec(Declared):
-    """The question, fixed before the first trial runs.
-
-    Args:
-        primary: The arm claimed to need less tuning, then the arm it is held against.
-        control: The arm with the old space's narrow literature ranges, if any.
-        exact: The arm that searches the old space at the exact map of the new one, if any: it
-            should do as the new one does.
-        repeated: The two arms, new and old, whose searches are repeated with a sampler that
-            learns: the secondary endpoint.
-        k: Budget of the primary endpoint, in trials; a twentieth of ``n_trials``,
-            but at least 2, if not given.
-        target: A validation accuracy in (0, 1) that counts as good, if any.
-        rope: Region of practical equivalence, in percentage points.
-    """
-
-    primary: tuple[str, str] | None = None
-    control: str | None = None
-    exact: str | None = _unless_none()
-    repeated: tuple[str, str] | None = _unless_none()
-    k: Count | None = None
-    target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
-    rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
-
-    def check(self, names: Sequence[str]) -> None:
-        """Check that the arms it names are there, and that none has two parts.
-
-        Raises:
-            UnknownName: If an arm is not there.
-            InvalidInput: If an arm has two parts.
-        """
-        pairs = {"primary": self.primary, "repeated": self.repeated}
-        named = [name for pair in pairs.values() if pair for name in pair]
-        for name in (*named, self.control, self.exact):
-            if name is not None and name not in names:
-                raise UnknownName("verdict: arm", name, names)
-        for field, pair in pairs.items():
-            if pair and pair[0] == pair[1]:
-                raise InvalidInput(f"verdict.{field}: name two different arms")
-        taken = list(self.primary or names[:2])
-        for field, name in (("control", self.control), ("exact", self.exact)):
-            if name in taken:
-                raise InvalidInput(f"verdict.{field}: must be a third arm, not {name!r} again")
-            taken += [name] if name else []
 
 
 class ComparisonSpec(Declared):
@@ -229,6 +184,27 @@ class ComparisonSpec(Declared):
         """How many searches the arm has."""
         return arm.repeats or self.repeats
 
+    def selections(self, arm: ArmSpec) -> list["Selection"]:
+        """The arm's independent searches, each of which selects a setting to be trained afresh.
+
+        Random trials that run to their end are as many searches of k trials as they fill; of any
+        other sampler each repeat is a search, if there are several. None where nothing is trained
+        afresh, or nothing searched.
+        """
+        if not self.retrain_seeds or arm.sampler == "defaults":
+            return []
+        n, repeats = self.trials_of(arm), range(self.repeats_of(arm))
+        if arm.sampler == "random" and arm.pruner == "none":
+            pieces = [(repeat, first) for repeat in repeats for first in range(0, n, self.k)]
+            whole = [piece for piece in pieces if piece[1] + self.k <= n]
+            return [Selection(repeat, range(first, first + self.k)) for repeat, first in whole]
+        return [Selection(repeat, range(n)) for repeat in repeats if len(repeats) > 1]
+
+    @property
+    def n_afresh(self) -> int:
+        """Settings trained afresh: incumbents with each seed, and what each search selected."""
+        return sum(self.retrain_seeds + len(self.selections(arm)) for arm in self.arms)
+
     @property
     def n_searched(self) -> int:
         """Trials of all searches together, those of retraining not among them."""
@@ -252,19 +228,43 @@ class ComparisonSpec(Declared):
         ]
 
     def every_study(self) -> list["StudySpec"]:
-        """All its studies: the searches, then the retraining of each arm's incumbent."""
-        return [*self.studies(), *map(self.retraining, self.arms if self.retrain_seeds else ())]
+        """All its studies: the searches, then what is trained afresh of each arm."""
+        return [*self.studies(), *(study for arm in self.arms for study in self.afresh(arm))]
+
+    def afresh(self, arm: ArmSpec) -> list["StudySpec"]:
+        """The arm's studies that train afresh: what its searches selected, then its incumbent."""
+        sizes: dict[Part, int] = {
+            "selected": len(self.selections(arm)),
+            "retrain": self.retrain_seeds,
+        }
+        return [self._afresh(arm, part, size) for part, size in sizes.items() if size]
+
+    def selected(self, arm: ArmSpec) -> "StudySpec | None":
+        """The study that trains afresh what the arm's searches selected, where there is one."""
+        return next((study for study in self.afresh(arm) if study.part == "selected"), None)
 
     def retraining(self, arm: ArmSpec) -> "StudySpec":
         """The study that retrains the arm's incumbent with fresh seeds."""
+        return self._afresh(arm, "retrain", self.retrain_seeds)
+
+    def _afresh(self, arm: ArmSpec, part: Part, n_trials: int) -> "StudySpec":
         return StudySpec(
             comparison=self.name,
             arm=arm,
-            retrain=True,
+            part=part,
             workload=self.workload,
-            n_trials=self.retrain_seeds,
+            n_trials=n_trials,
+            k=self.k if part == "selected" and not arm.learns and arm.pruner == "none" else None,
             seed=self.seed,
         )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One independent search: which trials of which repeat it consists of."""
+
+    repeat: int
+    trials: range
 
 
 class StudySpec(Declared):
@@ -275,9 +275,11 @@ class StudySpec(Declared):
         arm: Space, sampler and pruner.
         repeat: Which of the arm's searches, from 0.
         repeats: How many searches the arm has.
-        retrain: Whether it retrains an incumbent, test accuracy included, instead of searching.
+        part: What it is of the comparison: a search; or, test accuracy included, the settings
+            that an arm's searches selected, or its incumbent, trained afresh.
         workload: What is trained.
         n_trials: Its budget.
+        k: Of settings selected: the trials of each search; ``None`` of whole searches.
         seed: The comparison's.
     """
 
@@ -285,27 +287,43 @@ class StudySpec(Declared):
     arm: ArmSpec
     repeat: Annotated[StrictInt, Field(ge=0)] = 0
     repeats: Count = 1
-    retrain: bool = False
+    part: Part = "search"
     workload: WorkloadSpec
     n_trials: Count
+    k: Count | None = unless_none()
     seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written_before(cls, data: Any) -> Any:  # Any: what a database holds
+        """Databases of version 0.1 say ``retrain``."""
+        if isinstance(data, dict) and "retrain" in data:
+            data = dict(data)
+            data["part"] = "retrain" if data.pop("retrain") else "search"
+        return data
 
     @property
     def learns(self) -> bool:
         """Whether what a trial tries depends on how earlier ones ended."""
-        return self.arm.learns and not self.retrain
+        return self.arm.learns and not self.trains_afresh
+
+    @property
+    def trains_afresh(self) -> bool:
+        """Whether it trains settings of a search again instead of searching."""
+        return self.part != "search"
 
     @property
     def study_name(self) -> str:
-        """What the study is called in Optuna: comparison/arm, /repeat if several, or /retrain."""
+        """What it is called in Optuna: comparison/arm, /repeat if several, /selected, /retrain."""
         name = f"{self.comparison}/{self.arm.name}"
-        if self.retrain:
-            return f"{name}/retrain"
+        if self.trains_afresh:
+            return f"{name}/{self.part}"
         return name if self.repeats == 1 else f"{name}/{self.repeat}"
 
     def trial_seed(self, index: int) -> int:
-        """Seed of trial ``index``, below 2^53: the same in every arm; odd for retrained trials."""
-        return 2 * _stable_hash(self.seed, self.repeat, index, bits=52) + self.retrain
+        """Seed of trial ``index``, below 2^53: the same in every arm; odd if trained afresh."""
+        what = ("selected",) if self.part == "selected" else ()
+        return 2 * _stable_hash(self.seed, self.repeat, index, *what, bits=52) + self.trains_afresh
 
     def sampler_seed(self, index: int) -> int:
         """Seed of the sampler for trial ``index``, below 2^32; every arm has its own."""

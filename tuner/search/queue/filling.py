@@ -4,7 +4,7 @@ Whatever was interrupted is completed, and nothing is enqueued twice: a trial's 
 is unique, and the trial and its place are written in one transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tuner.search.database.finished import incumbent
+from tuner.search.database.finished import incumbent, selected
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
@@ -25,7 +25,7 @@ from tuner.search.database.tables import (
     studies,
     trials,
 )
-from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec
 
 _CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
 
@@ -36,20 +36,29 @@ def enqueue(store: Store, spec: ComparisonSpec) -> None:
     """Make the comparison's searches and fill their queues, as far as that is not done."""
     for study in spec.studies():
         _reconcile(store, study.study_name)
-        _fill(store, study, {})
+        _fill(store, study, [{}] * study.n_trials)
 
 
-def enqueue_retraining(store: Store, spec: ComparisonSpec) -> None:
-    """Enqueue each arm's incumbent with fresh seeds; its searches have ended."""
-    if not spec.retrain_seeds:
-        return
-    for arm in spec.arms:
-        best = incumbent(store, spec, arm)
-        if best is not None:
-            fixed = {"params": best.params, "distributions": best.distributions}
-            study = spec.retraining(arm)
+def enqueue_afresh(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
+    """Enqueue what the arm's searches selected, and its incumbent with fresh seeds.
+
+    Its searches have ended.
+    """
+    for study in spec.afresh(arm):
+        templates = _templates(store, spec, study)
+        if templates:
             _reconcile(store, study.study_name)
-            _fill(store, study, fixed)
+            _fill(store, study, templates)
+
+
+def _templates(store: Store, spec: ComparisonSpec, study: StudySpec) -> Sequence[Template]:
+    """The settings to train afresh, one for each trial of the study; none if all failed."""
+    if study.part == "selected":
+        chosen = selected(store, spec, study.arm)
+    else:
+        best = incumbent(store, spec, study.arm)
+        chosen = [] if best is None else [best] * study.n_trials
+    return [{"params": each.params, "distributions": each.distributions} for each in chosen]
 
 
 def positions(store: Store, study_name: str) -> dict[int, int]:
@@ -107,8 +116,8 @@ def _wanted(connection: Connection, study_name: str) -> bool:
     return kept.rowcount > 0
 
 
-def _fill(store: Store, study: StudySpec, template: Template) -> None:
-    """Enqueue the trials that the study's queue lacks."""
+def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> None:
+    """Enqueue the trials that the study's queue lacks, each with what is given of it."""
     with store.transaction() as connection:
         if not _wanted(connection, study.study_name):
             return
@@ -124,7 +133,7 @@ def _fill(store: Store, study: StudySpec, template: Template) -> None:
             index: create_trial(
                 state=TrialState.WAITING,
                 user_attrs={"index": index, "seed": study.trial_seed(index)},
-                **template,
+                **given[index],
             )
             for index in chunk
         }

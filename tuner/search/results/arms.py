@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.compare.arm import Arm, Retrained
+from tuner.compare.arm import Arm, Retrained, SelectedRuns
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import batch_of
 from tuner.compare.summary import ArmSummary, summarize
@@ -15,9 +15,9 @@ from tuner.search.database.finished import finished_trials, incumbent, uncollect
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
 from tuner.search.results.optuna_importance import importances
-from tuner.search.results.records import epochs_of, filters_of
+from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
-from tuner.workload import in_words
+from tuner.workload import chance, in_words
 
 
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -57,7 +57,7 @@ def arms_in_full(
         protocol = _protocol(store, spec, [arm for arm, _ in read])
         arms = []
         for arm, trials in read:
-            if protocol.searched_once(arm.name, arm.sampler):
+            if arm.searched and protocol.searched_once(arm.name):
                 if on_arm is not None:
                     on_arm(arm.name)
                 arm = replace(arm, importance=importances(trials, arm.scores))
@@ -78,6 +78,7 @@ def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protoc
         rope=verdict.rope / 100,
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
+        chance=chance(spec.workload),
         interim=_interim(store, spec, arms),
     )
 
@@ -101,14 +102,20 @@ def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
             sentence += f"; too few of {control} to tell whether the verdict hangs on the ranges"
         return sentence
     lost = {arm.name for arm in arms if arm.failed.all()}
+    made = store.study_names(spec.name)
     waiting = [
         arm.name
         for arm in spec.arms
-        if spec.retrain_seeds
-        and arm.name not in lost
-        and len(finished_trials(store, spec.retraining(arm).study_name)) < spec.retrain_seeds
+        if arm.name not in lost
+        and any(
+            len(finished_trials(store, study.study_name)) < study.n_trials
+            for study in spec.afresh(arm)
+            if study.study_name in made
+        )
     ]
-    return f"the incumbents of {', '.join(waiting)} are not yet retrained" if waiting else ""
+    if not waiting:
+        return ""
+    return f"what the searches of {', '.join(waiting)} selected is not yet trained afresh"
 
 
 def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
@@ -149,6 +156,7 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[Fr
     read = replace(
         _searched(arm, arm.name, trials),
         retrained=_retrained(store, spec, arm),
+        selected=_selected(store, spec, arm),
         repeat=repeats if spec.repeats_of(arm) > 1 else None,
         search_length=spec.trials_of(arm),
     )
@@ -188,3 +196,12 @@ def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | 
         val=np.array([trial.value for trial in again], dtype=np.float64),
         test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
     )
+
+
+def _selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> SelectedRuns | None:
+    """What the arm's searches selected, trained afresh."""
+    study = spec.selected(arm)
+    if study is None:
+        return None
+    runs = finished_trials(store, study.study_name)
+    return selected_runs(runs, planned=study.n_trials, k=study.k)

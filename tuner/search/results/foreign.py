@@ -16,7 +16,7 @@ from optuna.distributions import (
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.compare.arm import Arm
+from tuner.compare.arm import Arm, SelectedRuns
 from tuner.compare.comparison import Comparison, judged
 from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.batches import batch_of
@@ -25,7 +25,7 @@ from tuner.search.database.opening import connect_optuna, normalise
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import Searching
 from tuner.search.results.optuna_importance import importances
-from tuner.search.results.records import epochs_of, filters_of
+from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import failures, score
 
 Direction = Literal["maximize", "minimize"]
@@ -121,7 +121,26 @@ def arm_of(
             f"{arm.arm.name}: the study says {declared}; --direction {direction} overrides it",
             *notes,
         )
-    return replace(arm, notes=notes, workload=spec.get("workload"))
+    chosen = _selected(study, minimized=minimized) if spec else None
+    return replace(
+        arm,
+        arm=replace(arm.arm, selected=chosen),
+        notes=notes,
+        workload=spec.get("workload"),
+    )
+
+
+def _selected(study: Study, *, minimized: bool) -> SelectedRuns | None:
+    """What the searches in a study of ours selected, trained afresh, if its database has it."""
+    name, storage = f"{study.study_name}/selected", study._storage
+    if minimized or name not in optuna.get_all_study_names(storage):
+        return None
+    afresh = optuna.load_study(study_name=name, storage=storage)
+    spec = afresh.user_attrs.get("spec")
+    if not (isinstance(spec, dict) and spec.get("part") == "selected"):
+        return None
+    trials = afresh.get_trials(deepcopy=False)
+    return selected_runs(trials, planned=spec["n_trials"], k=spec.get("k"))
 
 
 def compare_studies(

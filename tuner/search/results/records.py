@@ -1,12 +1,13 @@
-"""From a trial's record to its gradient filter, as ``tuner.compare`` takes it."""
+"""From the records of trials to what ``tuner.compare`` takes: filters, epochs, fresh runs."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
+from tuner.compare.arm import SelectedRuns
 from tuner.compare.statistics.estimate import Floats
 from tuner.compare.trial_filters import TrialFilters
 
@@ -50,6 +51,30 @@ def epochs_of(trials: Sequence[FrozenTrial]) -> Floats:
     """Epochs that each trial was trained, pruned ones included, shape [n]; NaN where unknown."""
     curves = [_part(_part(trial.user_attrs, "run"), "curve") for trial in trials]
     return np.array([len(curve.get("epoch", ())) or math.nan for curve in curves], dtype=float)
+
+
+def selected_runs(
+    trials: Sequence[FrozenTrial], *, planned: int, k: int | None
+) -> SelectedRuns | None:
+    """What an arm's searches selected, trained afresh; one that failed has the worst score.
+
+    Args:
+        trials: Of the study that trained them.
+        planned: Searches declared.
+        k: Trials of each; ``None`` of whole searches.
+    """
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
+    runs = {trial.user_attrs["index"]: trial for trial in ended}
+    if not runs:
+        return None
+    tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
+    return SelectedRuns(
+        search=np.array(list(runs)),
+        val=np.array([trial.value or 0.0 for trial in runs.values()], dtype=np.float64),
+        test=np.array(tested, dtype=np.float64),
+        planned=planned,
+        k=k,
+    )
 
 
 def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:  # Any: decoded JSON

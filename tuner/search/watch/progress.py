@@ -55,10 +55,10 @@ class ArmProgress:
         failed: Trials that raised more often than they are retried.
         cancelled: Trials of the search that were called off.
         best: Best validation accuracy so far, if any.
-        retrained: Fresh seeds of its incumbent that ended.
-        to_retrain: Fresh seeds in all.
+        retrained: Settings trained afresh: of its searches, and its incumbent with each seed.
+        to_retrain: Those in all.
         queued: Trials of the search that wait or are in training; 0 once it has ended.
-        retraining: Fresh seeds that wait or are in training; 0 once they have ended.
+        retraining: Those that wait or are in training; 0 once they have ended.
     """
 
     name: str
@@ -83,6 +83,11 @@ class ArmProgress:
         """Whether nothing is left to run."""
         return self.searched and self.retrained == self.to_retrain
 
+    @property
+    def lacks_retraining(self) -> bool:
+        """Whether something is to be enqueued once its search has ended."""
+        return self.retrained + self.retraining < self.to_retrain
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -97,19 +102,9 @@ class Progress:
         return all(arm.complete for arm in self.arms)
 
     @property
-    def searched(self) -> bool:
-        """Whether every arm's search has ended; the incumbents are known then."""
-        return all(arm.searched for arm in self.arms)
-
-    @property
     def lacks_trials(self) -> bool:
         """Whether trials are to be enqueued."""
         return any(arm.done + arm.cancelled + arm.queued < arm.total for arm in self.arms)
-
-    @property
-    def lacks_retraining(self) -> bool:
-        """Whether fresh seeds are to be enqueued once the searches have ended."""
-        return any(arm.retrained + arm.retraining < arm.to_retrain for arm in self.arms)
 
 
 def progress(store: Store, spec: ComparisonSpec) -> Progress:
@@ -129,26 +124,34 @@ def arms_progress(
     arms = []
     for arm in spec.arms:
         searches = searches_of[arm.name]
-        again = studies.get(f"{spec.name}/{arm.name}/retrain", nothing)
+        again = [
+            studies[each.study_name] for each in spec.afresh(arm) if each.study_name in studies
+        ]
         bests = [search.best for search in searches if search.best is not None]
         done = sum(search.done + search.failed for search in searches)
         total = spec.trials_of(arm) * spec.repeats_of(arm)
         cancelled = sum(search.cancelled for search in searches)
         hopeless = done == total and not bests
-        fresh = again.queued if hopeless or cancelled else spec.retrain_seeds
+        fresh = sum(
+            studies[each.study_name].queued if hopeless or cancelled else each.n_trials
+            for each in spec.afresh(arm)
+            if each.study_name in studies
+        )
         arms.append(
             ArmProgress(
                 name=arm.name,
                 done=done,
                 total=total,
-                running=sum(search.running for search in searches) + again.running,
-                failed=sum(search.failed for search in searches) + again.failed,
+                running=sum(search.running for search in searches)
+                + sum(each.running for each in again),
+                failed=sum(search.failed for search in searches)
+                + sum(each.failed for each in again),
                 cancelled=cancelled,
                 best=max(bests, default=None),
-                retrained=again.done + again.failed,
-                to_retrain=fresh - again.cancelled,
+                retrained=sum(each.done + each.failed for each in again),
+                to_retrain=fresh - sum(each.cancelled for each in again),
                 queued=sum(search.left for search in searches),
-                retraining=again.left,
+                retraining=sum(each.left for each in again),
             )
         )
     return tuple(arms)

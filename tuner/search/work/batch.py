@@ -63,7 +63,7 @@ class Batch:
         self._stopping = stopping
         self._ran_on = {**ran_on, "worker": worker, "batch": len(claim.trial_ids)}
         self._pruner = make_pruner(spec.arm.pruner, spec.workload.epochs)
-        self._prunes = spec.arm.pruner != "none" and not spec.retrain
+        self._prunes = spec.arm.pruner != "none" and not spec.trains_afresh
         self.training_seconds = 0.0
         self.epochs = 0
         self.finished = 0
@@ -89,7 +89,7 @@ class Batch:
                 spec.arm.space.rule,
                 list(zip(settings, seeds, strict=True)),
                 self._on_epoch,
-                test=spec.retrain,
+                test=spec.trains_afresh,
                 stopping=lambda: not self._wanted or self._stopping(),
             )
         finally:

@@ -20,7 +20,7 @@ from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, COMPLETE, PAUSED, comparisons, studies
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.queue.control import end_cancelled
-from tuner.search.queue.filling import enqueue, enqueue_retraining
+from tuner.search.queue.filling import enqueue, enqueue_afresh
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import Progress, progress
 
@@ -63,8 +63,9 @@ class Keeper:
         now = progress(self._store, spec)
         if spec.name not in self._seen or now.lacks_trials:
             enqueue(self._store, spec)
-        if now.searched and (spec.name not in self._seen or now.lacks_retraining):
-            enqueue_retraining(self._store, spec)
+        for arm, of_arm in zip(spec.arms, now.arms, strict=True):
+            if of_arm.searched and (spec.name not in self._seen or of_arm.lacks_retraining):
+                enqueue_afresh(self._store, spec, arm)
         if now.complete:
             self._complete(spec.name)
         self._seen.add(spec.name)

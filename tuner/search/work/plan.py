@@ -34,7 +34,7 @@ class ArmPlan:
         sampler: What chooses its trials' parameters.
         repeats: How many searches it has.
         n_trials: Trials of each.
-        retrained: Fresh seeds of its best trial.
+        retrained: Settings trained afresh: what its searches select, its best with fresh seeds.
         batch: Trials that train together.
         epochs: Of all its trials together, none being pruned.
         seconds: Of one worker for all of them.
@@ -112,20 +112,19 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
         DataMissing: If the data set is not there.
     """
     searches = {study.arm.name: study for study in spec.studies() if not study.repeat}
-    again = {arm.name: spec.retraining(arm) for arm in spec.arms} if spec.retrain_seeds else {}
-    asked = [*searches.values(), *again.values()]
+    again = [study for arm in spec.arms for study in spec.afresh(arm)]
+    asked = [*searches.values(), *again]
     size = min(workers or len(gpus()) or cores(), spec.n_searched)
     began = time.monotonic()
     per_worker, ready = _measure(asked, size)
     by_study = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
     arms = []
     for arm in spec.arms:
-        search, retraining = searches[arm.name], again.get(arm.name)
-        repeats, retrained = spec.repeats_of(arm), spec.retrain_seeds
+        search, afresh = searches[arm.name], spec.afresh(arm)
+        repeats, retrained = spec.repeats_of(arm), sum(study.n_trials for study in afresh)
         measured = by_study[search.study_name]
         seconds = repeats * (measured.of(search) + coordination_seconds(spec, arm, measured.batch))
-        if retraining is not None:
-            seconds += by_study[retraining.study_name].of(retraining)
+        seconds += sum(by_study[study.study_name].of(study) for study in afresh)
         arms.append(
             ArmPlan(
                 name=arm.name,

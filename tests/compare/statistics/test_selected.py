@@ -1,0 +1,140 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tuner.compare.statistics.selected import (
+    FEWEST_SEARCHES,
+    detectable_shift,
+    looks,
+    median_interval,
+    selected_difference,
+)
+from tuner.errors import InvalidInput
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def normal(rng: np.random.Generator, n: int) -> np.ndarray:
+    return rng.normal(0.95, 0.004, n)
+
+
+def wide(rng: np.random.Generator, n: int) -> np.ndarray:
+    return rng.normal(0.95, 0.04, n)
+
+
+def of_449_images(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.round(449 * normal(rng, n)) / 449
+
+
+def collapsing(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.where(rng.random(n) < 0.05, 0.1, normal(rng, n))
+
+
+def skewed(rng: np.random.Generator, n: int) -> np.ndarray:
+    return 0.98 - 0.01 * np.exp(1.2 * rng.normal(size=n))
+
+
+def unmoved(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.full(n, 0.95) + 0 * rng.random(n)
+
+
+def test_the_interval_is_that_of_brunner_and_munzels_test():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.5, 1, 20), rng.normal(0, 2, 20)
+    estimate = selected_difference(a, b).difference
+    assert estimate.value == np.median(a[:, None] - b)
+    for end, inside in ((estimate.low, 1e-6), (estimate.high, -1e-6)):
+        assert stats.brunnermunzel(a - end - inside, b).pvalue > 0.04
+        assert stats.brunnermunzel(a - end + inside, b).pvalue < 0.04
+
+
+def test_turning_the_arms_round_turns_the_interval_round():
+    rng = np.random.default_rng(1)
+    a, b = rng.random(20), rng.random(15)
+    one, other = selected_difference(a, b), selected_difference(b, a)
+    assert one.difference.value == pytest.approx(-other.difference.value)
+    assert one.difference.low == pytest.approx(-other.difference.high)
+    assert one.wins == pytest.approx(1 - other.wins)
+    assert one.n == one.planned == 15
+
+
+@pytest.mark.parametrize(
+    ("planned", "due"),
+    [
+        (9, []),
+        (10, [10]),
+        (15, [12, 15]),
+        (20, [15, 20]),
+        (24, [12, 18, 24]),
+        (200, [100, 150, 200]),
+    ],
+)
+def test_looks_are_due_after_half_and_three_quarters_where_these_are_enough(planned, due):
+    assert list(looks(planned, 0.95)) == due
+    assert sum(looks(planned, 0.95).values()) <= 0.05
+
+
+@pytest.mark.parametrize(("n", "look"), [(9, 0), (14, 0), (15, 15), (19, 15), (20, 20)])
+def test_there_is_no_interval_before_a_look_is_due(n, look):
+    a, b = np.arange(n) + 0.5, np.arange(n) + 0.0
+    difference = selected_difference(a, b, planned=20).difference
+    assert (difference.interval is not None) is (look > 0)
+
+
+def test_an_early_look_sees_the_first_searches_alone_and_needs_much_more():
+    rng = np.random.default_rng(2)
+    a, b = normal(rng, 19) + 0.005, normal(rng, 19)
+    early = selected_difference(a, b, planned=20).difference
+    changed = a.copy()
+    changed[15:] = 0.1
+    assert selected_difference(changed, b, planned=20).difference == early
+    last = selected_difference(a[:15], b[:15]).difference
+    assert early.low < last.low < last.high < early.high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("second", [normal, wide, of_449_images, collapsing, skewed, unmoved])
+@pytest.mark.parametrize("first", [normal, of_449_images, collapsing])
+def test_no_look_misses_the_median_more_often_than_stated(first: Draw, second: Draw):
+    rng, missed, repeats = np.random.default_rng(3), 0, 1000
+    truth = float(np.median(first(rng, 400_001) - second(rng, 400_001)))
+    for _ in range(repeats):
+        a, b = first(rng, 20), second(rng, 20)
+        looks = [selected_difference(a[:n], b[:n], planned=20).difference for n in (10, 15, 20)]
+        missed += any(
+            look.interval is not None and not look.low <= truth <= look.high for look in looks
+        )
+    assert missed / repeats <= 0.065
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("n", [1, 5, 6, 10, 20, 37])
+def test_the_interval_of_a_median_has_the_largest_rank_that_a_coin_allows(n, confidence):
+    values = np.random.default_rng(n).permutation(np.arange(float(n)))
+    allowed = [
+        r for r in range(1, n // 2 + 1) if 2 * stats.binom.cdf(r - 1, n, 0.5) <= 1 - confidence
+    ]
+    estimate = median_interval(values, confidence=confidence)
+    assert estimate.value == np.median(values)
+    if allowed:
+        assert estimate.interval == (allowed[-1] - 1, n - allowed[-1])
+    else:
+        assert estimate.interval is None
+
+
+def test_an_arm_without_a_search_is_refused():
+    with pytest.raises(InvalidInput, match="each arm needs at least one search, got none"):
+        selected_difference(np.zeros(3), np.zeros(0))
+
+
+@pytest.mark.slow
+def test_the_detectable_shift_has_the_stated_power():
+    rng, shift = np.random.default_rng(4), detectable_shift(20)
+    assert detectable_shift(FEWEST_SEARCHES - 1) is None and shift is not None
+    found = sum(
+        selected_difference(rng.normal(shift, 1, 20), rng.normal(size=20)).difference.low > 0
+        for _ in range(500)
+    )
+    assert abs(found / 500 - 0.8) < 0.07

@@ -1,0 +1,55 @@
+"""The question that a comparison asks: which arms, at which budget, against which margin."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, StrictFloat
+
+from tuner.errors import InvalidInput, UnknownName
+from tuner.search.declared.files import Count, Declared, unless_none
+
+
+class VerdictSpec(Declared):
+    """The question, fixed before the first trial runs.
+
+    Args:
+        primary: The arm claimed to need less tuning, then the arm it is held against.
+        control: The arm with the old space's narrow literature ranges, if any.
+        exact: The arm that searches the old space at the exact map of the new one, if any: it
+            should do as the new one does.
+        repeated: The two arms, new and old, whose searches are repeated with a sampler that
+            learns: the secondary endpoint.
+        k: Budget of the primary endpoint, in trials; a twentieth of ``n_trials``,
+            but at least 2, if not given.
+        target: A validation accuracy in (0, 1) that counts as good, if any.
+        rope: Region of practical equivalence, in percentage points.
+    """
+
+    primary: tuple[str, str] | None = None
+    control: str | None = None
+    exact: str | None = unless_none()
+    repeated: tuple[str, str] | None = unless_none()
+    k: Count | None = None
+    target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
+    rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
+
+    def check(self, names: Sequence[str]) -> None:
+        """Check that the arms it names are there, and that none has two parts.
+
+        Raises:
+            UnknownName: If an arm is not there.
+            InvalidInput: If an arm has two parts.
+        """
+        pairs = {"primary": self.primary, "repeated": self.repeated}
+        named = [name for pair in pairs.values() if pair for name in pair]
+        for name in (*named, self.control, self.exact):
+            if name is not None and name not in names:
+                raise UnknownName("verdict: arm", name, names)
+        for field, pair in pairs.items():
+            if pair and pair[0] == pair[1]:
+                raise InvalidInput(f"verdict.{field}: name two different arms")
+        taken = list(self.primary or names[:2])
+        for field, name in (("control", self.control), ("exact", self.exact)):
+            if name in taken:
+                raise InvalidInput(f"verdict.{field}: must be a third arm, not {name!r} again")
+            taken += [name] if name else []
