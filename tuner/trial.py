@@ -68,6 +68,8 @@ class TrialResult:
         seconds: Sum of the curve's seconds.
         steps: Length of the whole run in optimizer steps, which the schedules are made for; a
             trial that left early took fewer.
+        test_hits: Whether each test image, in the split's order, was classified rightly; ``None``
+            where the test split was not read, or the trial diverged.
     """
 
     val_accuracy: float
@@ -77,3 +79,4 @@ class TrialResult:
     stopped: bool
     seconds: float
     steps: int
+    test_hits: tuple[bool, ...] | None = None

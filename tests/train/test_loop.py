@@ -96,6 +96,7 @@ def test_digits_are_learnt():
     (result,) = train(workload, [TrialConfig("filter_flip", config, 0)], test=True)
     assert result.val_accuracy > 0.93
     assert result.test_accuracy > 0.93
+    assert result.test_accuracy == sum(result.test_hits) / len(result.test_hits)
     losses = [point.train_loss for point in result.curve]
     assert losses[-1] < losses[0] / 2
 
@@ -109,7 +110,7 @@ def test_every_epoch_is_reported_with_what_the_result_holds():
         assert [r.flip_ratio[k] for r in reports] == [p.flip_ratio for p in result.curve]
         assert result.seconds == pytest.approx(sum(r.seconds[k] for r in reports))
         assert result.val_accuracy == result.curve[-1].val_accuracy
-        assert result.test_accuracy is None
+        assert result.test_accuracy is None and result.test_hits is None
         assert result.steps == 24
 
 
@@ -148,7 +149,7 @@ def test_a_diverged_trial_scores_chance_and_completes_and_harms_no_other():
     configs = [TrialConfig("latent_sgd", s, 3) for s in (healthy, diverging)]
     good, bad = train(SMALL, configs, test=True)
     assert bad.diverged and not bad.stopped
-    assert bad.val_accuracy == bad.test_accuracy == 0.1
+    assert bad.val_accuracy == bad.test_accuracy == 0.1 and bad.test_hits is None
     assert math.isnan(bad.curve[-1].train_loss)
     (alone,) = train(SMALL, configs[:1], test=True)
     assert not good.diverged

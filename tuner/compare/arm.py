@@ -68,6 +68,8 @@ class SelectedRuns:
         test: Test scores of the same runs, shape [m]; nothing was selected on them.
         planned: Searches declared; at least m.
         k: Trials of each search; ``None`` of whole searches, however long.
+        hits: Whether each run classified each test image rightly, the same images in every arm,
+            shape [m, M]; ``None`` where nobody knows.
 
     Raises:
         InvalidInput: If there is no run, a score is not finite, a search occurs twice or lies
@@ -79,6 +81,7 @@ class SelectedRuns:
     test: Floats
     planned: int
     k: int | None = None
+    hits: Bools | None = None
 
     def __post_init__(self) -> None:
         search = np.asarray(self.search, dtype=np.int64)
@@ -100,6 +103,13 @@ class SelectedRuns:
         order = np.argsort(search)
         for name, values in (("search", search), ("val", self.val), ("test", self.test)):
             object.__setattr__(self, name, values[order])
+        if self.hits is not None:
+            if self.hits.ndim != 2 or len(self.hits) != search.size:
+                raise InvalidInput(
+                    f"selected runs, hits: needs a row of images for each of {search.size} "
+                    f"searches, got shape {list(self.hits.shape)}"
+                )
+            object.__setattr__(self, "hits", self.hits[order])
 
 
 @dataclass(frozen=True)

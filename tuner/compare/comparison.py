@@ -135,7 +135,10 @@ def _resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], 
     """
     names = tuple(arm.name for arm in arms)
     if len(names) < 2:
-        raise InvalidInput(f"compare: needs at least two arms, got {len(names)}")
+        raise InvalidInput(
+            f"compare: needs at least two arms, the new one and what it is held against, got "
+            f"{len(names)}"
+        )
     if len(set(names)) < len(names):
         raise InvalidInput(f"compare: every arm needs a name of its own, got {', '.join(names)}")
     primary = protocol.primary or (names[0], names[1])

@@ -26,6 +26,7 @@ from tuner.compare.statistics.rmst import FEWEST_REPEATS, rmst_ratio
 from tuner.compare.statistics.selected import (
     SelectedDifference,
     median_interval,
+    on_other_images,
     selected_difference,
 )
 from tuner.compare.statistics.speedup import Speedup, speedup_in_cost, speedup_in_trials
@@ -217,12 +218,14 @@ def left_word(left: Estimate | None, difference: Estimate) -> Narrow:
 def _selected(first: Arm, second: Arm, confidence: float) -> SelectedDifference | None:
     if first.selected is None or second.selected is None:
         return None
-    return selected_difference(
-        first.selected.test,
-        second.selected.test,
-        planned=_planned(first.selected, second.selected),
-        confidence=confidence,
+    ours, theirs = first.selected, second.selected
+    of_searches = selected_difference(
+        ours.test, theirs.test, planned=_planned(ours, theirs), confidence=confidence
     )
+    if ours.hits is None or theirs.hits is None or ours.hits.shape[1] != theirs.hits.shape[1]:
+        return of_searches
+    wider = on_other_images(of_searches.difference, ours.hits, theirs.hits, confidence=confidence)
+    return replace(of_searches, other_images=wider)
 
 
 def _planned(*runs: SelectedRuns) -> int:

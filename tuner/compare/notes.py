@@ -97,6 +97,14 @@ def _about_protocol(
         numbers = ", ".join(f"{arm.name} {arm.n:,}" for arm in by_k)
         yield f"The arms have different numbers of trials ({numbers}); contrasts use equal k only."
     yield from _about_seconds(arms)
+    selected = primary.selected
+    if selected is not None and selected.other_images is not None:
+        yield (
+            "Settings trained afresh are held against each other on one test set; the verdict's "
+            f"interval speaks of it. On as many other images of the same kind {primary.first} "
+            f"differs from {primary.second} by "
+            f"{words.difference(selected.other_images, protocol)}."
+        )
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
     if all(arm.retrained is None and arm.selected is None for arm in arms):

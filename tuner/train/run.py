@@ -162,8 +162,11 @@ class Run:
     def results(self, *, test: bool) -> list[TrialResult]:
         """The trials' results; the test split is read here and nowhere else."""
         tested = dict.fromkeys(range(len(self.trials)), self.chance) if test else {}
+        hits: dict[int, tuple[bool, ...]] = {}
         if test and self.active:
-            tested.update(zip(self.active, self._accuracy(self.data.test), strict=True))
+            right_KN = self._right(self.data.test).tolist()
+            hits = {p: tuple(right) for p, right in zip(self.active, right_KN, strict=True)}
+            tested |= {p: sum(right) / len(right) for p, right in hits.items()}
         return [
             TrialResult(
                 val_accuracy=curve[-1].val_accuracy,
@@ -173,6 +176,7 @@ class Run:
                 stopped=position in self.stopped,
                 seconds=sum(point.seconds for point in curve),
                 steps=self.steps,
+                test_hits=None if position in self.stopped else hits.get(position),
             )
             for position, curve in enumerate(self.curves)
         ]
@@ -203,16 +207,19 @@ class Run:
         recorded = self.device.type == "cuda" and self.rule.recordable
         self._advance: Step = Replay(self._operations) if recorded else self._operations
 
-    @torch.no_grad()
     def _accuracy(self, split: Split) -> list[float]:
         """Share of the split that each active trial classifies rightly."""
+        return [count / len(split.labels) for count in self._right(split).sum(1).tolist()]
+
+    @torch.no_grad()
+    def _right(self, split: Split) -> Tensor:
+        """Whether each active trial classifies each image of the split rightly, [K, N]."""
         self.network.eval()
-        k = len(self.active)
-        right = torch.zeros(k, dtype=torch.int64, device=self.device)
-        for images, labels in self.batches.evaluation(split, k):
+        right = []
+        for images, labels in self.batches.evaluation(split, len(self.active)):
             predicted = self.network(images).max(2).indices  # argmax is many times slower
-            right += (predicted == labels).sum(1)
-        return [count / len(split.labels) for count in right.tolist()]
+            right.append(predicted == labels)
+        return torch.cat(right, dim=1)
 
     def _leave(self, positions: Collection[int]) -> None:
         """Compact the trial axis of everything that has one."""

@@ -160,8 +160,14 @@ def test_studies_that_say_what_drew_them_are_noted_where_another_sampler_is_give
 
 
 def test_a_study_alone_is_not_compared():
-    with pytest.raises(InvalidInput, match="needs at least two arms, got 1"):
+    with pytest.raises(InvalidInput, match="needs at least two arms, the new one and what it is"):
         compare_studies([losses("a", 1.0)], Protocol(unit="loss"))
+
+
+def test_a_study_is_not_held_against_itself():
+    study = losses("a", 1.0)
+    with pytest.raises(InvalidInput, match="study 'a' is given twice"):
+        compare_studies([study, losses("b", 2.0), study], Protocol(unit="loss"))
 
 
 def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
@@ -170,5 +176,5 @@ def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     found = stored_studies(store, ["b", "a"])
     assert [study.study_name for study in found] == ["b", "a"]
-    with pytest.raises(NotFound, match="there is no study 'c'"):
+    with pytest.raises(NotFound, match=r"there is no study 'c' \(there are a, b\)"):
         stored_studies(store, ["a", "c"])

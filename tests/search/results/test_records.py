@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.optim.equivalence import describe
-from tuner.search.results.records import epochs_of, filters_of
+from tuner.search.results.records import epochs_of, filters_of, selected_runs
+from tuner.search.work.batch import packed
 
 
 def trial(rule: str, settings: dict, flips: list[float] | None = None) -> FrozenTrial:
@@ -77,3 +78,30 @@ def test_a_pruned_trial_counts_the_epochs_that_it_was_trained():
     short = trial("filter_flip", FILTER, flips=[0.1])
     long = trial("filter_flip", FILTER)
     assert epochs_of([short, long]).tolist() == [1.0, 4.0]
+
+
+def fresh_run(index: int, hits: list[bool] | None, state: TrialState = TrialState.COMPLETE):
+    attributes = {"index": index}
+    if hits is not None:
+        attributes |= {"test_hits": packed(hits), "test_accuracy": sum(hits) / len(hits)}
+    value = 0.9 if state == TrialState.COMPLETE else None
+    return create_trial(state=state, value=value, user_attrs=attributes)
+
+
+def test_the_hits_of_fresh_runs_are_read_as_they_were_written_in_the_order_of_the_searches():
+    rng = np.random.default_rng(0)
+    hits = rng.random((3, 449)) < 0.9
+    trials = [fresh_run(i, hits[i].tolist()) for i in (2, 0, 1)]
+    runs = selected_runs(trials, planned=4, k=10)
+    assert runs is not None and runs.search.tolist() == [0, 1, 2] and runs.planned == 4
+    assert (runs.hits == hits).all()
+    np.testing.assert_allclose(runs.test, hits.mean(axis=1))
+
+
+def test_a_fresh_run_without_hits_hits_nothing_and_those_of_before_have_none():
+    lost = fresh_run(1, None, TrialState.FAIL)
+    runs = selected_runs([fresh_run(0, [True, False, True]), lost], planned=2, k=None)
+    assert runs is not None and runs.hits.tolist() == [[True, False, True], [False] * 3]
+    assert runs.test.tolist() == [2 / 3, 0.0]
+    before = selected_runs([fresh_run(0, None)], planned=1, k=None)
+    assert before is not None and before.hits is None

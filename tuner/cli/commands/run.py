@@ -20,6 +20,7 @@ from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search.declared.spec import ComparisonSpec, load
 from tuner.search.work import launch
+from tuner.workload import in_words
 
 Workers = Annotated[
     int | None, typer.Option(help="worker processes \\[one per GPU, or one per core]")
@@ -58,7 +59,8 @@ def demo(
 ) -> None:
     """Compare the two parametrizations on 8x8 digits: half a minute on two cores.
 
-    600 random trials in three search spaces, then each space's best setting on ten fresh seeds.
+    600 random trials in three search spaces; then what each search of ten trials selected, and
+    each space's best setting with ten seeds, trained afresh.
 
     For example:
 
@@ -74,7 +76,9 @@ def demo(
         picture=folder / "digits.png",
     )
     outputs.check()
-    finish(spec, f"sqlite:///{folder / 'digits.db'}", workers, outputs)
+    database = f"sqlite:///{folder / 'digits.db'}"
+    finish(spec, database, workers, outputs)
+    outputs.console.print(f"more: tuner compare digits --database {database} --folder {folder}")
 
 
 def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Outputs) -> None:
@@ -84,7 +88,8 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
         TunerError: If no trial could be finished.
     """
     console = outputs.console
-    console.print(f"{spec.name}: {' '.join(spec.description.split())}", highlight=False)
+    what = " ".join(spec.description.split()) or in_words(spec.workload)
+    console.print(f"{spec.name}: {what}", highlight=False)
     _check(spec)
     try:
         with Display(console) as display:

@@ -12,7 +12,7 @@
                        retrained: {settings, seeds, val, test, test_scores, luck} | null,
                        selected: {n, planned, median, lowest, scores} | null}]
     contrasts        [{first, second,
-                       selected: {n, planned, difference, wins} | null,
+                       selected: {n, planned, difference, wins, other_images} | null,
                        best_of_k, best_of_k_seen, probability, repeats, test, test_typical,
                        test_p, test_p_holm,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]

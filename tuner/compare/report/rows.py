@@ -75,6 +75,7 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
     k = comparison.k
     columns: dict[str, Callable[[Contrast, Protocol], str]] = {
         "settings selected, trained afresh": _selected,
+        "the same, on other test images": _on_other_images,
         f"best of {k:,}": _best_of_k,
         f"P(best of {k:,} wins)": _probability,
         "best of whole searches": _whole_searches,
@@ -115,6 +116,11 @@ def _selected(contrast: Contrast, protocol: Protocol) -> str:
     if searches is None:
         return "-"
     return f"{words.difference(searches.difference, protocol)}, ahead in {searches.wins:.0%}"
+
+
+def _on_other_images(contrast: Contrast, protocol: Protocol) -> str:
+    wider = None if contrast.selected is None else contrast.selected.other_images
+    return "-" if wider is None else words.difference(wider, protocol)
 
 
 def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:

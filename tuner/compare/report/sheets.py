@@ -88,6 +88,9 @@ def _of_contrast(contrast: Contrast, k: int) -> Iterator[SheetRow]:
         searches = contrast.selected
         measure = "settings selected, trained afresh, median difference"
         yield measure, *_bounds(searches.difference), None, None, searches.n, None
+        if searches.other_images is not None:
+            wider = _bounds(searches.other_images)
+            yield f"{measure}, on other test images", *wider, None, None, searches.n, None
         yield "share of pairs of searches won", searches.wins, *([None] * 4), searches.n, None
     for measure, estimate in (
         (f"best of {k}", contrast.best_of_k),

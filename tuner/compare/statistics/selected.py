@@ -25,7 +25,7 @@ from math import ceil
 import numpy as np
 from scipy import stats
 
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.estimate import Bools, Estimate, Floats
 from tuner.errors import InvalidInput
 
 FEWEST_SEARCHES = 10
@@ -46,12 +46,15 @@ class SelectedDifference:
         difference: Median of first minus second over all pairs, with the interval of the last
             look that was due.
         wins: Share of all pairs in which the first space's setting is better, ties half.
+        other_images: The difference with an interval that also holds for other test images of the
+            same kind, as many; ``None`` where hits by image are not known.
     """
 
     n: int
     planned: int
     difference: Estimate
     wins: float
+    other_images: Estimate | None = None
 
 
 def selected_difference(
@@ -82,6 +85,35 @@ def selected_difference(
         planned=planned,
         difference=_median_difference(*seen, allowed) if look else _median_alone(first, second),
         wins=float(_shares(first, second).mean()),
+    )
+
+
+def on_other_images(
+    difference: Estimate, first: Bools, second: Bools, *, confidence: float = 0.95
+) -> Estimate:
+    """The difference with its interval widened by what the choice of test images may do.
+
+    Both arms see the same images, so what counts is how the difference varies from one image to
+    the next: d_i is the share of the first arm's runs that classify image i rightly, less the
+    second's, and z std(d) / sqrt(M) of M images is added in squares to either side.
+
+    Args:
+        difference: On these images, with an interval over searches.
+        first: Hits of one space's runs, shape [n, M]; a run without any says nothing of images.
+        second: The other's, shape [m, M].
+        confidence: In (0, 1).
+    """
+    ours, theirs = (hits[hits.any(axis=1)] for hits in (first, second))
+    if difference.interval is None or not (ours.size and theirs.size):
+        return difference
+    by_image = ours.mean(axis=0) - theirs.mean(axis=0)
+    z = float(stats.norm.isf((1 - confidence) / 2))
+    of_images = z * float(by_image.std(ddof=1)) / by_image.size**0.5
+    low, high = difference.interval
+    return Estimate(
+        difference.value,
+        difference.value - float(np.hypot(difference.value - low, of_images)),
+        difference.value + float(np.hypot(high - difference.value, of_images)),
     )
 
 

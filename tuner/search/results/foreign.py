@@ -33,6 +33,8 @@ SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
 """What may be said to have drawn the trials of a study that does not say so itself."""
 _WIDEST_ROPE = 0.1
 """Of accuracies: a wider one was meant in points."""
+_MOST_NAMED = 20
+"""Studies that an error names."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,10 @@ def compare_studies(
         )
     if sampler is not None and sampler not in SAMPLERS:
         raise UnknownName("--sampler", sampler, SAMPLERS)
+    twice = next((study for i, study in enumerate(studies) if study in studies[:i]), None)
+    if twice is not None:
+        name = twice if isinstance(twice, str) else twice.study_name
+        raise InvalidInput(f"study {name!r} is given twice: a study is not held against itself")
     read = _read(studies, direction)
     check_workloads(read)
     if len({each.minimized for each in read}) > 1:
@@ -220,7 +226,9 @@ def stored_studies(store: Store, names: Sequence[str]) -> list[Study]:
     there = set(optuna.get_all_study_names(store.optuna))
     for name in names:
         if name not in there:
-            raise NotFound(f"there is no study {name!r}")
+            known = ", ".join(sorted(there)[:_MOST_NAMED]) or "none yet"
+            more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+            raise NotFound(f"there is no study {name!r} (there are {known}{more})")
     return [optuna.load_study(study_name=name, storage=store.optuna) for name in names]
 
 

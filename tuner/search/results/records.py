@@ -1,5 +1,6 @@
 """From the records of trials to what ``tuner.compare`` takes: filters, epochs, fresh runs."""
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.compare.arm import SelectedRuns
-from tuner.compare.statistics.estimate import Floats
+from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.trial_filters import TrialFilters
 
 _LAST_EPOCHS = 3
@@ -68,13 +69,33 @@ def selected_runs(
     if not runs:
         return None
     tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
+    hits = _hits([trial.user_attrs.get("test_hits") for trial in runs.values()])
     return SelectedRuns(
         search=np.array(list(runs)),
         val=np.array([trial.value or 0.0 for trial in runs.values()], dtype=np.float64),
         test=np.array(tested, dtype=np.float64),
         planned=planned,
         k=k,
+        hits=hits,
     )
+
+
+def _hits(written: Sequence[object]) -> Bools | None:
+    """Hits of each run, shape [m, M], nothing where it diverged; ``None`` where none wrote any."""
+    rows = [unpacked(of_run) for of_run in written]
+    sizes = {row.size for row in rows if row.size}
+    if len(sizes) != 1:
+        return None
+    nothing = np.zeros(sizes.pop(), dtype=np.bool_)
+    return np.array([row if row.size else nothing for row in rows])
+
+
+def unpacked(written: object) -> Bools:
+    """What ``batch.packed`` wrote of a trial's test images; empty where it wrote nothing."""
+    if not isinstance(written, dict):
+        return np.zeros(0, dtype=np.bool_)
+    bits = np.frombuffer(base64.b64decode(written["bits"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=written["n"]).astype(np.bool_)
 
 
 def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:  # Any: decoded JSON

@@ -1,11 +1,13 @@
 """One claimed batch, from its sampler's suggestions to its trials' records in the database."""
 
+import base64
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -185,12 +187,20 @@ class Batch:
             attributes["diverged"] = True
         if result.test_accuracy is not None:
             attributes["test_accuracy"] = result.test_accuracy
+        if result.test_hits is not None:
+            attributes["test_hits"] = packed(result.test_hits)
         return TrialOutcome(
             TrialState.PRUNED if result.stopped else TrialState.COMPLETE,
             result.val_accuracy,
             {name: _jsonable(value) for name, value in attributes.items()},
             {len(result.curve): result.val_accuracy} if self._reported else {},
         )
+
+
+def packed(hits: Sequence[bool]) -> dict[str, object]:
+    """Whether each test image was classified rightly, a bit each, as JSON can hold it."""
+    bits = np.packbits(np.array(hits, dtype=np.bool_))
+    return {"n": len(hits), "bits": base64.b64encode(bits.tobytes()).decode("ascii")}
 
 
 def _jsonable(value: Any) -> Any:  # Any: any value made of JSON's types, NaN and infinity
