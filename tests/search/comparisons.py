@@ -33,6 +33,12 @@ def enqueue(store: Store, spec: ComparisonSpec) -> None:
     filling.enqueue(store, spec)
 
 
+def enqueue_afresh(store: Store, spec: ComparisonSpec) -> None:
+    """Enqueue what every arm trains afresh; their searches have ended."""
+    for arm in spec.arms:
+        filling.enqueue_afresh(store, spec, arm)
+
+
 def remove(store: Store, name: str) -> None:
     """Pause the comparison, if it is active, and delete it."""
     if store.status(name) == ACTIVE:

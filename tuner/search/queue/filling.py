@@ -53,11 +53,12 @@ def enqueue_afresh(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
 
 def _templates(store: Store, spec: ComparisonSpec, study: StudySpec) -> Sequence[Template]:
     """The settings to train afresh, one for each trial of the study; none if all failed."""
-    if study.part == "selected":
-        chosen = selected(store, spec, study.arm)
-    else:
-        best = incumbent(store, spec, study.arm)
-        chosen = [] if best is None else [best] * study.n_trials
+    best = incumbent(store, spec, study.arm)
+    if best is None:
+        return []
+    chosen = (
+        selected(store, spec, study.arm) if study.part == "selected" else [best] * study.n_trials
+    )
     return [{"params": each.params, "distributions": each.distributions} for each in chosen]
 
 
