@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, enqueue_afresh, work_here
 from light_trainer import LightTrainer, Result
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import update
@@ -13,7 +13,6 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons
 from tuner.search.declared.spec import declaration_hash
-from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results import arms as reading
 from tuner.search.results.arms import arms
@@ -42,8 +41,8 @@ def test_a_finished_comparison_is_read_as_arms_and_the_declared_protocol(store: 
     enqueue(store, spec)
     work_here(store)
     waiting = arms(store, "small")[1]
-    assert waiting.interim == "the incumbents of old, new are not yet retrained"
-    enqueue_retraining(store, spec)
+    assert waiting.interim == ("what the searches of old, new selected is not yet trained afresh")
+    enqueue_afresh(store, spec)
     work_here(store)
     found, protocol = arms(store, "small")
     assert [arm.name for arm in found] == ["old", "new"]
@@ -103,7 +102,7 @@ def three_arms(store: Store) -> Store:
     spec = comparison(arms=arms, verdict=verdict)
     enqueue(store, spec)
     work_here(store)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store)
     return store
 
@@ -153,7 +152,9 @@ def test_an_incumbent_retrained_with_some_of_its_seeds_is_still_waited_for(
 ):
     study = three_arms.comparison("small").retraining(three_arms.comparison("small").arms[1])
     finished_so_far(monkeypatch, {study.study_name: 1})
-    assert arms(three_arms, "small")[1].interim == "the incumbents of new are not yet retrained"
+    assert arms(three_arms, "small")[1].interim == (
+        "what the searches of new selected is not yet trained afresh"
+    )
 
 
 def test_a_workload_is_named_in_words():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from comparisons import SMALL, comparison, enqueue, work_here
+from comparisons import SMALL, comparison, enqueue, enqueue_afresh, work_here
 
 from tuner.compare import compare
 from tuner.errors import InvalidInput
@@ -13,7 +13,6 @@ from tuner.search.database.store import Store, open_store
 from tuner.search.declared.files import parse
 from tuner.search.declared.spaces import load_space, suggest
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
-from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.results.arms import arms
 
 REPEATED: dict[str, Any] = {
@@ -100,7 +99,7 @@ def test_the_arm_of_defaults_tries_the_documented_setting_with_other_seeds(store
     spec = comparison(**REPEATED)
     enqueue(store, spec)
     work_here(store)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store)
     for study in ("small/untuned", "small/untuned/retrain"):
         trials = finished_trials(store, study)
