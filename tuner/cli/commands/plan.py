@@ -67,7 +67,7 @@ def design(spec: ComparisonSpec) -> Design:
         k=spec.k,
         independent=independent,
         repeats=min((spec.repeats_of(arm) for arm in again), default=0),
-        searches=min(len(spec.selections(arm)) for arm in primary),
+        searches=min(map(spec.n_selections, primary)),
         seeds=spec.retrain_seeds,
         rope=spec.verdict.rope,
         has_control=spec.verdict.control is not None,

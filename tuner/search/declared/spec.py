@@ -108,6 +108,11 @@ class ArmSpec(Declared):
         """Whether what a trial tries depends on how earlier ones ended."""
         return self.sampler not in ("random", "defaults")
 
+    @property
+    def independent(self) -> bool:
+        """Whether its trials are independent of each other, and all run to their end."""
+        return self.sampler == "random" and self.pruner == "none"
+
 
 class ComparisonSpec(Declared):
     """A comparison: arms searched on one workload at equal budgets, and the question asked.
@@ -191,19 +196,28 @@ class ComparisonSpec(Declared):
         other sampler each repeat is a search, if there are several. None where nothing is trained
         afresh, or nothing searched.
         """
+        searches, repeats = self.n_selections(arm), self.repeats_of(arm)
+        size = self.k if arm.independent else self.trials_of(arm)
+        each = searches // repeats
+        return [
+            Selection(repeat, range(piece * size, (piece + 1) * size))
+            for repeat in range(repeats)
+            for piece in range(each)
+        ]
+
+    def n_selections(self, arm: ArmSpec) -> int:
+        """How many ``selections`` the arm has."""
         if not self.retrain_seeds or arm.sampler == "defaults":
-            return []
-        n, repeats = self.trials_of(arm), range(self.repeats_of(arm))
-        if arm.sampler == "random" and arm.pruner == "none":
-            pieces = [(repeat, first) for repeat in repeats for first in range(0, n, self.k)]
-            whole = [piece for piece in pieces if piece[1] + self.k <= n]
-            return [Selection(repeat, range(first, first + self.k)) for repeat, first in whole]
-        return [Selection(repeat, range(n)) for repeat in repeats if len(repeats) > 1]
+            return 0
+        repeats = self.repeats_of(arm)
+        if arm.independent:
+            return repeats * (self.trials_of(arm) // self.k)
+        return repeats if repeats > 1 else 0
 
     @property
     def n_afresh(self) -> int:
         """Settings trained afresh: incumbents with each seed, and what each search selected."""
-        return sum(self.retrain_seeds + len(self.selections(arm)) for arm in self.arms)
+        return sum(self.retrain_seeds + self.n_selections(arm) for arm in self.arms)
 
     @property
     def n_searched(self) -> int:
@@ -234,7 +248,7 @@ class ComparisonSpec(Declared):
     def afresh(self, arm: ArmSpec) -> list["StudySpec"]:
         """The arm's studies that train afresh: what its searches selected, then its incumbent."""
         sizes: dict[Part, int] = {
-            "selected": len(self.selections(arm)),
+            "selected": self.n_selections(arm),
             "retrain": self.retrain_seeds,
         }
         return [self._afresh(arm, part, size) for part, size in sizes.items() if size]
