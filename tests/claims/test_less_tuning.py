@@ -7,18 +7,22 @@ from tuner.claims.claim import Means
 from tuner.claims.kinds import load_claim
 from tuner.claims.less_tuning import LessTuning, outcome_of
 from tuner.compare import Arm, Protocol, Retrained, compare
+from tuner.compare.arm import SelectedRuns
 from tuner.search.declared.files import parse
 
 SPREAD = np.linspace(-0.01, 0.01, 40)
 
 
-def arm(name, level, *, test, spread=0.0002):
-    """Forty trials around a level, and an incumbent retrained thirty times."""
+def arm(name, level, *, test, spread=0.0002, chosen=True):
+    """Forty trials around a level, thirteen searches' settings and an incumbent trained afresh."""
     scores = level + SPREAD
     again = test + spread * np.linspace(-1, 1, 30)
     none = np.zeros(40, dtype=bool)
     kept = Retrained({}, again, again)
-    return Arm(name, scores, np.ones(40), none, none, "random", {}, kept)
+    order = -1 if name == "filter" else 1
+    fresh = scores[::3][:13][::order]
+    runs = SelectedRuns(np.arange(13), fresh, fresh, 13) if chosen else None
+    return Arm(name, scores, np.ones(40), none, none, "random", {}, kept, runs)
 
 
 def outcome(filter_arm, magnitude_arm):
@@ -32,6 +36,18 @@ def test_less_tuning_needs_the_whole_interval_above_minus_the_rope(level, verdic
     found = outcome(arm("filter", level, test=0.95), arm("magnitude", 0.902, test=0.95))
     assert found.figures[0].verdict == verdict
     assert found.figures[1].verdict == "holds"
+    assert found.figures[0].label == "settings selected, filter - magnitude"
+    of_each = next(f for f in found.figures if f.label == "filter, settings selected")
+    assert of_each.value == pytest.approx(level, abs=0.001) and of_each.verdict is None
+    assert of_each.shown.endswith("%, median of 13 searches")
+
+
+def test_less_tuning_is_not_settled_where_nothing_selected_was_trained_afresh():
+    arms = (arm(name, 0.9, test=0.95, chosen=False) for name in ("filter", "magnitude"))
+    found = outcome(*arms)
+    assert (found.figures[0].value, found.figures[0].verdict) == (None, "not settled")
+    assert found.verdict == "not settled"
+    assert not any("settings selected" in figure.label for figure in found.figures[1:])
 
 
 @pytest.mark.parametrize(
