@@ -17,7 +17,12 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
     widths = workload.layer_widths
     for field, value, most, setting in (
         ("arms", len(spec.arms), settings.max_arms, "MAX_ARMS"),
-        ("n_trials, of all arms and repeats", n_trials, settings.max_trials, "MAX_TRIALS"),
+        (
+            "n_trials, of all arms and repeats, what is trained afresh included",
+            n_trials,
+            settings.max_trials,
+            "MAX_TRIALS",
+        ),
         ("repeats, of all arms together", n_studies, settings.max_studies, "MAX_STUDIES"),
         ("workload.epochs", workload.epochs, settings.max_epochs, "MAX_EPOCHS"),
         ("workload.batch_size", workload.batch_size, settings.max_batch_size, "MAX_BATCH_SIZE"),

@@ -68,7 +68,7 @@ class StudySummary(BaseModel):
     comparison: str
     arm: str
     repeat: int
-    retrain: bool = Field(description="whether it retrains an incumbent instead of searching")
+    retrain: bool = Field(description="whether it trains afresh what a search selected")
     n_trials: int
     status: str = Field(examples=["active"], description="active, paused, complete or cancelled")
     revision: int
@@ -110,7 +110,7 @@ class Trial(TrialSummary):
     ended: str | None
     pruned: bool
     diverged: bool
-    test_accuracy: float | None = Field(description="of retrained incumbents only")
+    test_accuracy: float | None = Field(description="of what is trained afresh only")
     run: Mapping[str, Any] | None = Field(  # Any: any JSON value
         description="settings, filter, curve, seconds, device, precision, versions"
     )

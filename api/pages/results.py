@@ -88,6 +88,7 @@ class ComparisonNow:
         row: Its name and state.
         note: What it waits for, if nobody works on it.
         arms: In the order of the declaration.
+        n_searches: Searches whose selected setting is trained afresh.
         figure: A number that changes when the figure is to be drawn anew; None without a figure.
         curve: The tuning curve of a single search.
         verdict: The report's, once all has ended.
@@ -102,6 +103,7 @@ class ComparisonNow:
     row: views.ComparisonRow
     note: str | None
     arms: tuple[ArmNow, ...]
+    n_searches: int
     figure: int | None
     curve: Chart | None
     verdict: Verdict | None
@@ -133,6 +135,11 @@ def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Com
         row=row,
         note=views.note(store, row, [arm.progress for arm in arms]),
         arms=arms,
+        n_searches=sum(
+            study.n_trials
+            for study in studies
+            if study.retrain and study.study_name.endswith("/selected")
+        ),
         figure=picture if has_values and len(arms) > 1 else None,
         curve=_curve(store, row, spec, picture) if has_values else None,
         verdict=None if comparison is None else comparison.verdict,

@@ -172,7 +172,7 @@ def retry(
     response: Response,
     _who: Writer,
 ) -> schemas.Comparison:
-    """Each gets the same parameters and seed; arms whose search changes are retrained anew."""
+    """Each gets the same parameters and seed; what changed searches select is trained anew."""
     control.retry_failed(store, row.name, revision=revision)
     return _now(store, row.name, response)
 

@@ -126,7 +126,7 @@ def cancel(
     response: Response,
     _who: Writer,
 ) -> schemas.Study:
-    """An arm of which a search is cancelled gets no retraining."""
+    """Of an arm of which a search is cancelled nothing is trained afresh."""
     control.change_study(store, row.id, "cancel", revision=revision)
     return _shown(store, views.get_study(store, row.id), response)
 

@@ -40,7 +40,7 @@ def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
     finish(store)
     done = client.get(HERE).json()
     assert done["status"] == "complete"
-    assert [(arm["done"], arm["retrained"]) for arm in done["arms"]] == [(24, 2), (24, 2)]
+    assert [(arm["done"], arm["retrained"]) for arm in done["arms"]] == [(24, 14), (24, 14)]
     assert [(arm["queued"], arm["retraining"]) for arm in done["arms"]] == [(0, 0), (0, 0)]
     report = client.get(f"{HERE}/report").json()
     assert report["verdict"]["text"]
@@ -49,9 +49,10 @@ def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
     assert page.headers["content-type"].startswith("text/html")
     assert report["verdict"]["text"][:40] in page.text
     rows = list(csv.DictReader(io.StringIO(client.get(f"{HERE}/report?format=csv").text)))
-    assert len(rows) == 2 * 24 + 2 * 2
+    assert len(rows) == 2 * 24 + 2 * (12 + 2)
     assert {row["study"] for row in rows} == {
-        *("small/old", "small/new", "small/old/retrain", "small/new/retrain")
+        *("small/old", "small/old/selected", "small/old/retrain"),
+        *("small/new", "small/new/selected", "small/new/retrain"),
     }
     assert client.get(f"{HERE}/figure.svg").text.startswith("<svg")
 
@@ -92,7 +93,7 @@ def test_a_malformed_submission_names_the_field_and_the_rule_and_changes_nothing
 @pytest.mark.parametrize(
     ("setting", "field"),
     [
-        ({"max_trials": 51}, "n_trials, of all arms and repeats"),
+        ({"max_trials": 75}, "n_trials, of all arms and repeats, what is trained afresh included"),
         ({"max_epochs": 1}, "workload.epochs"),
         ({"max_arms": 1}, "arms"),
         ({"max_width": 63}, "workload.widths"),

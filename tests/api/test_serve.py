@@ -220,7 +220,7 @@ def test_a_server_killed_and_started_again_in_the_middle_changes_no_result(
     process = start("--with-workers", "1")
     where = f"{address(process)}/v1/comparisons"
     assert httpx.get(f"{where}/small", timeout=60).json()["status"] == "active"
-    wait_for(lambda: done() == 2 * 40 + 2 * 3, 120)
+    wait_for(lambda: done() == 2 * 40 + 2 * (20 + 3), 120)
     undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
     launch.run(spec, database=undisturbed, workers=1)
     outcomes = []
@@ -234,4 +234,4 @@ def test_a_server_killed_and_started_again_in_the_middle_changes_no_result(
                 ]
             )
     assert outcomes[0] == outcomes[1]
-    assert len(outcomes[0]) == 86
+    assert len(outcomes[0]) == 126

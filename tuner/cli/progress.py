@@ -88,7 +88,7 @@ class Display:
 
 
 def _sum(state: State) -> tuple[int, int]:
-    """Trials finished and trials in all, retrained incumbents included."""
+    """Trials finished and trials in all, those trained afresh included."""
     return (
         sum(arm.done + arm.retrained for arm in state.arms),
         sum(arm.total + arm.to_retrain for arm in state.arms),

@@ -66,14 +66,14 @@ def test_the_first_page_lists_comparisons_newest_first_a_page_at_a_time(browser,
 def test_the_first_page_shows_progress_and_workers(browser, store):
     Keeper(store).tend()
     page = get(browser, "/")
-    assert page.bars == {"old": (0, 8), "new": (0, 8)}
+    assert page.bars == {"old": (0, 11), "new": (0, 11)}
     assert "digits, mlp 64-64-64, 3 epochs. 12 trials in 2 arms" in page.text
     assert "no worker is running; start one with: tuner worker" in page.text
     work_here(store)
     roster.enrol(store, "w", "cuda:0")
     roster.begins(store, "w", "small/old", 3)
     page = get(browser, "/")
-    assert page.bars == {"old": (6, 8), "new": (6, 8)}
+    assert page.bars == {"old": (6, 11), "new": (6, 11)}
     assert re.search(r"cuda:0, bnn-tuner \S+ working 3 of small/old 0 0 \d+ s ago", page.text)
     assert "1 stopped or gone within a week" in page.text
     roster.rests(
@@ -87,7 +87,10 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
 def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
     page = get(browser, "/comparisons/small")
     assert "Which one? <script>alert(1)</script>" in page.text
-    budget = "12 trials in 2 arms; each arm's best setting is retrained with 2 fresh seeds"
+    budget = (
+        "12 trials in 2 arms; each arm's best setting is retrained with 2 fresh seeds, what each "
+        "of 6 searches selects with one"
+    )
     assert budget in page.text
     assert "Does new need less tuning than old ? By the best of 2 trials;" in page.text
     assert "alpha 1e-05 .. 0.1, log" in page.text
@@ -115,10 +118,10 @@ def test_what_changes_can_be_had_alone(browser, store):
     assert ids(live()) == ids(whole)
     (source,) = [div["data-source"] for div in whole.all("div") if "data-source" in div]
     assert source == "/comparisons/small/progress"
-    assert live().bars == {"old": (0, 8), "new": (0, 8)}
+    assert live().bars == {"old": (0, 11), "new": (0, 11)}
     assert "small: active, 0 per cent done" in announced(live())
     run(store)
-    assert live().bars == {"old": (8, 8), "new": (8, 8)}
+    assert live().bars == {"old": (11, 11), "new": (11, 11)}
     assert "small: complete, 100 per cent done" in announced(live())
     for path in ("/", "/comparisons/small"):
         assert "refresh" not in browser.get(path).text

@@ -57,7 +57,7 @@ def cancel(name: Name, database: Database = None) -> None:
 def retry(name: Name, database: Database = None) -> None:
     """Run a comparison's failed trials again, with the same parameters and seeds.
 
-    Where a search is run again, its best trial is retrained again.
+    Where a search is run again, what it selects is trained afresh again.
 
     For example:
 

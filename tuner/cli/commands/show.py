@@ -90,7 +90,7 @@ def _errors(store: Store, comparison: str) -> list[str]:
 
 def _progress_table(title: str, arms: tuple[ArmProgress, ...]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("arm", "done", "running", "failed", "best validation", "retrained"):
+    for heading in ("arm", "done", "running", "failed", "best validation", "afresh"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for arm in arms:
         table.add_row(

@@ -107,7 +107,7 @@ def change_study(
 ) -> None:
     """Pause, resume or cancel one study of a comparison; see ``change_comparison``.
 
-    An arm of which a search is cancelled gets no retraining.
+    Of an arm of which a search is cancelled nothing is trained afresh.
     """
     with store.begin() as connection:
         which = _Which(studies, f"study {study_id}", studies.c.id == study_id)
@@ -133,8 +133,8 @@ def retry_failed(store: Store, name: str, *, revision: int | None = None) -> int
 
     Optuna lets no finished trial change, so each becomes a new trial of the same index,
     parameters and seed; the failed one stays to be seen, and counts no more. Where an arm's
-    searches are run again its retraining is thrown away: its incumbent may be another. A paused
-    comparison stays paused, and cancelled studies stay as they are.
+    searches are run again, what they selected and was trained afresh is thrown away: it may be
+    another now. A paused comparison stays paused, and cancelled studies stay as they are.
 
     Raises:
         NotFound: If there is no comparison of that name.
