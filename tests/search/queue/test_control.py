@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, enqueue_afresh, work_here
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Row, select, update
 
@@ -19,7 +19,6 @@ from tuner.search.database.tables import comparisons, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue import filling as filling
-from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import StudyProgress, study_progress
 from tuner.search.work.keeper import Keeper
@@ -82,7 +81,7 @@ def fail(store: Store, study_name: str, positions: range) -> tuple[int, ...]:
 
 def finish_everything(store: Store, spec: ComparisonSpec) -> None:
     work_here(store)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store)
     Keeper(store).tend()
 

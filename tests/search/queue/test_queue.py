@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, remove, work_here
+from comparisons import comparison, enqueue, enqueue_afresh, remove, work_here
 from light_trainer import LightTrainer
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 
 from tuner.search.database.finished import finished_trials, incumbent
 from tuner.search.database.store import NUMBERS, Store, open_store
-from tuner.search.queue.filling import add, enqueue_retraining, positions
+from tuner.search.queue.filling import add, positions
 from tuner.search.queue.queue import NextUp, Queue, TrialOutcome
 from tuner.search.watch.progress import StudyProgress, study_progress
 
@@ -284,8 +284,8 @@ def test_incumbents_are_retrained_with_their_parameters_and_fresh_seeds(store):
     spec = comparison()
     enqueue(store, spec)
     work_here(store)
-    enqueue_retraining(store, spec)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store, trainer=LightTrainer("cpu"), name="later")
     for arm in spec.arms:
         best = incumbent(store, spec, arm)

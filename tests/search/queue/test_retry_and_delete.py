@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, enqueue_afresh, work_here
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Row, select, update
 
@@ -18,7 +18,6 @@ from tuner.search.database.tables import studies as studies_table
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue import filling as studies
-from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
@@ -163,7 +162,7 @@ def test_a_failed_retraining_alone_is_retried_without_touching_the_search(store:
     spec = comparison()
     enqueue(store, spec)
     work_here(store)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     fail_retraining = Queue(store, retries=0)
     ids = fail_retraining.claim("small/old/retrain", "a", range(1)).trial_ids
     fail_retraining.fail("a", ids, "Traceback")

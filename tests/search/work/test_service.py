@@ -90,7 +90,7 @@ def test_workers_run_what_is_submitted_to_its_end_without_a_server(start, store:
     start("LightTrainer")
     submit(store, SPEC)
     wait_until(lambda: status(store) == "complete")
-    assert done(store) == 2 * 24 + 2 * 2
+    assert done(store) == 2 * 24 + 2 * (12 + 2)
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_a_signal_stops_them_gracefully_and_nothing_stays_running(
     process.send_signal(number)
     assert process.wait(30) == 0
     assert running(store) == 0
-    assert 0 < done(store) < 52
+    assert 0 < done(store) < 76
     assert roster_states(store) == ["stopped", "stopped"]
 
 

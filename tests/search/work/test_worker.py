@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import optuna
 import pytest
-from comparisons import comparison, enqueue, work_here
+from comparisons import comparison, enqueue, enqueue_afresh, work_here
 from light_trainer import LightTrainer, Result, Trials, score
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -14,7 +14,6 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spaces import suggest
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.queue.filling import enqueue_retraining
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work import batch
@@ -89,7 +88,7 @@ def test_pruned_trials_keep_their_last_value_and_cost_fewer_epochs(store: Store,
 def test_retrained_incumbents_are_never_pruned(store: Store):
     spec = one_arm(pruner="median")
     finished(store, spec)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store)
     states = [trial.state for trial in finished_trials(store, "small/new/retrain")]
     assert states == [TrialState.COMPLETE] * 2
@@ -354,7 +353,7 @@ def test_real_trials_are_trained_and_recorded(store: Store):
     trainer = TorchTrainer("cpu")
     assert trainer.batch_size(Workload()) > 1
     work_here(store, trainer=trainer)
-    enqueue_retraining(store, spec)
+    enqueue_afresh(store, spec)
     work_here(store, trainer=trainer)
     for arm in spec.arms:
         for trial in finished_trials(store, f"small/{arm.name}"):
