@@ -58,6 +58,7 @@ def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
         assert values == sorted(values)
         assert values[-1] == pytest.approx(arm["best"])
         assert len(arm["retrained"]["test_scores"]) == 2
+        assert (arm["selected"]["n"], arm["selected"]["planned"]) == (4, 4)
     assert report["verdict"]["text"] in " ".join(Path("a.html").read_text().split())
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
     second = tuner("run", "mine.toml", "--json", "b.json")
@@ -69,7 +70,7 @@ def test_run_compares_two_spaces_and_a_second_run_changes_nothing():
 @pytest.mark.usefixtures("finished")
 def test_json_alone_is_on_standard_output():
     result = tuner("compare", "mine", "--json", "-")
-    assert json.loads(result.stdout)["schema_version"] == 3
+    assert json.loads(result.stdout)["schema_version"] == 4
     status = json.loads(tuner("status", "--json").stdout)
     assert {arm["name"]: arm["done"] for arm in status["mine"]["arms"]} == {
         "filter": 8,
@@ -229,12 +230,12 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on():
     assert process.returncode == 130, output
     assert "stopped; finished trials are kept" in output
     kept = _finished()
-    assert finished <= kept < 84
+    assert finished <= kept < 124
     again = tuner(*command[3:])
     assert again.exit_code == 0, again.output
     report = json.loads(Path("out.json").read_text())
     assert [arm["n"] for arm in report["arms"]] == [40, 40]
-    assert _finished() == 84
+    assert _finished() == 124
 
 
 def _finished() -> int:
