@@ -4,7 +4,8 @@ A network whose weights and activations are all +1 and -1 learns scikit-learn's 
 search tries as many settings of a gradient filter (alpha, gamma) as of SGD on latent weights
 (learning rate, momentum, weight decay, initial scale); the expected best of k trials says how
 much tuning each needs. It is plain torch around ``tuner.optim``; ``tuner.compare`` does the
-statistics. ``tuner run`` does the same at full length, many trials as one program.
+statistics. ``tuner run`` does the same at full length, many trials as one program, and trains
+afresh what the searches select: until then a difference is unconfirmed.
 
     python examples/whole_run.py
 

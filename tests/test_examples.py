@@ -54,7 +54,7 @@ def test_a_whole_run_ends_with_the_tuning_curves_and_a_verdict(tmp_path):
     assert [float(row[1]) for row in rows] == new and [float(row[2]) for row in rows] == old
     assert new[-1] > 90 and old[-1] > 90
     assert new[0] - old[0] > 5, "a random setting is worse in the magnitude space"
-    assert "\nSupported: filter ahead\n" in printed
+    assert "\nUnconfirmed: filter scores higher\n" in printed
     assert len((ROOT / "examples" / "whole_run.py").read_text("utf-8").splitlines()) <= 150
 
 
@@ -65,4 +65,4 @@ def test_two_studies_compared_from_python_give_a_verdict(tmp_path):
     assert re.search(r"^trials +60 +60$", printed, re.MULTILINE)
     (first, second) = re.findall(r"^expected best of 1 +([\d.]+)% +([\d.]+)%$", printed, re.M)[0]
     assert float(first) > float(second) + 10
-    assert "SUPPORTED: NARROW AHEAD" in printed
+    assert "UNCONFIRMED: NARROW SCORES HIGHER" in printed

@@ -15,8 +15,7 @@ from tuner.compare.evidence.over_budgets import OverBudgets, over_budgets
 from tuner.compare.notes import notes as notes_on
 from tuner.compare.protocol import Protocol
 from tuner.compare.sentences import secondary_sentences
-from tuner.compare.statistics.best_of_k import Bounds
-from tuner.compare.statistics.estimate import classify
+from tuner.compare.statistics.estimate import Bounds, classify
 from tuner.compare.summary import ArmSummary, summarize
 from tuner.compare.verdict import Evidence, Verdict
 from tuner.compare.verdict_text import judge

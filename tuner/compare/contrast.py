@@ -11,13 +11,12 @@ from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import UNLIKE, comparable
 from tuner.compare.statistics.best_of_k import (
     DRAWS,
-    Bounds,
     best_of_k_combinations,
     best_of_k_difference,
     best_of_k_probability,
 )
 from tuner.compare.statistics.endpoints import holm, mean_difference, signed_rank_p
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 from tuner.compare.statistics.median_best_of_k import (
     median_best_of_k_combinations,
     median_best_of_k_difference,

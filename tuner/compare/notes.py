@@ -9,7 +9,8 @@ from tuner.compare.arm import INDEPENDENT, Arm
 from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import COMPARABLE, batch_size
-from tuner.compare.statistics.best_of_k import Bounds, trials_for_interval
+from tuner.compare.statistics.best_of_k import trials_for_interval
+from tuner.compare.statistics.estimate import Bounds
 from tuner.compare.statistics.targets import good_region_share, trials_for_success
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import inf, isfinite
 
+from tuner.compare.statistics.estimate import Bounds
 from tuner.errors import InvalidInput
 
 ACCURACY = "accuracy"
@@ -49,7 +50,7 @@ class Protocol:
     workload: str = "this workload"
     declaration_hash: str | None = None
     unit: str = ACCURACY
-    bounds: tuple[float, float] | None = None
+    bounds: Bounds | None = None
     chance: float | None = None
     seed: int = 0
     interim: str = ""
@@ -79,7 +80,7 @@ class Protocol:
         return name not in (self.repeated or ())
 
     @property
-    def range(self) -> tuple[float, float]:
+    def range(self) -> Bounds:
         """Least and greatest score possible; infinite where unknown."""
         if self.bounds is not None:
             return self.bounds

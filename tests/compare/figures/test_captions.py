@@ -35,9 +35,9 @@ def test_every_figure_has_a_caption_that_names_who_is_left_out(
         f"Left out: {SINGLE} (searched once); untuned (no search)." in (found["repeated_searches"])
     )
     assert found["tuning_curves"].endswith(
-        "Beside it, incumbents trained again with fresh seeds: each run, and the mean with its "
-        "95% interval. Not beside it: new_tpe, old_tpe (repeated searches); untuned (not "
-        "retrained)."
+        "Beside it, incumbents trained again with fresh seeds: each run on the test set, and the "
+        "median with its 95% interval. Not beside it: new_tpe, old_tpe (repeated searches); "
+        "untuned (not trained afresh)."
     )
     page = to_html(comparison)
     assert all(f"<figcaption>{caption[:40]}" in page for caption in found.values())

@@ -35,7 +35,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 from tuner.errors import InvalidInput
 
 DRAWS = 2000
@@ -43,8 +43,6 @@ SMALLEST_N = 20
 """Fewest trials an arm needs for an interval, beside n >= 10 k."""
 MEAN_N = 1000
 """The same for k = 1."""
-
-Bounds = tuple[float, float]
 
 _CELLS = 2**20
 _NEGLIGIBLE = 1e-20

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from tuner.compare.statistics.best_of_k import Bounds, mean_ends
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.best_of_k import mean_ends
+from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 from tuner.errors import InvalidInput
 
 

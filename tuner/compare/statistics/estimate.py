@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Bounds = tuple[float, float]
+"""Least and greatest value possible; infinite where unknown."""
 
 
 @dataclass(frozen=True)

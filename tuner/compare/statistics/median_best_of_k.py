@@ -19,7 +19,7 @@ import numpy as np
 
 from tuner.compare.statistics.bands import order_statistic_intervals
 from tuner.compare.statistics.best_of_k import DRAWS, best_of_k_cdf
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 
 UNBOUNDED = (-np.inf, np.inf)
 
@@ -50,7 +50,7 @@ def median_best_of_k_difference(
     second: Floats,
     k: int,
     *,
-    bounds: tuple[float, float] = UNBOUNDED,
+    bounds: Bounds = UNBOUNDED,
     confidence: float = 0.95,
     seed: int = 0,
     draws: int = DRAWS,
@@ -83,7 +83,7 @@ def median_best_of_k_combinations(
     weightings: Sequence[Sequence[float]],
     k: int,
     *,
-    bounds: tuple[float, float] = UNBOUNDED,
+    bounds: Bounds = UNBOUNDED,
     confidence: float = 0.95,
     seed: int = 0,
     draws: int = DRAWS,
@@ -136,7 +136,7 @@ def median_curve_band(
 
 
 def _ends(
-    scores: Floats, k: int, bounds: tuple[float, float], rng: np.random.Generator, draws: int
+    scores: Floats, k: int, bounds: Bounds, rng: np.random.Generator, draws: int
 ) -> tuple[Floats, Floats]:
     """The sorted scores around the quantile, for each number of trials below it [draws]."""
     ends = np.concatenate([[bounds[0]], np.sort(scores), [bounds[1]]])
