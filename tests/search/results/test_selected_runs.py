@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import optuna
 import pytest
 from comparisons import comparison, enqueue, enqueue_afresh, work_here
 from optuna.trial import TrialState
@@ -10,8 +11,10 @@ from tuner.compare import compare
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import control
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results.arms import arms
+from tuner.search.results.foreign import arm_of
 
 
 @pytest.fixture
@@ -73,6 +76,23 @@ def test_fresh_runs_that_all_failed_are_read_as_the_worst_too(store: Store):
     found, protocol = arms(store, "small")
     assert [arm.selected and arm.selected.test.tolist() for arm in found] == [[0.0], [0.0]]
     assert compare(found, protocol).verdict.kind == "inconclusive"
+
+
+def test_a_fresh_run_that_was_cancelled_or_retried_is_no_failure(store: Store):
+    """Read by name, as studies of other software are: Optuna keeps both as failed trials."""
+    searched(store)
+    end(store, "small/new/selected", 0, None)
+    end(store, "small/new/selected", 1, None)
+    control.retry_failed(store, "small")
+    end(store, "small/new/selected", 0, 0.6, 0.5)
+    control.change_comparison(store, "small", "cancel")
+    here = next(arm for arm in arms(store, "small")[0] if arm.name == "new").selected
+    study = optuna.load_study(study_name="small/new", storage=store.rdb)
+    there = arm_of(study).arm.selected
+    for runs in (here, there):
+        assert runs is not None
+        assert (runs.search.tolist(), runs.test.tolist()) == ([0], [0.5])
+        assert (runs.planned, runs.k) == (3, 2)
 
 
 @pytest.mark.slow

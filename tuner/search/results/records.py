@@ -59,13 +59,15 @@ def selected_runs(
 ) -> SelectedRuns | None:
     """What an arm's searches selected, trained afresh; one that failed has the worst score.
 
+    Those that were cancelled are none.
+
     Args:
         trials: Of the study that trained them.
         planned: Searches declared.
         k: Trials of each; ``None`` of whole searches.
     """
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
-    runs = {trial.user_attrs["index"]: trial for trial in ended}
+    runs = {t.user_attrs["index"]: t for t in ended if not t.user_attrs.get("cancelled")}
     if not runs:
         return None
     tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
