@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.compare.statistics.endpoints import paired_difference
+from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import classify
 from tuner.train import TrialConfig, check, loop, train
 from tuner.train import precision as precision_module
@@ -39,7 +39,7 @@ def test_bfloat16_and_float32_end_at_equivalent_accuracies(case):
         results = train(workload, [TrialConfig(rule, settings, seed) for seed in range(n_seeds)])
         found[precision] = np.array([result.val_accuracy for result in results])
     assert not np.array_equal(found["bfloat16"], found["float32"])
-    estimate, _ = paired_difference(found["bfloat16"], found["float32"])
+    estimate = mean_interval(found["bfloat16"] - found["float32"])
     assert classify(estimate, rope) == "equivalent", estimate
 
 
