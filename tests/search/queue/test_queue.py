@@ -46,9 +46,11 @@ def states(store: Store) -> Counter[str]:
 
 def test_the_queue_is_the_budget_and_each_trial_knows_its_index_and_seed(store):
     enqueue(store, comparison())
-    retrain = dict.fromkeys(("small/old/retrain", "small/new/retrain"), StudyProgress())
+    later = [study for arm in comparison().arms for study in comparison().afresh(arm)]
+    afresh = dict.fromkeys((study.study_name for study in later), StudyProgress())
+    assert len(afresh) == 4
     searches = dict.fromkeys(("small/old", "small/new"), StudyProgress(waiting=6))
-    assert study_progress(store, "small") == searches | retrain
+    assert study_progress(store, "small") == searches | afresh
     study = comparison().studies()[0]
     expected = [{"index": i, "seed": study.trial_seed(i)} for i in range(6)]
     assert [trial.user_attrs for trial in trials_of(store)] == expected

@@ -101,14 +101,15 @@ def test_workers_and_database_killed_again_and_again_change_nothing(
             restarts += 1
     assert kills >= 4
     assert restarts == (0 if postgres is None else 2)
+    assert SPEC.n_afresh == 20 + 3
     arm = now.arms[0]
-    assert (arm.done, arm.running, arm.failed, arm.retrained) == (N_TRIALS, 0, 0, 3)
+    assert (arm.done, arm.running, arm.failed, arm.retrained) == (N_TRIALS, 0, 0, SPEC.n_afresh)
     study_id = store.rdb.get_study_id_from_name("small/new")
     states = [trial.state.name for trial in store.rdb.get_all_trials(study_id)]
     assert states == ["COMPLETE"] * N_TRIALS
     events = events_after(store.engine, 0, limit=10_000)
     ended = [event for event in events if event.kind == "finished"]
-    assert sum(event.data["n"] for event in ended) == N_TRIALS + 3
+    assert sum(event.data["n"] for event in ended) == N_TRIALS + SPEC.n_afresh
     undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
     launch.run(SPEC, database=undisturbed, workers=1, make_trainer=LightTrainer)
     with closing(open_store(undisturbed)) as other:

@@ -268,7 +268,7 @@ class ComparisonSpec(Declared):
             part=part,
             workload=self.workload,
             n_trials=n_trials,
-            k=self.k if part == "selected" and not arm.learns and arm.pruner == "none" else None,
+            k=self.k if part == "selected" and arm.independent else None,
             seed=self.seed,
         )
 
