@@ -87,11 +87,8 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
 def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
     page = get(browser, "/comparisons/small")
     assert "Which one? <script>alert(1)</script>" in page.text
-    budget = (
-        "12 trials in 2 arms; each arm's best setting is retrained with 2 fresh seeds, what each "
-        "of 6 searches selects with one"
-    )
-    assert budget in page.text
+    assert "12 trials in 2 arms; each arm's best setting is retrained with 2 fresh" in page.text
+    assert "seeds, what each of 6 searches selects with one" in page.text
     assert "Does new need less tuning than old ? By the best of 2 trials;" in page.text
     assert "alpha 1e-05 .. 0.1, log" in page.text
     assert "They are drawn as soon as every arm has a finished trial." in page.text

@@ -34,10 +34,12 @@ SPEC = ComparisonSpec(
 def test_a_plan_counts_every_trial_and_epoch_and_gives_each_arm_its_time():
     found = plan(SPEC, workers=2)
     assert found.workers == 2
-    assert found.n_trials == 10 + 10 + 3 * 16 + 4 + 4 * 2
+    assert found.n_trials == 10 + 10 + 3 * 16 + 4 + 4 * 2 + (5 + 5 + 3)  # k = 2
     assert found.epochs == 3 * found.n_trials
     arms = {arm.name: arm for arm in found.arms}
     assert (arms["new_tpe"].repeats, arms["new_tpe"].n_trials) == (3, 16)
+    afresh = {name: arm.retrained for name, arm in arms.items()}
+    assert afresh == {"old": 5 + 2, "new": 5 + 2, "new_tpe": 3 + 2, "untuned": 2}
     assert 1 <= arms["new"].batch <= 10
     assert arms["new_tpe"].batch <= 2  # a sampler that learns is asked in several
     assert all(arm.seconds > 0 for arm in found.arms)
@@ -57,9 +59,9 @@ def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeyp
     monkeypatch.setattr(plans, "coordination_seconds", lambda _spec, _arm, batch: 0.1 * batch)
     spec = SPEC.model_copy(update={"arms": SPEC.arms[:2]})
     found = plan(spec, workers=2)
-    # The workers' mean is twice the first's: start + 3 epochs of each batch, 12 / 5 batches.
-    old = 12 / 5 * (2.0 + 3 * 1.0) + 0.5
-    new = 12 / 5 * (4.0 + 3 * 0.5) + 0.5
+    # The workers' mean is twice the first's: start + 3 epochs of each batch, 17 / 5 batches.
+    old = 17 / 5 * (2.0 + 3 * 1.0) + 0.5
+    new = 17 / 5 * (4.0 + 3 * 0.5) + 0.5
     assert [arm.seconds for arm in found.arms] == pytest.approx([old, new])
     assert found.seconds == pytest.approx(found.start_seconds + (old + new) / 2)
 

@@ -67,7 +67,8 @@ def selected_runs(
         k: Trials of each; ``None`` of whole searches.
     """
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
-    runs = {t.user_attrs["index"]: t for t in ended if not t.user_attrs.get("cancelled")}
+    last = {trial.user_attrs["index"]: trial for trial in ended}  # a retried one comes after
+    runs = {i: trial for i, trial in last.items() if not trial.user_attrs.get("cancelled")}
     if not runs:
         return None
     tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
