@@ -2,8 +2,10 @@ import json
 
 import optuna
 import pytest
-from comparisons import comparison, work_here
+from comparisons import SMALL, comparison, work_here
 
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.whole_trials import STORED
 from tuner.search.queue.control import submit
 from tuner.search.queue.queue import Queue
 from tuner.search.work.keeper import Keeper
@@ -49,6 +51,19 @@ def test_a_single_search_is_a_study_of_one_arm(client, store):
 def test_a_malformed_study_is_refused(client, change):
     assert client.post("/v1/studies", json={**STUDY, **change}).status_code == 422
     assert client.get("/v1/studies").json()["items"] == []
+
+
+def test_a_sampler_that_a_pruner_keeps_from_learning_is_refused_but_what_is_stored_is_shown(
+    client, store
+):
+    answer = client.post("/v1/studies", json={**STUDY, "sampler": "gp", "pruner": "asha"})
+    assert answer.status_code == 422
+    assert "use the sampler 'tpe', or the pruner 'none'" in answer.text
+    arms = [{"name": "old", "space": "filter", "sampler": "gp", "pruner": "asha"}]
+    written = SMALL | {"arms": arms, "verdict": {}}
+    submit(store, ComparisonSpec.model_validate(written, context=STORED))
+    assert client.get("/v1/comparisons/small").json()["spec"]["arms"][0]["pruner"] == "asha"
+    assert client.get("/v1/studies/1").json()["spec"]["arm"]["sampler"] == "gp"
 
 
 @pytest.mark.usefixtures("run")

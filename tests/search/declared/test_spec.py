@@ -11,11 +11,13 @@ from tuner.search.declared.samplers import PRUNERS, SAMPLERS
 from tuner.search.declared.spec import (
     ComparisonSpec,
     Pruner,
+    Sampler,
     Searching,
     declaration_hash,
     declared,
     load,
 )
+from tuner.search.declared.whole_trials import STORED
 
 DECLARATION = """
 n_trials = 20
@@ -82,6 +84,13 @@ def test_a_comparison_is_named_after_its_file_unless_it_says_a_name(written):
         ("[verdict]", "[verdict]\ntarget = nan", r"verdict\.target: .* finite number, got nan"),
         ("[verdict]", "[verdict]\nrope = inf", r"verdict\.rope: .* finite number, got inf"),
         ('"filter"', '"filter"\nsampler = "bayes"', r"arms\.0\.sampler: .*'tpe'.*, got 'bayes'"),
+        (
+            '"filter"',
+            '"filter"\nsampler = "gp"\npruner = "asha"',
+            r"arms\.0: arm 'new': the sampler 'gp' learns from trials that ran to their end "
+            "alone, and the pruner 'asha' leaves it few; use the sampler 'tpe', or the pruner "
+            "'none'",
+        ),
         ("[workload]", "[workload", r"mine\.toml: is not valid TOML: .*line"),
     ],
 )
@@ -176,6 +185,23 @@ def test_the_budget_of_the_endpoint_is_a_twentieth_of_the_trials_or_as_declared(
     assert comparison(n_trials=6).k == 2
     assert comparison(n_trials=1).k == 1
     assert comparison(n_trials=6, verdict={"k": 3}).k == 3
+
+
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+@pytest.mark.parametrize("pruner", get_args(Pruner))
+def test_a_pruner_goes_with_every_sampler_but_those_that_it_keeps_from_learning(
+    sampler: str, pruner: str
+):
+    arms = [{"name": "new", "space": "filter", "sampler": sampler, "pruner": pruner}]
+    if sampler in ("cmaes", "gp") and pruner != "none":
+        with pytest.raises(ValueError, match="use the sampler 'tpe', or the pruner 'none'"):
+            comparison(arms=arms, verdict={})
+        stored = ComparisonSpec.model_validate(
+            SMALL | {"arms": arms, "verdict": {}}, context=STORED
+        )
+        assert stored.arms[0].pruner == pruner
+    else:
+        assert comparison(arms=arms, verdict={}).arms[0].pruner == pruner
 
 
 def test_every_sampler_and_pruner_that_may_be_declared_can_be_made():

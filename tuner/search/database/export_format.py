@@ -33,6 +33,7 @@ from pydantic import (
 from tuner import __version__
 from tuner.errors import InvalidInput
 from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.declared.whole_trials import STORED
 
 FORMAT: Final = "bnn-tuner export"
 VERSION: Final = 1
@@ -229,7 +230,7 @@ class _Contents:
 
     def _add_comparison(self, line: ComparisonLine, number: int) -> None:
         try:
-            spec = ComparisonSpec.model_validate_json(line.spec)
+            spec = ComparisonSpec.model_validate_json(line.spec, context=STORED)
         except ValueError as error:
             raise _damaged(number, "the declaration is not valid") from error
         if spec.name != line.name:

@@ -18,6 +18,7 @@ from tuner.search.database.events import record
 from tuner.search.database.opening import connect, normalise, shown
 from tuner.search.database.tables import Now, comparisons, studies, trials
 from tuner.search.declared.spec import ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.declared.whole_trials import STORED
 
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
@@ -232,7 +233,7 @@ class Store:
 @lru_cache(maxsize=256)
 def _parsed(spec: str) -> ComparisonSpec:
     """The declaration; those who watch ask for the same ones again and again."""
-    return ComparisonSpec.model_validate_json(spec)
+    return ComparisonSpec.model_validate_json(spec, context=STORED)
 
 
 def _row(study: StudySpec) -> dict[str, object]:

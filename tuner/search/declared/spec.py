@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
     StrictInt,
     StringConstraints,
+    ValidationInfo,
     model_validator,
 )
 
@@ -31,6 +33,7 @@ from tuner.search.declared.files import (
 )
 from tuner.search.declared.question import VerdictSpec
 from tuner.search.declared.spaces import Space, load_space
+from tuner.search.declared.whole_trials import STORED, refuse_too_few_whole_trials
 from tuner.workload import Workload
 
 Searching = Literal["random", "tpe", "cmaes", "gp"]
@@ -75,7 +78,7 @@ class ArmSpec(Declared):
         space: The name of a declared space, or an inline one.
         sampler: Chooses the next trial's parameters; ``random`` gives the whole tuning curve,
             ``defaults`` searches nothing: every trial has the space's documented setting.
-        pruner: Stops trials early; ``none`` for the primary comparison.
+        pruner: Stops trials early; ``none`` for the primary comparison and for ``cmaes``, ``gp``.
         n_trials: Trials per repeat, in place of the comparison's.
         repeats: Independent searches, in place of the comparison's.
     """
@@ -86,6 +89,19 @@ class ArmSpec(Declared):
     pruner: Pruner = "none"
     n_trials: Count | None = unless_none()
     repeats: Count | None = unless_none()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_what_cannot_learn(
+        cls,
+        data: Any,  # Any: whatever the file or request held
+        handler: ModelWrapValidatorHandler[Self],
+        info: ValidationInfo,
+    ) -> Self:
+        arm = handler(data)
+        if data is not arm and info.context != STORED:  # not declared before
+            refuse_too_few_whole_trials(arm.name, arm.sampler, arm.pruner)
+        return arm
 
     @model_validator(mode="after")
     def _check(self) -> Self:

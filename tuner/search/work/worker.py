@@ -18,6 +18,7 @@ from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
 from tuner.search.declared.spec import StudySpec
+from tuner.search.declared.whole_trials import STORED
 from tuner.search.queue import roster
 from tuner.search.queue.queue import Claim, Queue
 from tuner.search.work.batch import Batch, TrialsLost
@@ -184,8 +185,8 @@ class Worker:
         storage = self._queue.store.optuna
         study_id = storage.get_study_id_from_name(study_name)
         if study_id not in self._specs:
-            spec = StudySpec.model_validate(storage.get_study_user_attrs(study_id)["spec"])
-            self._specs[study_id] = spec
+            written = storage.get_study_user_attrs(study_id)["spec"]
+            self._specs[study_id] = StudySpec.model_validate(written, context=STORED)
         return self._specs[study_id]
 
     def _show_to_optuna(self, claim: Claim) -> None:
