@@ -33,8 +33,8 @@ def full_report(
     """
     rng = np.random.default_rng(0)
     share = Estimate(0.5, 0.4, 0.6)
-    found = Ranking({"alpha": share, "gamma": share}, Estimate(2, 1, 2), Estimate(0.9, 0.8, 1))
-    importance = Importance({"PED-ANOVA": found, "fANOVA": found}, None, N, N, 50)
+    found = Ranking({"alpha": share, "gamma": share}, Estimate(2, 1, 2), 0.9, 0.05)
+    importance = Importance(found, None, N, N)
     again = np.repeat(np.arange(6), N // 6)
     arms = [
         arm(name, 0.9 * rng.random(N), sampler="tpe", repeat=again, retrained=retrained(0.9))

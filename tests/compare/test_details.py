@@ -14,6 +14,7 @@ from tuner.compare import Arm, Comparison, Protocol, compare
 from tuner.compare.comparison import detailed
 from tuner.compare.figures.gallery import FIGURES
 from tuner.compare.report.data import to_json
+from tuner.compare.report.evidence_rows import importance_in_words, importance_rows
 from tuner.compare.report.html import to_html
 from tuner.compare.report.sheets import sheets
 from tuner.compare.statistics.estimate import Estimate
@@ -43,8 +44,8 @@ def filters(seed: int, **given: object) -> TrialFilters:
 def arms(arm, retrained) -> list[Arm]:
     rng = np.random.default_rng(0)
     share = Estimate(0.5, 0.4, 0.6)
-    ranking = Ranking({"alpha": share, "gamma": share}, Estimate(2, 1, 2), Estimate(0.9, 0.8, 1))
-    importance = Importance({"fANOVA": ranking}, None, N, N, 50)
+    ranking = Ranking({"alpha": share, "gamma": share}, Estimate(2, 1, 2), 0.9, 0.05)
+    importance = Importance(ranking, None, N, N)
     found = [
         arm(
             name,
@@ -81,7 +82,7 @@ def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
     assert page.count("<svg") == len(drawn)
     for heading in ("Budgets", "As gradient filters", "Which hyperparameters matter"):
         assert f"<h2>{heading}</h2>" in page
-    assert "hold 90% of the importance, fANOVA" in page and "2 of 2 [1, 2]" in page
+    assert "hold 90% of the importance" in page and "2 of 2 [1, 2]" in page
     assert "because alpha is inert, too small to matter in the run" in page
     assert "best score - fresh validation" in page
     assert comparison.verdict.repeated in page and comparison.verdict.speedup in page
@@ -132,6 +133,31 @@ def test_the_words_above_the_filters_name_the_rows_below_and_no_other(arm):
     )
 
 
+def test_where_nothing_is_said_of_importance_the_page_says_why(arm):
+    silent = Importance(None, "needs at least 60 finished trials, got 12", 12)
+    partly = Importance(
+        Ranking({"alpha": Estimate(1.0, 1.0, 1.0)}, Estimate(1, 1, 1), 0.9, 0.0),
+        None,
+        90,
+        90,
+        left_out={"gamma": "it is fixed: every trial has the same value"},
+        notes=("1 of 91 trials have no hyperparameters and are left out.",),
+    )
+    assert importance_in_words({"new": silent, "old": partly}) == (
+        "new: nothing is said: needs at least 60 finished trials, got 12. "
+        "old: gamma is left out: it is fixed: every trial has the same value. "
+        "old: 1 of 91 trials have no hyperparameters and are left out."
+    )
+    assert importance_rows([silent, partly])[:2] == [
+        ("hold 90% of the importance", ["-", "1 of 1 [1, 1]"]),
+        ("of the ranks' variance explained, out of bag", ["-", "90%"]),
+    ]
+    arms = [arm(name, np.random.default_rng(3).random(N), importance=silent) for name in "ab"]
+    page = to_html(detailed(compare(arms, Protocol()), arms))
+    assert "<h2>Which hyperparameters matter</h2>" in page
+    assert "a: nothing is said: needs at least 60 finished trials, got 12." in page
+
+
 @pytest.mark.slow
 def test_without_details_the_page_has_one_figure_and_no_empty_headings(arms):
     page = to_html(compare(arms, Protocol()))
@@ -147,7 +173,8 @@ def test_the_json_has_every_arm_s_details_and_no_nan(comparison):
     assert new["edf"]["share"][-1] == 1.0
     assert {curve["axis"] for curve in new["budgets"]} == {"trials", "epochs", "seconds"}
     assert new["redundancy"]["n"] == N and new["traces"] is None
-    assert new["importance"]["rankings"]["fANOVA"]["shares"]["alpha"]["value"] == 0.5
+    assert new["importance"]["ranking"]["shares"]["alpha"]["value"] == 0.5
+    assert new["importance"]["method"] == "permutation in a random forest, out of bag"
     assert tpe["redundancy"] is None and tpe["traces"]["lengths"] == [6] * 10
     assert len(tpe["traces"]["median"]) == 6
     assert found["contrasts"][0]["speedups"]["epochs"]["value"] > 0

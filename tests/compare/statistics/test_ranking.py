@@ -44,79 +44,95 @@ def test_a_share_to_hold_must_be_positive():
         effective_number(np.ones(2), NAN)
 
 
-def test_a_ranking_has_shares_and_intervals_by_hand():
-    draws = np.array([[k, 100.0 - k, 0.0] for k in range(101)])
-    ranked = ranking(NAMES, np.array([1.0, 3.0, 0.0]), draws=draws, confidence=0.9)
+def contributions(*means: float, spread: float = 0.0, n: int = 100) -> np.ndarray:
+    """Of n trials to each hyperparameter, with these means, and one spread in turn up and down."""
+    signs = np.where(np.arange(n) % 2, 1.0, -1.0)
+    return np.array([mean + spread * signs * (1 if i == 0 else 0) for i, mean in enumerate(means)])
+
+
+def test_a_ranking_of_what_is_certain_has_shares_and_no_width():
+    ranked = ranking(NAMES, contributions(0.1, 0.3, 0.0), explained=0.4, unlearned=0.0)
     assert ranked is not None
     assert list(ranked.shares) == ["gamma", "alpha", "decay"]
-    assert ranked.shares["gamma"] == Estimate(0.75, pytest.approx(0.05), pytest.approx(0.95))
+    assert ranked.shares["gamma"] == Estimate(
+        pytest.approx(0.75), pytest.approx(0.75), pytest.approx(0.75)
+    )
     assert ranked.shares["decay"] == Estimate(0.0, 0.0, 0.0)
-    assert ranked.effective == Estimate(2, 1.0, 2.0)
-    assert ranked.total.value == 4 and ranked.total.interval == (4, 100)  # holds its estimate
+    assert ranked.effective == Estimate(2, 2.0, 2.0)
+    assert (ranked.explained, ranked.unlearned) == (0.4, 0.0)
 
 
-def test_resamples_without_importance_are_left_out_or_take_the_interval_away():
-    importances = np.array([2.0, 1.0, 1.0])
-    draws = np.vstack([np.tile(importances, (95, 1)), np.zeros((3, 3)), np.full((2, 3), NAN)])
-    few = ranking(NAMES, importances, draws=draws)
-    many = ranking(NAMES, importances, draws=np.vstack([draws, np.zeros((10, 3))]))
-    none = ranking(NAMES, importances, draws=np.empty((0, 3)))
-    assert few is not None and many is not None and none is not None
-    assert few.shares["alpha"] == Estimate(0.5, 0.5, 0.5)
-    for without in (many, none):
-        assert without.shares["alpha"] == Estimate(0.5)
-        assert without.effective == Estimate(3)
-    assert ranking(NAMES, np.zeros(3), draws=draws) is None
+def test_what_is_unlearned_may_be_any_single_hyperparameter_s():
+    ranked = ranking(NAMES, contributions(0.1, 0.3, 0.0), explained=0.6, unlearned=0.2)
+    assert ranked is not None  # a quarter of all
+    low, high = ranked.shares["gamma"].interval or (0, 0)
+    assert (low, high) == (pytest.approx(0.75 * 0.75), pytest.approx(0.75 * 0.75 + 0.25))
+    assert ranked.shares["decay"].interval == (0, pytest.approx(0.25))
+    assert ranked.effective == Estimate(2, 2.0, 3.0)
+    alone = ranking(["alpha"], contributions(0.1), explained=0.6, unlearned=0.2)
+    assert alone is not None and alone.shares["alpha"] == Estimate(1.0, 1.0, 1.0)
 
 
-def test_the_interval_of_a_count_is_widened_to_whole_numbers():
-    draws = np.array([[1.0, 0.0, 0.0]] * 4 + [[1.0, 1.0, 1.0]] * 4)
-    ranked = ranking(NAMES, np.array([1.0, 1.0, 0.0]), draws=draws, confidence=0.1)
-    assert ranked is not None and ranked.effective == Estimate(2, 1.0, 3.0)
+def test_the_width_is_that_of_the_shares_error_and_a_quarter_more():
+    spread = ranking(NAMES[:2], contributions(1.0, 1.0, spread=0.2), explained=0.5, unlearned=0.0)
+    assert spread is not None  # the share a / (a + b) has the slope b / (a + b)^2 = 1/4
+    reach = 1.25 * 1.959964 * 0.25 * 0.2 / 10
+    assert spread.shares["alpha"].interval == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
+def test_a_mean_below_zero_counts_as_none_and_all_below_zero_as_nothing():
+    ranked = ranking(NAMES, contributions(0.4, -0.1, 0.1), explained=0.5, unlearned=0.0)
+    assert ranked is not None
+    assert [share.value for share in ranked.shares.values()] == pytest.approx([0.8, 0.2, 0])
+    assert all(share.interval is not None for share in ranked.shares.values())
+    for none in (-contributions(1, 1, 1), contributions(0, 0, 0)):
+        assert ranking(NAMES, none, explained=0.5, unlearned=0.0) is None
+    assert ranking(NAMES, contributions(1, 1, 1), explained=-0.1, unlearned=0.0) is None
+
+
+def test_the_seed_decides_the_interval_of_the_count():
+    some = np.random.default_rng(0).normal(1, 4, (3, 60))
+    first, again = (ranking(NAMES, some, explained=0.5, unlearned=0.1, seed=1) for _ in range(2))
+    assert first == again
 
 
 @pytest.mark.parametrize(
-    ("importances", "shape", "confidence", "message"),
+    ("shape", "confidence", "message"),
     [
-        (np.ones(2), (5, 3), 0.9, r"ranking: needs importances \[p\] .* got \[2\] and \[5, 3\]"),
-        (np.ones(3), (5, 2), 0.9, r"got \[3\] and \[5, 2\]"),
-        (np.ones(3), (5, 3), NAN, r"ranking: confidence must be in \(0, 1\), got nan"),
+        ((5, 2), 0.9, r"ranking: needs contributions \[p, n\] of p=3 names, got \[5, 2\]"),
+        ((3,), 0.9, r"got \[3\]"),
+        ((3, 5), NAN, r"ranking: confidence must be in \(0, 1\), got nan"),
     ],
 )
 def test_a_ranking_of_what_does_not_fit_is_refused(
-    importances: np.ndarray, shape: tuple[int, int], confidence: float, message: str
+    shape: tuple[int, ...], confidence: float, message: str
 ):
     with pytest.raises(InvalidInput, match=message):
-        ranking(NAMES, importances, draws=np.ones(shape), confidence=confidence)
+        ranking(NAMES, np.ones(shape), explained=0.5, unlearned=0.0, confidence=confidence)
 
 
-def test_bars_and_intervals_are_the_shares_in_the_first_method_s_order():
-    first = Ranking(
+def test_bars_and_intervals_are_the_shares_the_largest_first():
+    ranked = Ranking(
         {"gamma": Estimate(0.7, 0.5, 0.8), "alpha": Estimate(0.3, 0.2, 0.5)},
         Estimate(2, 1, 2),
-        Estimate(1.0),
-    )
-    second = Ranking(
-        {"alpha": Estimate(0.95), "gamma": Estimate(0.05)}, Estimate(1), Estimate(0.6)
+        explained=0.8,
+        unlearned=0.1,
     )
     drawing = importance_figure(
         [
-            ("new", Importance({"PED-ANOVA": first, "fANOVA": second}, None, 50)),
-            ("old", Importance({}, "needs at least 20 finished trials, got 3", 3)),
+            ("new", Importance(ranked, None, 90)),
+            ("old", Importance(None, "needs at least 60 finished trials, got 3", 3)),
         ]
     )
     new, old = drawing.axes
     assert [label.get_text() for label in new.get_yticklabels()] == ["gamma", "alpha"]
-    assert [bar.get_width() for bar in new.patches] == [0.7, 0.3, 0.05, 0.95]
+    assert [bar.get_width() for bar in new.patches] == [0.7, 0.3]
     assert [line[:, 0].tolist() for line in new.collections[0].get_segments()] == [
         [0.5, 0.8],
         [0.2, 0.5],
     ]
-    assert [text.get_text() for text in new.get_legend().get_texts()] == [
-        "PED-ANOVA: 2 of 2 hold 90% [1, 2]",
-        "fANOVA: 1 of 2 hold 90%",
-    ]
-    assert [text.get_text() for text in old.texts] == ["needs at least 20 finished trials, got 3"]
+    assert [text.get_text() for text in new.get_legend().get_texts()] == ["2 of 2 hold 90% [1, 2]"]
+    assert [text.get_text() for text in old.texts] == ["needs at least 60 finished trials, got 3"]
     drawing.canvas.draw()
     with pytest.raises(InvalidInput, match="importance figure: needs at least one arm"):
         importance_figure([])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -11,25 +10,17 @@ from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import INK, QUIET, panels, tidy, title
 from tuner.compare.figures.captions import left_out
-from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.ranking import HELD, Importance, Ranking
 from tuner.errors import InvalidInput
 
-METHODS = {
-    "fANOVA": "fANOVA asks what explains all trials' scores.",
-    "PED-ANOVA": "PED-ANOVA asks what it takes to be among the best tenth.",
-}
-"""Method -> what it asks, for the caption."""
-_GREYS = ("#6b6b6b", "#bdbdbd")
-"""The methods' own: a colour would be taken for an arm's."""
-_BAR, _KEY = 0.42, 0.19
-"""Inches: of a hyperparameter's bars, and of a line of the legend."""
+_GREY = "#6b6b6b"
+"""A colour would be taken for an arm's."""
+_BAR, _KEY = 0.42, 0.29
+"""Inches: of a hyperparameter's bar, and of the legend."""
 
 
 def importance_figure(arms: Sequence[tuple[str, Importance]]) -> Figure:
     """Each hyperparameter's share as a bar with its interval: one panel per arm, one scale.
-
-    Bars are ordered by the first method; each method has a grey and a hatch of its own.
 
     Args:
         arms: Name and importance of each arm.
@@ -39,49 +30,42 @@ def importance_figure(arms: Sequence[tuple[str, Importance]]) -> Figure:
     """
     if not arms:
         raise InvalidInput("importance figure: needs at least one arm, got none")
-    rows = max(3, *(len(_names(importance)) for _, importance in arms))
-    keys = _KEY * max(len(importance.rankings) for _, importance in arms) + 0.1
-    height = _BAR * rows + keys
+    ranked = [importance.ranking for _, importance in arms if importance.ranking is not None]
+    rows = max(3, *(len(ranking.shares) for ranking in ranked), 0)
+    height = _BAR * rows + _KEY
     drawing, grid = panels(len(arms), width=3.6, height=height + 0.9, share=False)
     for axes, (name, importance) in zip(grid, arms, strict=True):
-        _bars(axes, importance, keys / height)
+        _bars(axes, importance, _KEY / height)
         title(axes, name, longest=32)
         axes.set_xlabel("share of the importance")
         tidy(axes, grid="x")
     return drawing
 
 
-def _names(importance: Importance) -> list[str]:
-    """The hyperparameters in the order they are drawn in; those of the first method lead."""
-    return list(dict.fromkeys(n for each in importance.rankings.values() for n in each.shares))
-
-
 def _bars(axes: Axes, importance: Importance, legend: float) -> None:
     """The bars, and below them a share ``legend`` of the height that the legend has to itself."""
-    names, methods = _names(importance), importance.rankings
-    thickness = 0.8 / max(len(methods), 1)
-    for number, (method, ranking) in enumerate(methods.items()):
-        places = np.arange(len(names)) - 0.4 + (number + 0.5) * thickness
-        shares = [ranking.shares.get(name, Estimate(0.0)) for name in names]
-        bounds = [share.interval or (share.value, share.value) for share in shares]
+    shares = {} if importance.ranking is None else importance.ranking.shares
+    places, values = range(len(shares)), list(shares.values())
+    bounds = [share.interval or (share.value, share.value) for share in values]
+    if importance.ranking is not None:
         axes.barh(
             places,
-            [share.value for share in shares],
-            height=thickness,
-            color=_GREYS[number % len(_GREYS)],
-            hatch=None if number == 0 else "///",
+            [share.value for share in values],
+            height=0.6,
+            color=_GREY,
             edgecolor="white",
-            label=f"{method}: {_effective(ranking)}",
+            label=_effective(importance.ranking),
         )
         axes.hlines(places, *zip(*bounds, strict=True), color=INK, linewidth=1.2)
-    axes.set_yticks(range(len(names)), names)
-    drawn = max(len(names), 1) + 0.1
+        axes.set_yticks(places, list(shares))
+    drawn = max(len(shares), 1) + 0.1
     axes.set_ylim(drawn / (1 - legend) - 0.6, -0.6)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    if methods:
+    if importance.ranking is not None:
         axes.legend(frameon=False, loc="lower right", fontsize=8)
     else:
+        axes.set_yticks([])
         words = importance.reason or "no importance"
         axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", wrap=True, color=QUIET)
 
@@ -100,7 +84,7 @@ def arms(comparison: Comparison) -> dict[str, Importance]:
     return {
         detail.arm.name: detail.importance
         for detail in comparison.single_details
-        if detail.importance is not None and detail.importance.rankings
+        if detail.importance is not None and detail.importance.ranking is not None
     }
 
 
@@ -116,16 +100,10 @@ def caption(comparison: Comparison) -> str:
 
 def _sentences(comparison: Comparison) -> Iterator[str]:
     drawn = arms(comparison)
-    rankings = [
-        ranking for importance in drawn.values() for ranking in importance.rankings.values()
-    ]
-    shares = [share for ranking in rankings for share in ranking.shares.values()]
     level = words.level(comparison.protocol)
-    intervals = any(share.interval for share in shares)
-    yield f"Share of the importance{f', with {level} bootstrap intervals' if intervals else ''}."
-    for method in dict.fromkeys(
-        name for importance in drawn.values() for name in importance.rankings
-    ):
-        if method in METHODS:
-            yield METHODS[method]
+    yield (
+        f"Share of the importance, with {level} intervals: how much worse a forest that learned "
+        "from other trials predicts a trial's rank once the hyperparameter is another trial's. "
+        "Interactions count for all that take part in them."
+    )
     yield from left_out(comparison.arms, comparison.single, drawn, "no importance computed")

@@ -21,7 +21,8 @@
                        traces: {trials, median, low, high, lengths} | null,
                        redundancy: {n, cells, exact, without_filter, unusable, outside, conditions,
                        any_violated, predictions, law, ...} | null,
-                       importance: {rankings, reason, n, n_used, resamples, ...} | null}]
+                       importance: {ranking: {shares, effective, explained, unlearned} | null,
+                                    reason, n, n_used, method, left_out, notes} | null}]
     over_budgets     {k, value, low, high, words, narrow}, the primary difference over k | null
     notes            [text]
 
@@ -29,7 +30,7 @@ An estimate is {value, low, high}. What is unknown or infinite is null. Long lis
 to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
 best_of_k_bounded. Version 4 turned the best of k round: best_of_k supposes the scores' known
 bounds alone, best_of_k_seen what version 3 called best_of_k; it added what was selected, trained
-afresh, which the verdict is about.
+afresh, which the verdict is about; importances are by one method, which they name.
 """
 
 from collections.abc import Mapping, Sequence

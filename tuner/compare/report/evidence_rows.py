@@ -1,6 +1,6 @@
 """The rows of the tables behind the verdict: optimism, redundancy, importance, as text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tuner.compare import words
@@ -8,7 +8,7 @@ from tuner.compare.evidence.details import ArmDetail
 from tuner.compare.evidence.redundancy import Redundancy
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
-from tuner.compare.statistics.ranking import Importance, Ranking
+from tuner.compare.statistics.ranking import HELD, Importance, Ranking
 
 FAILS = {
     "linear_in_gradient": "the update is not linear in the gradient",
@@ -114,27 +114,53 @@ def _listed(parts: Sequence[str], last: str) -> str:
 
 
 def importance_rows(importances: Sequence[Importance]) -> Rows:
-    """How many hyperparameters hold 90% of the importance, by each method."""
-    methods = dict.fromkeys(name for importance in importances for name in importance.rankings)
-    rows = [
-        (
-            f"hold 90% of the importance, {method}",
-            [_held(importance.rankings.get(method)) for importance in importances],
-        )
-        for method in methods
-    ]
-    return [
-        *rows,
-        (
-            "trials used",
-            [f"{importance.n_used:,} of {importance.n:,}" for importance in importances],
-        ),
-    ]
+    """How many hyperparameters hold 90% of the importance, and what that rests on."""
+    rankings = [importance.ranking for importance in importances]
+    return _without_empty(
+        [
+            (
+                f"hold {100 * HELD:.0f}% of the importance",
+                [_held(ranking) if ranking else "-" for ranking in rankings],
+            ),
+            (
+                "of the ranks' variance explained, out of bag",
+                [f"{100 * ranking.explained:.0f}%" if ranking else "-" for ranking in rankings],
+            ),
+            (
+                "more trials would explain besides, about",
+                [f"{100 * ranking.unlearned:.0f}%" if ranking else "-" for ranking in rankings],
+            ),
+            (
+                "trials used",
+                [
+                    f"{importance.n_used:,} of {importance.n:,}" if importance.ranking else "-"
+                    for importance in importances
+                ],
+            ),
+        ]
+    )
 
 
-def _held(ranking: Ranking | None) -> str:
-    if ranking is None:
-        return "-"
+def importance_in_words(importances: Mapping[str, Importance]) -> str:
+    """Of which arms nothing is said, of which hyperparameters, and why; arm -> importance."""
+    return " ".join(
+        sentence
+        for name, importance in importances.items()
+        for sentence in _unsaid(name, importance)
+    )
+
+
+def _unsaid(name: str, importance: Importance) -> Iterator[str]:
+    if importance.reason is not None:
+        yield f"{name}: nothing is said: {importance.reason}."
+        return
+    for parameter, why in importance.left_out.items():
+        yield f"{name}: {parameter} is left out: {why}."
+    for note in importance.notes:
+        yield f"{name}: {note}"
+
+
+def _held(ranking: Ranking) -> str:
     effective = ranking.effective
     count = f"{effective.value:.0f} of {len(ranking.shares)}"
     if effective.interval is None:

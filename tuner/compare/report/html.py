@@ -12,6 +12,7 @@ from tuner.compare.comparison import Comparison
 from tuner.compare.figures.gallery import in_section, main_picture, pictures
 from tuner.compare.report.evidence_rows import (
     Rows,
+    importance_in_words,
     importance_rows,
     optimism_rows,
     redundancy_in_words,
@@ -77,6 +78,7 @@ class _Section:
         arms: The table's columns.
         rows: Label and cells of each of its rows; none where there is no table.
         style: Of the table.
+        text_alone: Whether the text says something without any figure or table.
     """
 
     heading: str
@@ -85,6 +87,7 @@ class _Section:
     arms: Sequence[str] = ()
     rows: Rows = field(default_factory=list)
     style: str = "numbers"
+    text_alone: bool = False
 
 
 def _sections(comparison: Comparison) -> list[_Section]:
@@ -92,7 +95,7 @@ def _sections(comparison: Comparison) -> list[_Section]:
     details = comparison.details
     filters = {d.arm.name: d.redundancy for d in details if d.redundancy is not None}
     importances = {d.arm.name: d.importance for d in details if d.importance is not None}
-    ranked = {name: each for name, each in importances.items() if each.rankings}
+    ranked = {name: each for name, each in importances.items() if each.ranking is not None}
     return [
         _Section("Budgets", in_section("budgets")),
         _Section(
@@ -106,8 +109,10 @@ def _sections(comparison: Comparison) -> list[_Section]:
         _Section(
             "Which hyperparameters matter",
             in_section("importance"),
+            text=importance_in_words(importances),
             arms=list(ranked),
             rows=importance_rows(list(ranked.values())) if ranked else [],
+            text_alone=True,
         ),
     ]
 

@@ -1,38 +1,44 @@
 """How much each hyperparameter matters, and how many of them matter at all.
 
-The numbers come from elsewhere (Optuna has evaluators); here they are made into shares that add up
-to 1, with intervals.
+What each trial contributes to an importance comes from elsewhere; here the contributions are made
+into shares that add up to 1, with intervals that simulations hold to their coverage.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.stats import norm
 
 from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.errors import InvalidInput
 
+METHOD = "permutation in a random forest, out of bag"
+"""What the importances are computed by."""
 HELD = 0.9
 """The effective number counts the hyperparameters that together hold this share."""
-USUAL = 0.9
-"""No interval is stated if fewer than this share of the resamples have an importance."""
+WIDER = 1.25
+"""How much wider the intervals are than the contributions' sampling error makes them."""
+RESAMPLES = 1000
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The hyperparameters by importance, according to one method.
+    """The hyperparameters by importance.
 
     Args:
         shares: Name -> share of the total importance, the largest first; they add up to 1.
         effective: How many of them hold ``HELD`` of the total: see ``effective_number``.
-        total: The importances' sum before it was made 1. For fANOVA it is the share of the
-            forest's variance that single hyperparameters explain: the rest is interactions.
+        explained: Share of the scores' variance that the importances are about (out of bag).
+        unlearned: Share that more trials would add to it, extrapolated; the intervals allow for
+            its being any single hyperparameter's.
     """
 
     shares: Mapping[str, Estimate]
     effective: Estimate
-    total: Estimate
+    explained: float
+    unlearned: float
 
 
 @dataclass(frozen=True)
@@ -40,20 +46,20 @@ class Importance:
     """The importance of an arm's hyperparameters, or why there is none.
 
     Args:
-        rankings: Method (``"PED-ANOVA"``, ``"fANOVA"``) -> its ranking; empty where none exists.
-        reason: Why a method, or all of them, says nothing; ``None`` if both do.
+        ranking: The hyperparameters by importance, or ``None``.
+        reason: Why there is none; ``None`` if there is one.
         n: The arm's trials.
         n_used: Those that the numbers rest on.
-        resamples: Bootstrap resamples behind the intervals.
+        method: What they are computed by.
         left_out: Hyperparameter -> why it has no importance.
         notes: What a reader of the numbers should know, in sentences.
     """
 
-    rankings: Mapping[str, Ranking]
+    ranking: Ranking | None
     reason: str | None
     n: int
     n_used: int = 0
-    resamples: int = 0
+    method: str = METHOD
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -85,56 +91,81 @@ def effective_number(importances: Floats, held: float = HELD) -> int:
 
 
 def ranking(
-    names: Sequence[str], importances: Floats, *, draws: Floats, confidence: float = 0.95
+    names: Sequence[str],
+    contributions: Floats,
+    *,
+    explained: float,
+    unlearned: float,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Ranking | None:
-    """One method's importances as shares with percentile intervals; ``None`` if all are 0.
+    """Importances as shares with intervals; ``None`` if there is nothing to take shares of.
 
-    An interval is widened to hold its estimate: a resample repeats trials, so that its
-    importances lean to one side. Resamples without any importance are left out; where more than
-    one in ten is, or there is none at all, no interval is stated.
+    The intervals allow for two errors. Which trials were drawn: the contributions are resampled
+    (the count) or have a standard error (the shares), either widened by a quarter, since the
+    model that was learned hangs on the same trials. And what the model has not learned yet: a
+    forest learns the strong hyperparameters first and undervalues the weak ones, so what it
+    would still learn from more trials may be any single hyperparameter's.
 
     Args:
         names: The hyperparameters, p of them.
-        importances: Of all trials, at least 0, shape [p].
-        draws: Of each bootstrap resample, NaN or all 0 where it has none, shape [r, p].
+        contributions: Of each trial to the importance of each, shape [p, n]; a mean below 0
+            counts as 0.
+        explained: Share of the scores' variance that the model explains, above 0.
+        unlearned: Share that it would explain besides, had it seen ever more trials.
         confidence: Of every interval, in (0, 1).
+        seed: Of the resamples.
 
     Raises:
         InvalidInput: If shapes do not fit, or the confidence is outside (0, 1).
     """
-    if importances.shape != (len(names),) or draws.ndim != 2 or draws.shape[1] != len(names):
+    if contributions.ndim != 2 or contributions.shape[0] != len(names):
         raise InvalidInput(
-            f"ranking: needs importances [p] and draws [r, p] of p={len(names)} names, "
-            f"got {list(importances.shape)} and {list(draws.shape)}"
+            f"ranking: needs contributions [p, n] of p={len(names)} names, "
+            f"got {list(contributions.shape)}"
         )
     if not 0 < confidence < 1:
         raise InvalidInput(f"ranking: confidence must be in (0, 1), got {confidence}")
-    total = float(importances.sum())
-    if not total > 0:
+    means = contributions.mean(axis=1)
+    total = float(means.sum())
+    if not total > 0 or not explained > 0:
         return None
-    usable = draws[draws.sum(axis=1) > 0]
-    if usable.shape[0] < USUAL * max(draws.shape[0], 1):
-        usable = usable[:0]
-    totals = usable.sum(axis=1)
-    parts = usable / totals[:, None]
-    order = np.argsort(-importances, kind="stable")
+    parts, importances = means / total, np.maximum(means, 0)
+    rest = 0.0 if len(names) == 1 else unlearned / (explained + unlearned)
+    n = contributions.shape[1]
+    errors = (contributions - np.outer(parts, contributions.sum(axis=0))).std(axis=1) / total
+    reach = WIDER * norm.ppf((1 + confidence) / 2) * errors / np.sqrt(n)
+    low, high = (parts - reach) * (1 - rest), (parts + reach) * (1 - rest) + rest
+    shown = importances / importances.sum()
+    bounds = np.clip([np.minimum(low, shown), np.maximum(high, shown)], 0, 1)
     shares = {
-        names[i]: _estimate(float(importances[i]) / total, parts[:, i], confidence) for i in order
+        names[i]: Estimate(float(shown[i]), *bounds[:, i].tolist())
+        for i in np.argsort(-means, kind="stable")
     }
-    numbers = np.array([effective_number(part) for part in parts], dtype=np.float64)
-    rough = _estimate(effective_number(importances), numbers, confidence)
-    effective = Estimate(rough.value, *(_whole(rough.interval) if rough.interval else ()))
-    return Ranking(shares, effective, _estimate(total, totals, confidence))
-
-
-def _estimate(value: float, draws: Floats, confidence: float) -> Estimate:
-    if not draws.size:
-        return Estimate(value)
+    number = effective_number(importances)
+    numbers = _numbers(contributions, parts, rest, np.random.default_rng(seed))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    fewest, most = np.quantile(numbers, [tail, 1 - tail])
+    effective = Estimate(
+        number, min(float(np.floor(fewest)), number), max(float(np.ceil(most)), number)
+    )
+    return Ranking(shares, effective, explained, unlearned)
 
 
-def _whole(interval: tuple[float, float]) -> tuple[float, float]:
-    """The interval of a count, widened to whole numbers."""
-    return float(np.floor(interval[0])), float(np.ceil(interval[1]))
+def _numbers(
+    contributions: Floats, parts: Floats, rest: float, rng: np.random.Generator
+) -> Floats:
+    """Effective numbers that resamples have.
+
+    The rest goes to the most important in every other resample, a part of it to any in the others.
+    """
+    p, n = contributions.shape
+    weights = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+    drawn = weights @ contributions.T
+    drawn = drawn[drawn.sum(axis=1) > 0]
+    resampled = parts + WIDER * (drawn / drawn.sum(axis=1, keepdims=True) - parts)
+    taker, part = rng.integers(p, size=len(resampled)), rng.random((len(resampled), 1))
+    taker[::2], part[::2] = int(parts.argmax()), 1.0
+    added = np.eye(p)[taker] * rest * part
+    possible = np.maximum(resampled, 0) * (1 - rest) + added
+    return np.array([effective_number(each) for each in possible], dtype=np.float64)

@@ -14,9 +14,9 @@ from tuner.compare.summary import ArmSummary, summarize
 from tuner.search.database.finished import finished_trials, incumbent, uncollected
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
-from tuner.search.results.optuna_importance import importances
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
+from tuner.search.results.trial_importance import importances
 from tuner.workload import chance, in_words
 
 
@@ -60,7 +60,8 @@ def arms_in_full(
             if arm.searched and protocol.searched_once(arm.name):
                 if on_arm is not None:
                     on_arm(arm.name)
-                arm = replace(arm, importance=importances(trials, arm.scores))
+                found = importances(trials, arm.scores, sampler=arm.sampler)
+                arm = replace(arm, importance=found)
             arms.append(arm)
     return arms, protocol
 

@@ -24,9 +24,9 @@ from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.opening import connect_optuna, normalise
 from tuner.search.database.store import Store
 from tuner.search.declared.spec import Searching
-from tuner.search.results.optuna_importance import importances
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import failures, score
+from tuner.search.results.trial_importance import importances
 
 Direction = Literal["maximize", "minimize"]
 SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
@@ -207,7 +207,8 @@ def compare_studies(
         for i, each in enumerate(read):
             if on_arm is not None:
                 on_arm(arms[i].name)
-            arms[i] = replace(arms[i], importance=importances(each.trials, arms[i].scores))
+            found = importances(each.trials, arms[i].scores, sampler=arms[i].sampler)
+            arms[i] = replace(arms[i], importance=found)
     notes = [note for each in read for note in each.notes]
     notes += [
         f"{each.arm.name}: the study says {each.arm.sampler}; --sampler {sampler} overrides it"
