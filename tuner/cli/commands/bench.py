@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuner.cli.present import INTERRUPTED, JsonFile, Outputs, as_text
-from tuner.errors import UnknownName
+from tuner.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from tuner.bench.match import Row
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tuner.bench.run import BenchProgress, BenchResults
 
 ROUNDS, QUICK_ROUNDS = 5, 2
+VERDICTS = "verdicts"
+"""What is tried by itself, beside the contests of speed."""
 
 
 def bench(
@@ -33,6 +35,13 @@ def bench(
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="few rounds, small budgets: for a look only")
+    ] = False,
+    situation: Annotated[
+        list[str] | None,
+        typer.Option(help="of verdicts: try this one \\[all]; may be given several times"),
+    ] = None,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="of verdicts: show other intervals beside it")
     ] = False,
     json: JsonFile = None,
 ) -> None:
@@ -56,8 +65,14 @@ def bench(
     service: answers of the server to 50 clients, claims of 32 workers; on
     PostgreSQL too if TUNER_BENCH_POSTGRES is the address of an empty one
 
-    All of them take about half an hour on two cores, a few minutes with
-    --quick. Ctrl-C ends the run and prints what was measured so far.
+    And by itself, because it measures no speed:
+
+    verdicts: how often the verdicts of tuner compare are right, on simulated
+    searches whose truth is known; rounds are comparisons of each situation
+
+    All but that take about half an hour on two cores, a few minutes with
+    --quick; verdicts takes a quarter of an hour. Ctrl-C ends the run and
+    prints what was measured so far.
 
     For example:
 
@@ -66,15 +81,21 @@ def bench(
     tuner bench --quick
 
     tuner bench --rounds 9 --json bench.json
+
+    tuner bench verdicts --situation noise-twice
     """
     outputs = Outputs(json)
     outputs.check()
+    if VERDICTS in (contests or ()) or situation or methods:
+        _check_verdicts(contests or ())
+        _verdicts(situation or (), rounds, quick=quick, methods=methods, outputs=outputs)
+        return
     from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
     from tuner.bench.run import run_contests
 
     for name in contests or ():
         if name not in CONTESTS:
-            raise UnknownName("contest", name, CONTESTS)
+            raise UnknownName("contest", name, (*CONTESTS, VERDICTS))
     console = outputs.console
     with _Display(console) as display:
         results = run_contests(
@@ -84,17 +105,52 @@ def bench(
             on_step=display,
         )
     _show(results, console)
-    if json is not None and results.stopped and not results.rows:
-        console.print(f"nothing was measured, nothing is written to {json}", soft_wrap=True)
-    elif json == "-":
-        sys.stdout.write(as_text(results.to_json()))
-    elif json is not None:
-        Path(json).write_text(as_text(results.to_json()), encoding="utf-8")
-        console.print(f"written: {json}", soft_wrap=True)
-    if results.stopped:
-        raise typer.Exit(INTERRUPTED)
+    _end(
+        outputs,
+        results.to_json() if results.rows or not results.stopped else None,
+        stopped=results.stopped,
+    )
     if results.failed:
         raise typer.Exit(1)
+
+
+def _check_verdicts(contests: Sequence[str]) -> None:
+    """Refuse what goes with the verdicts alone, or without them."""
+    if VERDICTS not in contests:
+        raise InvalidInput(
+            "--situation and --methods belong to tuner bench verdicts; add verdicts"
+        )
+    if len(contests) > 1:
+        raise InvalidInput(f"{VERDICTS} measures no speed: run tuner bench {VERDICTS} by itself")
+
+
+def _verdicts(
+    situations: Sequence[str], rounds: int | None, *, quick: bool, methods: bool, outputs: Outputs
+) -> None:
+    """Try the verdicts and show what came out."""
+    from tuner.cli.verdict_bench import show_verdicts, try_verdicts
+
+    console = outputs.console
+    results = try_verdicts(situations, comparisons=rounds, quick=quick, console=console)
+    show_verdicts(results, console, methods=methods)
+    _end(outputs, results.to_json() if results.tried else None, stopped=results.stopped)
+    if results.out:
+        raise typer.Exit(1)
+
+
+def _end(outputs: Outputs, measured: dict[str, object] | None, *, stopped: bool) -> None:
+    """Write the JSON where one was asked for; end the command if Ctrl-C ended the run."""
+    if outputs.json is not None and stopped and measured is None:
+        outputs.console.print(
+            f"nothing was measured, nothing is written to {outputs.json}", soft_wrap=True
+        )
+    elif outputs.json == "-":
+        sys.stdout.write(as_text(measured))
+    elif outputs.json is not None:
+        Path(outputs.json).write_text(as_text(measured), encoding="utf-8")
+        outputs.console.print(f"written: {outputs.json}", soft_wrap=True)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
 
 
 class _Display:
