@@ -8,4 +8,6 @@ with the least and the greatest (``rows``). ``run`` holds one contest after the 
 
 Every process has one thread. The baseline (``plain``) is what a competent user writes; unless a
 contest says otherwise its images are tensors, normalised before the clock runs.
+
+``verdicts`` measures no speed: it asks how often what ``tuner compare`` says is right.
 """

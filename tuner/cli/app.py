@@ -65,7 +65,7 @@ COMMANDS = {
         "The declared comparisons with their workloads, and what a workload may name."
     ),
     "tuner.cli.commands.bench:bench": (
-        "Measure this software against plain PyTorch and Optuna on this machine."
+        "Measure this software on this machine: its speed, and how often its verdicts are right."
     ),
     "tuner.cli.commands.keys:keys": "Who may use the server: its API keys.",
     "tuner.cli.commands.db:db": "Bring a database up to date; move comparisons between databases.",

@@ -22,6 +22,11 @@ from tuner.machine import cores
 COMPARISONS, QUICK_COMPARISONS = 200, 20
 
 _WITHIN_CHANCE, _EXCUSED, _OUT = "~", "*", "!"
+_LEGEND = (
+    f"Per cent of the comparisons. A stated 95% covers at least {LEAST_COVERAGE:.0%}, a word is "
+    f"wrong in at most {MOST_WRONG:.0%}; {_WITHIN_CHANCE} beyond that, but no more than chance "
+    f"explains; {_EXCUSED} beyond it for the reason given; {_OUT} out of bounds."
+)
 
 
 def try_verdicts(
@@ -39,8 +44,10 @@ def try_verdicts(
 
     def show(step: VerdictProgress) -> None:
         _show_situation(step.tried, console)
-        where = f"situation {step.number} of {step.situations} done"
-        console.print(f"  {where}, about {step.seconds_left / 60:.0f} min left", style="dim")
+        where = f"  situation {step.number} of {step.situations} done"
+        if step.number < step.situations:
+            where += f", about {step.seconds_left / 60:.0f} min left"
+        console.print(where, style="dim", highlight=False)
 
     return try_situations(
         [known[name] for name in names] or SITUATIONS,
@@ -61,12 +68,7 @@ def show_verdicts(results: VerdictResults, console: Console, *, methods: bool) -
     if methods:
         console.print("\nThe interval of the median difference of settings trained afresh:")
         console.print(_methods_table(results.tried))
-    console.print(
-        f"\nper cent of the comparisons. A stated 95% covers at least {LEAST_COVERAGE:.0%}, "
-        f"a word is wrong in at most {MOST_WRONG:.0%}; {_WITHIN_CHANCE} beyond that, but not more than "
-        f"chance explains; {_EXCUSED} beyond it for the reason below; {_OUT} out of bounds",
-        highlight=False,
-    )
+    console.print(f"\n{_LEGEND}", highlight=False)
     for each in results.tried:
         for figure in each.figures:
             if mark := _mark(figure).strip(_WITHIN_CHANCE):

@@ -1,4 +1,4 @@
-"""``tuner bench``: this software beside plain PyTorch and Optuna, on the user's machine."""
+"""``tuner bench``: this software's speed and its verdicts, measured on the user's machine."""
 
 import sys
 from collections.abc import Sequence
@@ -45,12 +45,12 @@ def bench(
     ] = False,
     json: JsonFile = None,
 ) -> None:
-    """Measure this software against plain PyTorch and Optuna on this machine.
+    """Measure this software on this machine: its speed, and how often its verdicts are right.
 
-    The sides take turns, in processes of one thread each. A ratio is formed
-    within a round, from slices of work measured one after the other. Printed
-    are the median over the rounds and, as low and high, the least and the
-    greatest. The contests:
+    Speed is measured against plain PyTorch and Optuna. The sides take turns,
+    in processes of one thread each. A ratio is formed within a round, from
+    slices of work measured one after the other. Printed are the median over
+    the rounds and, as low and high, the least and the greatest. The contests:
 
     digits: finished trials of a search per hour, on all cores
 
