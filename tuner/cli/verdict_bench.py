@@ -66,7 +66,7 @@ def show_verdicts(results: VerdictResults, console: Console, *, methods: bool) -
     console.print()
     console.print(_table(results.tried))
     if methods:
-        console.print("\nThe interval of the median difference of settings trained afresh:")
+        console.print("\nIntervals of the median difference of settings trained afresh:")
         console.print(_methods_table(results.tried))
     console.print(f"\n{_LEGEND}", highlight=False)
     for each in results.tried:
@@ -153,7 +153,7 @@ def _methods_table(tried: Sequence[Tried]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("situation")
     for name in METHODS:
-        table.add_column(f"{name}: width, covers %")
+        table.add_column(f"{name}: width, covers")
     for each in tried:
         cells = []
         for name in METHODS:

@@ -1,55 +1,64 @@
-"""Three intervals for paired fresh runs, side by side: which covers, and how wide each is.
+"""Intervals for the fresh runs of two spaces' searches, side by side: which covers, how wide.
 
-Only the first is in use; the others are computed here alone. All are held against the median
-difference, which a verdict speaks of.
+Only the first is in use; the others are computed here alone. All are held against the median over
+all pairs of the difference, which a verdict speaks of.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from math import floor, sqrt
 from types import MappingProxyType
 
 import numpy as np
+from scipy import stats
 
-from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import Estimate, Floats
-from tuner.compare.statistics.paired_searches import median_at_look
+from tuner.compare.statistics.selected import median_interval, selected_difference
 
 LEVEL = 0.95
 
+Method = Callable[[Floats, Floats], Estimate]
 
-def signed_rank(differences: Floats) -> Estimate:
-    """Hodges and Lehmann's estimate with the interval of the signed-rank test.
 
-    Both ends are order statistics of the Walsh averages (d_i + d_j) / 2, i <= j.
+def in_use(first: Floats, second: Floats) -> Estimate:
+    """Brunner and Munzel's test turned into an interval, at the last look."""
+    return selected_difference(first, second, confidence=LEVEL).difference
+
+
+def paired_signs(first: Floats, second: Floats) -> Estimate:
+    """Median of the differences pair by pair, by order statistics."""
+    return median_interval(first - second, confidence=LEVEL)
+
+
+def welch(first: Floats, second: Floats) -> Estimate:
+    """Welch's t of the means; none where neither sample spreads."""
+    value = float(first.mean() - second.mean())
+    if np.ptp(first) == np.ptp(second) == 0:
+        return Estimate(value)
+    ends = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
+    return Estimate(value, float(ends.low), float(ends.high))
+
+
+def rank_sum(first: Floats, second: Floats) -> Estimate:
+    """Hodges and Lehmann's shift with the interval of the rank-sum test.
+
+    It supposes that one distribution is the other, shifted.
     """
-    rows, columns = np.triu_indices(differences.size)
-    walsh = np.sort((differences[rows] + differences[columns]) / 2)
-    middle, rank = float(np.median(walsh)), _signed_rank_cut(differences.size)
-    if rank == 0:
+    ordered = np.sort((first[:, None] - second).ravel())
+    n, m = first.size, second.size
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    rank = floor(n * m / 2 - z * sqrt(n * m * (n + m + 1) / 12))
+    middle = float(np.median(ordered))
+    if rank < 1:
         return Estimate(middle)
-    return Estimate(middle, float(walsh[rank - 1]), float(walsh[walsh.size - rank]))
+    return Estimate(middle, float(ordered[rank - 1]), float(ordered[ordered.size - rank]))
 
 
-@lru_cache(maxsize=64)
-def _signed_rank_cut(n: int) -> int:
-    """Largest c with P(W < c) <= (1 - LEVEL) / 2, W the signed-rank statistic of n pairs."""
-    chances = np.ones(1)
-    for rank in range(1, n + 1):
-        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
-    return int(np.searchsorted(np.cumsum(chances), (1 - LEVEL) / 2, "right"))
-
-
-def sign(differences: Floats) -> Estimate:
-    """The median by order statistics: what a verdict uses."""
-    return median_at_look(differences, confidence=LEVEL)
-
-
-def student(differences: Floats) -> Estimate:
-    """Student's t of the mean."""
-    return mean_interval(differences, confidence=LEVEL)
-
-
-METHODS: Mapping[str, Callable[[Floats], Estimate]] = MappingProxyType(
-    {"sign (in use)": sign, "Student's t": student, "signed rank": signed_rank}
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "in use": in_use,
+        "paired signs": paired_signs,
+        "Welch's t": welch,
+        "rank-sum shift": rank_sum,
+    }
 )
-"""Name -> interval of paired differences."""
+"""Name -> interval of the difference of two samples."""

@@ -70,10 +70,10 @@ def _arm(situation: Situation, name: str, rng: Rng) -> tuple[Arm, float]:
         again = np.full((2, situation.seeds), incumbent)
         arm = replace(arm, retrained=Retrained({}, *space.runs.scores(rng, again)))
     if situation.afresh and not space.defaults:
-        each = length if space.learning is not None else situation.k
-        chosen = selected(worth.reshape(-1), found.reshape(-1), each)
+        k = situation.k if space.learning is None else None
+        chosen = selected(worth.reshape(-1), found.reshape(-1), k or length)
         val, test = space.runs.scores(rng, np.stack([chosen, chosen]))
-        runs = SelectedRuns(np.arange(chosen.size), val, test, planned=chosen.size)
+        runs = SelectedRuns(np.arange(chosen.size), val, test, planned=chosen.size, k=k)
         arm = replace(arm, selected=runs)
     return arm, incumbent
 
@@ -91,8 +91,8 @@ def _fewer_pairs(arm: Arm, pairs: int) -> Arm:
     runs = arm.selected
     if runs is None:
         return arm
-    cut = SelectedRuns(runs.search[:pairs], runs.val[:pairs], runs.test[:pairs], runs.planned)
-    return replace(arm, selected=cut)
+    parts = {name: getattr(runs, name)[:pairs] for name in ("search", "val", "test")}
+    return replace(arm, selected=replace(runs, **parts))
 
 
 def _fewer_trials(arm: Arm, n: int) -> Arm:

@@ -16,7 +16,6 @@ from tuner.bench.verdicts.situation import NEW, OLD, Situation
 from tuner.bench.verdicts.truths import Truths, incumbents
 from tuner.bench.verdicts.wording import WORDS, Known, said
 from tuner.compare import Arm, Comparison, Protocol, compare
-from tuner.compare.statistics.estimate import Floats
 
 LEAST_COVERAGE, MOST_WRONG = 0.93, 0.05
 """Bounds of a stated 95%: what an interval must cover, and how often a word may be wrong."""
@@ -167,9 +166,8 @@ def _count_methods(counts: Tally, arms: Sequence[Arm], truths: Truths) -> None:
     new, old = (next(arm for arm in arms if arm.name == name) for name in (NEW, OLD))
     if new.selected is None or old.selected is None:
         return
-    differences: Floats = new.selected.test - old.selected.test
     for name, method in METHODS.items():
-        estimate = method(differences)
+        estimate = method(new.selected.test, old.selected.test)
         covers = holds(estimate, truths.afresh(NEW, OLD).value)
         if covers is not None and estimate.interval is not None:
             counts.method_stated[name] += 1
