@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from tuner.bench.verdicts.methods import METHODS, rank_sum
+from tuner.bench.verdicts.methods import METHODS, rank_sum, welch
 from tuner.bench.verdicts.shapes import At, Normal
 from tuner.bench.verdicts.situation import NARROW, NEW, NEW_TPE, OLD, OLD_TPE, Situation
 from tuner.bench.verdicts.situations import SITUATIONS
@@ -153,6 +153,14 @@ def test_the_rank_sum_interval_is_the_one_of_the_test():
             for shift in (inwards, -inwards)
         )
         assert inside > 0.05 >= outside
+
+
+def test_welchs_interval_is_scipys():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0.3, 1, 15), rng.normal(0, 2, 12)
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert welch(first, second).interval == pytest.approx((expected.low, expected.high))
+    assert welch(first[:2] * 0, second[:2] * 0).interval is None
 
 
 def bench(*arguments: str):
