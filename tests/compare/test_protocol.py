@@ -73,7 +73,7 @@ def test_a_declaration_that_does_not_fit_the_arms_is_refused(
 
 
 def test_arms_that_cannot_be_told_apart_are_refused(arm: MakeArm) -> None:
-    with pytest.raises(InvalidInput, match="at least two arms, got 1"):
+    with pytest.raises(InvalidInput, match="at least two arms, the new one"):
         compare([arm("a", [0.5])], Protocol())
     with pytest.raises(InvalidInput, match="a name of its own, got a, a"):
         compare([arm("a", [0.5]), arm("a", [0.5])], Protocol())

@@ -309,3 +309,12 @@ def test_a_heading_says_that_it_is_interim(arm: MakeArm) -> None:
     arms = [arm(name, scores(0.96, 0), selected=fresh(mean)) for name, mean in PAIR]
     told = [compare(arms, Protocol(interim=part)).verdict.heading for part in ("", "9 of 10")]
     assert told == ["Supported: filter ahead", "Interim, supported: filter ahead"]
+
+
+def test_while_trials_run_validation_scores_alone_claim_nothing(arm: MakeArm) -> None:
+    comparison = judged(arm, scores(0.97, 0), scores(0.93, 1), target=0.95, interim="9 of 10")
+    verdict = comparison.verdict
+    assert (verdict.kind, verdict.winner, verdict.more) == ("inconclusive", None, None)
+    assert "nothing is said of filter and magnitude before settings" in verdict.text
+    assert "so far, on validation: +4.00 points (95% CI" in verdict.text
+    assert "an earlier question is open" in (verdict.speedup or "")

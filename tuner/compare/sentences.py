@@ -42,7 +42,11 @@ def secondary_sentences(
     """
     primary, protocol = evidence.primary, evidence.protocol
     estimate = evidence.estimate
-    judged = estimate is not None and classify(estimate, 0.0) == "supported"
+    judged = (
+        evidence.kind != "inconclusive"
+        and estimate is not None
+        and classify(estimate, 0.0) == "supported"
+    )
     speedup = primary.speedups.get("trials")
     first = speedup_sentence(primary, protocol, judged=judged)
     judged = judged and (speedup is None or _apart(speedup))

@@ -11,7 +11,8 @@ is the best of several, and noise raises it. The rules, in order of precedence:
 - *equivalent*: the interval lies inside the region of practical equivalence, and at least one of
   the two has learned something.
 - *supported*: the interval excludes zero; the text names the arm that wins, whichever it is.
-- *inconclusive*: anything else, with the number of trials that would probably settle it.
+- *inconclusive*: anything else, with the number of trials that would probably settle it. While
+  trials run, validation scores alone claim nothing: they were not made for several looks.
 """
 
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ class Evidence:
         if kind == "inconclusive" or (kind == "equivalent" and not self.learned):
             return "inconclusive"
         if not self.confirmed:
-            return "unconfirmed"
+            return "inconclusive" if self.protocol.interim else "unconfirmed"
         return "fragile" if self.narrow == "fragile" else kind
 
     @property

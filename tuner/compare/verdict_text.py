@@ -15,7 +15,11 @@ def judge(evidence: Evidence) -> Verdict:
     """Judge the primary contrast (new minus old), with the control where there is one."""
     estimate, kind = evidence.estimate, evidence.kind
     winner = None
-    if estimate is not None and classify(estimate, evidence.protocol.rope) == "supported":
+    if (
+        kind != "inconclusive"
+        and estimate is not None
+        and classify(estimate, evidence.protocol.rope) == "supported"
+    ):
         winner = (evidence.new if estimate.value > 0 else evidence.old).name
     return Verdict(
         kind=kind,
@@ -137,6 +141,11 @@ def _unconfirmed(evidence: Evidence) -> str:
 def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
     new, old, protocol = evidence.new, evidence.old, evidence.protocol
     numbers, control = _numbers(evidence, estimate), _by_control(evidence)
+    if protocol.interim and not evidence.confirmed:
+        return (
+            f"{_given(evidence)}, nothing is said of {new.name} and {old.name} before settings "
+            f"that their searches selected were trained afresh; so far, on validation: {numbers}."
+        )
     if classify(estimate, protocol.rope) == "equivalent":
         return (
             f"{_given(evidence)}, {new.name} and {old.name} do the same, {numbers}, but neither "
