@@ -58,6 +58,6 @@ if __name__ == "__main__":
         search("narrow"),
         search("wide"),
     ]  # new, old; or addresses: "sqlite:///a.db::narrow"
-    protocol = Protocol(k=5, target=0.9, workload="logistic regression on digits")
+    protocol = Protocol(k=2, target=0.9, workload="logistic regression on digits")
     comparison = compare_studies(studies, protocol, sampler="random")
     print_table(comparison, Console())

@@ -28,6 +28,7 @@ from tests.source import ROOT, graph, modules, tree
 PICTURE = ROOT / "docs" / "architecture.svg"
 WHOLE = {"tuner.api": "tuner.api", "tuner.cli": "tuner.cli", "tuner.__main__": "tuner.cli"}
 WHOLE["tuner.search.database"] = "tuner.search.database"
+WHOLE["tuner.bench.verdicts"] = "tuner.bench"
 """What is not looked into -> the room that it belongs to."""
 
 COLUMNS = (

@@ -76,8 +76,10 @@ def by_difference(match: Match, rounds: Sequence[Round]) -> list[Row]:
 
 
 def _welch(first: Floats, second: Floats) -> tuple[float, float] | tuple[None, None]:
-    """Welch's 95% interval of a difference of means; none for a single round or without spread."""
-    if first.size < 2 or np.ptp(first) == np.ptp(second) == 0:
+    """Welch's 95% interval of a difference of means; none for a single round."""
+    if first.size < 2:
         return None, None
+    if np.ptp(first) == np.ptp(second) == 0:
+        return float(first[0] - second[0]), float(first[0] - second[0])
     interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     return float(interval.low), float(interval.high)

@@ -140,10 +140,10 @@ def test_one_logs_in_launches_a_study_watches_it_and_reads_its_report(
         page.evaluate(WATCH)
         state = page.locator("#live-state .badge")
         expect(state).to_have_text("complete", timeout=180_000)
-        expect(page.get_by_role("progressbar").first).to_have_attribute("aria-valuenow", "26")
+        expect(page.get_by_role("progressbar").first).to_have_attribute("aria-valuenow", "38")
         seen = page.evaluate("window.seen")  # gone if the page had been loaded again
         assert seen[0] in ("0/0", "")
-        assert seen[-1] == "26/26"
+        assert seen[-1] == "38/38"
         assert len(seen) >= 3, seen
         expect(page.get_by_role("status")).to_have_text("tiny: complete, 100 per cent done")
         expect(page.locator(".verdict h2")).to_be_visible()

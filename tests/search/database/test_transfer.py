@@ -90,7 +90,7 @@ def test_what_is_exported_and_imported_is_exported_the_same_again(store: Store, 
     assert {line["status"] for line in lines if "other" in line.get("comparison", "")} == {
         "cancelled"
     }
-    assert [lines[-1][kind] for kind in ("comparisons", "studies")] == [2, 8]
+    assert [lines[-1][kind] for kind in ("comparisons", "studies")] == [2, 12]
 
 
 def test_the_trials_in_optuna_are_the_same_but_for_their_ids(store: Store, other: Store):

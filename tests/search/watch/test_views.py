@@ -189,10 +189,10 @@ def test_studies_of_a_state_are_found_beyond_the_first_page(store: Store):
     while page := views.list_studies(store, limit=3, after=ids[-1] if ids else 0):
         ids += [row.id for row in page]
     assert ids == sorted(set(ids))
-    assert len(ids) == 20
+    assert len(ids) == 30
     of_one = views.list_studies(store, limit=100, comparison="c3")
     assert {row.comparison for row in of_one} == {"c3"}
-    assert len(of_one) == 4
+    assert len(of_one) == 6
 
 
 @pytest.mark.slow

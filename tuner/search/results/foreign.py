@@ -185,12 +185,12 @@ def compare_studies(
         )
     if sampler is not None and sampler not in SAMPLERS:
         raise UnknownName("--sampler", sampler, SAMPLERS)
+    read = _read(studies, direction)
+    check_workloads(read)
     twice = next((study for i, study in enumerate(studies) if study in studies[:i]), None)
     if twice is not None:
         name = twice if isinstance(twice, str) else twice.study_name
         raise InvalidInput(f"study {name!r} is given twice: a study is not held against itself")
-    read = _read(studies, direction)
-    check_workloads(read)
     if len({each.minimized for each in read}) > 1:
         raise InvalidInput(
             "some of these studies minimize and others maximize; --direction says what holds"
