@@ -207,15 +207,23 @@ def best_of_k_combinations(
         return [Estimate(float(weights @ values)) for weights in np.array(weightings)]
     rngs = np.random.default_rng(seed).spawn(len(arms))
     ends = [_ends(arm, k, bounds, rng, draws) for arm, rng in zip(arms, rngs, strict=True)]
-    sums = []
-    for weights in np.array(weightings):
-        lower, upper = np.zeros(draws), np.zeros(draws)
-        for weight, (low, high) in zip(weights, ends, strict=True):
-            if weight:  # an end may be infinite
-                lower += weight * (low if weight > 0 else high)
-                upper += weight * (high if weight > 0 else low)
-        sums.append(_between(float(weights @ values), lower, upper, confidence))
-    return sums
+    return [
+        _between(float(weights @ values), *weighted_ends(ends, weights), confidence)
+        for weights in np.array(weightings)
+    ]
+
+
+def weighted_ends(ends: Sequence[tuple[Floats, Floats]], weights: Floats) -> tuple[Floats, Floats]:
+    """Draws of the least and of the greatest weighted sum, from those of each arm.
+
+    Args:
+        ends: Draws of the least and the greatest value of each arm.
+        weights: One for each arm; where it is 0 an end may be infinite.
+    """
+    used = [(w, *arm) for w, arm in zip(weights, ends, strict=True) if w]
+    lower = sum(w * (low if w > 0 else high) for w, low, high in used)
+    upper = sum(w * (high if w > 0 else low) for w, low, high in used)
+    return np.asarray(lower), np.asarray(upper)
 
 
 def mean_ends(

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuner.compare.statistics.bands import order_statistic_intervals
-from tuner.compare.statistics.best_of_k import DRAWS, best_of_k_cdf
+from tuner.compare.statistics.best_of_k import DRAWS, best_of_k_cdf, weighted_ends
 from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 
 UNBOUNDED = (-np.inf, np.inf)
@@ -104,15 +104,10 @@ def median_best_of_k_combinations(
     values = np.array([float(median_best_of_k(arm, [k])[0]) for arm in arms])
     rngs = np.random.default_rng(seed).spawn(len(arms))
     ends = [_ends(arm, k, bounds, rng, draws) for arm, rng in zip(arms, rngs, strict=True)]
-    sums = []
-    for weights in np.array(weightings):
-        lower, upper = np.zeros(draws), np.zeros(draws)
-        for weight, (low, high) in zip(weights, ends, strict=True):
-            if weight:  # an end may be infinite
-                lower += weight * (low if weight > 0 else high)
-                upper += weight * (high if weight > 0 else low)
-        sums.append(_between(float(weights @ values), lower, upper, confidence))
-    return sums
+    return [
+        _between(float(weights @ values), *weighted_ends(ends, weights), confidence)
+        for weights in np.array(weightings)
+    ]
 
 
 def median_curve_band(
