@@ -41,6 +41,15 @@ def test_the_declared_studies_are_those_of_the_checkout():
     assert (studies_dir() / "digits.toml").exists()
 
 
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "studies" / "examples").glob("*.html")), ids=lambda page: page.stem
+)
+def test_a_committed_report_names_a_command_that_anybody_can_give(page):
+    (command,) = re.findall(r"Command</th><td>(.*?)</td>", page.read_text("utf-8"))
+    assert command.startswith("tuner ")
+    assert not re.search(r"(^|[ =]|sqlite:///)/", command), "paths of one machine"
+
+
 def report_of(name: str) -> dict:
     return json.loads((ROOT / f"studies/examples/{name}.json").read_text("utf-8"))
 
