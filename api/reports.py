@@ -25,7 +25,7 @@ from tuner.errors import Conflict, InvalidInput
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import trials
-from tuner.search.declared.spec import StudySpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.results.arms import arms as read_arms
 from tuner.search.results.arms import arms_in_full, study_summary
 from tuner.search.watch import views

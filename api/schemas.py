@@ -5,18 +5,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
+from tuner.search.declared.arm_spec import Name as SpecName
+from tuner.search.declared.arm_spec import Pruner, Sampler, SpaceOrName
 from tuner.search.declared.files import Count as NTrials
 from tuner.search.declared.files import Declared
-from tuner.search.declared.spec import (
-    ComparisonSpec,
-    Pruner,
-    Sampler,
-    Seed,
-    SpaceOrName,
-    StudySpec,
-    WorkloadSpec,
-)
-from tuner.search.declared.spec import Name as SpecName
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import Seed, StudySpec, WorkloadSpec
 from tuner.search.results.foreign import SAMPLERS, Direction
 from tuner.search.watch.progress import ArmProgress
 

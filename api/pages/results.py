@@ -16,7 +16,8 @@ from tuner.compare.verdict import Verdict
 from tuner.errors import Conflict
 from tuner.search.database.store import Store
 from tuner.search.database.tables import FAILED
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.results.arms import study_summary
 from tuner.search.watch import views
 from tuner.search.watch.progress import ArmProgress

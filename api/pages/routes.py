@@ -15,8 +15,9 @@ from tuner.api.pages.trial import trial_page
 from tuner.api.sessions import local_path
 from tuner.api.threads import InThread, slow
 from tuner.errors import NotFound, UnknownName
+from tuner.search.declared.arm_spec import Pruner, Sampler
 from tuner.search.declared.spaces import declared_spaces
-from tuner.search.declared.spec import Pruner, Sampler, declaration_hash, declared
+from tuner.search.declared.spec import declaration_hash, declared
 from tuner.search.queue import control
 from tuner.workload import DATASETS, MODELS, in_words
 

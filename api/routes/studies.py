@@ -12,7 +12,9 @@ from tuner.api.routes.comparisons import ACCEPTED, TAGGED, Status
 from tuner.api.routes.trials import shown as shown_trial
 from tuner.api.threads import slow
 from tuner.search.database.store import Store
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.queue import control
 from tuner.search.watch import views
 

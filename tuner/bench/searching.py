@@ -20,8 +20,9 @@ from tuner.errors import TunerError
 from tuner.rules import Setting
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import open_store
+from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spaces import load_space
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.filling import enqueue
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import progress

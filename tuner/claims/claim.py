@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
 from tuner.claims.outcome import ClaimOutcome
+from tuner.search.declared.arm_spec import Name
 from tuner.search.declared.files import Declared
-from tuner.search.declared.spec import Name
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Positive = Annotated[StrictFloat, Field(gt=0)]

@@ -10,7 +10,7 @@ from tuner.claims.outcome import ClaimOutcome, Figure, other_signs, same_signs
 from tuner.claims.watch import watch
 from tuner.errors import InvalidInput
 from tuner.optim.equivalence import Magnitude
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 from tuner.train.run import Run
 

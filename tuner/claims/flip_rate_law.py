@@ -15,7 +15,7 @@ from tuner.compare.statistics.estimate import Estimate
 from tuner.optim import FilterFlip
 from tuner.optim.equivalence import AlphaGamma, flip_ratio
 from tuner.search.declared.files import Count
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 from tuner.train.batches import generator
 from tuner.train.threads import one_thread

@@ -28,7 +28,7 @@ from tuner.compare.statistics.estimate import Estimate
 from tuner.errors import InvalidInput
 from tuner.optim import rules
 from tuner.optim.equivalence import Magnitude, learning_rates
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 from tuner.train.run import Run
 from tuner.train.threads import one_thread

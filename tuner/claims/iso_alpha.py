@@ -14,7 +14,7 @@ from tuner.claims.watch import Watched, train_all, watch
 from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.errors import InvalidInput
 from tuner.optim.equivalence import Magnitude
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 
 SIGNAL = 0.5

@@ -9,7 +9,7 @@ from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, par
 from tuner.claims.outcome import ClaimOutcome, Figure, other_signs, same_signs, verdict_of
 from tuner.claims.watch import Watched, watch
 from tuner.optim.equivalence import Magnitude, rescale
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 
 

@@ -12,7 +12,7 @@ from tuner.claims.watch import Watched, differing, watch
 from tuner.errors import InvalidInput
 from tuner.optim import FilterFlip, Schedule
 from tuner.optim.equivalence import Magnitude, alphas_from_decoupled, learning_rates
-from tuner.search.declared.spec import Seed, WorkloadSpec
+from tuner.search.declared.study_spec import Seed, WorkloadSpec
 from tuner.train import TrialConfig
 from tuner.train.run import Run
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from comparisons import comparison
 
-from tuner.search.declared.spec import ComparisonSpec, Selection, StudySpec
+from tuner.search.declared.spec import ComparisonSpec, Selection
+from tuner.search.declared.study_spec import StudySpec
 
 
 def arm(**changes: Any) -> dict[str, Any]:

@@ -6,17 +6,10 @@ import pytest
 from comparisons import SMALL, comparison
 
 from tuner.errors import InvalidInput, UnknownName
+from tuner.search.declared.arm_spec import Pruner, Sampler, Searching
 from tuner.search.declared.files import parse
 from tuner.search.declared.samplers import PRUNERS, SAMPLERS
-from tuner.search.declared.spec import (
-    ComparisonSpec,
-    Pruner,
-    Sampler,
-    Searching,
-    declaration_hash,
-    declared,
-    load,
-)
+from tuner.search.declared.spec import ComparisonSpec, declaration_hash, declared, load
 from tuner.search.declared.whole_trials import STORED
 
 DECLARATION = """

@@ -14,7 +14,8 @@ from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials, incumbent, selected
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import studies, trials
-from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.queue import control
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results.arms import arms

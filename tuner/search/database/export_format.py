@@ -32,7 +32,8 @@ from pydantic import (
 
 from tuner import __version__
 from tuner.errors import InvalidInput
-from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
 
 FORMAT: Final = "bnn-tuner export"

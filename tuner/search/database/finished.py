@@ -13,7 +13,8 @@ from tuner.search.database.tables import (
     FAILED,
     trials,
 )
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec
 
 
 def incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> FrozenTrial | None:

@@ -17,7 +17,8 @@ from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database.events import record
 from tuner.search.database.opening import connect, normalise, shown
 from tuner.search.database.tables import Now, comparisons, studies, trials
-from tuner.search.declared.spec import ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.declared.spec import ComparisonSpec, declaration_hash
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
 
 NUMBERS = ".numbers-of-deleted-trials-"

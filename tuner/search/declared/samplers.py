@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from tuner.search.declared.spec import Pruner, Searching
+from tuner.search.declared.arm_spec import Pruner, Searching
 
 _ANY_STUDY = cast(Study, SimpleNamespace(study_name="trial"))
 

@@ -8,126 +8,25 @@ initial draw.
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ModelWrapValidatorHandler,
-    StrictInt,
-    StringConstraints,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, StrictInt, model_validator
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared.files import (
-    Count,
-    Declared,
-    read_toml,
-    refuse_unknown_keys,
-    studies_dir,
-    unless_none,
-)
+from tuner.search.declared.arm_spec import ArmSpec, Name
+from tuner.search.declared.files import Count, Declared, read_toml, studies_dir
 from tuner.search.declared.question import VerdictSpec
-from tuner.search.declared.spaces import Space, load_space
-from tuner.search.declared.whole_trials import STORED, refuse_too_few_whole_trials
-from tuner.workload import Workload
-
-Searching = Literal["random", "tpe", "cmaes", "gp"]
-"""The samplers that choose the next trial's parameters; ``samplers.SAMPLERS`` makes them."""
-
-Sampler = Literal[Searching, "defaults"]
-Pruner = Literal["none", "median", "asha", "hyperband"]
-Part = Literal["search", "selected", "retrain"]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-Seed = Annotated[StrictInt, Field(ge=0, lt=2**53)]
+from tuner.search.declared.study_spec import Part, Seed, StudySpec, WorkloadSpec
 
 
-def _space(data: Any) -> Any:  # Any: unchecked outside data; a name or an inline table
-    if isinstance(data, str):
-        return load_space(data)
-    return {"name": "inline", **data} if isinstance(data, dict) else data
+@dataclass(frozen=True)
+class Selection:
+    """One independent search: which trials of which repeat it consists of."""
 
-
-def _workload(data: Any) -> Any:  # Any: unchecked outside data
-    if isinstance(data, dict):
-        refuse_unknown_keys(data, (field.name for field in fields(Workload)))
-        for field in fields(Workload):
-            value, kind = data.get(field.name, field.default), type(field.default)
-            exact = type(value) is kind or (kind is float and type(value) is int)
-            if not exact and kind is not tuple:
-                raise InvalidInput(f"{field.name}: must be of type {kind.__name__}, got {value!r}")
-    return data
-
-
-SpaceOrName = Annotated[Space, BeforeValidator(_space, json_schema_input_type=Space | str)]
-"""A search space, or the name of a declared one."""
-
-WorkloadSpec = Annotated[Workload, BeforeValidator(_workload, json_schema_input_type=Workload)]
-"""A workload whose keys and types are checked in our words."""
-
-
-class ArmSpec(Declared):
-    """One side of a comparison: a search space and how it is searched.
-
-    Args:
-        name: What the arm is called.
-        space: The name of a declared space, or an inline one.
-        sampler: Chooses the next trial's parameters; ``random`` gives the whole tuning curve,
-            ``defaults`` searches nothing: every trial has the space's documented setting.
-        pruner: Stops trials early; ``none`` for the primary comparison and for ``cmaes``, ``gp``.
-        n_trials: Trials per repeat, in place of the comparison's.
-        repeats: Independent searches, in place of the comparison's.
-    """
-
-    name: Name
-    space: SpaceOrName
-    sampler: Sampler = "random"
-    pruner: Pruner = "none"
-    n_trials: Count | None = unless_none()
-    repeats: Count | None = unless_none()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _refuse_what_cannot_learn(
-        cls,
-        data: Any,  # Any: whatever the file or request held
-        handler: ModelWrapValidatorHandler[Self],
-        info: ValidationInfo,
-    ) -> Self:
-        arm = handler(data)
-        if data is not arm and info.context != STORED:  # not declared before
-            refuse_too_few_whole_trials(arm.name, arm.sampler, arm.pruner)
-        return arm
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.sampler == "defaults" and not self.space.defaults:
-            raise InvalidInput(
-                f"arm {self.name!r}: the sampler 'defaults' needs a space that has [defaults], "
-                f"{self.space.name!r} has none"
-            )
-        return self
-
-    @property
-    def ranges(self) -> dict[str, str]:
-        """Optuna parameter name -> the range searched, in words; the settings if none is."""
-        if self.sampler != "defaults":
-            return self.space.ranges
-        return {name: f"{value} (fixed)".lower() for name, value in self.space.setting.items()}
-
-    @property
-    def learns(self) -> bool:
-        """Whether what a trial tries depends on how earlier ones ended."""
-        return self.sampler not in ("random", "defaults")
-
-    @property
-    def independent(self) -> bool:
-        """Whether its trials are independent of each other, and all run to their end."""
-        return self.sampler == "random" and self.pruner == "none"
+    repeat: int
+    trials: range
 
 
 class ComparisonSpec(Declared):
@@ -205,7 +104,7 @@ class ComparisonSpec(Declared):
         """How many searches the arm has."""
         return arm.repeats or self.repeats
 
-    def selections(self, arm: ArmSpec) -> list["Selection"]:
+    def selections(self, arm: ArmSpec) -> list[Selection]:
         """The arm's independent searches, each of which selects a setting to be trained afresh.
 
         Random trials that run to their end are as many searches of k trials as they fill; of any
@@ -240,7 +139,7 @@ class ComparisonSpec(Declared):
         """Trials of all searches together, those of retraining not among them."""
         return sum(self.trials_of(arm) * self.repeats_of(arm) for arm in self.arms)
 
-    def studies(self) -> list["StudySpec"]:
+    def studies(self) -> list[StudySpec]:
         """The searches it consists of: one study per arm and repeat, repeats in turn."""
         return [
             StudySpec(
@@ -257,11 +156,11 @@ class ComparisonSpec(Declared):
             if repeat < self.repeats_of(arm)
         ]
 
-    def every_study(self) -> list["StudySpec"]:
+    def every_study(self) -> list[StudySpec]:
         """All its studies: the searches, then what is trained afresh of each arm."""
         return [*self.studies(), *(study for arm in self.arms for study in self.afresh(arm))]
 
-    def afresh(self, arm: ArmSpec) -> list["StudySpec"]:
+    def afresh(self, arm: ArmSpec) -> list[StudySpec]:
         """The arm's studies that train afresh: what its searches selected, then its incumbent."""
         sizes: dict[Part, int] = {
             "selected": self.n_selections(arm),
@@ -269,15 +168,15 @@ class ComparisonSpec(Declared):
         }
         return [self._afresh(arm, part, size) for part, size in sizes.items() if size]
 
-    def selected(self, arm: ArmSpec) -> "StudySpec | None":
+    def selected(self, arm: ArmSpec) -> StudySpec | None:
         """The study that trains afresh what the arm's searches selected, where there is one."""
         return next((study for study in self.afresh(arm) if study.part == "selected"), None)
 
-    def retraining(self, arm: ArmSpec) -> "StudySpec":
+    def retraining(self, arm: ArmSpec) -> StudySpec:
         """The study that retrains the arm's incumbent with fresh seeds."""
         return self._afresh(arm, "retrain", self.retrain_seeds)
 
-    def _afresh(self, arm: ArmSpec, part: Part, n_trials: int) -> "StudySpec":
+    def _afresh(self, arm: ArmSpec, part: Part, n_trials: int) -> StudySpec:
         return StudySpec(
             comparison=self.name,
             arm=arm,
@@ -287,82 +186,6 @@ class ComparisonSpec(Declared):
             k=self.k if part == "selected" and arm.independent else None,
             seed=self.seed,
         )
-
-
-@dataclass(frozen=True)
-class Selection:
-    """One independent search: which trials of which repeat it consists of."""
-
-    repeat: int
-    trials: range
-
-
-class StudySpec(Declared):
-    """One Optuna study: everything a worker needs to run its trials.
-
-    Args:
-        comparison: The comparison it belongs to.
-        arm: Space, sampler and pruner.
-        repeat: Which of the arm's searches, from 0.
-        repeats: How many searches the arm has.
-        part: What it is of the comparison: a search; or, test accuracy included, the settings
-            that an arm's searches selected, or its incumbent, trained afresh.
-        workload: What is trained.
-        n_trials: Its budget.
-        k: Of settings selected: the trials of each search; ``None`` of whole searches.
-        seed: The comparison's.
-    """
-
-    comparison: Name
-    arm: ArmSpec
-    repeat: Annotated[StrictInt, Field(ge=0)] = 0
-    repeats: Count = 1
-    part: Part = "search"
-    workload: WorkloadSpec
-    n_trials: Count
-    k: Count | None = unless_none()
-    seed: Seed = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_written_before(cls, data: Any) -> Any:  # Any: what a database holds
-        """Databases of version 0.1 say ``retrain``."""
-        if isinstance(data, dict) and "retrain" in data:
-            data = dict(data)
-            data["part"] = "retrain" if data.pop("retrain") else "search"
-        return data
-
-    @property
-    def learns(self) -> bool:
-        """Whether what a trial tries depends on how earlier ones ended."""
-        return self.arm.learns and not self.trains_afresh
-
-    @property
-    def trains_afresh(self) -> bool:
-        """Whether it trains settings of a search again instead of searching."""
-        return self.part != "search"
-
-    @property
-    def study_name(self) -> str:
-        """What it is called in Optuna: comparison/arm, /repeat if several, /selected, /retrain."""
-        name = f"{self.comparison}/{self.arm.name}"
-        if self.trains_afresh:
-            return f"{name}/{self.part}"
-        return name if self.repeats == 1 else f"{name}/{self.repeat}"
-
-    def trial_seed(self, index: int) -> int:
-        """Seed of trial ``index``, below 2^53: the same in every arm; odd if trained afresh."""
-        what = ("selected",) if self.part == "selected" else ()
-        return 2 * _stable_hash(self.seed, self.repeat, index, *what, bits=52) + self.trains_afresh
-
-    def sampler_seed(self, index: int) -> int:
-        """Seed of the sampler for trial ``index``, below 2^32; every arm has its own."""
-        return _stable_hash(self.seed, self.arm.name, self.repeat, index, bits=32)
-
-
-def _stable_hash(*parts: int | str, bits: int) -> int:
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> (64 - bits)
 
 
 def declaration_hash(spec: ComparisonSpec) -> str:

@@ -25,7 +25,9 @@ from tuner.search.database.tables import (
     studies,
     trials,
 )
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import StudySpec
 
 _CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
 

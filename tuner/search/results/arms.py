@@ -13,7 +13,9 @@ from tuner.compare.statistics.batches import batch_of
 from tuner.compare.summary import ArmSummary, summarize
 from tuner.search.database.finished import finished_trials, incumbent, uncollected
 from tuner.search.database.store import Store
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec, StudySpec, declaration_hash
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec, declaration_hash
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.search.results.trial_importance import importances

@@ -23,7 +23,7 @@ from tuner.compare.statistics.batches import batch_of
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.opening import connect_optuna, normalise
 from tuner.search.database.store import Store
-from tuner.search.declared.spec import Searching
+from tuner.search.declared.arm_spec import Searching
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import failures, score
 from tuner.search.results.trial_importance import importances

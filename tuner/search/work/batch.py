@@ -17,7 +17,7 @@ from tuner.rules import Setting
 from tuner.search.database.patience import away, patiently
 from tuner.search.declared.samplers import make_pruner, make_sampler
 from tuner.search.declared.spaces import suggest
-from tuner.search.declared.spec import StudySpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.queue.queue import Claim, Queue, TrialOutcome
 from tuner.search.work.trainer import Trainer
 from tuner.trial import EpochReport, TrialResult

@@ -8,7 +8,8 @@ from typing import Any
 
 from tuner.rules import Setting
 from tuner.search.database.store import open_store
-from tuner.search.declared.spec import ArmSpec, ComparisonSpec
+from tuner.search.declared.arm_spec import ArmSpec
+from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.filling import enqueue
 from tuner.search.queue.queue import Queue
 from tuner.search.work.trainer import OnEpoch

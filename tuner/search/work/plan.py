@@ -15,7 +15,8 @@ from typing import Any
 
 from tuner.errors import TunerError
 from tuner.machine import cores, gpus
-from tuner.search.declared.spec import ComparisonSpec, StudySpec
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.work.idle import coordination_seconds
 from tuner.search.work.surroundings import spawn
 from tuner.search.work.torch_trainer import TorchTrainer

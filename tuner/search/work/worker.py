@@ -17,7 +17,7 @@ from tuner.errors import Interrupted, TunerError
 from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
-from tuner.search.declared.spec import StudySpec
+from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
 from tuner.search.queue import roster
 from tuner.search.queue.queue import Claim, Queue
