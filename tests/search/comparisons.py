@@ -36,7 +36,8 @@ def enqueue(store: Store, spec: ComparisonSpec) -> None:
 def enqueue_afresh(store: Store, spec: ComparisonSpec) -> None:
     """Enqueue what every arm trains afresh; their searches have ended."""
     for arm in spec.arms:
-        filling.enqueue_afresh(store, spec, arm)
+        filling.enqueue_selected(store, spec, arm)
+        filling.enqueue_incumbent(store, spec, arm)
 
 
 def remove(store: Store, name: str) -> None:

@@ -111,6 +111,15 @@ class SelectedRuns:
                 )
             object.__setattr__(self, "hits", self.hits[order])
 
+    @property
+    def in_order(self) -> Floats:
+        """Test scores of the searches from the first on, up to one that is missing, shape [n].
+
+        Which fresh runs end first may hang on what they reach.
+        """
+        missing = np.flatnonzero(self.search != np.arange(self.search.size))
+        return self.test[: missing[0]] if missing.size else self.test
+
 
 @dataclass(frozen=True)
 class Arm:

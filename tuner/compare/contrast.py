@@ -141,7 +141,7 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) 
     return Contrast(
         first=first.name,
         second=second.name,
-        selected=_selected(first, second, protocol.confidence),
+        selected=_selected(first, second, protocol),
         best_of_k=best_of_k,
         best_of_k_seen=within_seen,
         probability=probability,
@@ -190,13 +190,14 @@ def left_in_narrow(
     """
     if new.selected and old.selected and control.selected:
         ours, theirs = _in_common(new.selected, old.selected)
-        narrow = control.selected.test
-        if ours.size == 0:
+        narrow = control.selected.in_order
+        if ours.size == 0 or narrow.size == 0:
             return None
         return selected_difference(
             (ours + theirs) / 2,
             narrow,
             planned=_planned(new.selected, old.selected, control.selected),
+            shares=protocol.looks,
             confidence=protocol.confidence,
         ).difference
     if all(arm.random and k <= arm.n for arm in (new, old, control)):
@@ -214,12 +215,18 @@ def left_word(left: Estimate | None, difference: Estimate) -> Narrow:
     return "holds" if low > 0 else "fragile" if high < 0 else "cannot tell"
 
 
-def _selected(first: Arm, second: Arm, confidence: float) -> SelectedDifference | None:
+def _selected(first: Arm, second: Arm, protocol: Protocol) -> SelectedDifference | None:
     if first.selected is None or second.selected is None:
         return None
-    ours, theirs = first.selected, second.selected
+    ours, theirs, confidence = first.selected, second.selected, protocol.confidence
+    if not (ours.in_order.size and theirs.in_order.size):
+        return None
     of_searches = selected_difference(
-        ours.test, theirs.test, planned=_planned(ours, theirs), confidence=confidence
+        ours.in_order,
+        theirs.in_order,
+        planned=_planned(ours, theirs),
+        shares=protocol.looks,
+        confidence=confidence,
     )
     if ours.hits is None or theirs.hits is None or ours.hits.shape[1] != theirs.hits.shape[1]:
         return of_searches
@@ -233,8 +240,9 @@ def _planned(*runs: SelectedRuns) -> int:
 
 def _in_common(first: SelectedRuns, second: SelectedRuns) -> tuple[Floats, Floats]:
     """The fresh test scores of the searches that both arms have."""
-    _, ours, theirs = np.intersect1d(first.search, second.search, return_indices=True)
-    return first.test[ours], second.test[theirs]
+    ours, theirs = first.in_order, second.in_order
+    both = min(ours.size, theirs.size)
+    return ours[:both], theirs[:both]
 
 
 def _speedups(first: Arm, second: Arm, protocol: Protocol) -> dict[str, Speedup]:

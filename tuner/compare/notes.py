@@ -99,6 +99,13 @@ def _about_protocol(
         yield f"The arms have different numbers of trials ({numbers}); contrasts use equal k only."
     yield from _about_seconds(arms)
     selected = primary.selected
+    if selected is not None and selected.n < selected.planned and not protocol.interim:
+        yield (
+            f"The comparison ended at the look after {selected.n} of {selected.planned} searches "
+            "of each arm, as it was declared to. The verdict's interval allows for every look; "
+            "the estimate itself is likelier too large than too small, since only a clear "
+            "difference ends a comparison early, and the other intervals do not allow for that."
+        )
     if selected is not None and selected.other_images is not None:
         yield (
             "Settings trained afresh are held against each other on one test set; the verdict's "

@@ -1,6 +1,7 @@
 """What was declared before the first trial: the rules of a comparison."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, isfinite
 
 from tuner.compare.statistics.estimate import Bounds
@@ -31,6 +32,8 @@ class Protocol:
         declaration_hash: Hash of the declaration, where there is one.
         unit: ``"accuracy"`` for shares in [0, 1]; any other name is printed as it stands.
         bounds: Least and greatest score possible; taken from the unit if ``None``.
+        looks: Shares of the searches planned after which the verdict may be looked at while they
+            run, rising, each in (0, 1).
         chance: The score of guessing, where it is known: whoever does no better learned nothing.
         seed: Of the draws and resamples.
         interim: What is missing of the declared trials, in words; empty if nothing is.
@@ -51,6 +54,7 @@ class Protocol:
     declaration_hash: str | None = None
     unit: str = ACCURACY
     bounds: Bounds | None = None
+    looks: tuple[float, ...] = ()
     chance: float | None = None
     seed: int = 0
     interim: str = ""
@@ -64,6 +68,11 @@ class Protocol:
             raise InvalidInput(f"protocol.confidence: must be in (0, 1), got {self.confidence}")
         if self.target is not None and not isfinite(self.target):
             raise InvalidInput(f"protocol.target: must be finite, got {self.target}")
+        steps = (0.0, *self.looks, 1.0)
+        if any(not a < b for a, b in pairwise(steps)):
+            raise InvalidInput(
+                f"protocol.looks: must rise and lie in (0, 1), got {list(self.looks)}"
+            )
         least, greatest = self.range
         if not least < greatest:
             raise InvalidInput(

@@ -6,8 +6,8 @@ from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Estimate, classify
+from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
 from tuner.compare.statistics.rmst import FEWEST_REPEATS
-from tuner.compare.statistics.selected import FEWEST_SEARCHES, looks
 from tuner.compare.verdict import MOST, Evidence, Kind, Verdict
 
 
@@ -89,9 +89,12 @@ def _numbers(evidence: Evidence, estimate: Estimate, *, winner_first: bool = Fal
     if primary.selected is not None:
         searches = primary.selected
         wins = 1 - searches.wins if flip else searches.wins
+        number = words.count(searches.n, "search", "searches")
+        if searches.n < searches.planned:
+            number = f"the first {searches.n} of {searches.planned} searches"
         return (
-            f"{text} in the median over {words.count(searches.n, 'search', 'searches')} of each, "
-            f"{ahead.name} ahead in {wins:.0%} of all pairs"
+            f"{text} in the median over {number} of each, {ahead.name} ahead in {wins:.0%} of all "
+            "pairs"
         )
     if primary.probability is not None:
         chance = primary.probability
@@ -151,6 +154,11 @@ def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
             f"{_given(evidence)}, {new.name} and {old.name} do the same, {numbers}, but neither "
             "learned anything: no trial did better than chance. That both fail alike says "
             "nothing about either; try wider ranges or more epochs."
+        )
+    if protocol.interim:
+        return (
+            f"{_given(evidence)}, this look does not settle whether {_subject(evidence)} reaches "
+            f"higher {_measure(evidence)} in {new.name} or in {old.name}: {numbers}.{control}"
         )
     unit = "trials" if evidence.by_budget else "repeats"
     more = evidence.more
@@ -226,10 +234,11 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
     if estimate is not None and evidence.confirmed:
         n, planned = evidence.units, evidence.planned
         level = evidence.protocol.confidence
-        due = min(looks(planned, level), default=max(FEWEST_SEARCHES, planned))
+        shares = evidence.protocol.looks
+        due = min(looks(planned, level, shares), default=max(FEWEST_SEARCHES, planned))
         what = (
             f"{words.count(n, 'search', 'searches')} of each selected a setting that was trained "
-            f"afresh, and the first look is due after {due}"
+            f"afresh, and the {'first' if shares else 'only'} look is due after {due}"
         )
         return (
             f"{start} for want of an interval: {what}. The estimate alone, whose error nobody "

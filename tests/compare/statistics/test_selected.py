@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tuner.compare.statistics.looks import FEWEST_SEARCHES
 from tuner.compare.statistics.selected import (
-    FEWEST_SEARCHES,
     detectable_shift,
-    looks,
     median_interval,
     on_other_images,
+    searches_until_shown,
     selected_difference,
 )
 from tuner.errors import InvalidInput
 
+HALF_AND_MORE = (0.5, 0.75)
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
@@ -62,35 +63,31 @@ def test_turning_the_arms_round_turns_the_interval_round():
 
 
 @pytest.mark.parametrize(
-    ("planned", "due"),
+    ("n", "look", "shares"),
     [
-        (9, []),
-        (10, [10]),
-        (15, [12, 15]),
-        (20, [15, 20]),
-        (24, [12, 18, 24]),
-        (200, [100, 150, 200]),
+        (9, 0, HALF_AND_MORE),
+        (10, 10, HALF_AND_MORE),
+        (14, 10, HALF_AND_MORE),
+        (19, 15, HALF_AND_MORE),
+        (20, 20, HALF_AND_MORE),
+        (19, 0, ()),
+        (20, 20, ()),
     ],
 )
-def test_looks_are_due_after_half_and_three_quarters_where_these_are_enough(planned, due):
-    assert list(looks(planned, 0.95)) == due
-    assert sum(looks(planned, 0.95).values()) <= 0.05
-
-
-@pytest.mark.parametrize(("n", "look"), [(9, 0), (14, 0), (15, 15), (19, 15), (20, 20)])
-def test_there_is_no_interval_before_a_look_is_due(n, look):
+def test_there_is_no_interval_before_a_look_is_due(n, look, shares):
     a, b = np.arange(n) + 0.5, np.arange(n) + 0.0
-    difference = selected_difference(a, b, planned=20).difference
-    assert (difference.interval is not None) is (look > 0)
+    found = selected_difference(a, b, planned=20, shares=shares)
+    assert (found.difference.interval is not None) is (look > 0)
+    assert found.n == (look or n)
 
 
 def test_an_early_look_sees_the_first_searches_alone_and_needs_much_more():
     rng = np.random.default_rng(2)
     a, b = normal(rng, 19) + 0.005, normal(rng, 19)
-    early = selected_difference(a, b, planned=20).difference
-    changed = a.copy()
+    found = selected_difference(a, b, planned=20, shares=HALF_AND_MORE)
+    early, changed = found.difference, a.copy()
     changed[15:] = 0.1
-    assert selected_difference(changed, b, planned=20).difference == early
+    assert selected_difference(changed, b, planned=20, shares=HALF_AND_MORE) == found
     last = selected_difference(a[:15], b[:15]).difference
     assert early.low < last.low < last.high < early.high
 
@@ -103,7 +100,10 @@ def test_no_look_misses_the_median_more_often_than_stated(first: Draw, second: D
     truth = float(np.median(first(rng, 400_001) - second(rng, 400_001)))
     for _ in range(repeats):
         a, b = first(rng, 20), second(rng, 20)
-        looks = [selected_difference(a[:n], b[:n], planned=20).difference for n in (10, 15, 20)]
+        looks = [
+            selected_difference(a[:n], b[:n], planned=20, shares=HALF_AND_MORE).difference
+            for n in (10, 15, 20)
+        ]
         missed += any(
             look.interval is not None and not look.low <= truth <= look.high for look in looks
         )
@@ -139,6 +139,29 @@ def test_the_detectable_shift_has_the_stated_power():
         for _ in range(500)
     )
     assert abs(found / 500 - 0.8) < 0.07
+
+
+@pytest.mark.slow
+def test_the_searches_saved_are_those_that_stopped_comparisons_do_not_run():
+    """At the difference shown with 80% power about a sixth is saved, at twice that two fifths."""
+    shift, rng = detectable_shift(40, HALF_AND_MORE), np.random.default_rng(7)
+    assert shift is not None
+    for times, least, most in ((0.0, 39.5, 40), (1.0, 31, 36), (2.0, 20, 24)):
+        expected = searches_until_shown(40, HALF_AND_MORE, times * shift)
+        ended = []
+        for _ in range(200):
+            a, b = rng.normal(times * shift, 1, 40), rng.normal(size=40)
+            shown = [
+                n
+                for n in (20, 30)
+                if selected_difference(
+                    a[:n], b[:n], planned=40, shares=HALF_AND_MORE
+                ).difference.low
+                > 0
+            ]
+            ended.append(min(shown, default=40))
+        assert least <= expected <= most
+        assert abs(expected - np.mean(ended)) < 1.5
 
 
 def images_drawn(

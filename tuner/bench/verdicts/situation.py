@@ -13,6 +13,9 @@ NEW, OLD, NARROW, EXACT, NEW_TPE, OLD_TPE = "new", "old", "narrow", "exact", "ne
 REPEATS = 10
 """Independent searches of an arm whose sampler learns."""
 
+DECLARED = (0.5, 0.75)
+"""The looks that a protocol declares where it is looked at while it runs."""
+
 Looks = Literal["at the end", "after every pair", "while trials run"]
 
 
@@ -68,6 +71,7 @@ class Situation:
             rope=self.rope,
             unit="negated loss" if self.losses else "accuracy",
             chance=self.chance,
+            looks=DECLARED if self.looks == "after every pair" else (),
             seed=seed,
             interim=interim,
         )

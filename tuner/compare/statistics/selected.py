@@ -10,30 +10,24 @@ Its interval holds all values t for which Brunner and Munzel's test does not rej
 space's score less t is as often above the other's as below it. The share of pairs won has the
 standard error of both arms' ranks, whatever their shapes, and Student's t.
 
-A comparison may be looked at while it runs: after half and after three quarters of the searches
-planned, where they are enough. The last look has four fifths of what may go wrong, each earlier
-one a hundredth: so the chance that any of them misses stays below 1 - confidence, as simulated in
-the tests.
+A comparison may be looked at while it runs, if that was declared: ``looks`` says how often each
+look may miss, so that the chance that any of them does stays below 1 - confidence, as simulated
+in the tests.
 
-Source: Brunner and Munzel (2000), Biometrical Journal 42; Haybittle (1971) and Peto et al. (1976)
-for strict looks before the last one.
+Source: Brunner and Munzel (2000), Biometrical Journal 42.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from scipy import stats
 
 from tuner.compare.statistics.estimate import Bools, Estimate, Floats
+from tuner.compare.statistics.looks import looks
 from tuner.errors import InvalidInput
 
-FEWEST_SEARCHES = 10
-"""Searches of each space below which no interval is stated: it would cover too rarely."""
-LOOKS = (0.5, 0.75)
-"""Shares of the searches planned after which an earlier look is taken."""
-LAST, EARLY = 0.8, 0.01
-"""Shares of 1 - confidence that the last look and each earlier one may miss."""
+_DRAWS = 400
 
 
 @dataclass(frozen=True)
@@ -41,10 +35,11 @@ class SelectedDifference:
     """Two spaces' searches, and what their selected settings reach afresh.
 
     Args:
-        n: Searches of each space, of the one that has fewer.
+        n: Searches of each space that it rests on: those of the last look that was due; before
+            any, all there are of the space that has fewer.
         planned: Searches declared of each.
-        difference: Median of first minus second over all pairs, with the interval of the last
-            look that was due.
+        difference: Median of first minus second over all pairs, with an interval where a look
+            was due.
         wins: Share of all pairs in which the first space's setting is better, ties half.
         other_images: The difference with an interval that also holds for other test images of the
             same kind, as many; ``None`` where hits by image are not known.
@@ -58,7 +53,12 @@ class SelectedDifference:
 
 
 def selected_difference(
-    first: Floats, second: Floats, *, planned: int | None = None, confidence: float = 0.95
+    first: Floats,
+    second: Floats,
+    *,
+    planned: int | None = None,
+    shares: Sequence[float] = (),
+    confidence: float = 0.95,
 ) -> SelectedDifference:
     """What the fresh scores of two spaces' searches say.
 
@@ -68,6 +68,7 @@ def selected_difference(
         planned: Searches declared beforehand; the smaller of n and m if ``None``. More than were
             planned count as planned: whoever prolongs a run because of what it showed is not
             covered.
+        shares: Of those planned after which earlier looks were declared.
         confidence: In (0, 1).
 
     Raises:
@@ -77,13 +78,14 @@ def selected_difference(
     if n == 0:
         raise InvalidInput("selected settings: each arm needs at least one search, got none")
     planned = max(planned or 0, n)
-    due = [look for look in looks(planned, confidence).items() if look[0] <= n]
-    look, allowed = max(due, default=(0, 0.0))
-    seen = (first, second) if look == planned else (first[:look], second[:look])
+    due = [look for look in looks(planned, confidence, shares).items() if look[0] <= n]
+    look, allowed = max(due, default=(n, None))
+    if look < planned:
+        first, second = first[:look], second[:look]
     return SelectedDifference(
-        n=n,
+        n=look,
         planned=planned,
-        difference=_median_difference(*seen, allowed) if look else _median_alone(first, second),
+        difference=_median_difference(first, second, allowed),
         wins=float(_shares(first, second).mean()),
     )
 
@@ -117,20 +119,6 @@ def on_other_images(
     )
 
 
-def looks(planned: int, confidence: float) -> dict[int, float]:
-    """After how many searches of each space an interval is stated -> how often it may miss.
-
-    No look may miss more rarely than n throws of a coin all fall alike: then it says nothing.
-    """
-    early = {ceil(share * planned): EARLY * (1 - confidence) for share in LOOKS}
-    every = {**early, planned: LAST * (1 - confidence)}
-    return {
-        n: allowed
-        for n, allowed in every.items()
-        if n >= FEWEST_SEARCHES and 2.0 ** (1 - n) <= allowed
-    }
-
-
 def median_interval(values: Floats, *, confidence: float = 0.95) -> Estimate:
     """Median of independent values of one distribution, with its interval by order statistics.
 
@@ -152,18 +140,23 @@ def median_interval(values: Floats, *, confidence: float = 0.95) -> Estimate:
 
 
 def detectable_shift(
-    n: int, *, confidence: float = 0.95, power: float = 0.8, seed: int = 0
+    n: int,
+    shares: Sequence[float] = (),
+    *,
+    confidence: float = 0.95,
+    power: float = 0.8,
+    seed: int = 0,
 ) -> float | None:
     """Difference that n searches of each space show with this power, in standard deviations.
 
-    Of one fresh score, if they are normal; simulated, to about 0.05. ``None`` below
-    ``FEWEST_SEARCHES``.
+    Of one fresh score, if they are normal; at the last look, simulated, to about 0.05. ``None``
+    below ``FEWEST_SEARCHES``.
     """
-    allowed = looks(n, confidence).get(n)
+    allowed = looks(n, confidence, shares).get(n)
     if allowed is None:
         return None
     rng = np.random.default_rng(seed)
-    draws = rng.normal(size=(400, 2, min(n, 200)))  # of more the normal law is told below
+    draws = rng.normal(size=(_DRAWS, 2, min(n, 200)))  # of more the normal law is told below
     low, high = 0.0, 4.0
     for _ in range(8):
         shift = (low + high) / 2
@@ -172,11 +165,28 @@ def detectable_shift(
     return high * float(np.sqrt(draws.shape[2] / n))
 
 
-def _median_alone(first: Floats, second: Floats) -> Estimate:
-    return Estimate(float(np.median(first[:, None] - second)))
+def searches_until_shown(
+    n: int, shares: Sequence[float], shift: float, *, confidence: float = 0.95, seed: int = 0
+) -> float:
+    """Searches of each space until a look shows a difference, or n: the mean, simulated.
+
+    Args:
+        n: Searches planned.
+        shares: Of them, after which there is a look.
+        shift: The difference, in standard deviations of one fresh score; they are normal.
+        confidence: Of all looks together.
+        seed: Of the draws.
+    """
+    early = {look: a for look, a in looks(n, confidence, shares).items() if look < n}
+    draws = np.random.default_rng(seed).normal(size=(_DRAWS, 2, n))
+    ended = [
+        next((m for m, a in early.items() if _rejects(one[:m] + shift, other[:m], a)), n)
+        for one, other in draws
+    ]
+    return float(np.mean(ended))
 
 
-def _median_difference(first: Floats, second: Floats, allowed: float) -> Estimate:
+def _median_difference(first: Floats, second: Floats, allowed: float | None) -> Estimate:
     """The median of all differences and its interval; none where an end would be infinite.
 
     Between two neighbours of the sorted differences the test says the same of every value: the
@@ -184,6 +194,8 @@ def _median_difference(first: Floats, second: Floats, allowed: float) -> Estimat
     """
     ordered = np.sort((first[:, None] - second).ravel())
     middle = float(np.median(ordered))
+    if allowed is None:
+        return Estimate(middle)
     low = _end(first, second, ordered, allowed)
     high = _end(second, first, -ordered[::-1], allowed)
     if low is None or high is None:

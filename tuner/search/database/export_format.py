@@ -239,11 +239,14 @@ class _Contents:
         if line.name in {each.comparison.name for each in self.exported}:
             raise _damaged(number, f"comparison {line.name!r} is there twice")
         self._specs = {each.study_name: each for each in spec.every_study()}
+        at_looks = spec.looks if spec.verdict.stop else ()
+        self._budgets = [spec.budgets(searches) for searches in (*at_looks, None)]
         self.exported.append(Exported(line, []))
 
     def _add_study(self, line: StudyLine, number: int) -> None:
         spec = self._specs.pop(line.study_name, None)
-        if spec is None or (spec.comparison, spec.n_trials) != (line.comparison, line.n_trials):
+        budgets = {budgets.get(line.study_name) for budgets in self._budgets}
+        if spec is None or spec.comparison != line.comparison or line.n_trials not in budgets:
             raise _damaged(number, f"study {line.study_name!r} is not of the comparison above it")
         self.exported[-1].studies.append(ExportedStudy(spec, line, []))
         self._taken = set()

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select
@@ -33,9 +34,10 @@ def incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> FrozenTrial |
 
 
 def selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> list[FrozenTrial]:
-    """What each of the arm's searches selected: its best trial, as ``incumbent``; none before all.
+    """What each of the arm's searches selected: its best trial, as ``incumbent``.
 
-    A search in which every trial failed selects its first.
+    Of the searches from the first on that have ended. One in which every trial failed selects its
+    first, or the first of which the parameters are known.
     """
     by_repeat = {
         study.repeat: {
@@ -48,13 +50,12 @@ def selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> list[FrozenTri
         [by_repeat[search.repeat].get(index) for index in search.trials]
         for search in spec.selections(arm)
     ]
-    if any(trial is None for trials in searches for trial in trials):
-        return []
-    return [max(filter(None, trials), key=_merit) for trials in searches]
+    ended = takewhile(lambda trials: None not in trials, searches)
+    return [max(filter(None, trials), key=_merit) for trials in ended]
 
 
-def _merit(trial: FrozenTrial) -> tuple[bool, float]:
-    return trial.state == TrialState.COMPLETE, trial.value or 0.0
+def _merit(trial: FrozenTrial) -> tuple[bool, float, bool]:
+    return trial.state == TrialState.COMPLETE, trial.value or 0.0, bool(trial.params)
 
 
 def finished_trials(store: Store, study_name: str) -> list[FrozenTrial]:

@@ -116,7 +116,9 @@ class Store:
                     code_version=__version__,
                 )
             )
-            connection.execute(insert(studies), [_row(study) for study in spec.every_study()])
+            budgets = spec.budgets(spec.looks[0] if spec.verdict.stop and spec.looks else None)
+            rows = [_row(study, budgets[study.study_name]) for study in spec.every_study()]
+            connection.execute(insert(studies), rows)
             record(connection, spec.name, "submitted")
             return True
         self._check_declaration(spec)
@@ -159,11 +161,16 @@ class Store:
             raise UnknownName("comparison", name, self.names())
         return _parsed(spec)
 
-    def study_names(self, comparison: str) -> set[str]:
-        """Names of the comparison's studies, made or yet to be made."""
-        query = select(studies.c.study_name).where(studies.c.comparison == comparison)
+    def budgets(self, comparison: str) -> dict[str, int]:
+        """Name of each of the comparison's studies, made or yet to be made -> its trials.
+
+        Fewer than declared where the comparison may end, or has ended, at a look.
+        """
+        query = select(studies.c.study_name, studies.c.n_trials).where(
+            studies.c.comparison == comparison
+        )
         with self.reader.connect() as connection:
-            return set(connection.scalars(query))
+            return {row.study_name: row.n_trials for row in connection.execute(query)}
 
     def status(self, name: str) -> str:
         """Whether the comparison is active, paused, cancelled or complete.
@@ -237,7 +244,7 @@ def _parsed(spec: str) -> ComparisonSpec:
     return ComparisonSpec.model_validate_json(spec, context=STORED)
 
 
-def _row(study: StudySpec) -> dict[str, object]:
+def _row(study: StudySpec, n_trials: int) -> dict[str, object]:
     """The study's row in the table of studies."""
     return {
         "comparison": study.comparison,
@@ -245,7 +252,7 @@ def _row(study: StudySpec) -> dict[str, object]:
         "arm": study.arm.name,
         "repeat": study.repeat,
         "retrain": study.trains_afresh,
-        "n_trials": study.n_trials,
+        "n_trials": n_trials,
     }
 
 

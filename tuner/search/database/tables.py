@@ -82,7 +82,9 @@ studies = Table(
 )
 """One row per Optuna study that a comparison consists of, from its submission on.
 
-``batch`` is how many of its trials train together; the first worker that takes some fixes it.
+``n_trials`` is its budget: less than declared as long as the comparison may end at a look that
+comes before, and for good where it did. ``batch`` is how many of its trials train together; the
+first worker that takes some fixes it.
 """
 
 trials = Table(

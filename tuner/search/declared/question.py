@@ -1,12 +1,15 @@
 """The question that a comparison asks: which arms, at which budget, against which margin."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictFloat
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.files import Count, Declared, unless_none
+
+Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
 
 
 class VerdictSpec(Declared):
@@ -23,6 +26,9 @@ class VerdictSpec(Declared):
             but at least 2, if not given.
         target: A validation accuracy in (0, 1) that counts as good, if any.
         rope: Region of practical equivalence, in percentage points.
+        looks: Shares of the searches planned after which the verdict is looked at while they run,
+            rising; what goes wrong at all looks together stays what it is without.
+        stop: Whether the primary arms and their control end at the look that settles the verdict.
     """
 
     primary: tuple[str, str] | None = None
@@ -32,13 +38,16 @@ class VerdictSpec(Declared):
     k: Count | None = None
     target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
     rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
+    looks: Annotated[tuple[Share, ...], Field(min_length=1, max_length=20)] | None = unless_none()
+    stop: Literal["when settled"] | None = unless_none()
 
     def check(self, names: Sequence[str]) -> None:
         """Check that the arms it names are there, and that none has two parts.
 
         Raises:
             UnknownName: If an arm is not there.
-            InvalidInput: If an arm has two parts.
+            InvalidInput: If an arm has two parts, or looks do not rise, or there are none to stop
+                at.
         """
         pairs = {"primary": self.primary, "repeated": self.repeated}
         named = [name for pair in pairs.values() if pair for name in pair]
@@ -53,3 +62,9 @@ class VerdictSpec(Declared):
             if name in taken:
                 raise InvalidInput(f"verdict.{field}: must be a third arm, not {name!r} again")
             taken += [name] if name else []
+        if any(not a < b for a, b in pairwise(self.looks or ())):
+            raise InvalidInput(f"verdict.looks: must rise, got {list(self.looks or ())}")
+        if self.stop and not self.looks:
+            raise InvalidInput(
+                f"verdict.stop: {self.stop!r} needs looks to stop at, such as looks = [0.5, 0.75]"
+            )

@@ -8,7 +8,9 @@ initial draw.
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +21,9 @@ from tuner.search.declared.arm_spec import ArmSpec, Name
 from tuner.search.declared.files import Count, Declared, read_toml, studies_dir
 from tuner.search.declared.question import VerdictSpec
 from tuner.search.declared.study_spec import Part, Seed, StudySpec, WorkloadSpec
+
+_CONFIDENCE = 0.95
+"""Of every interval of a declared comparison."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class ComparisonSpec(Declared):
                 f"verdict.k: must be at most n_trials={self._smallest}, got {self.verdict.k}"
             )
         self._check_repeated()
+        self._check_looks()
         return self
 
     def _check_repeated(self) -> None:
@@ -84,12 +90,54 @@ class ComparisonSpec(Declared):
                     f"verdict.repeated: both arms need the same {what}, got {numbers}"
                 )
 
+    def _check_looks(self) -> None:
+        shares = self.verdict.looks
+        if shares is None:
+            return
+        from tuner.compare.statistics.looks import looks  # scipy takes a second to load
+
+        planned = self._planned
+        if planned == 0 or len(self.arms) < 2:
+            raise InvalidInput(
+                "verdict.looks: there is nothing to look at before the end, since a verdict needs "
+                "two arms whose searches' settings are trained afresh: declare retrain_seeds of 1 "
+                "or more, and random search or repeats"
+            )
+        useful = looks(planned, _CONFIDENCE, shares)
+        for share in shares:
+            if (number := ceil(share * planned)) not in useful:
+                raise InvalidInput(
+                    f"verdict.looks: after {share:g} of {planned} searches, {number}, nothing can "
+                    "be said; leave that look out, or declare more trials (n_trials), or fewer "
+                    "for each search (verdict.k)"
+                )
+
+    @property
+    def _planned(self) -> int:
+        """Searches of each arm of the primary contrast, of the one that has fewer."""
+        return min(self.n_selections(arm) for arm in self.arms if arm.name in self.primary)
+
+    @property
+    def primary(self) -> tuple[str, ...]:
+        """The new arm and the old one, as far as there are two."""
+        return self.verdict.primary or tuple(arm.name for arm in self.arms[:2])
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many searches of each arm the verdict is looked at, before all have ended."""
+        numbers = {ceil(share * self._planned) for share in self.verdict.looks or ()}
+        return tuple(sorted(numbers - {self._planned}))
+
+    @property
+    def judged(self) -> list[ArmSpec]:
+        """The arms that the verdict is about: those of the primary contrast, and the control."""
+        names = (*self.primary, self.verdict.control)
+        return [arm for arm in self.arms if arm.name in names]
+
     @property
     def _smallest(self) -> int:
         """Trials of the smallest arm that the primary endpoint is about."""
-        primary = self.verdict.primary or [arm.name for arm in self.arms[:2]]
-        asked = (*primary, self.verdict.control)
-        return min(self.trials_of(arm) for arm in self.arms if arm.name in asked)
+        return min(map(self.trials_of, self.judged))
 
     @property
     def k(self) -> int:
@@ -149,6 +197,7 @@ class ComparisonSpec(Declared):
                 repeats=self.repeats_of(arm),
                 workload=self.workload,
                 n_trials=self.trials_of(arm),
+                stages=self._stages(arm, repeat),
                 seed=self.seed,
             )
             for repeat in range(max(map(self.repeats_of, self.arms)))
@@ -184,8 +233,57 @@ class ComparisonSpec(Declared):
             workload=self.workload,
             n_trials=n_trials,
             k=self.k if part == "selected" and arm.independent else None,
+            stages=self._shown(arm) if part == "selected" else None,
             seed=self.seed,
         )
+
+    def budgets(self, searches: int | None = None) -> dict[str, int]:
+        """Name of each study -> how many trials it has when it ends at a look, or at its end.
+
+        At a look incumbents are not retrained yet: they may be others at the next one.
+
+        Args:
+            searches: Searches of each judged arm up to the look; ``None`` at the end.
+        """
+        budgets = {study.study_name: study.n_trials for study in self.every_study()}
+        if searches is None:
+            return budgets
+        for arm in self.judged:
+            chosen = self.selections(arm)[:searches]
+            for study in self.studies():
+                if study.arm == arm and chosen:
+                    budgets[study.study_name] = _until(chosen, study.repeat)
+            for study in self.afresh(arm):
+                budgets[study.study_name] = len(chosen) if study.part == "selected" else 0
+        return budgets
+
+    def undecided(self, budgets: Mapping[str, int]) -> bool:
+        """Whether a look is still to say if it ends there: no incumbent is retrained before.
+
+        Args:
+            budgets: Study name -> its trials now.
+        """
+        incumbents = [self.retraining(arm).study_name for arm in self.judged]
+        return self.verdict.stop is not None and any(budgets.get(name) == 0 for name in incumbents)
+
+    def _stages(self, arm: ArmSpec, repeat: int) -> tuple[int, ...] | None:
+        """Numbers of trials after which a search that may end at a look does."""
+        if self.verdict.stop is None or arm not in self.judged:
+            return None
+        chosen = self.selections(arm)
+        ends = sorted({_until(chosen[:look], repeat) for look in self.looks} - {0})
+        return tuple(ends) or None
+
+    def _shown(self, arm: ArmSpec) -> tuple[int, ...] | None:
+        """Numbers of fresh runs after which there is a look."""
+        if arm not in self.judged:
+            return None
+        return tuple(look for look in self.looks if look < self.n_selections(arm)) or None
+
+
+def _until(chosen: Sequence[Selection], repeat: int) -> int:
+    """How many trials of this repeat these searches consist of."""
+    return max((each.trials.stop for each in chosen if each.repeat == repeat), default=0)
 
 
 def declaration_hash(spec: ComparisonSpec) -> str:

@@ -44,6 +44,8 @@ class StudySpec(Declared):
         workload: What is trained.
         n_trials: Its budget.
         k: Of settings selected: the trials of each search; ``None`` of whole searches.
+        stages: Numbers of its trials after which there is a look: those before and after one never
+            train together, so that nothing hangs on when they were handed out.
         seed: The comparison's.
     """
 
@@ -55,6 +57,7 @@ class StudySpec(Declared):
     workload: WorkloadSpec
     n_trials: Count
     k: Count | None = unless_none()
+    stages: tuple[Count, ...] | None = unless_none()
     seed: Seed = 0
 
     @model_validator(mode="before")
@@ -83,6 +86,14 @@ class StudySpec(Declared):
         if self.trains_afresh:
             return f"{name}/{self.part}"
         return name if self.repeats == 1 else f"{name}/{self.repeat}"
+
+    def batch_at(self, position: int, size: int) -> range:
+        """The positions of the batch that a trial belongs to, of this size where it is whole."""
+        stages = (0, *(self.stages or ()), self.n_trials)
+        start = max(stage for stage in stages if stage <= position)
+        stop = min(stage for stage in stages if stage > position)
+        first = start + (position - start) // size * size
+        return range(first, min(first + size, stop))
 
     def trial_seed(self, index: int) -> int:
         """Seed of trial ``index``, below 2^53: the same in every arm; odd if trained afresh."""

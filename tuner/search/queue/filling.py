@@ -36,32 +36,38 @@ Template = Mapping[str, Any]  # Any: create_trial's keyword arguments
 
 def enqueue(store: Store, spec: ComparisonSpec) -> None:
     """Make the comparison's searches and fill their queues, as far as that is not done."""
+    budgets = store.budgets(spec.name)
     for study in spec.studies():
         _reconcile(store, study.study_name)
-        _fill(store, study, [{}] * study.n_trials)
+        _fill(store, study, [{}] * budgets.get(study.study_name, 0))
 
 
-def enqueue_afresh(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
-    """Enqueue what the arm's searches selected, and its incumbent with fresh seeds.
+def enqueue_selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
+    """Enqueue what those of the arm's searches selected that a look is due after, or the end."""
+    study = spec.selected(arm)
+    if study is None or incumbent(store, spec, arm) is None:
+        return
+    chosen = selected(store, spec, arm)[: store.budgets(spec.name).get(study.study_name, 0)]
+    due = max((n for n in (*(study.stages or ()), study.n_trials) if n <= len(chosen)), default=0)
+    if due:
+        _reconcile(store, study.study_name)
+        _fill(store, study, [_again(trial) for trial in chosen[:due]])
 
-    Its searches have ended.
-    """
-    for study in spec.afresh(arm):
-        templates = _templates(store, spec, study)
-        if templates:
-            _reconcile(store, study.study_name)
-            _fill(store, study, templates)
+
+def enqueue_incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
+    """Enqueue the arm's incumbent with fresh seeds; its searches have ended."""
+    study = spec.retraining(arm)
+    seeds = store.budgets(spec.name).get(study.study_name, 0)
+    best = incumbent(store, spec, arm)
+    if seeds and best is not None:
+        _reconcile(store, study.study_name)
+        _fill(store, study, [_again(best)] * seeds)
 
 
-def _templates(store: Store, spec: ComparisonSpec, study: StudySpec) -> Sequence[Template]:
-    """The settings to train afresh, one for each trial of the study; none if all failed."""
-    best = incumbent(store, spec, study.arm)
-    if best is None:
-        return []
-    chosen = (
-        selected(store, spec, study.arm) if study.part == "selected" else [best] * study.n_trials
-    )
-    return [{"params": each.params, "distributions": each.distributions} for each in chosen]
+def _again(trial: FrozenTrial) -> Template:
+    """The trial's setting, to be trained afresh; one of which nothing is known fails again."""
+    setting = {"params": trial.params, "distributions": trial.distributions}
+    return setting if trial.params else {"state": TrialState.FAIL}
 
 
 def positions(store: Store, study_name: str) -> dict[int, int]:
@@ -75,6 +81,8 @@ def add(
     store: Store, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]
 ) -> bool:
     """Enqueue trials, by position, held: all of them in both places, or none.
+
+    Those that have failed already never run.
 
     Returns:
         Whether they were enqueued: not if the study was cancelled or deleted.
@@ -94,6 +102,7 @@ def add(
                     comparison=comparison,
                     study_name=study_name,
                     position=position,
+                    state=FAILED if template.state == TrialState.FAIL else HELD,
                 )
             )
     return True
@@ -120,23 +129,22 @@ def _wanted(connection: Connection, study_name: str) -> bool:
 
 
 def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> None:
-    """Enqueue the trials that the study's queue lacks, each with what is given of it."""
+    """Enqueue what the study's queue lacks of its first trials, each with what is given of it."""
     with store.transaction() as connection:
         if not _wanted(connection, study.study_name):
             return
         store.make_study(study)
     while True:
         present = positions(store, study.study_name)
-        missing = (index for index in range(study.n_trials) if index not in present)
+        missing = (index for index in range(len(given)) if index not in present)
         chunk = list(islice(missing, _CHUNK))
         if not chunk:
             hand_out(store, study.study_name)
             return
         templates = {
             index: create_trial(
-                state=TrialState.WAITING,
                 user_attrs={"index": index, "seed": study.trial_seed(index)},
-                **given[index],
+                **{"state": TrialState.WAITING, **given[index]},
             )
             for index in chunk
         }

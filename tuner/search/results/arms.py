@@ -79,6 +79,7 @@ def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protoc
         k=spec.k,
         target=verdict.target,
         rope=verdict.rope / 100,
+        looks=verdict.looks or (),
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
         chance=chance(spec.workload),
@@ -94,10 +95,15 @@ def _control(spec: ComparisonSpec, arms: Sequence[Arm]) -> str | None:
 
 def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
     """What is missing of the declared trials, in words; empty if nothing is."""
-    names = {arm.name for arm in arms}
+    names, budgets = {arm.name for arm in arms}, store.budgets(spec.name)
     absent = [arm.name for arm in spec.arms if arm.name not in names]
     ended, control = sum(arm.n for arm in arms), spec.verdict.control
-    if ended < spec.n_searched:
+    whole = (
+        spec.n_searched
+        if spec.undecided(budgets)
+        else sum(budgets[study.study_name] for study in spec.studies())
+    )
+    if ended < whole:
         none = f", {' and '.join(absent)} without any that has a score" if absent else ""
         how = "cancelled with " if store.status(spec.name) == "cancelled" else ""
         sentence = f"{how}{ended:,} of {spec.n_searched:,} declared trials{none}"
@@ -105,15 +111,13 @@ def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
             sentence += f"; too few of {control} to tell whether the verdict hangs on the ranges"
         return sentence
     lost = {arm.name for arm in arms if arm.failed.all()}
-    made = store.study_names(spec.name)
     waiting = [
         arm.name
         for arm in spec.arms
         if arm.name not in lost
         and any(
-            len(finished_trials(store, study.study_name)) < study.n_trials
+            len(finished_trials(store, study.study_name)) < budgets.get(study.study_name, 0)
             for study in spec.afresh(arm)
-            if study.study_name in made
         )
     ]
     if not waiting:

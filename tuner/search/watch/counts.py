@@ -15,7 +15,7 @@ from sqlalchemy import Row, func, select
 from tuner.search.database.events import GAP_SECONDS
 from tuner.search.database.store import Store
 from tuner.search.database.tables import Now, events, studies, trials
-from tuner.search.watch.progress import StudyProgress, trial_counts, with_cancelled
+from tuner.search.watch.progress import StudyProgress, trial_counts, within
 
 _MOST_REMEMBERED = 50_000
 
@@ -62,8 +62,7 @@ def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
             if _holds(row, by_name[row.study_name]):
                 known[row.id] = (row.event, by_name[row.study_name])
     return {
-        row.study_name: with_cancelled(by_name[row.study_name], row.status, row.n_trials)
-        for row in rows
+        row.study_name: within(row.n_trials, row.status, by_name[row.study_name]) for row in rows
     }
 
 

@@ -16,9 +16,10 @@ class StudyProgress:
     """How far a study is: numbers of trials, and the best validation accuracy so far.
 
     A cancelled study counts the trials that it never had as cancelled; ``held`` are those that
-    are being enqueued.
+    are being enqueued; ``n_trials`` is its budget, which may grow at a look.
     """
 
+    n_trials: int = 0
     held: int = 0
     waiting: int = 0
     running: int = 0
@@ -50,13 +51,13 @@ class ArmProgress:
     Args:
         name: The arm.
         done: Trials that ended, failed ones included.
-        total: Trials it has in all.
+        total: Trials it has in all, as far as the looks so far let it go on.
         running: Trials in training now.
         failed: Trials that raised more often than they are retried.
         cancelled: Trials of the search that were called off.
         best: Best validation accuracy so far, if any.
         retrained: Settings trained afresh: of its searches, and its incumbent with each seed.
-        to_retrain: Those in all.
+        to_retrain: Those in all, likewise.
         queued: Trials of the search that wait or are in training; 0 once it has ended.
         retraining: Those that wait or are in training; 0 once they have ended.
     """
@@ -91,15 +92,27 @@ class ArmProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a comparison is; ``seconds`` since this run of it began, 0 if none is known."""
+    """How far a comparison is.
+
+    Args:
+        arms: Its arms.
+        undecided: Whether the next look decides if it goes on.
+        seconds: Since this run of it began, 0 if none is known.
+    """
 
     arms: tuple[ArmProgress, ...]
+    undecided: bool = False
     seconds: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to run up to the next look, or for good."""
+        return all(arm.complete for arm in self.arms)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is left to run."""
-        return all(arm.complete for arm in self.arms)
+        return self.ended and not self.undecided
 
     @property
     def lacks_trials(self) -> bool:
@@ -109,17 +122,18 @@ class Progress:
 
 def progress(store: Store, spec: ComparisonSpec) -> Progress:
     """How far the comparison is."""
-    return Progress(arms_progress(spec, study_progress(store, spec.name)))
+    studies = study_progress(store, spec.name)
+    budgets = {study_name: study.n_trials for study_name, study in studies.items()}
+    return Progress(arms_progress(spec, studies), undecided=spec.undecided(budgets))
 
 
 def arms_progress(
     spec: ComparisonSpec, studies: Mapping[str, StudyProgress]
 ) -> tuple[ArmProgress, ...]:
     """How far each arm is, from how far the studies are, by study name."""
-    nothing = StudyProgress()
     searches_of: dict[str, list[StudyProgress]] = {}
     for study in spec.studies():
-        counts = studies.get(study.study_name, nothing)
+        counts = studies.get(study.study_name, StudyProgress(n_trials=study.n_trials))
         searches_of.setdefault(study.arm.name, []).append(counts)
     arms = []
     for arm in spec.arms:
@@ -129,14 +143,10 @@ def arms_progress(
         ]
         bests = [search.best for search in searches if search.best is not None]
         done = sum(search.done + search.failed for search in searches)
-        total = spec.trials_of(arm) * spec.repeats_of(arm)
+        total = sum(search.n_trials for search in searches)
         cancelled = sum(search.cancelled for search in searches)
         hopeless = done == total and not bests
-        fresh = sum(
-            studies[each.study_name].queued if hopeless or cancelled else each.n_trials
-            for each in spec.afresh(arm)
-            if each.study_name in studies
-        )
+        fresh = sum(study.queued if hopeless or cancelled else study.n_trials for study in again)
         arms.append(
             ArmProgress(
                 name=arm.name,
@@ -167,7 +177,7 @@ def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:
         counts = trial_counts(connection, trials.c.comparison == comparison)
     nothing = StudyProgress()
     return counts | {
-        study_name: with_cancelled(counts.get(study_name, nothing), status, n_trials)
+        study_name: within(n_trials, status, counts.get(study_name, nothing))
         for study_name, status, n_trials in declared
     }
 
@@ -188,8 +198,9 @@ def trial_counts(connection: Connection, which: ColumnElement[bool]) -> dict[str
     return {study_name: StudyProgress(**study) for study_name, study in counts.items()}
 
 
-def with_cancelled(counts: StudyProgress, status: str, n_trials: int) -> StudyProgress:
-    """The study's counts; all that never ran of a cancelled one counts as cancelled."""
+def within(n_trials: int, status: str, counts: StudyProgress) -> StudyProgress:
+    """The study's counts and budget; all that never ran of a cancelled one is cancelled."""
     if status != CANCELLED:
-        return counts
-    return replace(counts, cancelled=n_trials - counts.done - counts.failed)
+        return replace(counts, n_trials=n_trials)
+    never = n_trials - counts.done - counts.failed
+    return replace(counts, n_trials=n_trials, cancelled=never)

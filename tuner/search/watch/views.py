@@ -325,7 +325,7 @@ def _with_counts(store: Store, rows: Sequence[Row[Any]]) -> list[StudyRow]:
 
 
 def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
-    ended = row.status == ACTIVE and counts.done + counts.failed == row.n_trials
+    ended = row.status == ACTIVE and 0 < row.n_trials == counts.done + counts.failed
     return StudyRow(
         id=row.id,
         study_name=row.study_name,

@@ -18,11 +18,13 @@ from tuner.search.database.events import record, trim
 from tuner.search.database.patience import in_a_line
 from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, COMPLETE, PAUSED, comparisons, studies
+from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.queue.control import end_cancelled
-from tuner.search.queue.filling import enqueue, enqueue_afresh
+from tuner.search.queue.filling import enqueue, enqueue_incumbent, enqueue_selected
 from tuner.search.queue.queue import Queue
-from tuner.search.watch.progress import Progress, progress
+from tuner.search.watch.progress import ArmProgress, Progress, progress
+from tuner.search.work.settling import take_look
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Keeper:
         self._queue = Queue(store)
         self._specs: dict[str, ComparisonSpec] = {}
         self._seen: set[str] = set()
+        self._ended: dict[tuple[str, str], int] = {}
 
     def tend(self) -> None:
         """Do what is to be done for every active comparison, once."""
@@ -64,12 +67,24 @@ class Keeper:
         if spec.name not in self._seen or now.lacks_trials:
             enqueue(self._store, spec)
         for arm, of_arm in zip(spec.arms, now.arms, strict=True):
-            if of_arm.searched and (spec.name not in self._seen or of_arm.lacks_retraining):
-                enqueue_afresh(self._store, spec, arm)
+            if spec.name not in self._seen or of_arm.lacks_retraining:
+                if of_arm.searched or self._look_is_due(spec, arm, of_arm):
+                    enqueue_selected(self._store, spec, arm)
+                if of_arm.searched:
+                    enqueue_incumbent(self._store, spec, arm)
         if now.complete:
             self._complete(spec.name)
+        elif now.ended:
+            take_look(self._store, spec)
         self._seen.add(spec.name)
         return now
+
+    def _look_is_due(self, spec: ComparisonSpec, arm: ArmSpec, now: ArmProgress) -> bool:
+        """Whether trials ended since the arm was looked at last, and there are looks to be due."""
+        if not spec.looks or self._ended.get((spec.name, arm.name)) == now.done:
+            return False
+        self._ended[spec.name, arm.name] = now.done
+        return True
 
     def _spec(self, name: str, declared: str) -> ComparisonSpec:
         """What was declared; a name that was deleted may stand for something else by now."""

@@ -161,8 +161,8 @@ class Worker:
             return None
         spec = self._spec(upcoming.study_name)
         size = self._queue.batch(upcoming.study_name, self._batch_size(spec))
-        first = upcoming.position if upcoming.retry else upcoming.position // size * size
-        positions = range(first, first + (1 if upcoming.retry else size))
+        first = upcoming.position
+        positions = range(first, first + 1) if upcoming.retry else spec.batch_at(first, size)
         self._holds = True
         claim = self._queue.claim(upcoming.study_name, self._name, positions)
         if not claim.trial_ids:
