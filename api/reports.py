@@ -70,6 +70,21 @@ def of(store: Store, row: views.ComparisonRow) -> Compared:
     return _once(("compared", *_state(store, row)), lambda: _compared(store, row.name))
 
 
+def at_look(store: Store, row: views.ComparisonRow, ended: tuple[int, ...]) -> Comparison:
+    """What came out at the last look, computed once for as long as no fresh run ends.
+
+    Args:
+        store: The database.
+        row: The comparison.
+        ended: Of each judged arm, how many of the settings selected were trained afresh.
+
+    Raises:
+        Conflict: If an arm has no finished trial yet.
+    """
+    key = ("look", store.engine.url, row.name, row.created, row.revision, ended)
+    return _once(key, lambda: _compare(store, row.name, read_arms)[0])
+
+
 def in_full(store: Store, row: views.ComparisonRow) -> Report:
     """The comparison's report, as far as it was run.
 

@@ -1,6 +1,6 @@
 """What a comparison's page shows of it: how far it is, what came out, what failed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -92,7 +92,7 @@ class ComparisonNow:
         n_searches: Searches whose selected setting is trained afresh.
         figure: A number that changes when the figure is to be drawn anew; None without a figure.
         curve: The tuning curve of a single search.
-        verdict: The report's, once all has ended.
+        verdict: The report's, once all has ended; that of the last look, as long as it runs.
         incumbents: The arms' best settings, once they were retrained.
         trouble: Why there is no report although all has ended.
         failed: The first failed trials.
@@ -131,7 +131,7 @@ def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Com
     )
     picture = _picture(row, studies)
     has_values = all(arm.progress.best is not None for arm in arms)
-    comparison, trouble = _comparison(store, row, spec)
+    comparison, trouble = _comparison(store, row, spec, studies)
     return ComparisonNow(
         row=row,
         note=views.note(store, row, [arm.progress for arm in arms]),
@@ -216,15 +216,22 @@ def _drawn(store: Store, row: views.ComparisonRow, _picture: int) -> Chart | Non
 
 
 def _comparison(
-    store: Store, row: views.ComparisonRow, spec: ComparisonSpec
+    store: Store,
+    row: views.ComparisonRow,
+    spec: ComparisonSpec,
+    studies: Sequence[views.StudyRow],
 ) -> tuple[Comparison | None, str | None]:
-    """What came out of a comparison that has ended, or why there is nothing."""
-    if row.status != "complete" or len(spec.arms) < 2:
-        return None, None
+    """What came out of a comparison at its end or its last look, or why there is nothing."""
+    names = [study.study_name for arm in spec.judged if (study := spec.selected(arm))]
+    ended = tuple(s.done + s.failed for s in studies if s.study_name in names)
     try:
-        return reports.of(store, row).comparison, None
+        if row.status == "complete" and len(spec.arms) > 1:
+            return reports.of(store, row).comparison, None
+        if spec.looks and min(ended) >= spec.looks[0]:
+            return reports.at_look(store, row, ended), None
     except Conflict as error:
         return None, str(error)
+    return None, None
 
 
 def _incumbents(comparison: Comparison) -> tuple[Incumbent, ...]:

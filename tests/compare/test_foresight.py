@@ -1,5 +1,6 @@
 """What a declaration can and cannot show is said before anything runs."""
 
+import re
 from dataclasses import replace
 
 from tuner.compare.foresight import Design, outlook
@@ -27,7 +28,7 @@ def test_a_whole_protocol_gives_no_warning_and_says_what_it_can_show():
     assert len(texts) == 5
     assert texts[0].startswith("20 independent searches of 10 trials per arm, each one's selected")
     assert "with 80% power, a median difference of " in texts[0]
-    assert texts[0].endswith("A look after 15 of them is allowed.")
+    assert texts[0].endswith("standard deviations of such a score, if they are normal.")
     assert "200 trials per arm show, with 80% power, a difference" in texts[1]
     assert "5% of one arm's trials reach the target" in texts[2]
     assert (
@@ -35,6 +36,19 @@ def test_a_whole_protocol_gives_no_warning_and_says_what_it_can_show():
     )
     assert "gap of 1.3 of a run's standard deviations" in texts[4]
     assert "a collapse that befalls 15% of all runs or more" in texts[4]
+
+
+def test_looks_are_said_and_what_they_save_is_simulated():
+    looked = [each.text for each in outlook(replace(WHOLE, looks=(0.5, 0.75)))]
+    assert looked[1].startswith("The verdict is looked at after 10 and after 15 of 20 searches")
+    (stops,) = [
+        each.text
+        for each in outlook(replace(WHOLE, looks=(0.5, 0.75), stops=True))
+        if "ends after" in each.text
+    ]
+    saved = [int(share) for share in re.findall(r"(\d+)%", stops)]
+    assert stops.startswith("It ends after 10 and after 15 of 20 searches if the verdict is")
+    assert 10 < saved[0] < 30 < saved[1] < 50 and saved[2] <= 2
 
 
 def test_too_few_trials_for_an_interval_are_warned_of_with_the_number_it_takes():

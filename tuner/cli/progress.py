@@ -34,6 +34,7 @@ class Display:
         self._tasks: dict[str, TaskID] = {}
         self._lines = 0
         self._last_line = 0.0
+        self._before: State | None = None
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -60,12 +61,22 @@ class Display:
 
     def __call__(self, state: State) -> None:
         """Show a state."""
+        if self._before is not None and self._before.undecided:
+            self._say_look(self._before, state)
+        self._before = state
         if self._console.is_terminal:
             for arm in state.arms:
                 self._move(arm.name, arm.done + arm.retrained, arm.total + arm.to_retrain, arm)
             self._move("all", *_sum(state), None)
         else:
             self._print(state)
+
+    def _say_look(self, before: State, now: State) -> None:
+        """Say what a look led to, if there was one between these states."""
+        if sum(arm.total for arm in now.arms) > sum(arm.total for arm in before.arms):
+            self._console.print("this look does not settle the verdict: the searches go on")
+        elif not now.undecided:
+            self._console.print("this look settles the verdict: the searches end, as declared")
 
     def _move(self, name: str, done: int, total: int, arm: ArmProgress | None) -> None:
         if name not in self._tasks:

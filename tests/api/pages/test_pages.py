@@ -156,6 +156,28 @@ def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
 
 
 @pytest.mark.slow
+def test_a_running_comparison_shows_the_verdict_of_its_last_look(serve, database):
+    browser, store = serve(database), open_store(database)
+    arms = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
+    verdict = {"primary": ["new", "old"], "k": 2, "looks": [0.5, 0.75], "stop": "when settled"}
+    control.submit(store, comparison(arms=arms, n_trials=40, verdict=verdict))
+    page = get(browser, "/comparisons/small")
+    assert "looked at after 10, 15 of 20 searches, and ended there if that settles it" in page.text
+    keeper = Keeper(store)
+    for _ in range(2):
+        keeper.tend()
+        assert "Interim" not in get(browser, "/comparisons/small").text
+        work_here(store)
+    page = get(browser, "/comparisons/small")
+    assert "Interim, supported: new ahead" in page.text
+    assert "the first 10 of 20 searches" in page.text
+    run(store)
+    page = get(browser, "/comparisons/small")
+    assert "Supported: new ahead" in page.text and "Interim" not in page.text
+    store.close()
+
+
+@pytest.mark.slow
 def test_a_finished_comparison_shows_what_came_out(serve, database):
     browser, store = serve(database), open_store(database)
     control.submit(store, comparison())

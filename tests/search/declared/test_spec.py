@@ -76,6 +76,28 @@ def test_a_comparison_is_named_after_its_file_unless_it_says_a_name(written):
         ("[verdict]", "[verdict]\ntarget = 97.0", r"verdict\.target: .* less than 1, got 97\.0"),
         ("[verdict]", "[verdict]\ntarget = nan", r"verdict\.target: .* finite number, got nan"),
         ("[verdict]", "[verdict]\nrope = inf", r"verdict\.rope: .* finite number, got inf"),
+        (
+            "[verdict]",
+            "[verdict]\nlooks = [0.75, 0.5]",
+            r"verdict\.looks: must rise",
+        ),
+        (
+            "[verdict]",
+            "[verdict]\nlooks = [0.5, 1.0]",
+            r"verdict\.looks\.1: .* 1, got 1\.0",
+        ),
+        ("[verdict]", "[verdict]\nlooks = []", r"verdict\.looks: .* at least 1 item"),
+        (
+            "[verdict]",
+            "[verdict]\nk = 2\nlooks = [0.5]",
+            r"verdict\.looks: after 0\.5 of 10 searches, 5, nothing can be said; leave that ",
+        ),
+        (
+            "[verdict]",
+            '[verdict]\nstop = "when settled"',
+            r"verdict\.stop: 'when settled' needs looks to stop at, such as looks = \[",
+        ),
+        ("[verdict]", '[verdict]\nstop = "soon"', r"verdict\.stop: .*'when settled'.*got 'soon'"),
         ('"filter"', '"filter"\nsampler = "bayes"', r"arms\.0\.sampler: .*'tpe'.*, got 'bayes'"),
         (
             '"filter"',
@@ -92,6 +114,60 @@ def test_a_mistake_is_one_line_with_file_field_rule_and_value(written, before, a
         load(written(before, after))
     assert "\n" not in str(refusal.value)
     assert "mine.toml" in str(refusal.value)
+
+
+def test_looks_need_something_that_is_trained_afresh():
+    for changes in ({"retrain_seeds": 0}, {"arms": [{"name": "new", "space": "filter"}]}):
+        verdict = {"looks": [0.5]}
+        with pytest.raises(InvalidInput, match="there is nothing to look at before the end"):
+            comparison(**{"n_trials": 60, "verdict": verdict} | changes)
+
+
+def test_looks_are_numbers_of_searches_and_budgets_end_there():
+    """The smaller primary arm has 13 searches of three trials; an arm beside runs in full."""
+    arms = [
+        {"name": "old", "space": "magnitude"},
+        {"name": "new", "space": "filter", "n_trials": 41},
+        {"name": "other", "space": "filter"},
+    ]
+    verdict = {"primary": ["new", "old"], "k": 3, "looks": [0.8, 0.99], "stop": "when settled"}
+    spec = comparison(arms=arms, n_trials=60, verdict=verdict)
+    assert spec.looks == (11,)
+    at_look, at_end = spec.budgets(11), spec.budgets()
+    short = {name.removeprefix("small/"): n for name, n in at_look.items()}
+    assert short == {
+        "old": 33,
+        "old/selected": 11,
+        "old/retrain": 0,
+        "new": 33,
+        "new/selected": 11,
+        "new/retrain": 0,
+        "other": 60,
+        "other/selected": 20,
+        "other/retrain": 2,
+    }
+    assert at_end == {study.study_name: study.n_trials for study in spec.every_study()}
+    assert spec.undecided(at_look) and not spec.undecided(at_end)
+    assert [study.stages for study in spec.studies()] == [(33,), (33,), None]
+
+
+def test_of_repeated_searches_those_up_to_a_look_are_whole():
+    verdict = {"k": 4, "looks": [0.5], "stop": "when settled"}
+    spec = comparison(n_trials=12, repeats=10, verdict=verdict)
+    assert spec.looks == (15,)
+    budgets = spec.budgets(15)
+    assert [budgets[f"small/old/{repeat}"] for repeat in range(10)] == [12] * 5 + [0] * 5
+
+
+def test_trials_before_and_after_a_look_never_train_together():
+    verdict = {"k": 2, "looks": [0.5], "stop": "when settled"}
+    study = comparison(n_trials=40, verdict=verdict).studies()[0]
+    batches = [study.batch_at(position, 8) for position in range(40)]
+    assert list(dict.fromkeys(batches)) == [
+        *(range(8), range(8, 16), range(16, 20)),
+        *(range(20, 28), range(28, 36), range(36, 40)),
+    ]
+    assert all(position in batch for position, batch in enumerate(batches))
 
 
 def test_a_missing_file_a_folder_and_a_binary_file_are_refused(tmp_path: Path):

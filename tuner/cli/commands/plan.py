@@ -57,8 +57,7 @@ def plan(
 
 def design(spec: ComparisonSpec) -> Design:
     """The sizes that decide what a comparison can show."""
-    names = spec.verdict.primary or tuple(arm.name for arm in spec.arms[:2])
-    primary = [arm for arm in spec.arms if arm.name in names]
+    primary = [arm for arm in spec.arms if arm.name in spec.primary]
     independent = all(not arm.learns and arm.pruner == "none" for arm in primary)
     repeated = [arm for arm in spec.arms if arm.name in (spec.verdict.repeated or ())]
     again = repeated or ([] if independent else primary)
@@ -72,6 +71,8 @@ def design(spec: ComparisonSpec) -> Design:
         rope=spec.verdict.rope,
         has_control=spec.verdict.control is not None,
         has_target=spec.verdict.target is not None,
+        looks=spec.verdict.looks or (),
+        stops=spec.verdict.stop is not None,
     )
 
 
@@ -96,7 +97,8 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
     console.print(table)
     workers = f"{made.workers} worker{'s' if made.workers > 1 else ''}"
     console.print(
-        f"\n{made.n_trials:,} trials, {made.epochs:,} epochs: about "
+        f"\n{'At most ' if spec.verdict.stop else ''}{made.n_trials:,} trials, "
+        f"{made.epochs:,} epochs: about "
         f"[bold]{words.duration(made.seconds)}[/] with {workers} on this machine, if it does "
         f"nothing else: {words.duration(made.start_seconds)} until they train, then the arms' "
         "times. A full report (--html, --json, --folder) takes about "

@@ -139,13 +139,12 @@ def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
 
 def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTrial]]]:
     """The arms and their trials, but for those that the verdict can do without and must."""
-    primary = spec.verdict.primary or [arm.name for arm in spec.arms[:2]]
     read = []
     for arm in spec.arms:
         try:
             read.append(_arm(store, spec, arm))
         except NothingToCompare:
-            if arm.name in primary:
+            if arm.name in spec.primary:
                 raise
     return read
 
