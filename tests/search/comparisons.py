@@ -10,6 +10,7 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control, filling
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
+from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
 
 SMALL: dict[str, Any] = {
@@ -69,3 +70,11 @@ def work_here(
         stopping=nothing_left,
         comparison=comparison,
     ).run()
+
+
+def run(store: Store, **how: Any) -> None:
+    """Have the small comparison run to its end."""
+    keeper = Keeper(store)
+    while store.status("small") == ACTIVE:
+        keeper.tend()
+        work_here(store, **how)

@@ -21,14 +21,19 @@ from tuner.compare.statistics.median_best_of_k import (
     median_best_of_k_combinations,
     median_best_of_k_difference,
 )
-from tuner.compare.statistics.rmst import FEWEST_REPEATS, rmst_ratio
 from tuner.compare.statistics.selected import (
     SelectedDifference,
     median_interval,
     on_other_images,
     selected_difference,
 )
-from tuner.compare.statistics.speedup import Speedup, speedup_in_cost, speedup_in_trials
+from tuner.compare.statistics.speedup import (
+    FEWEST_REPEATS,
+    Speedup,
+    rmst_ratio,
+    speedup_in_cost,
+    speedup_in_trials,
+)
 from tuner.compare.statistics.targets import logrank_p, mean_trials, waits
 
 Narrow = Literal["holds", "fragile", "cannot tell"]

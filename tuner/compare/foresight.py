@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tuner.compare.statistics import power
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
-from tuner.compare.statistics.rmst import FEWEST_REPEATS
 from tuner.compare.statistics.selected import detectable_shift, searches_until_shown
+from tuner.compare.statistics.speedup import FEWEST_REPEATS
 
 _BASE_SHARE = 0.05
 _LEVEL = 0.05

@@ -15,8 +15,7 @@ from tuner.compare.arm import Arm
 from tuner.compare.contrast import Contrast
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate, classify
-from tuner.compare.statistics.rmst import FEWEST_REPEATS
-from tuner.compare.statistics.speedup import Speedup
+from tuner.compare.statistics.speedup import FEWEST_REPEATS, Speedup
 from tuner.compare.verdict import Evidence
 
 OPEN = "an earlier question is open, so this one is not judged"

@@ -27,7 +27,7 @@ from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.looks import FEWEST_SEARCHES
-from tuner.compare.statistics.rmst import FEWEST_REPEATS
+from tuner.compare.statistics.speedup import FEWEST_REPEATS
 
 Kind = Literal["supported", "equivalent", "inconclusive", "fragile", "unconfirmed"]
 

@@ -7,7 +7,7 @@ from tuner.compare.arm import Arm
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
-from tuner.compare.statistics.rmst import FEWEST_REPEATS
+from tuner.compare.statistics.speedup import FEWEST_REPEATS
 from tuner.compare.verdict import MOST, Evidence, Kind, Verdict
 
 

@@ -6,23 +6,15 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from comparisons import comparison, work_here
+from comparisons import comparison, run, work_here
 from documents import Document, get
 from light_trainer import LightTrainer, PickyTrainer
 
 from tuner.api.pages.results import _picture
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import open_store
 from tuner.search.queue import control, roster
 from tuner.search.watch import views
 from tuner.search.work.keeper import Keeper
-
-
-def run(store: Store, **how) -> None:
-    """Have the small comparison run to its end."""
-    keeper = Keeper(store)
-    while store.status("small") == "active":
-        keeper.tend()
-        work_here(store, **how)
 
 
 @pytest.fixture
@@ -129,52 +121,6 @@ def test_what_changes_can_be_had_alone(browser, store):
 
 def announced(page: Document) -> str:
     return next(s["data-announce"] for s in page.all("section") if "data-announce" in s)
-
-
-@pytest.mark.slow
-def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
-    browser, store = serve(database), open_store(database)
-    arms = [
-        *({"name": name, "space": "filter"} for name in ("new", "old", "again")),
-        *({"name": f"{name}_tpe", "space": "filter", "sampler": "tpe"} for name in ("new", "old")),
-    ]
-    verdict = {
-        "primary": ["new", "old"],
-        "exact": "again",
-        "repeated": ["new_tpe", "old_tpe"],
-        "target": 0.5,
-        "k": 2,
-    }
-    control.submit(store, comparison(arms=arms, verdict=verdict, repeats=2))
-    run(store)
-    page = get(browser, "/comparisons/small")
-    assert "exact map: again; repeated: new_tpe against old_tpe; good is" in page.text
-    told = browser.get("/v1/comparisons/small/report?format=json").json()["verdict"]
-    for name in ("heading", "text", "speedup", "repeated", "test"):
-        assert told[name] and told[name] in page.text, name
-    store.close()
-
-
-@pytest.mark.slow
-def test_a_running_comparison_shows_the_verdict_of_its_last_look(serve, database):
-    browser, store = serve(database), open_store(database)
-    arms = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
-    verdict = {"primary": ["new", "old"], "k": 2, "looks": [0.5, 0.75], "stop": "when settled"}
-    control.submit(store, comparison(arms=arms, n_trials=40, verdict=verdict))
-    page = get(browser, "/comparisons/small")
-    assert "looked at after 10, 15 of 20 searches, and ended there if that settles it" in page.text
-    keeper = Keeper(store)
-    for _ in range(2):
-        keeper.tend()
-        assert "Interim" not in get(browser, "/comparisons/small").text
-        work_here(store)
-    page = get(browser, "/comparisons/small")
-    assert "Interim, supported: new ahead" in page.text
-    assert "the first 10 of 20 searches" in page.text
-    run(store)
-    page = get(browser, "/comparisons/small")
-    assert "Supported: new ahead" in page.text and "Interim" not in page.text
-    store.close()
 
 
 @pytest.mark.slow

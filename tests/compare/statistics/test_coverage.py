@@ -33,8 +33,12 @@ from tuner.compare.statistics.best_of_k import (
 )
 from tuner.compare.statistics.endpoints import mean_interval
 from tuner.compare.statistics.estimate import Estimate
-from tuner.compare.statistics.rmst import rmst_ratio
-from tuner.compare.statistics.speedup import Speedup, share_ratio_interval, speedup_in_cost
+from tuner.compare.statistics.speedup import (
+    Speedup,
+    rmst_ratio,
+    share_ratio_interval,
+    speedup_in_cost,
+)
 from tuner.compare.statistics.targets import Waits, good_region_share
 from tuner.compare.trial_filters import TrialFilters
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tuner.compare.figures.repeated_searches import traces_figure
 from tuner.compare.figures.styles import arm_styles
-from tuner.compare.statistics.rmst import rmst_ratio
+from tuner.compare.statistics.speedup import rmst_ratio
 from tuner.compare.statistics.targets import Waits
 from tuner.compare.statistics.traces import incumbent_traces, median_ranks
 from tuner.errors import InvalidInput

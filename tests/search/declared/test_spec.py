@@ -119,7 +119,7 @@ def test_a_mistake_is_one_line_with_file_field_rule_and_value(written, before, a
 def test_looks_need_something_that_is_trained_afresh():
     for changes in ({"retrain_seeds": 0}, {"arms": [{"name": "new", "space": "filter"}]}):
         verdict = {"looks": [0.5]}
-        with pytest.raises(InvalidInput, match="there is nothing to look at before the end"):
+        with pytest.raises(ValueError, match="there is nothing to look at before the end"):
             comparison(**{"n_trials": 60, "verdict": verdict} | changes)
 
 

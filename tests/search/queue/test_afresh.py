@@ -121,12 +121,30 @@ def test_each_repeat_of_a_sampler_that_learns_has_its_best_trained_afresh(store:
     first, second = spec.studies()
     end_search(store, first, [0.1, 0.3, 0.2])
     enqueue_afresh(store, spec)
-    assert selected(store, spec, spec.arms[0]) == []
-    assert queued(store, "small/new/selected") == []
+    (chosen,) = selected(store, spec, spec.arms[0])
+    assert chosen.params == settings(store, first)[1]
+    assert queued(store, "small/new/selected") == []  # no look is declared before the end
     end_search(store, second, [0.7, 0.6, 0.5])
     enqueue_afresh(store, spec)
     expected = [settings(store, first)[1], settings(store, second)[0]]
     assert [trial.params for trial in afresh(store, "small/new/selected")] == expected
+
+
+def test_a_search_of_which_no_setting_is_known_selects_a_trial_that_failed(store: Store):
+    spec = one_arm(6)
+    enqueue(store, spec)
+    (search,) = spec.studies()
+    queue = Queue(store, retries=0)
+    for index in range(2):  # before a worker could ask for their parameters
+        queue.fail("w", queue.claim(search.study_name, "w", range(index, index + 1)).trial_ids, "")
+    work_here(store, queue=queue)
+    enqueue_afresh(store, spec)
+    lost, *others = afresh(store, "small/new/selected")
+    assert lost.state == TrialState.FAIL and not lost.params
+    assert queued(store, "small/new/selected")[0].state == "failed"
+    assert all(trial.state == TrialState.WAITING and trial.params for trial in others)
+    keep_and_work(store)
+    assert store.status("small") == "complete"
 
 
 def test_pruned_trials_are_selected_only_where_no_other_ended(store: Store):

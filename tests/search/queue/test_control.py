@@ -222,7 +222,9 @@ def test_a_comparison_that_is_cancelled_while_its_queues_are_filled_gets_no_more
     Keeper(store).tend()
     assert [trial.state for trial in queued(store, "small/old")] == ["cancelled"] * 25 * chunks
     assert queued(store, "small/new") == []
-    assert study_progress(store, "small")["small/old"] == StudyProgress(cancelled=100)
+    assert study_progress(store, "small")["small/old"] == StudyProgress(
+        n_trials=100, cancelled=100
+    )
     assert {trial.state for trial in in_optuna(store, "small/old")} <= {TrialState.FAIL}
 
 

@@ -47,9 +47,9 @@ def states(store: Store) -> Counter[str]:
 def test_the_queue_is_the_budget_and_each_trial_knows_its_index_and_seed(store):
     enqueue(store, comparison())
     later = [study for arm in comparison().arms for study in comparison().afresh(arm)]
-    afresh = dict.fromkeys((study.study_name for study in later), StudyProgress())
+    afresh = {study.study_name: StudyProgress(n_trials=study.n_trials) for study in later}
     assert len(afresh) == 4
-    searches = dict.fromkeys(("small/old", "small/new"), StudyProgress(waiting=6))
+    searches = dict.fromkeys(("small/old", "small/new"), StudyProgress(n_trials=6, waiting=6))
     assert study_progress(store, "small") == searches | afresh
     study = comparison().studies()[0]
     expected = [{"index": i, "seed": study.trial_seed(i)} for i in range(6)]
@@ -124,7 +124,7 @@ def test_a_finished_trial_has_its_value_attributes_and_curve(store, queue):
     assert trial.user_attrs["seconds"] == 1.0
     assert trial.intermediate_values == {3: 0.9}
     assert study_progress(store, "small")["small/old"] == StudyProgress(
-        waiting=5, done=1, best=0.9
+        n_trials=6, waiting=5, done=1, best=0.9
     )
 
 
@@ -262,8 +262,8 @@ def test_a_trial_ended_or_deleted_from_outside_is_reconciled(store, queue):
     optuna.delete_study(study_name="small/new", storage=store.rdb)
     enqueue(store, comparison())
     found = study_progress(store, "small")
-    assert found["small/old"] == StudyProgress(waiting=5, done=1, best=0.7)
-    assert found["small/new"] == StudyProgress(waiting=6)
+    assert found["small/old"] == StudyProgress(n_trials=6, waiting=5, done=1, best=0.7)
+    assert found["small/new"] == StudyProgress(n_trials=6, waiting=6)
 
 
 def test_the_incumbent_is_the_best_over_all_repeats_and_the_earliest_of_equals(store):
@@ -313,4 +313,4 @@ def test_a_deleted_comparison_leaves_no_trace(store):
     assert all(name.startswith(NUMBERS) for name in left)
     assert study_progress(store, "small") == {}
     enqueue(store, comparison(n_trials=3))
-    assert study_progress(store, "small")["small/old"] == StudyProgress(waiting=3)
+    assert study_progress(store, "small")["small/old"] == StudyProgress(n_trials=3, waiting=3)

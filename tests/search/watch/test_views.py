@@ -50,6 +50,7 @@ def seen(store: Store) -> dict[str, StudyProgress]:
     """The studies' counts as the lists show them."""
     return {
         row.study_name: StudyProgress(
+            n_trials=row.n_trials,
             waiting=row.waiting,
             running=row.running,
             done=row.done,
@@ -64,6 +65,7 @@ def seen(store: Store) -> dict[str, StudyProgress]:
 def counted_anew(store: Store) -> dict[str, StudyProgress]:
     return {
         name: StudyProgress(
+            n_trials=found.n_trials,
             waiting=found.waiting + found.held,
             running=found.running,
             done=found.done,

@@ -4,7 +4,7 @@ Independent random trials reach the target after 1/p trials on average, p being 
 share, so the speedup in trials is p_new / p_old. A trial costs c epochs or seconds on average and
 the cost until success is c / p (Wald), so the speedup in cost is p_new c_old / (p_old c_new).
 Both need independent trials (``Arm.independent``); searches by samplers that learn are compared
-over repeats, by ``rmst.rmst_ratio``.
+over repeats, by ``rmst_ratio``.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,16 @@ from math import exp, inf, isfinite, log, sqrt
 import numpy as np
 from scipy import optimize, stats
 
+from tuner.compare.statistics.best_of_k import mean_ends
 from tuner.compare.statistics.estimate import Bools, Floats, Ints
+from tuner.compare.statistics.targets import Waits, mean_trials
 from tuner.errors import InvalidInput
 
 FEW_HITS = 3
 """Hits of the poorer arm up to which the interval of a ratio of shares is the exact one."""
+
+FEWEST_REPEATS = 10
+"""Repeats of a search with a learning sampler below which nothing rests on them."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,50 @@ def speedup_in_cost(
         for side in (ratio - log(low), log(high) - ratio)
     )
     return _scaled(hits, n, factor, low=exp(ratio) / down, high=exp(ratio) * up)
+
+
+def rmst_ratio(
+    new: Waits, old: Waits, *, horizon: float, confidence: float = 0.95, seed: int = 0
+) -> Speedup:
+    """Mean trials to the target of the old searches over the new ones', up to a horizon (RMST).
+
+    Every wait lies between one trial and the horizon, and the interval supposes nothing else: a
+    few repeats leave room for searches that get stuck. A bootstrap, which repeats those seen,
+    covers 62% where one search in ten gets stuck.
+
+    Args:
+        new: Trials to the target in each repeat of the new search.
+        old: The same of the old search.
+        horizon: Number of trials beyond which no search counts, in general its length.
+        confidence: In (0, 1).
+        seed: Of the draws.
+
+    Raises:
+        InvalidInput: If the horizon lies beyond a search that missed.
+    """
+    r = min(new.trials.size, old.trials.size)
+    if r < FEWEST_REPEATS:
+        why = f"needs at least {FEWEST_REPEATS} repeats of each search, got {r}"
+        return Speedup(None, None, None, why)
+    for name, arm in (("new", new), ("old", old)):
+        ended = arm.trials[~arm.reached]
+        if not horizon > 0 or (ended.size and ended.min() < horizon):
+            raise InvalidInput(
+                f"mean trials: the horizon must be in (0, {ended.min(initial=inf):g}], the "
+                f"shortest {name} search that missed, got {horizon:g}"
+            )
+    value = mean_trials(old, horizon) / mean_trials(new, horizon)
+    if not any((arm.reached & (arm.trials <= horizon)).any() for arm in (new, old)):
+        return Speedup(None, None, None, "neither search reached the target in any repeat")
+    rngs = np.random.default_rng(seed).spawn(2)
+    (least_new, most_new), (least_old, most_old) = (
+        mean_ends(np.minimum(arm.trials, horizon), (1.0, horizon), rng)
+        for arm, rng in zip((new, old), rngs, strict=True)
+    )
+    tail = (1 - confidence) / 2
+    low = float(np.quantile(least_old / most_new, tail))
+    high = float(np.quantile(most_old / least_new, 1 - tail))
+    return Speedup(value, min(low, value), max(high, value))
 
 
 def _counted(new: Bools, old: Bools) -> tuple[tuple[int, int], tuple[int, int]]:

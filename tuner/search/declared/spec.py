@@ -263,8 +263,10 @@ class ComparisonSpec(Declared):
         Args:
             budgets: Study name -> its trials now.
         """
+        if self.verdict.stop is None:
+            return False
         incumbents = [self.retraining(arm).study_name for arm in self.judged]
-        return self.verdict.stop is not None and any(budgets.get(name) == 0 for name in incumbents)
+        return any(budgets.get(name) == 0 for name in incumbents)
 
     def _stages(self, arm: ArmSpec, repeat: int) -> tuple[int, ...] | None:
         """Numbers of trials after which a search that may end at a look does."""
