@@ -112,7 +112,7 @@ def test_too_few_searches_have_no_interval_and_say_how_many_it_takes(arm: MakeAr
     verdict = compare(arms, Protocol()).verdict
     assert (verdict.kind, verdict.winner, verdict.more) == ("inconclusive", None, 10)
     assert (
-        "9 searches of each selected a setting that was trained afresh, and the first look is due "
+        "9 searches of each selected a setting that was trained afresh, and the only look is due "
         "after 10."
     ) in verdict.text
 
@@ -131,7 +131,7 @@ def test_an_early_look_needs_more_than_the_last_one(arm: MakeArm) -> None:
                 )
                 for name, runs in tests.items()
             ],
-            Protocol(),
+            Protocol(looks=(0.75,)),
         ).verdict.kind
         for planned in (15, 20)
     ]

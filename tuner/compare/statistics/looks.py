@@ -19,7 +19,7 @@ from scipy import optimize, stats
 FEWEST_SEARCHES = 10
 """Searches of each space below which no interval is stated: it would cover too rarely."""
 
-STRICT = 0.8
+STRICT = 0.7
 """Share of 1 - confidence that all looks together may miss: the rest is for what the test of few
 searches misses more often than it states."""
 

@@ -56,18 +56,21 @@ def enqueue_selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
 
 def enqueue_incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
     """Enqueue the arm's incumbent with fresh seeds; its searches have ended."""
+    best = incumbent(store, spec, arm)
+    if not spec.retrain_seeds or best is None:
+        return
     study = spec.retraining(arm)
     seeds = store.budgets(spec.name).get(study.study_name, 0)
-    best = incumbent(store, spec, arm)
-    if seeds and best is not None:
+    if seeds:
         _reconcile(store, study.study_name)
         _fill(store, study, [_again(best)] * seeds)
 
 
 def _again(trial: FrozenTrial) -> Template:
     """The trial's setting, to be trained afresh; one of which nothing is known fails again."""
-    setting = {"params": trial.params, "distributions": trial.distributions}
-    return setting if trial.params else {"state": TrialState.FAIL}
+    if trial.state == TrialState.FAIL and not trial.params:
+        return {"state": TrialState.FAIL}
+    return {"params": trial.params, "distributions": trial.distributions}
 
 
 def positions(store: Store, study_name: str) -> dict[int, int]:
