@@ -118,7 +118,7 @@ def test_too_few_searches_have_no_interval_and_say_how_many_it_takes(arm: MakeAr
 
 
 def test_an_early_look_needs_more_than_the_last_one(arm: MakeArm) -> None:
-    """Fifteen searches that tell by themselves do not as a look before twenty."""
+    """Fifteen searches that tell by themselves do not as a look before thirty."""
     rng = np.random.default_rng(0)
     tests = {"filter": rng.normal(0.955, 0.005, 15), "magnitude": rng.normal(0.95, 0.005, 15)}
     kinds = [
@@ -131,9 +131,9 @@ def test_an_early_look_needs_more_than_the_last_one(arm: MakeArm) -> None:
                 )
                 for name, runs in tests.items()
             ],
-            Protocol(looks=(0.75,)),
+            Protocol(looks=(0.5,)),
         ).verdict.kind
-        for planned in (15, 20)
+        for planned in (15, 30)
     ]
     assert kinds == ["supported", "inconclusive"]
 
