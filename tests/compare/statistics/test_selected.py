@@ -8,7 +8,6 @@ from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
 from tuner.compare.statistics.selected import (
     detectable_shift,
     median_interval,
-    on_other_images,
     searches_until_shown,
     selected_difference,
 )
@@ -163,49 +162,3 @@ def test_the_searches_saved_are_those_that_stopped_comparisons_do_not_run():
             ended.append(min(shown, default=40))
         assert least <= expected <= most
         assert abs(expected - np.mean(ended)) < 1.5
-
-
-def images_drawn(
-    rng: np.random.Generator, n_images: int, shifts: tuple[np.ndarray, np.ndarray]
-) -> list[np.ndarray]:
-    """Hits of two spaces' runs [n, M]: some images are harder, and harder for one space."""
-    difficulty = rng.normal(2.5, 2.0, n_images)
-    hits = []
-    for shift in shifts:
-        ease = difficulty + rng.normal(0, 0.7, n_images) + shift[:, None]
-        hits.append(rng.random((shift.size, n_images)) < 1 / (1 + np.exp(-ease)))
-    return hits
-
-
-@pytest.mark.slow
-def test_the_interval_for_other_images_holds_what_they_show_and_the_narrow_one_does_not():
-    """The truth is that of very many images; each repeat draws its own few, and its runs."""
-    rng = np.random.default_rng(5)
-    many = images_drawn(rng, 20_000, (rng.normal(0.3, 0.05, 60), rng.normal(0.0, 0.05, 60)))
-    truth = float(np.median(many[0].mean(axis=1)[:, None] - many[1].mean(axis=1)))
-    held = {"wide": 0, "narrow": 0}
-    for _ in range(300):
-        ours, theirs = images_drawn(
-            rng, 400, (rng.normal(0.3, 0.05, 20), rng.normal(0.0, 0.05, 20))
-        )
-        narrow = selected_difference(ours.mean(axis=1), theirs.mean(axis=1)).difference
-        wide = on_other_images(narrow, ours, theirs)
-        for name, estimate in (("narrow", narrow), ("wide", wide)):
-            held[name] += estimate.low <= truth <= estimate.high
-    assert held["wide"] / 300 >= 0.93
-    assert held["narrow"] / 300 < 0.9
-
-
-def test_a_run_that_diverged_says_nothing_of_images():
-    rng = np.random.default_rng(6)
-    ours, theirs = images_drawn(rng, 300, (np.full(12, 0.3), np.zeros(12)))
-    narrow = selected_difference(ours.mean(axis=1), theirs.mean(axis=1)).difference
-    lost = np.vstack([ours, np.zeros((3, 300), dtype=bool)])
-    assert on_other_images(narrow, lost, theirs) == on_other_images(narrow, ours, theirs)
-    assert on_other_images(narrow, 0 * lost > 0, theirs) == narrow
-
-
-def test_other_images_widen_nothing_where_there_is_no_interval():
-    few = selected_difference(np.arange(3.0), np.arange(3.0)).difference
-    hits = np.ones((3, 10), dtype=bool)
-    assert on_other_images(few, hits, hits) == few
