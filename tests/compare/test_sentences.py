@@ -52,9 +52,9 @@ def test_few_repeats_or_no_success_give_neither_a_mean_nor_a_p_of_trials_to_targ
 @pytest.mark.parametrize(
     ("means", "words"),
     [
-        ((0.950, 0.950), "typical seeds lie within ±0.30 points of each other."),
-        ((0.970, 0.950), "filter is ahead (Welch's p < 0.001 by Holm over all contrasts)."),
-        ((0.950, 0.970), "magnitude is ahead (Welch's p < 0.001 by Holm over all contrasts)."),
+        ((0.950, 0.950), "typical seeds lie within ±0.30 points of each other"),
+        ((0.970, 0.950), "filter is ahead (Welch's p < 0.001 by Holm over all contrasts)"),
+        ((0.950, 0.970), "magnitude is ahead (Welch's p < 0.001 by Holm over all contrasts)"),
     ],
 )
 def test_retrained_incumbents_are_held_against_the_rope(
@@ -65,8 +65,63 @@ def test_retrained_incumbents_are_held_against_the_rope(
         for (name, searched), mean in zip(PAIR, means, strict=True)
     ]
     sentence = compare(arms, Protocol()).verdict.test
-    assert sentence is not None and sentence.endswith(words)
+    assert sentence is not None
+    assert sentence.endswith(f"{words}; of other test images nothing is known.")
     assert "similar" not in sentence  # of the mean ten seeds cannot tell
+
+
+def runs_on(rng: np.random.Generator, images: int, mean: float, seeds: int = 10) -> Retrained:
+    """Fresh seeds that all miss the same images of a new choice, as many as the mean says."""
+    hits = np.ones((seeds, images), dtype=bool)
+    hits[:, rng.permutation(images)[: round((1 - mean) * images)]] = False
+    test = hits.mean(axis=1) + 1e-4 * np.linspace(-1, 1, seeds)
+    return Retrained({}, val=test, test=test, hits=hits)
+
+
+@pytest.mark.parametrize(
+    ("images", "seeds", "means", "words"),
+    [
+        (2000, 10, (0.95, 0.91), "all contrasts), and on other test images of the kind too."),
+        (200, 10, (0.95, 0.94), "contrasts); of other test images of the kind that is not shown."),
+        (2000, 10, (0.95, 0.95), "of each other, and on other test images of the kind too."),
+        (200, 10, (0.95, 0.95), "each other; of other test images of the kind that is not shown."),
+        (2000, 400, (0.95, 0.95), "similar in the mean too, inside ±2.00 points, and on other "
+         "test images of the kind too."),
+        (200, 400, (0.95, 0.95), "similar in the mean too, inside ±2.00 points; of other test "
+         "images of the kind that is not shown."),
+    ],
+)  # fmt: skip
+def test_what_is_claimed_of_incumbents_says_whether_it_holds_on_other_test_images(
+    arm: MakeArm, images: int, seeds: int, means: tuple[float, float], words: str
+) -> None:
+    rng = np.random.default_rng(0)
+    incumbents = [runs_on(rng, images, mean, seeds) for mean in means]
+    arms = [
+        arm(name, scores(0.96, 0), retrained=incumbent, selected=fresh(led))
+        for (name, led), incumbent in zip(PAIR, incumbents, strict=True)
+    ]
+    found = compare(arms, Protocol(rope=0.02))
+    assert found.verdict.test is not None and found.verdict.test.endswith(words)
+    contrast = found.contrasts[0]
+    for narrow, wide in (
+        (contrast.test, contrast.test_other_images),
+        (contrast.test_typical, contrast.test_typical_other_images),
+    ):
+        assert wide.value == narrow.value
+        assert wide.low < narrow.low and narrow.high < wide.high
+    headings, rows = contrast_table(found)
+    for heading in ("incumbents on other images, median", "incumbents on other images, mean"):
+        assert " CI " in rows[0][1][headings.index(heading)]
+
+
+def test_incumbents_that_saw_different_images_are_not_said_to_hold_on_others(arm: MakeArm) -> None:
+    rng = np.random.default_rng(0)
+    arms = [
+        arm(name, scores(0.96, 0), retrained=runs_on(rng, images, 0.95))
+        for name, images in (("filter", 300), ("magnitude", 200))
+    ]
+    contrast = compare(arms, Protocol()).contrasts[0]
+    assert contrast.test_other_images is None and contrast.test_typical_other_images is None
 
 
 def test_incumbents_are_not_called_ahead_while_the_verdict_is_open(
@@ -86,7 +141,7 @@ def test_many_seeds_show_similarity_in_the_mean(arm: MakeArm) -> None:
     arms = [arm(name, scores(0.96, 0), retrained=Retrained({}, runs, runs)) for name in ("a", "b")]
     sentence = compare(arms, Protocol()).verdict.test
     assert sentence is not None and sentence.endswith(
-        "similar in the mean too, inside ±0.30 points."
+        "similar in the mean too, inside ±0.30 points; of other test images nothing is known."
     )
 
 

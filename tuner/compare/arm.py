@@ -30,6 +30,8 @@ class Retrained:
         settings: The incumbent's hyperparameters.
         val: Validation scores, shape [s], one per fresh seed.
         test: Test scores of the same runs, shape [s], read once.
+        hits: Whether each run classified each test image rightly, the same images in every arm,
+            shape [s, M]; ``None`` where nobody knows.
 
     Raises:
         InvalidInput: If there is no run, a score is not finite, or the lengths differ.
@@ -38,6 +40,7 @@ class Retrained:
     settings: Mapping[str, object]
     val: Floats
     test: Floats
+    hits: Bools | None = None
 
     def __post_init__(self) -> None:
         for name in ("val", "test"):
@@ -52,6 +55,11 @@ class Retrained:
             raise InvalidInput(
                 "retrained incumbent: needs one validation and one test score per seed, "
                 f"got {self.val.size} and {self.test.size}"
+            )
+        if self.hits is not None and (self.hits.ndim != 2 or len(self.hits) != self.test.size):
+            raise InvalidInput(
+                f"retrained incumbent, hits: needs a row of images for each of {self.test.size} "
+                f"seeds, got shape {list(self.hits.shape)}"
             )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tuner.compare.arm import Arm, SelectedRuns
+from tuner.compare.arm import Arm, Retrained, SelectedRuns
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import UNLIKE, comparable
 from tuner.compare.statistics.best_of_k import (
@@ -78,7 +78,10 @@ class Contrast:
         repeats: Both searches repeated, where they were.
         test: Difference of the retrained incumbents' mean test scores. Its interval supposes the
             scores' bounds alone; none where they are unknown.
+        test_other_images: The same with an interval that also holds for other test images of the
+            same kind, as many; ``None`` where hits by image are not known.
         test_typical: Difference of their medians, which supposes nothing.
+        test_typical_other_images: The same of the medians.
         test_p: Welch's p of the means; ``test_p_holm`` is adjusted over all contrasts.
         speedups: trials, epochs, seconds -> how many times less of it the first arm needs until
             one of its random trials reaches the target; empty without a target.
@@ -95,6 +98,8 @@ class Contrast:
     test_typical: Estimate | None
     test_p: float | None
     test_p_holm: float | None = None
+    test_other_images: Estimate | None = None
+    test_typical_other_images: Estimate | None = None
     speedups: Mapping[str, Speedup] = field(default_factory=dict)
 
     @property
@@ -131,6 +136,7 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) 
         seen: Lowest and highest score of all arms of the comparison.
     """
     best_of_k = within_seen = probability = test = typical = test_p = None
+    test_wider = typical_wider = None
     level, seed = protocol.confidence, protocol.seed
     if first.random and second.random and k <= min(first.n, second.n):
         best_of_k = combination((first, second), (1.0, -1.0), k, protocol)
@@ -143,6 +149,9 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) 
         ours, theirs = first.retrained.test, second.retrained.test
         test, test_p = mean_difference(ours, theirs, protocol.range, confidence=level, seed=seed)
         typical = median_best_of_k_difference(ours, theirs, 1, confidence=level, seed=seed)
+        test_wider, typical_wider = (
+            _wider(each, first.retrained, second.retrained, protocol) for each in (test, typical)
+        )
     return Contrast(
         first=first.name,
         second=second.name,
@@ -154,6 +163,8 @@ def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) 
         test=test,
         test_typical=typical,
         test_p=test_p,
+        test_other_images=test_wider,
+        test_typical_other_images=typical_wider,
         speedups=_speedups(first, second, protocol),
     )
 
@@ -223,7 +234,7 @@ def left_word(left: Estimate | None, difference: Estimate) -> Narrow:
 def _selected(first: Arm, second: Arm, protocol: Protocol) -> SelectedDifference | None:
     if first.selected is None or second.selected is None:
         return None
-    ours, theirs, confidence = first.selected, second.selected, protocol.confidence
+    ours, theirs = first.selected, second.selected
     if not (ours.in_order.size and theirs.in_order.size):
         return None
     of_searches = selected_difference(
@@ -231,12 +242,25 @@ def _selected(first: Arm, second: Arm, protocol: Protocol) -> SelectedDifference
         theirs.in_order,
         planned=_planned(ours, theirs),
         shares=protocol.looks,
-        confidence=confidence,
+        confidence=protocol.confidence,
     )
-    if ours.hits is None or theirs.hits is None or ours.hits.shape[1] != theirs.hits.shape[1]:
-        return of_searches
-    wider = on_other_images(of_searches.difference, ours.hits, theirs.hits, confidence=confidence)
+    wider = _wider(of_searches.difference, ours, theirs, protocol)
     return replace(of_searches, other_images=wider)
+
+
+def _wider(
+    difference: Estimate,
+    first: Retrained | SelectedRuns,
+    second: Retrained | SelectedRuns,
+    protocol: Protocol,
+) -> Estimate | None:
+    """The difference as it holds on other test images; ``None`` where the hits are not known."""
+    ours, theirs = first.hits, second.hits
+    if ours is None or theirs is None or ours.shape[1] != theirs.shape[1]:
+        return None
+    least, greatest = protocol.range
+    wider = on_other_images(difference, ours, theirs, confidence=protocol.confidence)
+    return wider.clipped(least - greatest, greatest - least)
 
 
 def _planned(*runs: SelectedRuns) -> int:

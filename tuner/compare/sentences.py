@@ -7,7 +7,7 @@ there is that of a single one. The numbers are printed all the same.
 Source: Maurer, Hothorn and Lehmacher (1995), for tests in a fixed sequence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 from tuner.compare import words
@@ -79,20 +79,45 @@ def retrained_sentence(primary: Contrast, protocol: Protocol, *, judged: bool) -
         "Retrained with fresh seeds and read on the test set, the incumbent of "
         f"{primary.first} differs from that of {primary.second} by {typical} in the median seed"
     )
-    if classify(primary.test, protocol.rope) == "equivalent":
-        return f"{start}: similar in the mean too, inside {rope}."
+
+    def alike(difference: Estimate) -> bool:
+        return classify(difference, protocol.rope) == "equivalent"
+
+    if alike(primary.test):
+        elsewhere = _elsewhere(primary.test_other_images, alike)
+        return f"{start}: similar in the mean too, inside {rope}{elsewhere}."
     start += _of_the_mean(primary.test, protocol)
     p = primary.test_p_holm
     if p is not None and p < 1 - protocol.confidence:
         if not judged:
             return f"{start}{OPEN}."
-        ahead = primary.first if primary.test.value > 0 else primary.second
-        return (
-            f"{start}{ahead} is ahead (Welch's p {words.p_value(p)} by Holm over all contrasts)."
+        mean = primary.test.value
+        ahead = primary.first if mean > 0 else primary.second
+        elsewhere = _elsewhere(
+            primary.test_typical_other_images, lambda median: _on_side_of(mean, median)
         )
-    if classify(primary.test_typical, protocol.rope) == "equivalent":
-        return f"{start}typical seeds lie within {rope} of each other."
+        return (
+            f"{start}{ahead} is ahead (Welch's p {words.p_value(p)} by Holm over all contrasts)"
+            f"{elsewhere}."
+        )
+    if alike(primary.test_typical):
+        elsewhere = _elsewhere(primary.test_typical_other_images, alike)
+        return f"{start}typical seeds lie within {rope} of each other{elsewhere}."
     return f"{start}too few seeds to show either a gap or that there is none beyond {rope}."
+
+
+def _elsewhere(wider: Estimate | None, holds: Callable[[Estimate], bool]) -> str:
+    """Whether what these test images show holds on others of their kind."""
+    if wider is None:
+        return "; of other test images nothing is known"
+    if holds(wider):
+        return ", and on other test images of the kind too"
+    return "; of other test images of the kind that is not shown"
+
+
+def _on_side_of(mean: float, median: Estimate) -> bool:
+    """Whether the interval of the medians' difference lies on the mean's side of zero."""
+    return classify(median, 0.0) == "supported" and median.value * mean > 0
 
 
 def _of_the_mean(mean: Estimate, protocol: Protocol) -> str:

@@ -1,6 +1,6 @@
 """What the searches selected, trained afresh, is read as the numbers that a verdict rests on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import optuna
 import pytest
@@ -15,6 +15,7 @@ from tuner.search.queue import control
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results.arms import arms
 from tuner.search.results.foreign import arm_of
+from tuner.search.work.batch import packed
 
 
 @pytest.fixture
@@ -33,14 +34,24 @@ def searched(store: Store, **changes: object) -> ComparisonSpec:
     return spec
 
 
-def end(store: Store, study_name: str, index: int, val: float | None, test: float = 0.0) -> None:
+def end(
+    store: Store,
+    study_name: str,
+    index: int,
+    val: float | None,
+    test: float = 0.0,
+    hits: Sequence[bool] = (),
+) -> None:
     """End one of the fresh runs: with these accuracies, or failed."""
     queue = Queue(store, retries=0)
     (trial_id,) = queue.claim(study_name, "w", range(index, index + 1)).trial_ids
     if val is None:
         queue.fail("w", [trial_id], "Traceback")
     else:
-        outcome = TrialOutcome(TrialState.COMPLETE, val, {"test_accuracy": test})
+        attributes: dict[str, object] = {"test_accuracy": test}
+        if hits:
+            attributes["test_hits"] = packed(hits)
+        outcome = TrialOutcome(TrialState.COMPLETE, val, attributes)
         queue.finish("w", {trial_id: outcome})
 
 
@@ -56,6 +67,18 @@ def test_each_fresh_run_is_read_with_its_search_and_both_its_accuracies(store: S
     assert new.selected.val.tolist() == [0.6, 0.8]
     assert new.selected.test.tolist() == [0.5, 0.7]
     assert new.selected.planned == 3
+
+
+def test_each_seed_of_an_incumbent_is_read_with_what_it_hits(store: Store):
+    searched(store)
+    end(store, "small/new/retrain", 0, 0.6, 0.75, [True, True, False, True])
+    end(store, "small/new/retrain", 1, 0.1, 0.1)  # it diverged
+    end(store, "small/old/retrain", 0, 0.6, 0.5)
+    old, new = arms(store, "small")[0]
+    assert old.retrained is not None and old.retrained.hits is None
+    assert new.retrained is not None and new.retrained.hits is not None
+    assert new.retrained.hits.tolist() == [[True, True, False, True], [False] * 4]
+    assert new.retrained.test.tolist() == [0.75, 0.1]
 
 
 def test_a_fresh_run_that_failed_has_the_worst_score(store: Store):

@@ -14,7 +14,7 @@
     contrasts        [{first, second,
                        selected: {n, planned, difference, wins, other_images} | null,
                        best_of_k, best_of_k_seen, probability, repeats, test, test_typical,
-                       test_p, test_p_holm,
+                       test_p, test_p_holm, test_other_images, test_typical_other_images,
                        speedups: {trials, epochs, seconds: {value, low, high, reason}}}]
     details          [{arm, edf: {scores, share, low, high, below}, optimism,
                        budgets: [{axis, x, value, low, high, per_trial, independent, note}],
@@ -30,7 +30,8 @@ An estimate is {value, low, high}. What is unknown or infinite is null. Long lis
 to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
 best_of_k_bounded. Version 4 turned the best of k round: best_of_k supposes the scores' known
 bounds alone, best_of_k_seen what version 3 called best_of_k; it added what was selected, trained
-afresh, which the verdict is about; importances are by one method, which they name.
+afresh, which the verdict is about; importances are by one method, which they name. Keys that
+came later to version 4: test_other_images, test_typical_other_images.
 """
 
 from collections.abc import Mapping, Sequence

@@ -75,16 +75,20 @@ def contrast_table(comparison: Comparison) -> tuple[list[str], list[tuple[str, l
     k = comparison.k
     columns: dict[str, Callable[[Contrast, Protocol], str]] = {
         "settings selected, trained afresh": _selected,
-        "the same, on other test images": _on_other_images,
-        f"best of {k:,}": _best_of_k,
+        "the same, on other test images": _selected_on_other_images,
+        f"best of {k:,}": lambda c, p: _difference(c.best_of_k, p),
         f"P(best of {k:,} wins)": _probability,
         "best of whole searches": _whole_searches,
         "mean trials to target": _mean_trials,
         "times fewer trials to target": lambda c, p: _speedup(c, "trials", p),
         "times fewer epochs": lambda c, p: _speedup(c, "epochs", p),
         "times fewer seconds": lambda c, p: _speedup(c, "seconds", p),
-        "incumbents on test, median seed": _typical_incumbents,
-        "incumbents on test, mean": _incumbents,
+        "incumbents on test, median seed": lambda c, p: _difference(c.test_typical, p),
+        "incumbents on other images, median": lambda c, p: _difference(
+            c.test_typical_other_images, p
+        ),
+        "incumbents on test, mean": lambda c, p: _difference(c.test, p),
+        "incumbents on other images, mean": lambda c, p: _difference(c.test_other_images, p),
         "their p (Holm)": _holm,
     }
     cells = {
@@ -118,13 +122,13 @@ def _selected(contrast: Contrast, protocol: Protocol) -> str:
     return f"{words.difference(searches.difference, protocol)}, ahead in {searches.wins:.0%}"
 
 
-def _on_other_images(contrast: Contrast, protocol: Protocol) -> str:
+def _selected_on_other_images(contrast: Contrast, protocol: Protocol) -> str:
     wider = None if contrast.selected is None else contrast.selected.other_images
-    return "-" if wider is None else words.difference(wider, protocol)
+    return _difference(wider, protocol)
 
 
-def _best_of_k(contrast: Contrast, protocol: Protocol) -> str:
-    return words.difference(contrast.best_of_k, protocol) if contrast.best_of_k else "-"
+def _difference(estimate: Estimate | None, protocol: Protocol) -> str:
+    return "-" if estimate is None else words.difference(estimate, protocol)
 
 
 def _probability(contrast: Contrast, protocol: Protocol) -> str:
@@ -152,14 +156,6 @@ def _speedup(contrast: Contrast, axis: str, protocol: Protocol) -> str:
     if speedup is None and axis == "trials" and contrast.repeats is not None:
         speedup = contrast.repeats.speedup
     return "-" if speedup is None else words.speedup(speedup, protocol)
-
-
-def _typical_incumbents(contrast: Contrast, protocol: Protocol) -> str:
-    return words.difference(contrast.test_typical, protocol) if contrast.test_typical else "-"
-
-
-def _incumbents(contrast: Contrast, protocol: Protocol) -> str:
-    return words.difference(contrast.test, protocol) if contrast.test else "-"
 
 
 def _holm(contrast: Contrast, _: Protocol) -> str:

@@ -108,9 +108,16 @@ def _of_contrast(contrast: Contrast, k: int) -> Iterator[SheetRow]:
             None,
             None,
         )
-    if contrast.test_typical is not None:
-        typical = _bounds(contrast.test_typical)
-        yield "incumbents on test, median seed", *typical, None, None, None, None
+    for measure, estimate in (
+        ("incumbents on test, mean, on other test images", contrast.test_other_images),
+        ("incumbents on test, median seed", contrast.test_typical),
+        (
+            "incumbents on test, median seed, on other test images",
+            contrast.test_typical_other_images,
+        ),
+    ):
+        if estimate is not None:
+            yield measure, *_bounds(estimate), None, None, None, None
     for axis, speedup in contrast.speedups.items():
         yield f"times fewer {axis} to target", *_of_speedup(speedup, None)
     if contrast.repeats is None:

@@ -16,7 +16,7 @@ from tuner.search.database.store import Store
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
-from tuner.search.results.records import epochs_of, filters_of, selected_runs
+from tuner.search.results.records import epochs_of, filters_of, hits_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.search.results.trial_importance import importances
 from tuner.workload import chance, in_words
@@ -201,6 +201,7 @@ def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | 
         settings=best.user_attrs["run"]["settings"],
         val=np.array([trial.value for trial in again], dtype=np.float64),
         test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
+        hits=hits_of(again),
     )
 
 

@@ -72,20 +72,19 @@ def selected_runs(
     if not runs:
         return None
     tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
-    hits = _hits([trial.user_attrs.get("test_hits") for trial in runs.values()])
     return SelectedRuns(
         search=np.array(list(runs)),
         val=np.array([trial.value or 0.0 for trial in runs.values()], dtype=np.float64),
         test=np.array(tested, dtype=np.float64),
         planned=planned,
         k=k,
-        hits=hits,
+        hits=hits_of(list(runs.values())),
     )
 
 
-def _hits(written: Sequence[object]) -> Bools | None:
+def hits_of(trials: Sequence[FrozenTrial]) -> Bools | None:
     """Hits of each run, shape [m, M], nothing where it diverged; ``None`` where none wrote any."""
-    rows = [unpacked(of_run) for of_run in written]
+    rows = [unpacked(trial.user_attrs.get("test_hits")) for trial in trials]
     sizes = {row.size for row in rows if row.size}
     if len(sizes) != 1:
         return None
