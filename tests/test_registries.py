@@ -13,7 +13,7 @@ from tuner.optim.equivalence.record import DESCRIPTIONS
 from tuner.optim.rules import OPTIMIZERS
 from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.search.declared.spaces import declared_spaces, load_space
-from tuner.workload import DATASETS, MODELS
+from tuner.workload import DATASETS, MODELS, SCORED_ON
 
 
 def test_the_registries_of_rules_name_the_same_rules():
@@ -39,5 +39,5 @@ def test_a_figure_has_arms_a_drawing_a_caption_and_a_place_in_the_report(name):
 
 
 def test_whatever_a_workload_may_name_can_be_read_and_built():
-    assert set(SOURCES) == set(DATASETS)
+    assert set(SOURCES) == set(DATASETS) >= set(SCORED_ON)
     assert {*PLAIN, *RESIDUAL} == set(MODELS)

@@ -18,6 +18,18 @@ MODELS: dict[str, tuple[int, ...]] = {
 """Model names and the widths each takes when a workload names none."""
 
 DATASETS = ("digits", "fashion_mnist", "mnist", "cifar10", "folder")
+SCORED_ON: dict[str, str] = {
+    "digits": (
+        "The images validated and tested on are others by the same 13 people who wrote those "
+        "trained on: no score here speaks of other people's handwriting."
+    ),
+    "mnist": "The test images are by other people than those trained and validated on.",
+    "cifar10": (
+        "The images validated and tested on are drawn at random from the collection of those "
+        "trained on: no score here speaks of other collections."
+    ),
+}
+"""What the scores on a data set generalise to, where its makers say it; see ``bnn.sources``."""
 AUGMENTATIONS = ("none", "flip", "crop", "flip_crop")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 
@@ -107,6 +119,11 @@ def in_words(workload: Workload) -> str:
     if workload.n_train:
         parts.append(f"{workload.n_train} training samples")
     return ", ".join((*parts, f"{workload.epochs} epochs"))
+
+
+def scored_on(workload: Workload) -> str:
+    """What its scores generalise to, in a sentence; empty where that is not known for certain."""
+    return SCORED_ON.get(workload.dataset, "")
 
 
 def chance(workload: Workload) -> float | None:

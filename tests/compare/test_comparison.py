@@ -47,6 +47,14 @@ def test_other_samplers_leave_best_of_k_out_and_show_the_incumbent_instead(arm: 
     assert "cut: 2 of 3 trials were pruned" in notes
 
 
+def test_what_the_scores_generalise_to_is_noted_once_where_it_is_known(arm: MakeArm) -> None:
+    arms = [arm(name, RNG.random(60)) for name in ("a", "b")]
+    sentence = "The test images are by other people."
+    notes = compare(arms, Protocol(scored_on=sentence)).notes
+    assert notes.count(sentence) == 1
+    assert "" not in compare(arms, Protocol()).notes
+
+
 def test_a_target_above_the_retrained_mean_is_noted_where_luck_reached_it(arm: MakeArm) -> None:
     scores = np.linspace(0.9, 0.97, 60)
     runs = Retrained({}, val=np.full(10, 0.962), test=np.full(10, 0.9))

@@ -37,7 +37,14 @@ CIFAR10_FOLDER = "cifar-10-batches-py"
 
 
 def digits() -> Source:
-    """scikit-learn's 1,797 handwritten digits of 8x8, grey; a quarter is the test split."""
+    """scikit-learn's 1,797 handwritten digits of 8x8, grey; a quarter is the test split.
+
+    They are the test set of UCI's digits, by 13 people; the training set, by 30 others, is left
+    out by scikit-learn. Who wrote which image is not said, and the splits are random: so each of
+    the 13 is in all of them.
+
+    Source: Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -48,7 +55,10 @@ def digits() -> Source:
 
 
 def mnist(data_dir: Path) -> Source:
-    """MNIST: 60,000 + 10,000 handwritten digits of 28x28, grey."""
+    """MNIST: 60,000 + 10,000 handwritten digits of 28x28, grey.
+
+    No writer is in both. Source: Y. LeCun, C. Cortes and C. Burges, the MNIST database's page.
+    """
     return _idx_source(data_dir, name="mnist", torchvision_name="MNIST")
 
 
@@ -60,6 +70,7 @@ def fashion_mnist(data_dir: Path) -> Source:
 def cifar10(data_dir: Path) -> Source:
     """CIFAR-10: 50,000 + 10,000 photographs of 32x32, colour, read by torchvision.
 
+    The test split is 1,000 of each class at random. Source: A. Krizhevsky, the CIFAR-10 page.
     torchvision checks the checksum of every file before it unpickles it.
     """
     import torchvision

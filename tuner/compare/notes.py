@@ -113,6 +113,8 @@ def _about_protocol(
             f"differs from {primary.second} by "
             f"{words.difference(selected.other_images, protocol)}."
         )
+    if protocol.scored_on:
+        yield protocol.scored_on
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
     if all(arm.retrained is None and arm.selected is None for arm in arms):

@@ -35,6 +35,7 @@ class Protocol:
         looks: Shares of the searches planned after which the verdict may be looked at while they
             run, rising, each in (0, 1).
         chance: The score of guessing, where it is known: whoever does no better learned nothing.
+        scored_on: What the scores generalise to, in a sentence; empty where that is not known.
         seed: Of the draws and resamples.
         interim: What is missing of the declared trials, in words; empty if nothing is.
 
@@ -56,6 +57,7 @@ class Protocol:
     bounds: Bounds | None = None
     looks: tuple[float, ...] = ()
     chance: float | None = None
+    scored_on: str = ""
     seed: int = 0
     interim: str = ""
 

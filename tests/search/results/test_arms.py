@@ -16,7 +16,7 @@ from tuner.search.declared.spec import declaration_hash
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results import arms as reading
 from tuner.search.results.arms import arms
-from tuner.workload import Workload, in_words
+from tuner.workload import Workload, in_words, scored_on
 
 
 @pytest.fixture
@@ -155,6 +155,13 @@ def test_an_incumbent_retrained_with_some_of_its_seeds_is_still_waited_for(
     assert arms(three_arms, "small")[1].interim == (
         "what the searches of new selected is not yet trained afresh"
     )
+
+
+def test_what_the_scores_generalise_to_comes_from_the_data_set(store: Store):
+    enqueue(store, comparison(retrain_seeds=0))
+    work_here(store)
+    assert "by the same 13 people who wrote" in arms(store, "small")[1].scored_on
+    assert scored_on(Workload(dataset="folder", folder="images")) == ""
 
 
 def test_a_workload_is_named_in_words():

@@ -31,7 +31,8 @@ to 500 points. Version 2 added details, speedups and two sentences to version 1,
 best_of_k_bounded. Version 4 turned the best of k round: best_of_k supposes the scores' known
 bounds alone, best_of_k_seen what version 3 called best_of_k; it added what was selected, trained
 afresh, which the verdict is about; importances are by one method, which they name. Keys that
-came later to version 4: test_other_images, test_typical_other_images.
+came later to version 4: test_other_images, test_typical_other_images, and scored_on of the
+protocol.
 """
 
 from collections.abc import Mapping, Sequence

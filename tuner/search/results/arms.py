@@ -19,7 +19,7 @@ from tuner.search.declared.study_spec import StudySpec
 from tuner.search.results.records import epochs_of, filters_of, hits_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.search.results.trial_importance import importances
-from tuner.workload import chance, in_words
+from tuner.workload import chance, in_words, scored_on
 
 
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -83,6 +83,7 @@ def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protoc
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
         chance=chance(spec.workload),
+        scored_on=scored_on(spec.workload),
         interim=_interim(store, spec, arms),
     )
 
