@@ -5,6 +5,7 @@ import pytest
 
 from tuner.compare import Arm, Protocol, Retrained, compare
 from tuner.compare.report.rows import arm_rows
+from tuner.errors import InvalidInput
 
 MakeArm = Callable[..., Arm]
 RNG = np.random.default_rng(0)
@@ -45,6 +46,13 @@ def test_other_samplers_leave_best_of_k_out_and_show_the_incumbent_instead(arm: 
     assert "learnt: the tpe sampler learns from its trials" in notes
     assert "foreign: nobody recorded the sampler" in notes and "--sampler random" in notes
     assert "cut: 2 of 3 trials were pruned" in notes
+
+
+@pytest.mark.parametrize("shape", [(9, 449), (449,)])
+def test_hits_that_do_not_belong_to_the_seeds_are_refused(shape: tuple[int, ...]) -> None:
+    hits = np.ones(shape, dtype=bool)
+    with pytest.raises(InvalidInput, match="hits: needs a row of images for each of 10 seeds"):
+        Retrained({}, val=np.full(10, 0.9), test=np.full(10, 0.9), hits=hits)
 
 
 def test_what_the_scores_generalise_to_is_noted_once_where_it_is_known(arm: MakeArm) -> None:

@@ -29,16 +29,19 @@ _COMPARING = "report: comparing the arms"
 def declared(name: str, database: str, outputs: Outputs) -> Comparison:
     """A comparison of the database, as far as it was run; with importances if a report wants them.
 
-    They take seconds for each arm, so it is said whose are being computed.
+    They take seconds for each arm, so it is said whose are being computed. The store is gone
+    before the arms are compared: it keeps every trial that it has read.
     """
-    with (
-        closing(open_store(database, must_exist=True)) as store,
-        Stages(outputs.console) as stage,
-    ):
-        if not outputs.in_full:
-            return judged(*read_arms(store, name))
-        read = arms_in_full(store, name, on_arm=lambda arm: stage(_importance(arm)))
-        stage(_COMPARING)
+    with Stages(outputs.console) as stage:
+        with closing(open_store(database, must_exist=True)) as store:
+            read = (
+                arms_in_full(store, name, on_arm=lambda arm: stage(_importance(arm)))
+                if outputs.in_full
+                else read_arms(store, name)
+            )
+        del store
+        if outputs.in_full:
+            stage(_COMPARING)
         return judged(*read)
 
 

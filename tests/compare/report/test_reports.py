@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from tuner.compare.arm import SelectedRuns
 from tuner.compare.figures.tuning_curves import draw
 from tuner.compare.report.data import SCHEMA_VERSION, to_json
 from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
 from tuner.compare.report.terminal import print_table
 
 Make = Callable[..., Arm]
@@ -67,6 +69,25 @@ def test_json_is_valid_and_complete(random_search: Comparison) -> None:
         assert set(point) == {"k", "value", "low", "high"}
     assert set(told["contrasts"][0]["best_of_k"]) == {"value", "low", "high"}
     assert len(told["arms"][0]["retrained"]["test_scores"]) == 10
+
+
+def test_terminal_json_and_sheets_hold_what_incumbents_show_on_other_test_images(
+    arm: Make, retrained: Callable[..., Retrained]
+) -> None:
+    rng = np.random.default_rng(0)
+    arms = [
+        arm(name, 0.9 * rng.random(60), retrained=replace(retrained(mean), hits=hits))
+        for name, mean in (("new", 0.95), ("old", 0.93))
+        for hits in [rng.random((10, 449)) < mean]
+    ]
+    found = compare(arms, Protocol())
+    told, terminal, csv = to_json(found), StringIO(), sheets(found)["contrasts"]
+    print_table(found, Console(file=terminal, width=100))
+    for key, words in (("test", "mean"), ("test_typical", "median")):
+        narrow, wide = (told["contrasts"][0][name] for name in (key, f"{key}_other_images"))
+        assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+        assert f"incumbents on other images, {words}" in terminal.getvalue()
+        assert f",{wide['value']},{wide['low']},{wide['high']}," in csv
 
 
 def test_json_writes_what_is_unknown_as_null(foreign: Comparison) -> None:
