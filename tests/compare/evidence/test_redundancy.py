@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_filters import filters
 from scipy import stats
 
-from tuner.compare.evidence.predictions import Prediction
+from tuner.compare.evidence.predictions import Prediction, _in_space, _on_a_line
 from tuner.compare.evidence.redundancy import Redundancy, redundancy, useful_cells
 from tuner.compare.report.evidence_rows import FAILS, redundancy_rows
 from tuner.compare.trial_filters import TrialFilters
@@ -172,6 +172,13 @@ def test_correlation_and_interval_are_those_of_halves_predicted_trial_by_trial()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("n", "k"), [(6, 5), (20, 5), (500, 22)])
+def test_the_nearest_on_a_line_are_those_in_space(n: int, k: int):
+    values = np.random.default_rng(n).normal(size=n)
+    ours, theirs = np.sort(_on_a_line(values, k)), np.sort(_in_space(values[:, None], k))
+    assert (ours == theirs).all()
+
+
 def test_the_filter_predicts_what_neither_rate_alone_does():
     result = redundancy(*drawn(200), good=None)
     value = {p.coordinates: p.correlation.value for p in result.predictions if p.correlation}
