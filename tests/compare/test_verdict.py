@@ -165,6 +165,25 @@ def test_equivalence_that_narrow_ranges_break_is_fragile(arm: MakeArm) -> None:
     assert "filter is no longer equivalent, -" in verdict.text
 
 
+def test_equivalence_breaks_only_where_the_narrow_ranges_differ_by_more_than_the_region(
+    arm: MakeArm,
+) -> None:
+    """Half the region away, the control differs from the new arm, and may be equivalent to it."""
+    spread = np.linspace(-1e-4, 1e-4, 20)
+    levels = {"filter": 0.95, "magnitude": 0.95, "magnitude_narrow": 0.9475}
+    for rope, kind, text in (
+        (0.003, "equivalent", "; equivalent too."),
+        (0.0025, "equivalent", "too wide to tell whether the result hangs on the ranges"),
+        (0.002, "fragile", "filter is no longer equivalent, +0.25 points"),
+    ):
+        arms = [
+            arm(name, scores(0.96, 0), selected=SelectedRuns(np.arange(20), runs, runs, 20))
+            for name, runs in ((name, level + spread) for name, level in levels.items())
+        ]
+        verdict = compare(arms, Protocol(control="magnitude_narrow", rope=rope)).verdict
+        assert verdict.kind == kind and text in verdict.text
+
+
 def test_a_lead_of_which_more_than_half_is_left_is_supported_and_says_so(arm: MakeArm) -> None:
     verdict = by_fresh(arm, 0.97, 0.93, 0.94).verdict
     assert verdict.kind == "supported"

@@ -7,7 +7,7 @@ is the best of several, and noise raises it. The rules, in order of precedence:
   show a difference or equivalence: noise alone may have made it.
 - *fragile*: the interval of the primary difference excludes zero, but with the control arm (narrow
   ranges) in place of the old one less than half of it is left, shown by an interval too; or the
-  arms are equivalent, and the new one and the control are shown to differ.
+  arms are equivalent, and the new one and the control are shown to differ by more than the region.
 - *equivalent*: the interval lies inside the region of practical equivalence, and at least one of
   the two has learned something.
 - *supported*: the interval excludes zero; the text names the arm that wins, whichever it is.
@@ -16,7 +16,7 @@ is the best of several, and noise raises it. The rules, in order of precedence:
 """
 
 from dataclasses import dataclass, field
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Literal
 
 import numpy as np
@@ -139,9 +139,10 @@ class Evidence:
             return None
         kind = classify(estimate, rope)
         if kind == "equivalent":
-            with_control = classify(against, rope)
-            by_control: dict[str, Narrow] = {"equivalent": "holds", "supported": "fragile"}
-            return by_control.get(with_control, "cannot tell")
+            low, high = against.interval or (-inf, inf)
+            if -rope <= low and high <= rope:
+                return "holds"
+            return "fragile" if low > rope or high < -rope else "cannot tell"
         if kind == "inconclusive":
             return None
         return left_word(self.left, estimate)

@@ -65,9 +65,9 @@ def _equivalent_too(_said: re.Match[str], known: Known) -> bool:
 
 
 def _fragile(said: re.Match[str], known: Known) -> bool:
-    """Less than half is left; or, of an equivalence, new and control do differ."""
+    """Less than half is left; or, of an equivalence, new and control are not equivalent."""
     if said["winner"] is None:
-        return known.truths.afresh(NEW, NARROW).sign != 0
+        return not _same(known, NEW, NARROW)
     return known.truths.left.sign == -known.truths.afresh(NEW, OLD).sign != 0
 
 
