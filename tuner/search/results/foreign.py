@@ -1,6 +1,8 @@
 """Any Optuna study as an arm of a comparison, whoever made it."""
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -24,6 +26,7 @@ from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.opening import connect_optuna, normalise
 from tuner.search.database.store import Store
 from tuner.search.declared.arm_spec import Searching
+from tuner.search.results.draws import draws
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import failures, score
 from tuner.search.results.trial_importance import importances
@@ -57,7 +60,11 @@ class ForeignArm:
 
 
 def foreign_arm(
-    address: str, *, name: str | None = None, direction: Direction | None = None
+    address: str,
+    *,
+    name: str | None = None,
+    direction: Direction | None = None,
+    sampler: str | None = None,
 ) -> ForeignArm:
     """The finished trials of the Optuna study at an address as an arm; see ``arm_of``.
 
@@ -65,6 +72,7 @@ def foreign_arm(
         address: ``URL::STUDY``, such as ``sqlite:///a.db::old``.
         name: What to call the arm; the study's name if not given.
         direction: ``"maximize"`` or ``"minimize"`` in place of the study's own direction.
+        sampler: In place of the one that the study names, one of ``SAMPLERS``.
 
     Raises:
         InvalidInput: If the address is malformed, the study has several objectives, or none of
@@ -72,35 +80,47 @@ def foreign_arm(
         UnknownName: If the database holds no such study.
         DatabaseProblem: If the database cannot be read.
     """
-    url, separator, study_name = address.rpartition("::")
-    if not separator or not url or not study_name:
-        raise InvalidInput(
-            f"study {address!r}: write DATABASE::STUDY, such as sqlite:///a.db::old"
-        )
+    url, study_name = _parts(address)
     storage = connect_optuna(normalise(url), must_exist=True, foreign=True)
     try:
         names = optuna.get_all_study_names(storage)
         if study_name not in names:
             raise UnknownName(f"study in {url}", study_name, names)
         study = optuna.load_study(study_name=study_name, storage=storage)
-        return arm_of(study, name=name, direction=direction)
+        return arm_of(study, name=name, direction=direction, sampler=sampler)
     finally:
         storage.remove_session()
         storage.engine.dispose()
 
 
+def _parts(address: str) -> tuple[str, str]:
+    """Database and study: they part at the first ``::`` that is not of an IPv6 host."""
+    parts = re.fullmatch(r"((?:\[[^]]*\]|.)+?)::(.+)", address, re.DOTALL)
+    if parts is None:
+        raise InvalidInput(
+            f"study {address!r}: write DATABASE::STUDY, such as sqlite:///a.db::old"
+        )
+    return parts[1], parts[2]
+
+
 def arm_of(
-    study: Study, *, name: str | None = None, direction: Direction | None = None
+    study: Study,
+    *,
+    name: str | None = None,
+    direction: Direction | None = None,
+    sampler: str | None = None,
 ) -> ForeignArm:
     """The finished trials of an Optuna study as an arm.
 
     Failed trials, and those that ended without a finite value, score the worst value that the
-    study saw; pruned trials score their last reported value; unfinished trials are left out.
+    study saw; pruned trials score their last reported value; unfinished trials are left out, and
+    so is what is no draw of the sampler (``draws``).
 
     Args:
         study: Of one objective.
         name: What to call the arm; the study's name if not given.
         direction: ``"maximize"`` or ``"minimize"`` in place of the study's own direction.
+        sampler: In place of the one that the study names, one of ``SAMPLERS``.
 
     Raises:
         InvalidInput: If the study has several objectives, or none of its trials has a value.
@@ -115,9 +135,12 @@ def arm_of(
     own = study.user_attrs.get("spec")  # ours is a table; others may call anything so
     spec = own if isinstance(own, dict) and isinstance(own.get("arm"), dict) else {}
     minimized = (direction or declared) == "minimize"
-    sampler = spec.get("arm", {}).get("sampler", "unknown")
-    arm = _arm(trials, name=name or study.study_name, minimized=minimized, sampler=sampler)
+    said = spec.get("arm", {}).get("sampler", "unknown")
+    called = name or study.study_name
+    arm = _arm(trials, name=called, minimized=minimized, sampler=sampler or said)
     notes = arm.notes
+    if sampler is not None and said not in ("unknown", sampler):
+        notes = (*notes, f"{called}: the study says {said}; --sampler {sampler} overrides it")
     if direction not in (None, declared):
         notes = (
             f"{arm.arm.name}: the study says {declared}; --direction {direction} overrides it",
@@ -185,7 +208,7 @@ def compare_studies(
         )
     if sampler is not None and sampler not in SAMPLERS:
         raise UnknownName("--sampler", sampler, SAMPLERS)
-    read = _read(studies, direction)
+    read = _read(studies, direction, sampler)
     check_workloads(read)
     twice = next((study for i, study in enumerate(studies) if study in studies[:i]), None)
     if twice is not None:
@@ -198,7 +221,7 @@ def compare_studies(
     if read and read[0].minimized:
         target = None if protocol.target is None else -protocol.target
         protocol = replace(protocol, target=target, unit=f"negated {protocol.unit}")
-    arms = [each.arm if sampler is None else replace(each.arm, sampler=sampler) for each in read]
+    arms = [each.arm for each in read]
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[0].name, arms[1].name))
         worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
@@ -210,11 +233,6 @@ def compare_studies(
             found = importances(each.trials, arms[i].scores, sampler=arms[i].sampler)
             arms[i] = replace(arms[i], importance=found)
     notes = [note for each in read for note in each.notes]
-    notes += [
-        f"{each.arm.name}: the study says {each.arm.sampler}; --sampler {sampler} overrides it"
-        for each in read
-        if sampler is not None and each.arm.sampler not in ("unknown", sampler)
-    ]
     return judged(arms, protocol, notes=notes)
 
 
@@ -233,16 +251,18 @@ def stored_studies(store: Store, names: Sequence[str]) -> list[Study]:
     return [optuna.load_study(study_name=name, storage=store.optuna) for name in names]
 
 
-def _read(studies: Sequence[Study | str], direction: Direction | None) -> list[ForeignArm]:
-    names = [
-        study.rpartition("::")[2] if isinstance(study, str) else study.study_name
-        for study in studies
-    ]
+def _read(
+    studies: Sequence[Study | str], direction: Direction | None, sampler: str | None
+) -> list[ForeignArm]:
+    names = [_parts(study)[1] if isinstance(study, str) else study.study_name for study in studies]
     return [
-        arm_of(study, direction=direction)
+        arm_of(study, direction=direction, sampler=sampler)
         if isinstance(study, Study)
         else foreign_arm(
-            study, name=name if names.count(name) == 1 else study, direction=direction
+            study,
+            name=name if names.count(name) == 1 else study,
+            direction=direction,
+            sampler=sampler,
         )
         for study, name in zip(studies, names, strict=True)
     ]
@@ -267,7 +287,8 @@ def check_workloads(arms: Sequence[ForeignArm]) -> None:
 
 
 def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str) -> ForeignArm:
-    ended = [trial for trial in trials if trial.state.is_finished()]
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    ended, notes = draws(finished, name, random=sampler == "random")
     failed = failures(ended)
     seconds = np.array([_seconds(trial) for trial in ended])
     arm = Arm(
@@ -282,12 +303,21 @@ def _arm(trials: list[FrozenTrial], *, name: str, minimized: bool, sampler: str)
         batch=batch_of(seconds) if all(_run(trial) for trial in ended) else None,
         filters=filters_of(ended) if ended else None,
     )
-    notes = []
-    if left_out := len(trials) - len(ended):
+    if left_out := len(trials) - len(finished):
         notes.append(f"{name}: {left_out} unfinished trials are left out")
     if without := sum(trial.state == TrialState.FAIL for trial in ended):
         notes.append(
             f"{name}: {without} failed trials score the worst value seen, 0 for accuracies"
+        )
+    if pruned := sum(trial.state == TrialState.PRUNED for trial in ended):
+        notes.append(
+            f"{name}: {pruned} pruned trials score their last reported value, which is no result "
+            "of a whole trial"
+        )
+    if backwards := sum(not _run(trial) and _clock(trial) < 0 for trial in ended):
+        notes.append(
+            f"{name}: {backwards} trials ended before they began by their machine's clock, as at "
+            "the end of summer time; how long they took is not known"
         )
     if minimized:
         notes.append(f"{name}: minimized, so its values are shown with the opposite sign")
@@ -308,6 +338,12 @@ def _run(trial: FrozenTrial) -> dict[str, Any]:  # Any: what our trainer recorde
 def _seconds(trial: FrozenTrial) -> float:
     if ours := _run(trial):
         return float(ours["seconds"])  # its batch took longer
+    lasted = _clock(trial)
+    return lasted if lasted >= 0 else math.nan
+
+
+def _clock(trial: FrozenTrial) -> float:
+    """Seconds from its beginning to its end by the clock on the wall; NaN where unknown."""
     return trial.duration.total_seconds() if trial.duration is not None else math.nan
 
 
@@ -320,7 +356,16 @@ def _ranges(trials: list[FrozenTrial]) -> dict[str, str]:
 
 def _in_words(kind: BaseDistribution) -> str:
     if isinstance(kind, CategoricalDistribution):
-        return ", ".join(str(choice).lower() for choice in kind.choices)
+        return ", ".join(map(_choice, kind.choices))
     if isinstance(kind, FloatDistribution | IntDistribution):
-        return f"{kind.low:g} .. {kind.high:g}" + (", log" if kind.log else "")
+        step = "" if kind.step in (None, 1) else f", step {kind.step:.12g}"
+        return f"{kind.low:.12g} .. {kind.high:.12g}" + (", log" if kind.log else step)
     return str(kind)
+
+
+def _choice(choice: Any) -> str:  # Any: None, a truth value, a number or a text
+    """As in TOML, but a text without quotes where it cannot be taken for anything else."""
+    if isinstance(choice, str):
+        plain = re.fullmatch(r"(?!(true|false|None)$)[^\W\d][\w.-]*", choice)
+        return choice if plain else json.dumps(choice, ensure_ascii=False)
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)

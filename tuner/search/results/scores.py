@@ -46,10 +46,14 @@ def score(
 
 
 def failures(trials: Sequence[FrozenTrial]) -> Bools:
-    """Whether each trial diverged, failed, or ended without a finite value, shape [n]."""
+    """Whether each trial diverged, failed, or ended without a finite value, shape [n].
+
+    Of a trial that we trained it is recorded; what others call so may be anything.
+    """
     return np.array(
         [
-            not math.isfinite(_value(trial)) or bool(trial.user_attrs.get("diverged", False))
+            not math.isfinite(_value(trial))
+            or (_trained_here(trial) and trial.user_attrs.get("diverged") is True)
             for trial in trials
         ],
         dtype=np.bool_,
@@ -62,3 +66,8 @@ def _value(trial: FrozenTrial) -> float:
     if trial.value is not None:
         return trial.value
     return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
+
+
+def _trained_here(trial: FrozenTrial) -> bool:
+    run = trial.user_attrs.get("run")
+    return isinstance(run, dict) and "settings" in run

@@ -1,0 +1,78 @@
+"""Trials that are no draws of the sampler do not count as such, and it is said."""
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from tuner.compare import Protocol
+from tuner.search.results.foreign import arm_of, compare_studies
+
+X = {"x": FloatDistribution(0, 1)}
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    return optuna.create_study(direction="maximize", study_name="new", sampler=sampler)
+
+
+def test_settings_enqueued_by_hand_are_no_random_draws(study: optuna.Study):
+    for index in range(10):
+        study.enqueue_trial({"x": index / 1000})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=40)
+    random, learned = arm_of(study, sampler="random"), arm_of(study, sampler="tpe")
+    assert (random.arm.n, learned.arm.n) == (30, 40)
+    assert random.arm.scores.tolist() == [trial.value for trial in study.trials[10:]]
+    assert any("10 trials whose setting was enqueued by hand" in note for note in random.notes)
+    assert any("of 10 trials were enqueued by hand" in note for note in learned.notes)
+
+
+def test_where_all_were_enqueued_they_are_kept_and_it_is_said(study: optuna.Study):
+    for index in range(5):
+        study.enqueue_trial({"x": index / 10})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5)
+    found = arm_of(study, sampler="random")
+    assert found.arm.n == 5 and any("were enqueued by hand" in note for note in found.notes)
+
+
+def test_a_lost_attempt_is_one_draw_with_its_retry(study: optuna.Study):
+    """Of three attempts of one setting, as Optuna's heartbeat numbers them, the last counts."""
+    study.add_trial(create_trial(value=0.3, params={"x": 0.3}, distributions=X))
+    for history in ([], [1]):
+        attempt = create_trial(
+            state=TrialState.FAIL,
+            params={"x": 0.9},
+            distributions=X,
+            system_attrs={"failed_trial": 1, "retry_history": history} if history else {},
+        )
+        study.add_trial(attempt)
+    study.add_trial(
+        create_trial(
+            value=0.9,
+            params={"x": 0.9},
+            distributions=X,
+            system_attrs={"failed_trial": 1, "retry_history": [1, 2]},
+        )
+    )
+    found = arm_of(study, sampler="random")
+    assert found.arm.scores.tolist() == [0.3, 0.9] and not found.arm.failed.any()
+    assert found.notes[0].startswith("new: 2 lost attempts that were run again with the same")
+
+
+def test_a_trial_that_failed_for_good_still_counts(study: optuna.Study):
+    for index in range(4):
+        study.add_trial(create_trial(value=index / 10, params={"x": 0.1}, distributions=X))
+    study.add_trial(create_trial(state=TrialState.FAIL, params={"x": 0.2}, distributions=X))
+    found = arm_of(study, sampler="random")
+    assert found.arm.failed.tolist() == [False] * 4 + [True]
+
+
+def test_a_comparison_counts_draws_and_says_what_it_left_out(study: optuna.Study):
+    study.enqueue_trial({"x": 0.999})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=41)
+    old = optuna.create_study(direction="maximize", study_name="old")
+    old.add_trials([create_trial(value=value / 40) for value in range(40)])
+    comparison = compare_studies([study, old], Protocol(k=2), sampler="random")
+    assert [arm.n for arm in comparison.arms] == [40, 40]
+    assert any("1 trials whose setting was enqueued" in note for note in comparison.notes)
