@@ -1,5 +1,6 @@
 """One side's process: kept alive over a contest, told over a pipe to do one slice of work."""
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
@@ -64,7 +65,7 @@ class Child:
         self._name = name
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(job, theirs), name=name, daemon=True)
-        start(self._process, variables)
+        start(self._process, variables, deaf_to={signal.SIGINT})
         theirs.close()
 
     def tell(self, order: str, number: int = 0) -> None:

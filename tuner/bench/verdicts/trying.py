@@ -1,5 +1,6 @@
 """A whole run of ``tuner bench verdicts``: every situation, on all cores."""
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context, resource_tracker
@@ -8,12 +9,7 @@ from time import monotonic
 from tuner.bench.verdicts.methods import METHODS
 from tuner.bench.verdicts.situation import Situation
 from tuner.bench.verdicts.tally import Figure, Tally, tally
-from tuner.search.work.surroundings import (
-    KEEP_MEMORY,
-    ONE_THREAD,
-    environment,
-    without_interrupts,
-)
+from tuner.search.work.surroundings import KEEP_MEMORY, ONE_THREAD, deaf, environment
 
 Part = tuple[Situation, range]
 
@@ -123,7 +119,7 @@ def try_situations(
     results, began = VerdictResults(), monotonic()
     parts = [_parts(situation, comparisons, processes) for situation in situations]
     resource_tracker.ensure_running()  # it unblocks SIGINT, so it starts before we block it
-    with environment(ONE_THREAD | KEEP_MEMORY), without_interrupts():
+    with environment(ONE_THREAD | KEEP_MEMORY), deaf({signal.SIGINT}):
         pool = get_context("spawn").Pool(processes)
     try:
         with pool:

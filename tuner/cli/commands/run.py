@@ -20,6 +20,7 @@ from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search.declared.spec import ComparisonSpec, load
 from tuner.search.work import launch
+from tuner.search.work.surroundings import prepare
 from tuner.workload import in_words
 
 Workers = Annotated[
@@ -113,6 +114,7 @@ def _check(spec: ComparisonSpec) -> None:
     """Refuse here, before a database is made, what every worker would refuse."""
     if len(spec.arms) < 2:
         raise InvalidInput(f"{spec.name}: a comparison needs at least two arms, got 1")
+    prepare()  # imports torch for the workers meanwhile
     from tuner.train import check  # torch takes a second or two to import
 
     check(spec.workload)

@@ -1,7 +1,7 @@
 """The worker processes of one machine: started, watched, replaced, stopped.
 
-Processes are spawned, one thread each, and stopped by SIGTERM: nothing is shared with them that a
-killed process could leave locked. A process whose parent is gone stops by itself.
+Processes have one thread each and are stopped by SIGTERM: nothing is shared with them that a
+killed process could leave locked. One whose launcher is gone stops by itself.
 """
 
 import logging
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +26,7 @@ from tuner.logs import configure
 from tuner.search.database.patience import in_a_line, patiently
 from tuner.search.database.store import open_store
 from tuner.search.queue.queue import RETRIES, Queue
-from tuner.search.work.surroundings import spawn
+from tuner.search.work.surroundings import left_alone, spawn
 from tuner.search.work.trainer import Trainer
 from tuner.search.work.worker import Worker
 
@@ -61,7 +61,7 @@ class Task:
 class _Member:
     name: str
     slot: int
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
 
 
@@ -138,8 +138,8 @@ class Crew:
 
     def _start(self, slot: int) -> _Member:
         name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
-        arguments = (self._task, name, self._size, os.getpid())
-        return _Member(name, slot, *spawn(_work, *arguments, slot=slot, name=name))
+        started = spawn(_work, self._task, name, self._size, slot=slot, name=name)
+        return _Member(name, slot, *started)
 
 
 def orphaned(name: str) -> bool:
@@ -152,9 +152,9 @@ def orphaned(name: str) -> bool:
     return host == socket.gethostname() and not Path("/proc", launcher).exists()
 
 
-def _work(task: Task, name: str, share: int, parent: int, device: str, pipe: Connection) -> None:
+def _work(task: Task, name: str, share: int, device: str, pipe: Connection) -> None:
     """What a worker process runs; its last words, if it fails, go to the parent."""
-    stop_requested = False
+    stop_requested, abandoned = False, left_alone()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal stop_requested
@@ -170,7 +170,7 @@ def _work(task: Task, name: str, share: int, parent: int, device: str, pipe: Con
             task.make_trainer(device),
             name=name,
             device=device,
-            stopping=lambda: stop_requested or os.getppid() != parent,
+            stopping=lambda: stop_requested or abandoned(),
             comparison=task.comparison,
             share=None if task.comparison is None else share,
         )
