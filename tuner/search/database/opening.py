@@ -39,6 +39,9 @@ _KEEPALIVES = {
 }
 """Within a minute a connection is known to be dead, not after the two hours of the default."""
 
+_newest: dict[str, str] = {}
+"""Optuna's version -> that of its tables, once it has been asked."""
+
 _HELP = "write sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
@@ -122,7 +125,7 @@ def _upgrade_optuna(storage: RDBStorage, where: str) -> None:
     version = storage.get_current_version()
     if version not in storage.get_all_versions():
         _refuse_optuna(storage, where, foreign=False)
-    if version != storage.get_head_version():
+    if version != _newest_of_optuna(storage):
         try:
             storage.upgrade()
         except (DBAPIError, StorageInternalError) as error:
@@ -177,12 +180,19 @@ def connect_optuna(
             storage = _storage(address, must_exist=False, foreign=foreign)  # another made them
         with ExitStack() as on_failure:
             on_failure.callback(storage.engine.dispose)
-            if check and storage.get_current_version() != storage.get_head_version():
+            if check and storage.get_current_version() != _newest_of_optuna(storage):
                 _refuse_optuna(storage, where, foreign=foreign)
             on_failure.pop_all()
         return storage
     except (DBAPIError, StorageInternalError) as error:
         raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+
+
+def _newest_of_optuna(storage: RDBStorage) -> str:
+    """The version of tables that the Optuna in use makes; it reads all its migrations for that."""
+    if optuna.__version__ not in _newest:
+        _newest[optuna.__version__] = storage.get_head_version()
+    return _newest[optuna.__version__]
 
 
 def _refuse_optuna(storage: RDBStorage, where: str, *, foreign: bool) -> NoReturn:
@@ -194,7 +204,7 @@ def _refuse_optuna(storage: RDBStorage, where: str, *, foreign: bool) -> NoRetur
         fix = f"bring them up to date with: {tool}"
     raise DatabaseProblem(
         f"database {where}: Optuna's tables are of version {version}, Optuna {optuna.__version__} "
-        f"needs {storage.get_head_version()}; {fix}"
+        f"needs {_newest_of_optuna(storage)}; {fix}"
     )
 
 

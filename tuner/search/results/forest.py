@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.tree import ExtraTreeRegressor
 
 from tuner.compare.statistics.estimate import Floats
 
@@ -89,6 +88,8 @@ def _out_of_bag(
     The predictions have shape [1 + p, m]: as the trials are, then with each of the p groups of
     columns replaced by those of ``STRANGERS`` other trials, in the mean.
     """
+    from sklearn.tree import ExtraTreeRegressor  # half a second to import, and rarely needed
+
     n = ranks.size
     asked = np.repeat(inputs[None], 1 + STRANGERS * len(groups), axis=0)
     for place, group in enumerate(groups):
