@@ -4,7 +4,6 @@ Each page has a folder of its own, in which nothing lies but what the page makes
 """
 
 import io
-import os
 import re
 import shlex
 import subprocess
@@ -18,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.documents import PAGES, ROOT, Step, missing, steps
 from tuner.api.app import create_app
 from tuner.api.settings import Settings
+from tuner.cli.app import app
 from tuner.search.declared.spec import ComparisonSpec
 
 README = ROOT / "README.md"
@@ -47,42 +48,33 @@ class Reader:
     def __post_init__(self) -> None:
         self.output = self.folder.with_suffix(".server")
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The tests' own without their database; a terminal has 80 columns."""
-        kept = {name: v for name, v in os.environ.items() if name != "TUNER_DATABASE_URL"}
-        return {**kept, "COLUMNS": "80"}
-
     def run(self, command: str) -> str:
-        """Run a command to its end; what it printed."""
+        """Run a command to its end, ours in this process; what it printed."""
         program, *arguments = shlex.split(command)
-        programs = {
-            "tuner": [sys.executable, "-m", "tuner"],
-            "curl": ["curl", "--fail-with-body"],
-            "python": [sys.executable],
-        }
-        done = subprocess.run(
-            [*programs[program], *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.strip() or any(quiet in command for quiet in SAY_NOTHING)
+        if program == "tuner":
+            with chdir(self.folder):
+                done = CliRunner().invoke(app, arguments)
+            status, printed, told = done.exit_code, done.stdout, done.stderr
+            assert done.exception is None or isinstance(done.exception, SystemExit), told
+        else:
+            assert program == "curl"
+            asked = ["curl", "--fail-with-body", *arguments]
+            run = subprocess.run(
+                asked, cwd=self.folder, text=True, capture_output=True, check=False
+            )
+            status, printed, told = run.returncode, run.stdout, run.stderr
+        assert status == 0, printed + told
+        assert printed.strip() or any(quiet in command for quiet in SAY_NOTHING)
         for written in re.findall(r"--(?:html|json|picture) (\S+)", command):
             assert (self.folder / written).stat().st_size > 1000
-        return done.stdout
+        return printed
 
     def serve(self, command: str) -> str:
         """Start the page's server; what it printed until it answered."""
         assert self.server is None, "a page starts its server once"
         arguments = [sys.executable, "-m", "tuner", *shlex.split(command)[1:]]
         with self.output.open("wb") as out:
-            self.server = subprocess.Popen(
-                arguments, cwd=self.folder, env=self.environment, stdout=out
-            )
+            self.server = subprocess.Popen(arguments, cwd=self.folder, stdout=out)
         deadline = time.monotonic() + 60
         while self.server.poll() is None and time.monotonic() < deadline:
             with suppress(OSError):
@@ -108,8 +100,11 @@ def reader_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
             server.terminate()
             assert server.wait(90) == 0
 
-    yield reading
-    close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        patch.delenv("TUNER_DATABASE_URL", raising=False)
+        yield reading
+        close()
 
 
 def every(kind: str) -> Iterator[tuple[Path, Step]]:
