@@ -4,9 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
-# A page's steps follow each other, and its server has the port that the page names.
-IN_ORDER := tests/test_documents.py
+# A file's tests share what takes long to make, and the steps of a page follow each other.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+  --dist loadfile --no-loadscope-reorder
+# Many tests wait for processes of their own: one more than there are cores, at most four.
+BESIDE = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + os.cpu_count()))')
+# The tests start several hundred processes: each would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint clean
 
@@ -14,8 +18,7 @@ demo: $(VENV)/installed
 	$(BIN)/tuner demo
 
 test: $(VENV)/installed-test
-	$(PYTEST) --ignore $(IN_ORDER)
-	$(BIN)/python -m pytest $(IN_ORDER)
+	$(PYTEST) --numprocesses $(BESIDE)
 
 check: $(VENV)/installed-test
 	$(PYTEST) -m "not slow and not postgresql"

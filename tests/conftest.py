@@ -19,6 +19,9 @@ settings.load_profile("tuner")
 KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 """Both kinds of databases; ``make check`` leaves the second out."""
 
+LONGEST = ("test_documents.py", "test_kill.py")
+"""Files that take minutes."""
+
 _numbers = count()
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
 os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
@@ -34,15 +37,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they use, before any are left out by their marks.
+    """Mark tests by what they use, before any are left out by their marks; order them.
 
-    Those that name the PostgreSQL server, and those that look at a finished run of the command.
+    Those that name the PostgreSQL server. The files that take longest come first, so that no
+    process is left alone with one at the end.
     """
-    marks = {"postgres": pytest.mark.postgresql, "finished": pytest.mark.slow}
     for item in items:
-        for fixture, mark in marks.items():
-            if isinstance(item, pytest.Function) and fixture in item.fixturenames:
-                item.add_marker(mark)
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker(pytest.mark.postgresql)
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +132,15 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tuner.db"
     return str(request.getfixturevalue("empty_postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """The compiled library; tests of it are left out where it cannot be had."""
+    from tuner import kernels
+
+    if kernels.library() is None:
+        pytest.skip("needs a C++ compiler")
 
 
 @pytest.fixture

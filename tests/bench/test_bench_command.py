@@ -139,10 +139,11 @@ def test_the_help_names_every_contest():
 
 ENDLESS = """
 import sys
-from tests.bench.test_bench_command import Counts, contests, small
-from tuner.cli import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # the contest's processes import this file too, and need nothing of it
+    from tests.bench.test_bench_command import Counts, contests, small
+    from tuner.cli import main
+
     contests.CONTESTS = {"small": small("small", Counts(6))}
     sys.argv = ["tuner", "bench", "small", "--quick", "--rounds", "1000000"]
     main()

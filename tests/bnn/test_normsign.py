@@ -12,10 +12,7 @@ from tuner import kernels
 from tuner.bnn import normsign
 from tuner.bnn.normsign import EPS, Norm, batch_norm, max_pool, norm_add_sign, norm_sign
 
-pytestmark = [
-    pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler"),
-    pytest.mark.usefixtures("single_thread"),
-]
+pytestmark = pytest.mark.usefixtures("compiled", "single_thread")
 
 CHANNELS = [1, 3, 16, 17, 48, 64, 100]
 """Below, at and beyond one, two and four vectors of 16, with and without a rest."""

@@ -2,54 +2,11 @@
 
 import datetime
 import json
-from pathlib import Path
 
 import optuna
 import pytest
-from typer.testing import CliRunner
 
-from tests.cli.commands import SPEC, refused, tuner, write
-from tuner.cli.app import app
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("finished")
-def test_a_folder_holds_report_data_sheets_and_every_figure():
-    made = {path.name for path in Path("all").iterdir()}
-    figures = {"tuning_curves", "budgets", "distribution", "filters", "flip_ratio"}
-    assert made == {
-        *("report.html", "report.json", "arms.csv", "contrasts.csv", "curves.csv", "trials.csv"),
-        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")),
-    }
-    report = json.loads(Path("all/report.json").read_text())
-    assert [one["arm"] for one in report["details"]] == ["filter", "magnitude"]
-    why = report["details"][0]["importance"]["reason"]
-    assert "needs at least 60 finished trials, got 8" in why
-    assert len(Path("all/trials.csv").read_text().splitlines()) == 1 + 16
-    Path("all/importance.png").touch()
-    Path("all/repeated_searches.svg").touch()
-    for own in ("notes.csv", "filters.pdf"):
-        Path("all", own).write_text("mine")
-    before = {path: path.read_bytes() for path in Path("all").iterdir()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuner.cli.comparing.pictures", lambda _: 1 / 0)
-        assert isinstance(
-            CliRunner().invoke(app, ["compare", "mine", "--folder", "all"]).exception,
-            ZeroDivisionError,
-        )
-    assert "no-such" in refused("compare", "no-such", "--folder", "all")
-    assert {path: path.read_bytes() for path in Path("all").iterdir()} == before
-    result = tuner("compare", "mine", "--folder", "all")
-    assert result.exit_code == 0
-    assert (
-        "report: importance of the hyperparameters of filter\n"
-        "report: importance of the hyperparameters of magnitude\n"
-        "report: comparing the arms\n\n"
-    ) in result.output
-    left = {path.name for path in Path("all").iterdir()}
-    assert left == made | {"notes.csv", "filters.pdf"}
-    Path("file").touch()
-    assert "--folder: file cannot be written to" in refused("compare", "mine", "--folder", "file")
+from tests.cli.commands import refused, tuner
 
 
 @pytest.mark.slow
@@ -98,20 +55,6 @@ def test_compare_takes_studies_that_other_software_made():
     )
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("finished")
-def test_a_sampler_that_the_study_contradicts_is_noted():
-    addresses = [f"sqlite:///tuner.db::mine/{arm}" for arm in ("filter", "magnitude")]
-    notes = {
-        sampler: json.loads(
-            tuner("compare", *addresses, "--sampler", sampler, "--json", "-").stdout
-        )["notes"]
-        for sampler in ("tpe", "random")
-    }
-    told = "mine/filter: the study says random; --sampler tpe overrides it"
-    assert told in notes["tpe"] and told not in notes["random"]
-
-
 def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     study = optuna.create_study(storage="sqlite:///bad.db", study_name="bad")
@@ -119,17 +62,6 @@ def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
     told = refused("compare", "sqlite:///bad.db::bad", "sqlite:///bad.db::bad")
     assert "none of its 3 finished trials has a value: all failed" in told
     assert "run the study" not in told.replace("run the study again", "")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("finished")
-def test_studies_of_different_workloads_are_not_compared():
-    short = SPEC.replace("n_trials = 8", "n_trials = 2").replace("seeds = 2", "seeds = 0")
-    write(short.replace("epochs = 2", "epochs = 3"), "other.toml")
-    assert tuner("run", "other.toml").exit_code == 0
-    addresses = [f"sqlite:///tuner.db::{name}/filter" for name in ("mine", "other")]
-    told = refused("compare", *addresses, "--unit", "accuracy")
-    assert "trained different workloads (epochs: 2 and 3)" in told
 
 
 @pytest.mark.slow

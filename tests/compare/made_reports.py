@@ -1,6 +1,7 @@
 """Comparisons with everything that a report can draw, made from nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import numpy as np
 from made_filters import filters
@@ -16,6 +17,7 @@ N = 12
 CONDITIONS = ("linear_in_gradient", "stable", "alpha_not_inert", "start_forgotten")
 
 
+@cache
 def full_report(
     arm: Callable[..., Arm],
     retrained: Callable[..., Retrained],
@@ -73,6 +75,17 @@ def captions(comparison: Comparison) -> dict[str, str]:
     return {picture.name: picture.caption for picture in pictures(comparison)}
 
 
-def drawings(comparison: Comparison) -> dict[str, Figure]:
-    """Name of each figure -> its drawing."""
-    return {picture.name: picture.drawing for picture in pictures(comparison)}
+class Drawings(Mapping[str, Figure]):
+    """Name of each figure -> its drawing, made when it is asked for."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._pictures = {picture.name: picture for picture in pictures(comparison)}
+
+    def __getitem__(self, name: str) -> Figure:
+        return self._pictures[name].drawing
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pictures)
+
+    def __len__(self) -> int:
+        return len(self._pictures)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_reports import drawings
+from made_reports import Drawings
 from matplotlib.figure import Figure
 
 from tuner.compare import Arm, Comparison, Protocol, compare
@@ -75,7 +75,7 @@ def comparison(arms) -> Comparison:
 
 @pytest.mark.slow
 def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
-    drawn = drawings(comparison)
+    drawn = Drawings(comparison)
     assert list(drawn) == list(FIGURES)
     assert all(isinstance(one, Figure) for one in drawn.values())
     page = to_html(comparison)
@@ -94,11 +94,11 @@ def test_trials_without_a_real_filter_or_a_flip_have_no_picture_of_them(arm):
     blind = filters(0, alpha=nothing, gamma=nothing, flip_ratio_measured=np.zeros(N))
     arms = [arm(name, np.random.default_rng(3).random(N), filters=blind) for name in "ab"]
     comparison = detailed(compare(arms, Protocol()), arms)
-    assert not {"filters", "flip_ratio"} & set(drawings(comparison))
+    assert not {"filters", "flip_ratio"} & set(Drawings(comparison))
     assert "100.0%" in to_html(comparison)  # none has a real filter
     still = filters(0, flip_ratio_measured=np.zeros(N))
     arms = [arm(name, np.random.default_rng(3).random(N), filters=still) for name in "ab"]
-    assert "flip_ratio" not in drawings(detailed(compare(arms, Protocol()), arms))
+    assert "flip_ratio" not in Drawings(detailed(compare(arms, Protocol()), arms))
 
 
 def _intro(page):
@@ -255,5 +255,5 @@ def test_an_arm_that_searches_nothing_has_no_redundancy_and_is_not_in_the_pictur
     comparison = detailed(compare([arms[0], untuned], Protocol()), [arms[0], untuned])
     assert comparison.details[0].redundancy is not None
     assert comparison.details[1].redundancy is None
-    titles = [axes.get_title("left") for axes in drawings(comparison)["filters"].axes]
+    titles = [axes.get_title("left") for axes in Drawings(comparison)["filters"].axes]
     assert "new" in titles and "old" not in titles

@@ -10,7 +10,7 @@ import torch
 from tuner import kernels
 from tuner.optim import FilterFlip, LatentSGD, Schedule, compiled
 
-pytestmark = pytest.mark.skipif(kernels.library() is None, reason="needs a C++ compiler")
+pytestmark = pytest.mark.usefixtures("compiled")
 
 K, STEPS = 3, 40
 SIZES = [(1,), (16,), (5, 7), (33, 16)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_reports import captions, drawings, full_report
+from made_reports import Drawings, captions, full_report
 
 from tuner.compare import Arm, Protocol, Retrained, compare
 from tuner.compare.comparison import detailed
@@ -26,7 +26,7 @@ def test_every_figure_has_a_caption_that_names_who_is_left_out(
 ) -> None:
     comparison = full_report(arm, retrained, n_arms=2)
     found = captions(comparison)
-    assert list(found) == list(drawings(comparison))
+    assert list(found) == list(Drawings(comparison))
     for name, caption in found.items():
         if name != "repeated_searches":
             assert OTHERS in caption, name
@@ -60,7 +60,7 @@ def test_captions_mention_nothing_that_is_not_drawn(arm: Make) -> None:
         "Steps: the best score so far, at what the trials really cost."
     )
     assert "Shaded" not in steps["distribution"]
-    titles = [drawings(unbounded)[name].axes[0].get_title("left") for name in ("tuning_curves",)]
+    titles = [Drawings(unbounded)[name].axes[0].get_title("left") for name in ("tuning_curves",)]
     assert titles == ["Tuning curves"]
 
 

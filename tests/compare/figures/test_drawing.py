@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_reports import captions, drawings, full_report
+from made_reports import Drawings, captions, full_report
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def test_sixteen_arms_differ_in_marker_and_in_colour_and_line() -> None:
 @pytest.mark.slow
 def test_an_arm_looks_the_same_in_every_figure_that_shows_it(sixteen: Comparison) -> None:
     styles = arm_styles([arm.name for arm in sixteen.arms])
-    lines_drawn, seen = drawings(sixteen), set()
+    lines_drawn, seen = Drawings(sixteen), set()
     for name in ("tuning_curves", "budgets", "distribution", "repeated_searches", "flip_ratio"):
         for line in lines_drawn[name].legends[0].legend_handles:
             arm = line.get_label().split(":")[0].split(" (")[0]
@@ -82,7 +82,7 @@ def test_an_arm_looks_the_same_in_every_figure_that_shows_it(sixteen: Comparison
 
 @pytest.mark.slow
 def test_bars_of_methods_have_no_arm_s_colour(sixteen: Comparison) -> None:
-    for axes in drawings(sixteen)["importance"].axes:
+    for axes in Drawings(sixteen)["importance"].axes:
         for bar in axes.patches:
             red, green, blue, _ = bar.get_facecolor()
             assert red == green == blue
@@ -129,7 +129,7 @@ def test_trials_are_counted_in_whole_numbers() -> None:
 def test_no_label_lies_on_another_in_any_figure(
     arm: Make, retrained: Again, decades: float
 ) -> None:
-    for name, drawing in drawings(full_report(arm, retrained, n_arms=5, decades=decades)).items():
+    for name, drawing in Drawings(full_report(arm, retrained, n_arms=5, decades=decades)).items():
         assert overlapping(tick_labels(drawn(drawing))) == [], name
 
 
@@ -155,7 +155,7 @@ def test_target_budget_and_legend_cover_neither_curves_nor_each_other(
 
 @pytest.mark.slow
 def test_no_legend_lies_on_what_is_drawn(sixteen: Comparison) -> None:
-    for name, drawing in drawings(sixteen).items():
+    for name, drawing in Drawings(sixteen).items():
         drawn(drawing)
         for legend in drawing.legends:
             box = legend.get_window_extent()

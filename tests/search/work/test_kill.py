@@ -37,7 +37,9 @@ SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
 from light_trainer import SlowTrainer
+from tuner.search.work import surroundings
 from tuner.search.work.service import work
+surroundings.IMPORTED = ["tuner.search.work.crew"]  # this trainer needs no torch
 if __name__ == "__main__":
     work(sys.argv[1], processes=4, make_trainer=SlowTrainer)
 """

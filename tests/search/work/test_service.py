@@ -26,7 +26,9 @@ SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
 import light_trainer
+from tuner.search.work import surroundings
 from tuner.search.work.service import work
+surroundings.IMPORTED = ["tuner.search.work.crew"]  # these trainers need no torch
 if __name__ == "__main__":
     options = {{key: float(value) for key, value in (o.split("=") for o in sys.argv[3:])}}
     if "parent" in options:
