@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tuner.errors import TunerError
@@ -143,7 +143,7 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
 
 def _measure(asked: Sequence[StudySpec], size: int) -> tuple[list[list[_Measured]], float]:
     """What each worker measured, and when, on the monotonic clock, the last of them was ready."""
-    members: list[tuple[SpawnProcess, Connection]] = []
+    members: list[tuple[BaseProcess, Connection]] = []
     try:
         for slot in range(size):
             members.append(spawn(_measure_here, list(asked), size, slot=slot))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from tuner.machine import gpus
 
@@ -25,7 +24,7 @@ HAS_FORK_SERVER = sys.platform == "linux"
 
 def spawn(
     work: Callable[..., None], *arguments: object, slot: int, name: str | None = None
-) -> tuple[Any, Connection]:  # Any: a process of either kind
+) -> tuple[BaseProcess, Connection]:
     """Start a process of one thread on a device of its own; it ends with this one.
 
     On Linux it is forked from a server that has imported what it needs: that takes milliseconds
