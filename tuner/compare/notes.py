@@ -102,9 +102,15 @@ def _about_protocol(
     if selected is not None and selected.n < selected.planned and not protocol.interim:
         yield (
             f"The comparison ended at the look after {selected.n} of {selected.planned} searches "
-            "of each arm, as it was declared to. The verdict's interval allows for every look; "
-            "the estimate itself is likelier too large than too small, since only a clear "
-            "difference ends a comparison early, and the other intervals do not allow for that."
+            "of each arm, as it was declared to. The verdict's interval allows for every look. "
+            "The estimate itself is likelier too large where a difference ended it, too near zero "
+            "where equivalence did, and the other intervals do not allow for that."
+        )
+    elif selected is not None and protocol.looks:
+        shares = ", ".join(f"{share:.0%}" for share in protocol.looks)
+        yield (
+            f"The verdict was to be looked at after {shares} of the {selected.planned} searches "
+            "of each arm, and at their end; its interval allows for every look."
         )
     if selected is not None and selected.other_images is not None:
         yield (

@@ -90,7 +90,7 @@ def test_a_comparison_is_named_after_its_file_unless_it_says_a_name(written):
         (
             "[verdict]",
             "[verdict]\nk = 2\nlooks = [0.5]",
-            r"verdict\.looks: after 0\.5 of 10 searches, 5, nothing can be said; leave that ",
+            r"verdict\.looks: 0\.5 of 10 searches is 5, too few to say anything; leave that ",
         ),
         (
             "[verdict]",

@@ -152,9 +152,7 @@ def test_an_incumbent_retrained_with_some_of_its_seeds_is_still_waited_for(
 ):
     study = three_arms.comparison("small").retraining(three_arms.comparison("small").arms[1])
     finished_so_far(monkeypatch, {study.study_name: 1})
-    assert arms(three_arms, "small")[1].interim == (
-        "what the searches of new selected is not yet trained afresh"
-    )
+    assert arms(three_arms, "small")[1].interim == "the best settings of new are not yet retrained"
 
 
 def test_what_the_scores_generalise_to_comes_from_the_data_set(store: Store):

@@ -143,8 +143,9 @@ def test_a_comparison_is_interim_until_all_that_was_selected_is_trained_afresh(s
     for study in ("old/selected", "old/retrain", "new/selected"):
         for index in range(3 if "selected" in study else 2):
             end(store, f"small/{study}", index, 0.5, 0.5)
-    assert arms(store, "small")[1].interim == waiting.format("new")
+    best = "the best settings of new are not yet retrained"
+    assert arms(store, "small")[1].interim == best
     end(store, "small/new/retrain", 0, 0.5, 0.5)
-    assert arms(store, "small")[1].interim == waiting.format("new")
+    assert arms(store, "small")[1].interim == best
     end(store, "small/new/retrain", 1, 0.5, 0.5)
     assert arms(store, "small")[1].interim == ""

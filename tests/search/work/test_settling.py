@@ -91,7 +91,8 @@ def test_a_clear_difference_ends_the_comparison_at_the_first_look(store: Store):
     found = compared(store)
     assert found.verdict.kind == "supported" and not found.verdict.interim
     assert "in the median over the first 10 of 20 searches of each" in found.verdict.text
-    assert any("ended at the look after 10 of 20 searches" in note for note in found.notes)
+    (note,) = (note for note in found.notes if "ended at the look after 10 of 20" in note)
+    assert "likelier too large where a difference ended it" in note
 
 
 def test_without_a_difference_it_goes_on_to_the_end(store: Store):
@@ -104,7 +105,9 @@ def test_without_a_difference_it_goes_on_to_the_end(store: Store):
         name: 40 if "/" not in name else 20 if "selected" in name else 2
         for name in ended(store, spec)
     }
-    assert not any("ended at the look" in note for note in compared(store).notes)
+    notes = compared(store).notes
+    assert not any("ended at the look" in note for note in notes)
+    assert any("looked at after 50%, 75% of the 20 searches of each arm" in note for note in notes)
 
 
 def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: Store):

@@ -107,8 +107,8 @@ class ComparisonSpec(Declared):
         for share in shares:
             if (number := ceil(share * planned)) not in useful:
                 raise InvalidInput(
-                    f"verdict.looks: after {share:g} of {planned} searches, {number}, nothing can "
-                    "be said; leave that look out, or declare more trials (n_trials), or fewer "
+                    f"verdict.looks: {share:g} of {planned} searches is {number}, too few to say "
+                    "anything; leave that look out, or declare more trials (n_trials), or fewer "
                     "for each search (verdict.k)"
                 )
 

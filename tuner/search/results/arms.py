@@ -15,7 +15,7 @@ from tuner.search.database.finished import finished_trials, incumbent, uncollect
 from tuner.search.database.store import Store
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
-from tuner.search.declared.study_spec import StudySpec
+from tuner.search.declared.study_spec import Part, StudySpec
 from tuner.search.results.records import epochs_of, filters_of, hits_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.search.results.trial_importance import importances
@@ -112,18 +112,17 @@ def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
             sentence += f"; too few of {control} to tell whether the verdict hangs on the ranges"
         return sentence
     lost = {arm.name for arm in arms if arm.failed.all()}
-    waiting = [
-        arm.name
-        for arm in spec.arms
-        if arm.name not in lost
-        and any(
-            len(finished_trials(store, study.study_name)) < budgets.get(study.study_name, 0)
-            for study in spec.afresh(arm)
-        )
-    ]
-    if not waiting:
-        return ""
-    return f"what the searches of {', '.join(waiting)} selected is not yet trained afresh"
+    waiting: dict[Part, list[str]] = {}
+    for arm in spec.arms:
+        for study in spec.afresh(arm):
+            ended = len(finished_trials(store, study.study_name))
+            if arm.name not in lost and ended < budgets.get(study.study_name, 0):
+                waiting.setdefault(study.part, []).append(arm.name)
+    if untried := waiting.get("selected"):
+        return f"what the searches of {', '.join(untried)} selected is not yet trained afresh"
+    if untried := waiting.get("retrain"):
+        return f"the best settings of {', '.join(untried)} are not yet retrained"
+    return ""
 
 
 def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
