@@ -198,7 +198,7 @@ from generated_client import AuthenticatedClient
 from generated_client.api.studies import get_study, submit_study
 from generated_client.models import StudySubmission
 token = {mine["Authorization"].removeprefix("Bearer ")!r}
-client = AuthenticatedClient({served!r}, token=token)
+client = AuthenticatedClient({served!r}, token=token, timeout=60)
 body = StudySubmission.from_dict(
     {{"name": "generated", "workload": {{"epochs": 1}}, "space": "filter", "n_trials": 3}}
 )
