@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A file's tests share what takes long to make, and the steps of a page follow each other.
+# A file's tests share what takes long to make, and the steps of a page follow each other. Not
+# loadgroup: pytest-xdist 3.8.0 names groups in _nodeid, which pytest 9.2 no longer reads.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder
 # Many tests wait for processes of their own: one more than there are cores, at most four.
