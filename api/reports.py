@@ -76,7 +76,8 @@ def at_look(store: Store, row: views.ComparisonRow, ended: tuple[int, ...]) -> C
     Args:
         store: The database.
         row: The comparison.
-        ended: Of each judged arm, how many of the settings selected were trained afresh.
+        ended: Of the new arm and of the old one, how many of the settings that their searches
+            selected were trained afresh.
 
     Raises:
         Conflict: If an arm has no finished trial yet.

@@ -222,12 +222,13 @@ def _comparison(
     studies: Sequence[views.StudyRow],
 ) -> tuple[Comparison | None, str | None]:
     """What came out of a comparison at its end or its last look, or why there is nothing."""
-    names = [study.study_name for arm in spec.judged if (study := spec.selected(arm))]
+    primary = [arm for arm in spec.judged if arm.name in spec.primary]
+    names = [study.study_name for arm in primary if (study := spec.selected(arm))]
     ended = tuple(s.done + s.failed for s in studies if s.study_name in names)
     try:
         if row.status == "complete" and len(spec.arms) > 1:
             return reports.of(store, row).comparison, None
-        if spec.looks and min(ended) >= spec.looks[0]:
+        if spec.looks and min(ended, default=0) >= spec.looks[0]:
             return reports.at_look(store, row, ended), None
     except Conflict as error:
         return None, str(error)

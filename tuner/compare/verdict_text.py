@@ -155,7 +155,7 @@ def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
             "learned anything: no trial did better than chance. That both fail alike says "
             "nothing about either; try wider ranges or more epochs."
         )
-    if protocol.interim:
+    if protocol.interim and evidence.units < evidence.planned:
         return (
             f"{_given(evidence)}, this look does not settle whether {_subject(evidence)} reaches "
             f"higher {_measure(evidence)} in {new.name} or in {old.name}: {numbers}.{control}"

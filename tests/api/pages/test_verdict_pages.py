@@ -36,8 +36,13 @@ def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
 @pytest.mark.slow
 def test_a_running_comparison_shows_the_verdict_of_its_last_look(serve, database):
     browser, store = serve(database), open_store(database)
-    arms = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
-    verdict = {"primary": ["new", "old"], "k": 2, "looks": [0.5, 0.75], "stop": "when settled"}
+    arms = [
+        {"name": "old", "space": "magnitude"},
+        {"name": "new", "space": "filter"},
+        {"name": "narrow", "space": "magnitude", "n_trials": 4},  # it has no ten searches
+    ]
+    looks = {"looks": [0.5, 0.75], "stop": "when settled"}
+    verdict = {"primary": ["new", "old"], "control": "narrow", "k": 2, **looks}
     control.submit(store, comparison(arms=arms, n_trials=40, verdict=verdict))
     page = get(browser, "/comparisons/small")
     assert "looked at after 10, 15 of 20 searches, and ended there if that settles it" in page.text

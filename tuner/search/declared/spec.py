@@ -96,7 +96,7 @@ class ComparisonSpec(Declared):
             return
         from tuner.compare.statistics.looks import looks  # scipy takes a second to load
 
-        planned = self._planned
+        planned = self.planned
         if planned == 0 or len(self.arms) < 2:
             raise InvalidInput(
                 "verdict.looks: there is nothing to look at before the end, since a verdict needs "
@@ -113,7 +113,7 @@ class ComparisonSpec(Declared):
                 )
 
     @property
-    def _planned(self) -> int:
+    def planned(self) -> int:
         """Searches of each arm of the primary contrast, of the one that has fewer."""
         return min(self.n_selections(arm) for arm in self.arms if arm.name in self.primary)
 
@@ -125,8 +125,8 @@ class ComparisonSpec(Declared):
     @property
     def looks(self) -> tuple[int, ...]:
         """After how many searches of each arm the verdict is looked at, before all have ended."""
-        numbers = {ceil(share * self._planned) for share in self.verdict.looks or ()}
-        return tuple(sorted(numbers - {self._planned}))
+        numbers = {ceil(share * self.planned) for share in self.verdict.looks or ()}
+        return tuple(sorted(numbers - {self.planned}))
 
     @property
     def judged(self) -> list[ArmSpec]:
