@@ -20,6 +20,7 @@ from tuner.search.work.keeper import Keeper
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
+expect.set_options(timeout=60_000)  # ms; the dashboard's bundle alone can take more than the 5 s
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ class Tab:
 
     def __init__(self, chromium: Any, address: str, **how: Any) -> None:
         self.context = chromium.new_context(base_url=address, **how)
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
