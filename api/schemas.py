@@ -11,7 +11,8 @@ from tuner.search.declared.files import Count as NTrials
 from tuner.search.declared.files import Declared
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import Seed, StudySpec, WorkloadSpec
-from tuner.search.results.foreign import SAMPLERS, Direction
+from tuner.search.foreign.arm import SAMPLERS
+from tuner.search.foreign.record import Direction
 from tuner.search.watch.progress import ArmProgress
 
 Item = TypeVar("Item")
@@ -248,4 +249,12 @@ class StudiesToCompare(BaseModel):
     )
     direction: Direction | None = Field(
         default=None, description="in place of what the studies say"
+    )
+    objective: str | None = Field(
+        default=None,
+        max_length=200,
+        description="of studies with several, the name or the number from 0 of the one to compare",
+    )
+    last_reports: bool = Field(
+        default=False, description="take a pruned trial's last report for its result"
     )

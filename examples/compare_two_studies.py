@@ -17,7 +17,8 @@ from sklearn.linear_model import SGDClassifier
 
 from tuner.compare import Protocol
 from tuner.compare.report.terminal import print_table
-from tuner.search.results.foreign import compare_studies
+from tuner.search.foreign.arm import Reading
+from tuner.search.foreign.compare import compare_studies
 
 N_TRIALS = 60
 RANGES = {
@@ -59,5 +60,5 @@ if __name__ == "__main__":
         search("wide"),
     ]  # new, old; or addresses: "sqlite:///a.db::narrow"
     protocol = Protocol(k=2, target=0.9, workload="logistic regression on digits")
-    comparison = compare_studies(studies, protocol, sampler="random")
+    comparison = compare_studies(studies, protocol, reading=Reading(sampler="random"))
     print_table(comparison, Console())

@@ -48,7 +48,7 @@ COMPARE = (
     ("statistics",),
 )
 SEARCH = (
-    ("work",),
+    ("work", "foreign"),
     ("watch", "results"),
     ("queue",),
     ("database",),
@@ -67,6 +67,7 @@ NOT = {
     "tuner.train": SERVICES,
     "tuner.search": TORCH | {"tuner.optim", "tuner.bnn", "tuner.train"},
     "tuner.search.results": {"tuner.search.queue"},
+    "tuner.search.foreign": {"tuner.search.queue", "tuner.search.watch"},
     "tuner.compare": TORCH | SERVICES | {"tuner.optim", "tuner.bnn", "tuner.train"},
     "tuner.api": TORCH,
 }

@@ -15,7 +15,8 @@ from tuner.compare.report.data import to_json
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import ComparisonSpec, declared, load
-from tuner.search.results.foreign import compare_studies, stored_studies
+from tuner.search.foreign.arm import Reading
+from tuner.search.foreign.compare import compare_studies, stored_studies
 from tuner.search.watch import views
 from tuner.translation import filter_of_sgd, sgd_of_filter
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, PRECISIONS
@@ -172,7 +173,6 @@ def compare(
     comparison = compare_studies(
         stored_studies(store, body.studies),
         protocol,
-        direction=body.direction,
-        sampler=body.sampler,
+        reading=Reading(body.direction, body.sampler, body.objective, body.last_reports),
     )
     return JSONResponse(to_json(comparison))

@@ -57,9 +57,10 @@ def test_compare_takes_studies_that_other_software_made():
 
 def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    study = optuna.create_study(storage="sqlite:///bad.db", study_name="bad")
-    study.optimize(lambda _: 1 / 0, n_trials=3, catch=ZeroDivisionError)
-    told = refused("compare", "sqlite:///bad.db::bad", "sqlite:///bad.db::bad")
+    for name in ("bad", "worse"):
+        study = optuna.create_study(storage="sqlite:///bad.db", study_name=name)
+        study.optimize(lambda _: 1 / 0, n_trials=3, catch=ZeroDivisionError)
+    told = refused("compare", "sqlite:///bad.db::bad", "sqlite:///bad.db::worse")
     assert "none of its 3 finished trials has a value: all failed" in told
     assert "run the study" not in told.replace("run the study again", "")
 
@@ -68,6 +69,7 @@ def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():
 def test_failed_trials_cannot_lift_a_study():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     good = optuna.create_study(storage="sqlite:///a.db", study_name="good", direction="maximize")
+    good.sampler = optuna.samplers.RandomSampler(seed=0)
     good.optimize(lambda t: t.suggest_float("x", 0.5, 0.9), n_trials=30)
     bad = optuna.create_study(storage="sqlite:///a.db", study_name="bad", direction="maximize")
     for state, value in [(optuna.trial.TrialState.FAIL, None)] * 29 + [
@@ -91,7 +93,7 @@ def test_equal_durations_of_other_software_are_no_batches():
             storage="sqlite:///a.db", study_name=name, direction="maximize"
         )
         for index in range(20):
-            trial = optuna.trial.create_trial(value=index / 20)
+            trial = optuna.trial.create_trial(value=7 * index % 20 / 20)
             trial.datetime_start = began
             # every other trial of "new" is a second longer: batches of 10 against 20, were it ours
             longer = index % 2 if name == "new" else 0

@@ -66,9 +66,9 @@ def set_version(url: str, version: str) -> None:
 
 @pytest.mark.slow
 def test_upgrading_says_what_it_did(empty_database: str):
-    assert said("upgrade", "--database", empty_database) == "the tables are made: version 0002\n"
+    assert said("upgrade", "--database", empty_database) == "the tables are made: version 0003\n"
     again = said("upgrade", "--database", empty_database)
-    assert again == "the tables are up to date: version 0002\n"
+    assert again == "the tables are up to date: version 0003\n"
     with closing(open_store(empty_database)) as store, store.engine.begin() as connection:
         for name in ("studies", "workers", "keys", "requests", "events"):
             connection.exec_driver_sql(f"drop table tuner_{name}")
@@ -79,7 +79,7 @@ def test_upgrading_says_what_it_did(empty_database: str):
     line = refused("export", "-", "--database", empty_database)
     assert line.endswith("bring them up to date with: tuner db upgrade")
     upgraded = said("upgrade", "--database", empty_database)
-    assert upgraded == "the tables are brought up to date: from version 0001 to 0002\n"
+    assert upgraded == "the tables are brought up to date: from version 0001 to 0003\n"
     with closing(open_store(empty_database)) as store:
         assert store.declare(SPEC)
 

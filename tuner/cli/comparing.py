@@ -5,6 +5,7 @@ It imports all that computes and draws, which takes two seconds: the commands im
 
 import io
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from tuner.compare.report.html import to_html
 from tuner.compare.report.sheets import sheets
 from tuner.compare.report.terminal import print_table
 from tuner.search.database.store import open_store
+from tuner.search.foreign.arm import Reading
+from tuner.search.foreign.compare import compare_studies
 from tuner.search.results.arms import arms as read_arms
 from tuner.search.results.arms import arms_in_full
-from tuner.search.results.foreign import Direction, compare_studies
 
 _KINDS = ("png", "svg")
 _COMPARING = "report: comparing the arms"
@@ -48,17 +50,18 @@ def declared(name: str, database: str, outputs: Outputs) -> Comparison:
 def foreign(
     studies: list[str],
     protocol: Protocol,
-    direction: Direction | None,
-    sampler: str | None,
+    reading: Reading,
+    names: Sequence[str],
     outputs: Outputs,
 ) -> Comparison:
-    """Any Optuna studies as arms; it is said whose importances are being computed."""
+    """Any studies as arms; it is said whose importances are being computed."""
     with Stages(outputs.console) as stage:
+        stage("reading the studies")
         return compare_studies(
             studies,
             protocol,
-            direction=direction,
-            sampler=sampler,
+            reading=reading,
+            names=names,
             with_importances=outputs.in_full,
             on_arm=lambda arm: stage(_importance(arm)),
         )

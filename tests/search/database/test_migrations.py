@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 from alembic import command
 from comparisons import comparison, work_here
@@ -18,6 +19,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.declared.spec import declaration_hash
+from tuner.search.foreign.record import record_of
 from tuner.search.queue.control import change_comparison, submit
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
@@ -115,12 +117,15 @@ def test_a_half_run_comparison_goes_on_after_the_upgrade_to_the_same_results(
     database: str, undisturbed: dict[str, list[FrozenTrial]]
 ):
     make_version_1(database, undisturbed)
-    with pytest.raises(DatabaseProblem, match=r"0001, this .* needs 0002; .*: tuner db upgrade$"):
+    with pytest.raises(DatabaseProblem, match=r"0001, this .* needs 0003; .*: tuner db upgrade$"):
         open_store(database)
     assert databases.upgrade(database) == ("0001", SCHEMA)
     assert databases.upgrade(database) == (SCHEMA, SCHEMA)
     with closing(open_store(database, must_exist=True)) as store:
         assert store.names() == ["small", "later"]
+        for study in SPEC.studies():
+            record = record_of(optuna.load_study(study_name=study.study_name, storage=store.rdb))
+            assert record.ours is not None
         assert store.comparison("small") == SPEC
         assert not submit(store, SPEC)
         progress = study_progress(store, "small")

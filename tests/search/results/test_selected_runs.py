@@ -11,10 +11,11 @@ from tuner.compare import compare
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.foreign.arm import arm_of
+from tuner.search.foreign.record import record_of
 from tuner.search.queue import control
 from tuner.search.queue.queue import Queue, TrialOutcome
 from tuner.search.results.arms import arms
-from tuner.search.results.foreign import arm_of
 from tuner.search.work.batch import packed
 
 
@@ -111,7 +112,7 @@ def test_a_fresh_run_that_was_cancelled_or_retried_is_no_failure(store: Store):
     control.change_comparison(store, "small", "cancel")
     here = next(arm for arm in arms(store, "small")[0] if arm.name == "new").selected
     study = optuna.load_study(study_name="small/new", storage=store.rdb)
-    there = arm_of(study).arm.selected
+    there = arm_of(record_of(study)).arm.selected
     for runs in (here, there):
         assert runs is not None
         assert (runs.search.tolist(), runs.test.tolist()) == ([0], [0.5])

@@ -7,12 +7,16 @@ import typer
 from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
 from tuner.config import database_url
 from tuner.errors import InvalidInput
+from tuner.search.foreign.address import names_storage
 
 
 def compare(
     studies: Annotated[
         list[str],
-        typer.Argument(help="a comparison's name, or two or more studies as DATABASE::STUDY"),
+        typer.Argument(
+            help="a comparison's name, or two or more studies as STORAGE::STUDY; a storage alone "
+            "lists its studies"
+        ),
     ],
     database: Database = None,
     direction: Annotated[
@@ -31,6 +35,20 @@ def compare(
     sampler: Annotated[
         str | None, typer.Option(help="what drew the studies' trials, such as random or tpe")
     ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="the one to compare, by name or number from 0, of several objectives"),
+    ] = None,
+    last_reports: Annotated[
+        bool,
+        typer.Option(
+            "--last-reports",
+            help="take a pruned trial's last report for its result \\[it has none]",
+        ),
+    ] = False,
+    names: Annotated[
+        tuple[str, str] | None, typer.Option(help="what to call the first two: NEW OLD")
+    ] = None,
     workload: Annotated[str | None, typer.Option(help="the workload in words")] = None,
     unit: Annotated[
         str | None, typer.Option(help="accuracy for shares in \\[0, 1], else the score's name")
@@ -45,6 +63,11 @@ def compare(
     The first study is the new space, the second the old one. Studies made by other software
     count as random search only if --sampler random says so: the unbiased tuning curve needs it.
 
+    A storage is a file (SQLite or journal of Optuna's, a pickled study, CSV or JSON lines of its
+    trials or of W&B's or MLflow's runs), a folder (mlruns, Ray Tune's results) or an address
+    (sqlite:///..., postgresql://..., mysql://..., journal:///..., grpc://HOST:PORT). It is only
+    ever read.
+
     For example:
 
     tuner compare digits --html report.html
@@ -52,11 +75,21 @@ def compare(
     tuner compare digits --folder results/digits
 
     tuner compare sqlite:///a.db::new sqlite:///b.db::old --sampler random --target 0.95
+
+    tuner compare optuna.db
+
+    tuner compare new.csv old.csv --direction maximize --names filter magnitude
     """
     outputs = Outputs(json, html, picture, folder)
     outputs.check()
+    if len(studies) == 1 and names_storage(studies[0]):
+        from tuner.cli.listing import print_studies
+
+        print_studies(studies[0], outputs.console)
+        return
     from tuner.cli.comparing import declared, foreign, write  # takes two seconds to import
     from tuner.compare.protocol import Protocol
+    from tuner.search.foreign.arm import Reading
 
     if len(studies) == 1 and "::" not in studies[0]:
         given = {
@@ -65,6 +98,9 @@ def compare(
             "--k": k,
             "--rope": rope,
             "--sampler": sampler,
+            "--objective": objective,
+            "--last-reports": last_reports or None,
+            "--names": names,
             "--workload": workload,
             "--unit": unit,
         }
@@ -82,7 +118,8 @@ def compare(
         unit=unit or "score",
         rope=0.0 if rope is None else rope,
     )
-    write(foreign(studies, protocol, _direction(direction), sampler, outputs), outputs)
+    reading = Reading(_direction(direction), sampler, objective, last_reports)
+    write(foreign(studies, protocol, reading, names or (), outputs), outputs)
 
 
 def _direction(given: str | None) -> Literal["maximize", "minimize"] | None:

@@ -3,6 +3,7 @@
 Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from tuner.errors import DatabaseProblem, InvalidInput
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
+from tuner.search.database.untouched import untouched
 
 BUSY_SECONDS = 60
 """How long a SQLite writer waits for the others before it gives up."""
@@ -81,6 +83,8 @@ def connect(address: URL, *, must_exist: bool) -> RDBStorage:
         DatabaseProblem: If there is no such database, it cannot be reached or written, or it
             belongs to another version of Optuna or of this software.
     """
+    if must_exist:
+        _check_ours(address)
     storage = connect_optuna(address, must_exist=must_exist)
     with ExitStack() as on_failure:
         on_failure.callback(storage.engine.dispose)
@@ -124,7 +128,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
 def _upgrade_optuna(storage: RDBStorage, where: str) -> None:
     version = storage.get_current_version()
     if version not in storage.get_all_versions():
-        _refuse_optuna(storage, where, foreign=False)
+        _refuse_optuna(storage, where)
     if version != _newest_of_optuna(storage):
         try:
             storage.upgrade()
@@ -151,15 +155,12 @@ def _alone(storage: RDBStorage, address: URL) -> Iterator[Connection]:
         raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
 
 
-def connect_optuna(
-    address: URL, *, must_exist: bool, foreign: bool = False, check: bool = True
-) -> RDBStorage:
-    """Optuna's storage at a normalised address, ours or anyone's.
+def connect_optuna(address: URL, *, must_exist: bool, check: bool = True) -> RDBStorage:
+    """Optuna's storage at a normalised address.
 
     Args:
         address: A normalised address.
         must_exist: Refuse a database without Optuna's tables instead of making them.
-        foreign: Leave the database's own settings alone.
         check: Refuse tables of another version of Optuna.
 
     Raises:
@@ -173,15 +174,15 @@ def connect_optuna(
         if must_exist and not there:
             raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
         try:
-            storage = _storage(address, must_exist=there, foreign=foreign)
+            storage = _storage(address, must_exist=there)
         except (DBAPIError, StorageInternalError) as error:
             if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise
-            storage = _storage(address, must_exist=False, foreign=foreign)  # another made them
+            storage = _storage(address, must_exist=False)  # another made them
         with ExitStack() as on_failure:
             on_failure.callback(storage.engine.dispose)
             if check and storage.get_current_version() != _newest_of_optuna(storage):
-                _refuse_optuna(storage, where, foreign=foreign)
+                _refuse_optuna(storage, where)
             on_failure.pop_all()
         return storage
     except (DBAPIError, StorageInternalError) as error:
@@ -195,34 +196,35 @@ def _newest_of_optuna(storage: RDBStorage) -> str:
     return _newest[optuna.__version__]
 
 
-def _refuse_optuna(storage: RDBStorage, where: str, *, foreign: bool) -> NoReturn:
+def _refuse_optuna(storage: RDBStorage, where: str) -> NoReturn:
     """Say that Optuna's tables are too old or too new, and what to do about it."""
     version = storage.get_current_version()
     fix = "use the newer Optuna that made them, or another database"
     if version in storage.get_all_versions():
-        tool = "optuna storage upgrade" if foreign else "tuner db upgrade"
-        fix = f"bring them up to date with: {tool}"
+        fix = "bring them up to date with: tuner db upgrade"
     raise DatabaseProblem(
         f"database {where}: Optuna's tables are of version {version}, Optuna {optuna.__version__} "
         f"needs {_newest_of_optuna(storage)}; {fix}"
     )
 
 
-def _storage(address: URL, *, must_exist: bool, foreign: bool) -> RDBStorage:
+def _storage(address: URL, *, must_exist: bool) -> RDBStorage:
     url = address.render_as_string(hide_password=False)
     return RDBStorage(
         url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
-        engine_kwargs=_engine_options(address, foreign=foreign),
+        engine_kwargs=_engine_options(address),
         skip_compatibility_check=True,  # connect_optuna does it, in words of ours
         skip_table_creation=must_exist,
     )
 
 
-def _engine_options(address: URL, *, foreign: bool) -> dict[str, Any]:  # Any: keyword arguments
+def _engine_options(address: URL) -> dict[str, Any]:  # Any: keyword arguments
     if address.get_backend_name() == "sqlite":
-        events = [] if foreign else [(_set_pragmas, "connect")]
-        options: dict[str, Any] = {"pool_events": events}
-        return options | {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": _CONNECTIONS}
+        return {
+            "pool_events": [(_set_pragmas, "connect")],
+            "connect_args": {"timeout": BUSY_SECONDS},
+            "pool_size": _CONNECTIONS,
+        }
     return {
         "connect_args": {"connect_timeout": 10, **_KEEPALIVES},
         "pool_pre_ping": True,
@@ -249,8 +251,27 @@ def _check_file(address: URL, where: str, *, must_exist: bool) -> None:
         raise DatabaseProblem(f"database {where}: there is no file {path}; check the name")
 
 
+def _check_ours(address: URL) -> None:
+    """Refuse a SQLite file in which no comparison was run, before it is opened for writing."""
+    where = shown(address)
+    _check_file(address, where, must_exist=True)
+    if address.get_backend_name() != "sqlite" or "uri" in address.query:
+        return
+    try:
+        with untouched(Path(address.database or "")) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+    if "version_info" not in tables:
+        raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
+    if VERSION_TABLE not in tables:
+        raise DatabaseProblem(
+            f"database {where}: no comparison was ever run in it; check the name"
+        )
+
+
 def _has_optuna(address: URL) -> bool:
-    engine = create_engine(address, **_engine_options(address, foreign=True))
+    engine = create_engine(address, **_engine_options(address))
     try:
         return inspect(engine).has_table("version_info")
     finally:

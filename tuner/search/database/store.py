@@ -21,6 +21,9 @@ from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
 
+MARK, FORMAT = "bnn_tuner.format", 1
+"""The attribute by which a study of ours is known, and the format of the others it then has."""
+
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
 
@@ -202,6 +205,7 @@ class Store:
         if study.study_name not in {known.study_name for known in self.rdb.get_all_studies()}:
             with self.written_at_once():
                 study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], study.study_name)
+            self.rdb.set_study_user_attr(study_id, MARK, FORMAT)
             self.rdb.set_study_user_attr(study_id, "spec", study.model_dump(mode="json"))
 
     def _keep_numbers(self, made: Mapping[str, int]) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """The migration that this version of the software reads and writes."""
 
 VERSION_TABLE: Final = "tuner_alembic_version"

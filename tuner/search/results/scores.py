@@ -30,8 +30,8 @@ def score(
     Raises:
         NothingToCompare: If no trial has a finite value.
     """
-    values = np.array([sign * _value(trial) for trial in trials], dtype=np.float64)
-    finite = values[np.isfinite(values)]
+    turned = sign * values(trials)
+    finite = turned[np.isfinite(turned)]
     if not finite.size:
         raise NothingToCompare(
             f"arm {name!r}: none of its {len(trials)} finished trials has a value: "
@@ -42,22 +42,18 @@ def score(
                 else "run the study, or wait for its first one"
             )
         )
-    return np.where(np.isfinite(values), values, finite.min() if worst is None else worst)
+    return np.where(np.isfinite(turned), turned, finite.min() if worst is None else worst)
+
+
+def values(trials: Sequence[FrozenTrial]) -> Floats:
+    """Each trial's value, a pruned one's last report, shape [n]; NaN where it has none."""
+    return np.array([_value(trial) for trial in trials], dtype=np.float64)
 
 
 def failures(trials: Sequence[FrozenTrial]) -> Bools:
-    """Whether each trial diverged, failed, or ended without a finite value, shape [n].
-
-    Of a trial that we trained it is recorded; what others call so may be anything.
-    """
-    return np.array(
-        [
-            not math.isfinite(_value(trial))
-            or (_trained_here(trial) and trial.user_attrs.get("diverged") is True)
-            for trial in trials
-        ],
-        dtype=np.bool_,
-    )
+    """Whether each trial of ours diverged, failed, or ended without a finite value, shape [n]."""
+    diverged = [trial.user_attrs.get("diverged") is True for trial in trials]
+    return ~np.isfinite(values(trials)) | np.array(diverged, dtype=np.bool_)
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -66,8 +62,3 @@ def _value(trial: FrozenTrial) -> float:
     if trial.value is not None:
         return trial.value
     return trial.intermediate_values[trial.last_step] if trial.last_step is not None else math.nan
-
-
-def _trained_here(trial: FrozenTrial) -> bool:
-    run = trial.user_attrs.get("run")
-    return isinstance(run, dict) and "settings" in run

@@ -6,9 +6,15 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from tuner.compare import Protocol
-from tuner.search.results.foreign import arm_of, compare_studies
+from tuner.search.foreign.arm import ForeignArm, Reading, arm_of
+from tuner.search.foreign.compare import compare_studies
+from tuner.search.foreign.record import record_of
 
 X = {"x": FloatDistribution(0, 1)}
+
+
+def read(study: optuna.Study, sampler: str = "random") -> ForeignArm:
+    return arm_of(record_of(study), reading=Reading(sampler=sampler))
 
 
 @pytest.fixture
@@ -21,7 +27,7 @@ def test_settings_enqueued_by_hand_are_no_random_draws(study: optuna.Study):
     for index in range(10):
         study.enqueue_trial({"x": index / 1000})
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=40)
-    random, learned = arm_of(study, sampler="random"), arm_of(study, sampler="tpe")
+    random, learned = read(study), read(study, "tpe")
     assert (random.arm.n, learned.arm.n) == (30, 40)
     assert random.arm.scores.tolist() == [trial.value for trial in study.trials[10:]]
     assert any("10 trials whose setting was enqueued by hand" in note for note in random.notes)
@@ -32,7 +38,7 @@ def test_where_all_were_enqueued_they_are_kept_and_it_is_said(study: optuna.Stud
     for index in range(5):
         study.enqueue_trial({"x": index / 10})
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5)
-    found = arm_of(study, sampler="random")
+    found = read(study)
     assert found.arm.n == 5 and any("were enqueued by hand" in note for note in found.notes)
 
 
@@ -55,16 +61,17 @@ def test_a_lost_attempt_is_one_draw_with_its_retry(study: optuna.Study):
             system_attrs={"failed_trial": 1, "retry_history": [1, 2]},
         )
     )
-    found = arm_of(study, sampler="random")
+    found = read(study)
     assert found.arm.scores.tolist() == [0.3, 0.9] and not found.arm.failed.any()
     assert found.notes[0].startswith("new: 2 lost attempts that were run again with the same")
 
 
 def test_a_trial_that_failed_for_good_still_counts(study: optuna.Study):
     for index in range(4):
-        study.add_trial(create_trial(value=index / 10, params={"x": 0.1}, distributions=X))
-    study.add_trial(create_trial(state=TrialState.FAIL, params={"x": 0.2}, distributions=X))
-    found = arm_of(study, sampler="random")
+        setting = {"x": index / 10}
+        study.add_trial(create_trial(value=index / 10, params=setting, distributions=X))
+    study.add_trial(create_trial(state=TrialState.FAIL, params={"x": 0.9}, distributions=X))
+    found = read(study)
     assert found.arm.failed.tolist() == [False] * 4 + [True]
 
 
@@ -72,7 +79,48 @@ def test_a_comparison_counts_draws_and_says_what_it_left_out(study: optuna.Study
     study.enqueue_trial({"x": 0.999})
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=41)
     old = optuna.create_study(direction="maximize", study_name="old")
-    old.add_trials([create_trial(value=value / 40) for value in range(40)])
-    comparison = compare_studies([study, old], Protocol(k=2), sampler="random")
+    old.add_trials([create_trial(value=17 * value % 40 / 40) for value in range(40)])
+    comparison = compare_studies([study, old], Protocol(k=2), reading=Reading(sampler="random"))
     assert [arm.n for arm in comparison.arms] == [40, 40]
     assert any("1 trials whose setting was enqueued" in note for note in comparison.notes)
+
+
+def test_a_setting_that_is_drawn_again_counts_once(study: optuna.Study):
+    """Four workers with one seed: 40 trials of 10 settings."""
+    for _ in range(4):
+        study.sampler = optuna.samplers.RandomSampler(seed=7)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=10)
+    found = read(study)
+    assert found.arm.scores.tolist() == [trial.value for trial in study.trials[:10]]
+    assert any("30 trials repeat a setting that was drawn before" in note for note in found.notes)
+    assert read(study, "tpe").arm.n == 40
+
+
+def test_choices_alone_may_repeat(study: optuna.Study):
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 1) / 2, n_trials=30)
+    assert read(study).arm.n == 30
+
+
+def test_of_ranges_that_changed_in_mid_study_the_longer_ones_count(study: optuna.Study):
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=30)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.4, 0.6), n_trials=20)
+    found = read(study)
+    assert found.arm.ranges == {"x": "0 .. 1"} and found.arm.n == 30
+    words = "the range of x changed in mid-study: 0 .. 1 (30 trials), then 0.4 .. 0.6 (20 trials)"
+    assert f"new: {words}" in found.notes
+    assert any("the 20 others are draws from another space" in note for note in found.notes)
+    learned = read(study, "tpe")
+    assert learned.arm.n == 50 and f"new: {words}" in learned.notes
+
+
+def test_ranges_that_each_trial_computes_are_one_space(study: optuna.Study):
+    """A width that hangs on a choice, and one that hangs on a number."""
+
+    def objective(trial: optuna.Trial) -> float:
+        deep = trial.suggest_categorical("deep", (True, False))
+        x = trial.suggest_float("x", 0, 0.2 if deep else 1)
+        return trial.suggest_float("y", 0, x)
+
+    study.optimize(objective, n_trials=60)
+    found = read(study)
+    assert found.arm.n == 60 and not any("mid-study" in note for note in found.notes)

@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,8 +16,15 @@ from optuna.trial import TrialState, create_trial
 from tuner.compare import Protocol
 from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import Store, open_store
+from tuner.search.foreign.address import parse
+from tuner.search.foreign.arm import AS_IT_STANDS, ForeignArm, Reading, arm_of
+from tuner.search.foreign.compare import compare_studies, stored_studies
+from tuner.search.foreign.storages.kinds import study_at
 from tuner.search.results.arms import arms
-from tuner.search.results.foreign import compare_studies, foreign_arm, stored_studies
+
+
+def foreign_arm(address: str, reading: Reading = AS_IT_STANDS) -> ForeignArm:
+    return arm_of(study_at(parse(address)), reading=reading)
 
 
 @pytest.fixture
@@ -66,8 +73,8 @@ def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
     arm, notes = found.arm, found.notes
     assert found.minimized
     assert arm.name == "old loss"
-    assert arm.scores.tolist() == [-0.5, -0.8, -0.8, -0.8, -0.2, -0.8]
-    assert arm.failed.tolist() == [False, True, False, True, False, True]
+    assert arm.scores.tolist() == [-0.5, -0.5, -0.5, -0.5, -0.2, -0.5]
+    assert arm.failed.tolist() == [False, True, False, True, False, False]
     assert arm.pruned.tolist() == [False, False, True, False, False, True]
     assert arm.sampler == "unknown"
     assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
@@ -76,11 +83,13 @@ def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
 
 
 def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
-    found = foreign_arm(f"{foreign}::old loss", name="mine", direction="maximize")
+    reading = Reading(direction="maximize")
+    found = arm_of(study_at(parse(f"{foreign}::old loss")), name="mine", reading=reading)
     arm = found.arm
     assert not found.minimized
     assert arm.name == "mine"
-    assert arm.scores.tolist() == [0.5, 0.2, 0.8, 0.2, 0.2, 0.2]
+    assert arm.scores.tolist() == [0.5, 0.2, 0.2, 0.2, 0.2, 0.2]
+    assert any("says minimize; --direction maximize overrides" in note for note in found.notes)
 
 
 @pytest.mark.slow
@@ -100,10 +109,8 @@ def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path
 
 
 def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
-    with pytest.raises(UnknownName, match="'old los' is unknown; did you mean 'old loss'"):
+    with pytest.raises(NotFound, match=r"'old los': is not in .*; did you mean 'old loss'\?"):
         foreign_arm(f"{foreign}::old los")
-    with pytest.raises(InvalidInput, match="write DATABASE::STUDY"):
-        foreign_arm(foreign)
     with pytest.raises(DatabaseProblem, match="there is no file"):
         foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")
     assert not (tmp_path / "missing.db").exists()
@@ -113,12 +120,16 @@ def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_pa
         foreign_arm(f"sqlite:///{tmp_path}/other.db::old")
 
 
-def test_a_study_with_two_objectives_is_refused(foreign: str):
+def test_a_storage_with_one_study_need_not_name_it(foreign: str):
+    assert foreign_arm(foreign).arm.name == "old loss"
     storage = optuna.storages.RDBStorage(foreign)
-    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
+    optuna.create_study(storage=storage, study_name="new loss")
     storage.engine.dispose()
-    with pytest.raises(InvalidInput, match="study 'two' has 2 objectives"):
-        foreign_arm(f"{foreign}::two")
+    with pytest.raises(InvalidInput, match=r"holds 2 studies: new loss, old loss; name one of"):
+        foreign_arm(foreign)
+
+
+RANDOM = Reading(sampler="random")
 
 
 def losses(name: str, sign: float) -> optuna.Study:
@@ -141,12 +152,12 @@ def quiet_optuna():
 def test_studies_in_memory_are_compared_the_new_one_first():
     better, worse = losses("better", 1.0), losses("worse", 3.0)
     comparison = compare_studies(
-        [better, worse], Protocol(target=0.5, unit="loss", rope=0.0), sampler="random"
+        [better, worse], Protocol(target=0.5, unit="loss", rope=0.0), reading=RANDOM
     )
     assert comparison.protocol.primary == ("better", "worse")
     assert comparison.protocol.target == -0.5
     assert comparison.verdict.winner == "better"
-    turned = compare_studies([worse, better], Protocol(unit="loss", rope=0.0), sampler="random")
+    turned = compare_studies([worse, better], Protocol(unit="loss", rope=0.0), reading=RANDOM)
     assert turned.contrasts[0].first == "worse"
     assert turned.contrasts[0].best_of_k.value < 0
     assert turned.verdict.winner == "better"
@@ -154,7 +165,9 @@ def test_studies_in_memory_are_compared_the_new_one_first():
 
 def test_studies_that_say_what_drew_them_are_noted_where_another_sampler_is_given():
     with pytest.raises(UnknownName, match="'rand' is unknown; did you mean 'random'"):
-        compare_studies([losses("a", 1.0), losses("b", 2.0)], Protocol(), sampler="rand")
+        compare_studies(
+            [losses("a", 1.0), losses("b", 2.0)], Protocol(), reading=Reading(sampler="rand")
+        )
     with pytest.raises(InvalidInput, match=r"0.3 is ±30 points; for ±0.3 points give 0.003"):
         compare_studies([], Protocol(rope=0.3))
 
@@ -178,3 +191,34 @@ def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
     assert [study.study_name for study in found] == ["b", "a"]
     with pytest.raises(NotFound, match=r"there is no study 'c' \(there are a, b\)"):
         stored_studies(store, ["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (("new.db::s", "old.db::s"), ["new", "old"]),
+        (("x/run.db::s", "y/run.db::s"), ["x/run", "y/run"]),
+        (("a.db::s", "b.db::s", "c.db::t"), ["a", "b", "t"]),
+    ],
+)
+def test_arms_are_called_by_what_tells_them_apart(
+    files: Sequence[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for each in files:
+        path, _, name = each.partition("::")
+        Path(path).parent.mkdir(exist_ok=True)
+        made = optuna.create_study(storage=f"sqlite:///{path}", study_name=name)
+        made.add_trials([create_trial(value=value / 10) for value in range(5)])
+    assert compare_studies(files, Protocol(unit="loss")).names == names
+    given = compare_studies(files, Protocol(unit="loss"), names=("mine", "theirs")).names
+    assert given == ["mine", "theirs", *names[2:]]
+    with pytest.raises(InvalidInput, match="two studies are called 'mine'"):
+        compare_studies(files, Protocol(unit="loss"), names=("mine", "mine"))
+
+
+def test_studies_of_one_name_from_python_are_told_apart_by_the_caller():
+    studies = [losses("a", 1.0), losses("a", 2.0)]
+    with pytest.raises(InvalidInput, match="tell them apart with --names"):
+        compare_studies(studies, Protocol(unit="loss"))
+    assert compare_studies(studies, Protocol(unit="loss"), names=("b", "a")).names == ["b", "a"]

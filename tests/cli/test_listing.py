@@ -1,0 +1,52 @@
+"""``tuner compare STORAGE`` lists the studies in it and says what to type next."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import create_trial
+from rich.console import Console
+
+from tuner.cli.listing import print_studies
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def listed(storage: str) -> str:
+    console = Console(width=200, force_terminal=False)
+    with console.capture() as captured:
+        print_studies(storage, console)
+    return captured.get()
+
+
+def test_the_studies_of_a_storage_are_listed_with_their_trials():
+    storage = optuna.storages.RDBStorage("sqlite:///a b.db")
+    for name, values in (("new [b]", 3), ("old", 5)):
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+        study.add_trials([create_trial(value=value) for value in range(values)])
+    study.ask()
+    told = listed("a b.db").splitlines()
+    assert told[0] == "a b.db holds 2 studies"
+    assert [line.split() for line in told[2:4]] == [
+        ["new", "[b]", "3", "of", "3", "maximize"],
+        ["old", "5", "of", "6", "maximize"],
+    ]
+    assert told[-1] == "  tuner compare 'a b.db::new [b]' 'a b.db::old'"
+
+
+def test_of_many_studies_the_names_alone_are_listed():
+    storage = optuna.storages.RDBStorage("sqlite:///a.db")
+    for number in range(130):
+        storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], f"study {number:03}")
+    told = listed("sqlite:///a.db")
+    assert "a.db holds 130 studies" in told and "study 099" in told
+    assert "study 100" not in told and "and 30 more" in told
+
+
+def test_a_storage_without_studies_says_so():
+    optuna.storages.RDBStorage("sqlite:///a.db")
+    assert listed("a.db") == "a.db holds no studies\n"

@@ -1,0 +1,55 @@
+"""What ``tuner compare STORAGE`` prints: the studies in it, and the line to type next."""
+
+import shlex
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tuner.search.foreign.address import parse
+from tuner.search.foreign.storages.kinds import opened
+
+_MOST_READ, _MOST_NAMED = 20, 100
+
+
+def print_studies(storage: str, console: Console) -> None:
+    """Print the studies in a storage; of a few also how many trials they have.
+
+    Args:
+        storage: A file, a folder or an address.
+        console: Where to.
+
+    Raises:
+        InvalidInput: If it is of no kind that can be read.
+        DatabaseProblem: If it cannot be read.
+    """
+    address = parse(storage)
+    with opened(address) as studies:
+        names = list(studies)
+        count = "one study" if len(names) == 1 else f"{len(names):,} studies"
+        console.print(Text(f"{address.shown} holds {count if names else 'no studies'}"))
+        if not names:
+            return
+        table = Table(box=None, pad_edge=False)
+        table.add_column("study", overflow="fold")
+        if len(names) <= _MOST_READ:
+            table.add_column("finished trials", justify="right")
+            table.add_column("objectives", overflow="fold")
+            for name in names:
+                record = studies[name]
+                finished = sum(trial.state.is_finished() for trial in record.trials)
+                table.add_row(
+                    Text(name),
+                    f"{finished:,} of {len(record.trials):,}",
+                    Text(", ".join(record.objectives or record.directions) or "one"),
+                )
+        else:
+            for name in names[:_MOST_NAMED]:
+                table.add_row(Text(name))
+        console.print(table)
+    if len(names) > max(_MOST_READ, _MOST_NAMED):
+        console.print(f"and {len(names) - _MOST_NAMED:,} more")
+    first = shlex.quote(f"{storage}::{names[0]}")
+    second = shlex.quote(f"{storage}::{names[1]}" if len(names) > 1 else "OTHER_STORAGE::STUDY")
+    console.print("compare two, the new search space first:", highlight=False)
+    console.print(Text(f"  tuner compare {first} {second}"), soft_wrap=True)

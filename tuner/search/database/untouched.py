@@ -1,0 +1,76 @@
+"""SQLite files read so that nothing is left of it: neither in the file, nor beside it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+_MAGIC = b"SQLite format 3\0"
+_WAL = 2
+_BUSY_SECONDS = 10
+
+
+def is_sqlite(head: bytes) -> bool:
+    """Whether a file that begins so is a SQLite database."""
+    return head.startswith(_MAGIC)
+
+
+@contextmanager
+def untouched(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads, also in a folder that cannot be written.
+
+    A mere reader of a file in WAL mode leaves -shm and -wal behind, unless somebody has it open.
+    What a process left that died (-wal, or a journal to be rolled back) is read from a copy.
+
+    Raises:
+        sqlite3.Error: If it is no database, is damaged, or stays locked.
+        OSError: If it cannot be read, or there is no room for a copy.
+    """
+    with path.open("rb") as file:
+        in_wal_mode = file.read(19)[18:] == bytes([_WAL])
+    if not in_wal_mode:
+        with closing(_connected(path, "mode=ro")) as connection:
+            if _is_whole(connection):
+                yield connection
+                return
+    elif _beside(path, "-shm").exists():
+        with closing(_connected(path, "mode=ro")) as connection:
+            yield connection
+            return
+    elif not _beside(path, "-wal").exists():
+        with closing(_connected(path, "immutable=1")) as connection:
+            yield connection
+            return
+    with TemporaryDirectory(prefix="tuner-") as folder:
+        copy = Path(folder) / "copy.db"
+        for end in ("", "-wal", "-journal"):
+            if (source := _beside(path, end)).exists():
+                _beside(copy, end).write_bytes(source.read_bytes())
+        with closing(sqlite3.connect(copy)) as connection:
+            yield connection
+
+
+def _beside(path: Path, end: str) -> Path:
+    return Path(f"{path}{end}")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    url = f"file:{quote(str(path.absolute()))}?{how}"
+    return sqlite3.connect(url, uri=True, timeout=_BUSY_SECONDS)
+
+
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    """Whether no journal has to be rolled back first, which takes writing.
+
+    Raises:
+        sqlite3.Error: If there is another reason why it cannot be read.
+    """
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname not in ("SQLITE_READONLY_ROLLBACK", "SQLITE_CANTOPEN"):
+            raise
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Studies that others made: found, read without touching them, and compared."""

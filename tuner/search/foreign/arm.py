@@ -1,0 +1,299 @@
+"""A study that others made as an arm of a comparison."""
+
+import math
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.compare.arm import Arm, SelectedRuns
+from tuner.compare.statistics.batches import batch_of
+from tuner.compare.statistics.estimate import Bools, Floats
+from tuner.errors import InvalidInput, UnknownName
+from tuner.search.declared.arm_spec import Searching
+from tuner.search.foreign.draws import draws
+from tuner.search.foreign.independence import doubt, marked_sampler, uneven
+from tuner.search.foreign.ranges import ranges
+from tuner.search.foreign.record import Direction, StudyRecord
+from tuner.search.results.records import epochs_of, filters_of, selected_runs
+from tuner.search.results.scores import failures, score, values
+
+SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
+"""What may be said to have drawn the trials of a study that does not say so itself."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How studies are read, where they do not say it or say otherwise.
+
+    Args:
+        direction: ``"maximize"`` or ``"minimize"`` in place of a study's own.
+        sampler: In place of the one that a study names.
+        objective: The name, or the number from 0, of the objective that is compared.
+        last_reports: Whether a pruned trial's last reported value is its result; else it has none.
+    """
+
+    direction: Direction | None = None
+    sampler: str | None = None
+    objective: str | None = None
+    last_reports: bool = False
+
+
+AS_IT_STANDS = Reading()
+
+
+@dataclass(frozen=True)
+class ForeignArm:
+    """A study as an arm.
+
+    Args:
+        arm: Its draws, turned so that higher is better.
+        without: Whether each has no result, and the worst score in its stead, shape [n].
+        minimized: Whether they were turned, so that a score is the value with the opposite sign.
+        notes: What was done to them, for the reader of the comparison.
+        trials: The draws, in the arm's order.
+        workload: What was trained, if the study says so: those of this software do.
+    """
+
+    arm: Arm
+    without: Bools
+    minimized: bool
+    notes: tuple[str, ...]
+    trials: tuple[FrozenTrial, ...]
+    workload: Mapping[str, object] | None = None
+
+
+def arm_of(
+    record: StudyRecord, *, name: str | None = None, reading: Reading = AS_IT_STANDS
+) -> ForeignArm:
+    """The finished trials of a study as an arm.
+
+    Failed trials, infeasible ones (a constraint above 0), pruned ones and those that ended
+    without a finite value have no result and score the worst value that the study saw. Unfinished
+    trials are left out, and so is what is no draw of the sampler (``draws``). Trials that bear
+    the marks of another sampler, or do what random search does not (``doubt``), are not taken for
+    random draws, whoever says so.
+
+    Args:
+        record: The study.
+        name: What to call the arm; the study's name if not given.
+        reading: How to read it.
+
+    Raises:
+        InvalidInput: If the study has several objectives and none is chosen, nobody says whether
+            it minimizes or maximizes, or none of its trials has a value.
+        UnknownName: If it has no such objective.
+    """
+    called = name or record.name
+    objective = _objective(record, reading.objective)
+    minimized = _minimized(record, objective, called, reading.direction)
+    read = [_as_read(trial, objective, reading) for trial in record.trials]
+    said = _said_sampler(record)
+    sampler = reading.sampler or said
+    random = sampler == "random"
+    ended, left_out = draws([t for t in read if t.state.is_finished()], called, random=random)
+    scores = score(ended, called, sign=-1 if minimized else 1)
+    reason = _disbelief(record, ended, scores) if random else None
+    arm = _arm(record, called, ended, scores, sampler if reason is None else "other")
+    notes = [*record.notes, *_overridden(record, called, objective, said, reading)]
+    notes += _unfinished(called, len(read) - sum(t.state.is_finished() for t in read)) + left_out
+    notes += _without_result(called, record, ended, reading)
+    if minimized:
+        notes.append(f"{called}: minimized, so its values are shown with the opposite sign")
+    if reason is not None:
+        notes.append(f"{called}: its trials do not count as random draws: {reason}")
+    elif random and record.ranges_known and (words := uneven(ended)):
+        notes.append(
+            f"{called}: {words}; if it was not random search, no interval holds: leave "
+            "--sampler random out"
+        )
+    if arm.filters is None:
+        notes.append(
+            f"{called}: its trials recorded no gradient filter and no epochs, so the plane of "
+            "filters, the redundancy and the budget in epochs are left out"
+        )
+    return ForeignArm(
+        arm=replace(arm, selected=None if minimized else _selected(record)),
+        without=~np.isfinite(values(ended)),
+        minimized=minimized,
+        notes=tuple(notes),
+        trials=tuple(ended),
+        workload=(record.ours or {}).get("workload"),
+    )
+
+
+def _objective(record: StudyRecord, chosen: str | None) -> int:
+    """The number of the objective that is compared."""
+    names = record.objectives
+    count = max(len(record.directions), len(names), 1)
+    if chosen is None:
+        if count == 1:
+            return 0
+        known = ", ".join(names or map(str, range(count)))
+        raise InvalidInput(
+            f"study {record.name!r} has {count} objectives ({known}); choose one with "
+            f"--objective, such as --objective {names[0] if names else 0}"
+        )
+    if chosen in names:
+        return names.index(chosen)
+    if chosen.isdecimal() and int(chosen) < count:
+        return int(chosen)
+    if count == 1 and not names:
+        return 0  # the only one, which nobody named
+    raise UnknownName(f"study {record.name!r}: objective", chosen, names or map(str, range(count)))
+
+
+def _minimized(
+    record: StudyRecord, objective: int, name: str, direction: Direction | None
+) -> bool:
+    if direction is None and objective >= len(record.directions):
+        raise InvalidInput(
+            f"study {name!r}: nothing says whether lower or higher values are better; add "
+            "--direction minimize or --direction maximize"
+        )
+    return (direction or record.directions[objective]) == "minimize"
+
+
+def _as_read(trial: FrozenTrial, objective: int, reading: Reading) -> FrozenTrial:
+    """The trial with the value of one objective, or without any where it has no result."""
+    limits = trial.system_attrs.get("constraints")
+    violated = isinstance(limits, list | tuple) and any(
+        isinstance(limit, float | int) and not limit <= 0 for limit in limits
+    )
+    pruned = trial.state == TrialState.PRUNED
+    several = trial.values is not None and len(trial.values) > 1
+    if not (violated or pruned or several):
+        return trial
+    found = copy(trial)
+    if violated and trial.state == TrialState.COMPLETE:
+        found.state = TrialState.FAIL
+    if several:
+        found.values = [trial.values[objective]]
+    if pruned:
+        found.values = None
+        if violated or not reading.last_reports:
+            found.intermediate_values = {}
+    return found
+
+
+def _said_sampler(record: StudyRecord) -> str:
+    """What drew the trials, as far as the study tells."""
+    arm = (record.ours or {}).get("arm")
+    said = arm.get("sampler") if isinstance(arm, dict) else None
+    return said if isinstance(said, str) else marked_sampler(record) or "unknown"
+
+
+def _disbelief(record: StudyRecord, trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
+    """Why trials are not taken for random draws, if they are not."""
+    if record.ours is not None:
+        return None
+    if marked := marked_sampler(record):
+        return f"they bear the marks of the sampler {marked}"
+    return doubt(trials, scores)
+
+
+def _arm(
+    record: StudyRecord, name: str, ended: list[FrozenTrial], scores: Floats, sampler: str
+) -> Arm:
+    ours = ended if record.ours is not None else []
+    pruned = np.array([trial.state == TrialState.PRUNED for trial in ended])
+    seconds = np.array([_seconds(trial, record) for trial in ended])
+    return Arm(
+        name=name,
+        scores=scores,
+        seconds=seconds,
+        failed=failures(ended) if ours else ~np.isfinite(values(ended)) & ~pruned,
+        pruned=pruned,
+        sampler=sampler,
+        ranges=ranges(ended),
+        epochs=epochs_of(ended) if ours else None,
+        batch=batch_of(seconds) if ours and all(_recorded(trial) for trial in ours) else None,
+        filters=filters_of(ended) if ours else None,
+    )
+
+
+def _selected(record: StudyRecord) -> SelectedRuns | None:
+    """What the searches in a study of ours selected, trained afresh, if its storage has it."""
+    spec = record.selected.ours if record.selected is not None else None
+    if record.selected is None or spec is None or spec.get("part") != "selected":
+        return None
+    return selected_runs(record.selected.trials, planned=spec["n_trials"], k=spec.get("k"))
+
+
+def _overridden(
+    record: StudyRecord, name: str, objective: int, said: str, reading: Reading
+) -> list[str]:
+    """What was said of the study in place of what it says itself."""
+    notes = []
+    declared = record.directions[objective] if objective < len(record.directions) else None
+    if declared is not None and reading.direction not in (None, declared):
+        notes.append(
+            f"{name}: the study says {declared}; --direction {reading.direction} overrides it"
+        )
+    if reading.sampler not in (None, said) and record.ours is not None:
+        notes.append(f"{name}: the study says {said}; --sampler {reading.sampler} overrides it")
+    return notes
+
+
+def _unfinished(name: str, count: int) -> list[str]:
+    return [f"{name}: {count} unfinished trials are left out"] if count else []
+
+
+def _without_result(
+    name: str, record: StudyRecord, ended: Sequence[FrozenTrial], reading: Reading
+) -> list[str]:
+    """Which trials have no result of a whole trial, and what stands in its place."""
+    notes = []
+    states = {trial.number: trial.state for trial in record.trials}
+    failed = sum(states[trial.number] == TrialState.FAIL for trial in ended)
+    infeasible = sum(trial.state == TrialState.FAIL for trial in ended) - failed
+    pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
+    backwards = sum(_clock(trial) < 0 for trial in ended)
+    if failed:
+        notes.append(
+            f"{name}: {failed} failed trials score the worst value seen, 0 for accuracies"
+        )
+    if infeasible:
+        notes.append(
+            f"{name}: {infeasible} trials violate a constraint, so they are no results; they "
+            "score the worst value seen, 0 for accuracies"
+        )
+    if pruned and reading.last_reports:
+        notes.append(
+            f"{name}: {pruned} pruned trials score their last reported value, which is no result "
+            "of a whole trial"
+        )
+    elif pruned:
+        notes.append(
+            f"{name}: {pruned} pruned trials were stopped before they had a result and score the "
+            "worst value seen, 0 for accuracies; --last-reports takes what they reported last"
+        )
+    if backwards and record.ours is None:
+        notes.append(
+            f"{name}: {backwards} trials ended before they began by their machine's clock, as at "
+            "the end of summer time; how long they took is not known"
+        )
+    return notes
+
+
+def _recorded(trial: FrozenTrial) -> float | None:
+    """The seconds that this software recorded of a trial of its own: its batch took longer."""
+    run = trial.user_attrs.get("run")
+    seconds = run.get("seconds") if isinstance(run, dict) else None
+    return seconds if isinstance(seconds, float) and seconds >= 0 else None
+
+
+def _seconds(trial: FrozenTrial, record: StudyRecord) -> float:
+    ours = _recorded(trial) if record.ours is not None else None
+    if ours is not None:
+        return ours
+    lasted = _clock(trial)
+    return lasted if lasted >= 0 else math.nan
+
+
+def _clock(trial: FrozenTrial) -> float:
+    """Seconds from its beginning to its end by the clock on the wall; NaN where unknown."""
+    return trial.duration.total_seconds() if trial.duration is not None else math.nan

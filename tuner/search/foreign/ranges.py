@@ -1,0 +1,40 @@
+"""The ranges of a study's hyperparameters, in words."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial
+
+
+def ranges(trials: Sequence[FrozenTrial]) -> dict[str, str]:
+    """Each hyperparameter's range in words, ``{"lr": "1e-05 .. 0.1, log"}``."""
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        distributions |= trial.distributions
+    return {name: in_words(kind) for name, kind in distributions.items()}
+
+
+def in_words(kind: BaseDistribution) -> str:
+    """A range: its ends, or its choices."""
+    if isinstance(kind, CategoricalDistribution):
+        return ", ".join(map(_choice, kind.choices))
+    if isinstance(kind, FloatDistribution | IntDistribution):
+        step = "" if kind.step in (None, 1) else f", step {kind.step:.12g}"
+        return f"{kind.low:.12g} .. {kind.high:.12g}" + (", log" if kind.log else step)
+    return str(kind)
+
+
+def _choice(choice: Any) -> str:  # Any: None, a truth value, a number or a text
+    """As in TOML, but a text without quotes where it cannot be taken for anything else."""
+    if isinstance(choice, str):
+        plain = re.fullmatch(r"(?!(true|false|None)$)[^\W\d][\w.-]*", choice)
+        return choice if plain else json.dumps(choice, ensure_ascii=False)
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)

@@ -1,0 +1,1 @@
+"""The storages that studies are read from, one file each; none is ever written to."""

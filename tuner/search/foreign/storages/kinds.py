@@ -1,0 +1,107 @@
+"""Which reader a storage has: the registry of all that can be read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from tuner.errors import DatabaseProblem, InvalidInput, NotFound
+from tuner.search.foreign.address import Address
+from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.storages import grpc_proxy, journal, server, sqlite
+
+_MOST_NAMED = 20
+
+Opened = AbstractContextManager[Mapping[str, StudyRecord]]
+"""Name of each study in an open storage -> the study, read when it is asked for."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file or folder that studies are read from.
+
+    Args:
+        words: What it is.
+        recognises: Whether a path is one.
+        studies_in: Opens it.
+    """
+
+    words: str
+    recognises: Callable[[Path], bool]
+    studies_in: Callable[[Path], Opened]
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("SQLite file of Optuna's", sqlite.recognises, sqlite.studies_in),
+    Kind("journal of Optuna's", journal.recognises, journal.studies_in),
+)
+"""In the order in which they are asked."""
+
+
+def study_at(address: Address) -> StudyRecord:
+    """The study at an address; the only one of its storage where none is named.
+
+    Raises:
+        InvalidInput: If none is named and the storage holds several, or see ``opened``.
+        NotFound: If the storage holds no such study.
+        DatabaseProblem: See ``opened``.
+    """
+    with opened(address) as studies:
+        names = list(studies)
+        if address.study is None:
+            if len(names) == 1:
+                return studies[names[0]]
+            raise InvalidInput(
+                f"storage {address.shown}: holds {_named(names)}; name one of them, such as "
+                f"{address.shown}::{names[0] if names else 'NAME'}"
+            )
+        if address.study not in names:
+            close = get_close_matches(address.study, names, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise NotFound(
+                f"study {address.study!r}: is not in {address.shown}{hint} (it holds "
+                f"{_named(names)})"
+            )
+        return studies[address.study]
+
+
+def _named(names: Sequence[str]) -> str:
+    if not names:
+        return "no studies"
+    more = ", ..." if len(names) > _MOST_NAMED else ""
+    return f"{len(names)} studies: {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def opened(address: Address) -> Opened:
+    """The storage, open for reading.
+
+    Raises:
+        InvalidInput: If it is of no kind that can be read.
+        DatabaseProblem: If it is not there, or cannot be read.
+    """
+    scheme = (address.scheme or "").partition("+")[0]
+    if scheme in server.SCHEMES:
+        return server.studies_at(address.storage)
+    if scheme == "grpc":
+        return grpc_proxy.studies_at(address.storage)
+    if scheme not in ("", "sqlite", "journal", "file"):
+        raise InvalidInput(
+            f"storage {scheme}://...: is not known; write the path of a file or folder, "
+            "sqlite:///FILE, journal:///FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
+        )
+    path = address.path
+    try:
+        kind = next((kind for kind in KINDS if kind.recognises(path)), None)
+    except FileNotFoundError as error:
+        raise DatabaseProblem(
+            f"storage {address.shown}: there is no file {path}; check the name"
+        ) from error
+    except OSError as error:
+        raise DatabaseProblem(f"storage {address.shown}: {error.strerror}") from error
+    if kind is not None:
+        return kind.studies_in(path)
+    known = ", ".join(kind.words for kind in KINDS)
+    raise InvalidInput(
+        f"storage {address.shown}: holds no studies that can be read; what can be: {known}"
+    )
