@@ -295,6 +295,12 @@ def test_scores_that_differ_by_very_little_are_not_called_the_same(arm: MakeArm)
     assert "without width" not in compare(arms, Protocol(unit="loss", rope=0.0)).verdict.text
 
 
+def test_penalties_do_not_make_an_interval_seem_without_width(arm: MakeArm) -> None:
+    scores = np.concatenate([np.full(4, -1e30), -np.linspace(1, 2, 36)])
+    arms = [arm("a", scores), arm("b", scores * 1.01)]
+    assert "without width" not in compare(arms, Protocol(unit="loss", rope=0.0)).verdict.text
+
+
 def test_a_number_of_trials_that_nobody_can_run_is_not_told(arm: MakeArm) -> None:
     spread = np.linspace(-0.1, 0.1, 21)
     runs = {"a": 0.8 + spread, "b": 0.8 - spread - 1e-8}

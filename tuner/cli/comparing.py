@@ -3,7 +3,6 @@
 It imports all that computes and draws, which takes two seconds: the commands import it late.
 """
 
-import io
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -87,7 +86,8 @@ def write(comparison: Comparison, outputs: Outputs) -> None:
             outputs.html.write_text(to_html(comparison, provenance()), encoding="utf-8")
         if outputs.picture is not None:
             written.append(outputs.picture)
-            main_picture(comparison).drawing.savefig(outputs.picture, dpi=200)
+            kind = outputs.picture.suffix.removeprefix(".")
+            outputs.picture.write_bytes(main_picture(comparison).saved(kind))
         if outputs.folder is not None:
             _write_all(comparison, outputs.folder)
             written.append(outputs.folder)
@@ -108,9 +108,7 @@ def _write_all(comparison: Comparison, folder: Path) -> None:
     files = {name: text.encode() for name, text in texts.items()}
     for picture in pictures(comparison):
         for kind in _KINDS:
-            image = io.BytesIO()
-            picture.drawing.savefig(image, format=kind, dpi=200)
-            files[f"{picture.name}.{kind}"] = image.getvalue()
+            files[f"{picture.name}.{kind}"] = picture.saved(kind)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)

@@ -1,5 +1,7 @@
 """What all figures have in common: styles, ticks, legends."""
 
+import warnings
+import xml.dom.minidom
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
@@ -14,6 +16,7 @@ from matplotlib.text import Annotation, Text
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
 from tuner.compare.figures.axes import broken
+from tuner.compare.figures.gallery import pictures
 from tuner.compare.figures.log_ticks import log_axis, plain_number, power
 from tuner.compare.figures.styles import arm_styles
 from tuner.compare.figures.tuning_curves import draw
@@ -226,3 +229,34 @@ def test_all_test_scores_are_shown_where_none_lies_far_below_most(
     left, right = panel.get_xlim()
     assert left < min(tops) and max(tops) < right and not panel.texts
     assert "arrow" not in captions(comparison)["tuning_curves"]
+
+
+NAMES = (
+    "price_$x$",
+    r"cost $\foo$",
+    "100% $",
+    "_hidden",
+    "[b]x[/b]",
+    "<i>&",
+    "名前",
+    "esc\x1b[31m",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_shows_a_name_as_it_is_written(arm: Make, retrained: Again, name: str):
+    """Matplotlib would read formulas, leave _ out of legends, and write what is no XML."""
+    scores = np.linspace(0.5, 0.9, 60)
+    arms = [arm(name, scores, seconds=np.ones(60)), arm("old", scores[::-1], seconds=np.ones(60))]
+    comparison = compare(arms, Protocol(unit=f"loss {name}", rope=0.0))
+    shown = name.replace("\x1b", "\ufffd")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for picture in pictures(comparison):
+            assert xml.dom.minidom.parseString(picture.saved("svg"))
+            assert picture.saved("png").startswith(b"\x89PNG")
+            if legends := picture.drawing.legends:
+                drawn = [text.get_text() for text in legends[0].get_texts()]
+                assert picture.name == "over_budgets" or any(
+                    shown in text.replace(r"\$", "$") for text in drawn
+                )

@@ -46,7 +46,18 @@ def in_unit(axis: Axis, unit: str) -> None:
 
 def title(axes: Axes, text: str, *, longest: int = 60, pad: float = 6.0) -> None:
     """A title at the left, in lines of at most ``longest`` characters."""
-    axes.set_title(broken(text, longest), loc="left", fontsize=10, color=INK, pad=pad)
+    axes.set_title(plain(broken(text, longest)), loc="left", fontsize=10, color=INK, pad=pad)
+
+
+def plain(text: str) -> str:
+    """A text that is drawn as it is written, whatever is in it.
+
+    To matplotlib a $ begins a formula, and a label that begins with _ is not for the legend. What
+    cannot be printed is no part of an SVG file.
+    """
+    printable = "".join(c if c.isprintable() or c in "\n\u200b" else "\ufffd" for c in text)
+    escaped = printable.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 def broken(text: str, longest: int) -> str:

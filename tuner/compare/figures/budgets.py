@@ -15,6 +15,7 @@ from tuner.compare.figures.axes import (
     label_target,
     legend_below,
     mark_target,
+    plain,
     tidy,
     title,
 )
@@ -47,7 +48,7 @@ def budget_figure(
                 labelled.add(curve.arm)
         _finish(axes, axis, [curve for curve in curves if curve.axis == axis], protocol)
     label_target(panels[-1], protocol)
-    panels[0].set_ylabel(f"best {words.measure(protocol)}")
+    panels[0].set_ylabel(plain(f"best {words.measure(protocol)}"))
     legend_below(drawing, panels[0].get_legend_handles_labels()[0])
     return drawing
 
@@ -68,7 +69,7 @@ def _line(axes: Axes, curve: BudgetCurve, style: Style, *, labelled: bool) -> No
         marker=style.marker,
         markersize=5,
         markevery=[curve.x.size - 1],
-        label=label if labelled else None,
+        label=plain(label) if labelled else None,
     )
 
 

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison
-from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
+from tuner.compare.figures.axes import in_unit, legend_below, plain, tidy, title
 from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.edf import empirical_distribution
+from tuner.compare.statistics.estimate import Floats
 
+_FAR = 20
 _MOST_STEPS = 2000
 """More could not be seen, and would make a page of megabytes."""
 
@@ -31,14 +33,14 @@ def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Sty
     """
     drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
     axes = drawing.subplots()
-    everything = np.concatenate([arm.scores for arm in arms]) if arms else np.zeros(1)
+    everything = visible(arms)
     margin = 0.03 * float(np.ptp(everything)) or 0.01
     left, right = float(everything.min()) - margin, float(everything.max()) + margin
     for arm in arms:
         _steps(axes, arm, styles[arm.name], protocol, ends=(left, right))
     axes.set_xlim(left, right)
     axes.set_ylim(0, 1.02)
-    axes.set_xlabel(words.measure(protocol))
+    axes.set_xlabel(plain(words.measure(protocol)))
     axes.set_ylabel("share of trials at or below")
     failed = ", failed ones included" if any(arm.failed.any() for arm in arms) else ""
     bands = f", simultaneous {words.level(protocol)} bands"
@@ -50,11 +52,27 @@ def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Sty
     return drawing
 
 
+def visible(arms: Sequence[Arm]) -> Floats:
+    """The scores of all arms but those that are penalties: far below all others, as 1e30 is.
+
+    So far that the gap is more than twenty times what lies above it.
+    """
+    if not arms:
+        return np.zeros(1)
+    levels = np.unique(np.concatenate([arm.scores for arm in arms]))
+    with np.errstate(over="ignore"):  # the largest numbers there are
+        gaps, above = np.diff(levels), levels[-1] - levels[1:]
+    penalties = np.flatnonzero(
+        (gaps > _FAR * above) & (np.arange(1, levels.size) <= levels.size - 3)
+    )
+    return levels[penalties[-1] + 1 :] if penalties.size else levels
+
+
 def _steps(
     axes: Axes, arm: Arm, style: Style, protocol: Protocol, *, ends: tuple[float, float]
 ) -> None:
     edf = empirical_distribution(arm.scores, confidence=protocol.confidence)
-    x = np.concatenate([[ends[0]], edf.scores, [ends[1]]])
+    x = np.concatenate([[ends[0]], np.maximum(edf.scores, ends[0]), [ends[1]]])
     share = np.concatenate([[0.0], edf.share, [1.0]])
     kept = np.unique(np.linspace(0, x.size - 1, min(x.size, _MOST_STEPS)).astype(int))
     x, share = x[kept], share[kept]
@@ -63,6 +81,7 @@ def _steps(
         high = np.concatenate([[edf.below], edf.high, [1.0]])[kept]
         axes.fill_between(x, low, high, step="post", color=style.colour, alpha=0.14, linewidth=0)
     failed = int(arm.failed.sum())
+    count = f"{failed} of {arm.n} failed" if failed else f"{arm.n}"
     axes.step(
         x,
         share,
@@ -73,7 +92,7 @@ def _steps(
         marker=style.marker,
         markersize=5,
         markevery=[int(np.searchsorted(share, 0.5))],
-        label=f"{arm.name} ({failed} of {arm.n} failed)" if failed else f"{arm.name} ({arm.n})",
+        label=plain(f"{arm.name} ({count})"),
     )
 
 
@@ -95,6 +114,8 @@ def caption(comparison: Comparison) -> str:
 def _sentences(comparison: Comparison) -> Iterator[str]:
     drawn = arms(comparison)
     yield "The share of trials that score this or less; marked: the median."
+    if penalties := sum(int((arm.scores < visible(drawn).min()).sum()) for arm in drawn):
+        yield f"{penalties} trials score far less than is drawn, and count from the left end on."
     if any(arm.failed.any() for arm in drawn):
         yield "Failed trials stay in, at chance or the worst score."
     if any(arm.independent for arm in drawn):

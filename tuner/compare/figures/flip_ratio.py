@@ -13,6 +13,7 @@ from tuner.compare.figures.axes import (
     MANY,
     QUIET,
     legend_below,
+    plain,
     tidy,
 )
 from tuner.compare.figures.captions import left_out
@@ -58,7 +59,7 @@ def flip_law_figure(
                 alpha=0.5 if violated else 0.9,
                 rasterized=int(shown.sum()) > MANY,
             )
-        label = f"{name}: {int(shown.sum()):,} of {filters.n:,} trials"
+        label = plain(f"{name}: {int(shown.sum()):,} of {filters.n:,} trials")
         handles.append(
             Line2D([], [], linestyle="", marker=style.marker, color=style.colour, label=label)
         )

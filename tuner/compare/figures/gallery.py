@@ -4,10 +4,11 @@ A new figure is one file, with the functions of ``FigureFile``, and one line in 
 """
 
 import re
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Literal, Protocol
 
 from matplotlib import rc_context
@@ -90,6 +91,14 @@ class Picture:
         """The figure."""
         return FIGURES[self.name].file.draw(self.comparison)
 
+    def saved(self, kind: str) -> bytes:
+        """The drawing as the content of a file: png, svg or pdf."""
+        buffer = BytesIO()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands in for it
+            self.drawing.savefig(buffer, format=kind, dpi=200)
+        return buffer.getvalue()
+
     @property
     def svg(self) -> str:
         """The drawing as an ``<svg>`` element to put into a page; the same numbers, same bytes.
@@ -98,7 +107,11 @@ class Picture:
         taken for each other's.
         """
         buffer = StringIO()
-        with rc_context({"svg.hashsalt": f"tuner {self.name}", "svg.fonttype": "none"}):
+        with (
+            rc_context({"svg.hashsalt": f"tuner {self.name}", "svg.fonttype": "none"}),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
             self.drawing.savefig(
                 buffer,
                 format="svg",

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from tuner.compare import words
 from tuner.compare.comparison import Comparison
-from tuner.compare.figures.axes import INK, QUIET, panels, tidy, title
+from tuner.compare.figures.axes import INK, QUIET, panels, plain, tidy, title
 from tuner.compare.figures.captions import left_out
 from tuner.compare.statistics.ranking import HELD, Importance, Ranking
 from tuner.errors import InvalidInput
@@ -57,7 +57,7 @@ def _bars(axes: Axes, importance: Importance, legend: float) -> None:
             label=_effective(importance.ranking),
         )
         axes.hlines(places, *zip(*bounds, strict=True), color=INK, linewidth=1.2)
-        axes.set_yticks(places, list(shares))
+        axes.set_yticks(places, list(map(plain, shares)))
     drawn = max(len(shares), 1) + 0.1
     axes.set_ylim(drawn / (1 - legend) - 0.6, -0.6)
     axes.set_xlim(0, 1)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tuner.compare import words
-from tuner.compare.figures.axes import INK, in_unit, tidy, title
+from tuner.compare.figures.axes import INK, in_unit, plain, tidy, title
 from tuner.compare.figures.styles import Style
 from tuner.compare.protocol import ACCURACY
 from tuner.compare.statistics.estimate import Estimate, Floats
@@ -74,7 +74,7 @@ def scores_panel(
         if arm.name in beyond:
             free = row + 0.3 if _hides_median(arm, least) else row - 0.25
             _arrow(axes, free, beyond[arm.name], styles[arm.name])
-    axes.set_yticks(range(len(arms)), names)
+    axes.set_yticks(range(len(arms)), list(map(plain, names)))
     axes.set_ylim(len(arms) - 0.4, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     selected = any(arm.selected for arm in arms)

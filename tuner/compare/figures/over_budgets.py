@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.evidence.over_budgets import OverBudgets, runs_of
-from tuner.compare.figures.axes import DASHED, QUIET, in_unit, legend_below, tidy, title
+from tuner.compare.figures.axes import DASHED, QUIET, in_unit, legend_below, plain, tidy, title
 from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import COLOURS
 
@@ -38,7 +38,7 @@ def draw(comparison: Comparison) -> Figure:
     log_axis(axes.xaxis, plain_number, least=1.0)
     axes.set_xlabel("budget k, random trials (dashed: k*)")
     first, second = arms(comparison)
-    axes.set_ylabel(f"difference of {words.measure(protocol)}")
+    axes.set_ylabel(plain(f"difference of {words.measure(protocol)}"))
     title(axes, f"Best of k: {first} minus {second}")
     in_unit(axes.yaxis, protocol.unit)
     legend_below(drawing, axes.get_legend_handles_labels()[0])

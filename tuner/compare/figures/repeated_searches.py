@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tuner.compare import words
 from tuner.compare.arm import DEFAULTS
 from tuner.compare.comparison import Comparison
-from tuner.compare.figures.axes import in_unit, legend_below, tidy, title
+from tuner.compare.figures.axes import in_unit, legend_below, plain, tidy, title
 from tuner.compare.figures.captions import listed
 from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
@@ -34,7 +34,7 @@ def traces_figure(
     log_axis(axes.xaxis, plain_number, least=1)
     axes.set_xlim(1, max([2, *(traces.median.size for traces in arms.values())]))
     axes.set_xlabel("trials")
-    axes.set_ylabel(f"best {'validation accuracy' if unit == ACCURACY else unit} so far")
+    axes.set_ylabel(plain(f"best {'validation accuracy' if unit == ACCURACY else unit} so far"))
     title(axes, "Incumbent: median over repeats")
     legend_below(drawing, axes.get_legend_handles_labels()[0])
     in_unit(axes.yaxis, unit)
@@ -66,7 +66,7 @@ def _steps(axes: Axes, name: str, traces: Traces, style: Style) -> None:
         markersize=5,
         markevery=[traces.median.size - 1],
         clip_on=False,
-        label=f"{name} ({r} repeat{'s' if r > 1 else ''})",
+        label=plain(f"{name} ({r} repeat{'s' if r > 1 else ''})"),
     )
 
 

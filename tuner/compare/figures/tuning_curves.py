@@ -15,6 +15,7 @@ from tuner.compare.figures.axes import (
     label_target,
     legend_below,
     mark_target,
+    plain,
     tidy,
     title,
 )
@@ -158,7 +159,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, styles: Mapping[str, Style]
     heading = f"Tuning curves{bands if any(map(banded, shown)) else ''}"
     title(axes, heading if curves else "Best so far", pad=18)
     kind = "expected" if protocol.bounded else "median"
-    axes.set_ylabel(f"{f'{kind} ' if curves else ''}best {words.measure(protocol)}")
+    axes.set_ylabel(plain(f"{f'{kind} ' if curves else ''}best {words.measure(protocol)}"))
     in_unit(axes.yaxis, protocol.unit)
     tidy(axes)
 
@@ -180,7 +181,7 @@ def _curve(axes: Axes, arm: ArmSummary, style: Style, k_star: int) -> None:
         marker=style.marker,
         markersize=6,
         markevery=[i for i, k in enumerate(ks) if k == k_star],
-        label=arm.name,
+        label=plain(arm.name),
     )
     for point in arm.best_of:
         if point.k == k_star and point.low is not None and point.high is not None:
@@ -202,7 +203,7 @@ def _traces(axes: Axes, arm: ArmSummary, style: Style, _: int) -> None:
             marker=style.marker,
             markersize=5,
             markevery=[len(trace)],
-            label=f"{arm.name} (best so far)" if number == 0 else None,
+            label=plain(f"{arm.name} (best so far)") if number == 0 else None,
         )
 
 

@@ -73,7 +73,10 @@ def names_storage(text: str) -> bool:
 
 def _there(storage: str) -> bool:
     path = _path(storage)
-    return path != Path() and path.exists()
+    try:
+        return path != Path() and path.exists()
+    except (OSError, ValueError):  # longer than a name can be, or with a null in it
+        return False
 
 
 def _path(storage: str) -> Path:

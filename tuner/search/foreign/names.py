@@ -7,6 +7,8 @@ from tuner.errors import InvalidInput
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.record import StudyRecord
 
+_LONGEST = 60
+
 Found = tuple[Address | None, StudyRecord]
 
 
@@ -22,7 +24,7 @@ def arm_names(found: Sequence[Found], given: Sequence[str] = ()) -> list[str]:
     """
     if len(given) > len(found):
         raise InvalidInput(f"--names: got {len(given)} names for {len(found)} studies")
-    own = [record.name for _, record in found]
+    own = [printable(record.name) for _, record in found]
     names = [
         own[i] if own.count(own[i]) == 1 else _by_storage(i, found) for i in range(len(found))
     ]
@@ -39,14 +41,20 @@ def _by_storage(index: int, found: Sequence[Found]) -> str:
     """The fewest last parts of the storage's path that no other study of that name shares."""
     address, record = found[index]
     if address is None:
-        return record.name
+        return printable(record.name)
     others = [
         PurePosixPath(other.label)
         for i, (other, theirs) in enumerate(found)
-        if other is not None and i != index and theirs.name == record.name
+        if other is not None and i != index and printable(theirs.name) == printable(record.name)
     ]
     parts = PurePosixPath(address.label).parts
     for length in range(1, len(parts) + 1):
         if all(other.parts[-length:] != parts[-length:] for other in others):
             return "/".join(parts[-length:])
-    return f"{address.label}::{record.name}"
+    return f"{address.label}::{printable(record.name)}"
+
+
+def printable(text: str) -> str:
+    """A name of others as it can be shown: on one line, of at most 60 characters."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
