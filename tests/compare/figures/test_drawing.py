@@ -244,7 +244,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_figure_shows_a_name_as_it_is_written(arm: Make, retrained: Again, name: str):
+def test_every_figure_shows_a_name_as_it_is_written(arm: Make, name: str):
     """Matplotlib would read formulas, leave _ out of legends, and write what is no XML."""
     scores = np.linspace(0.5, 0.9, 60)
     arms = [arm(name, scores, seconds=np.ones(60)), arm("old", scores[::-1], seconds=np.ones(60))]
