@@ -9,7 +9,13 @@ from pathlib import Path
 from tuner.errors import DatabaseProblem, InvalidInput, NotFound
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.record import StudyRecord
-from tuner.search.foreign.storages import grpc_proxy, journal, server, sqlite
+from tuner.search.foreign.storages import (
+    grpc_proxy,
+    journal,
+    pickled,
+    server,
+    sqlite,
+)
 
 _MOST_NAMED = 20
 
@@ -35,6 +41,7 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind("SQLite file of Optuna's", sqlite.recognises, sqlite.studies_in),
     Kind("journal of Optuna's", journal.recognises, journal.studies_in),
+    Kind("pickled study of Optuna's", pickled.recognises, pickled.studies_in),
 )
 """In the order in which they are asked."""
 

@@ -1,0 +1,1 @@
+"""What exports of tables and runs have in common: cells, rows, columns, ranges."""
