@@ -15,6 +15,7 @@ from tuner.search.foreign.storages import (
     pickled,
     server,
     sqlite,
+    trials_table,
 )
 
 _MOST_NAMED = 20
@@ -42,6 +43,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("SQLite file of Optuna's", sqlite.recognises, sqlite.studies_in),
     Kind("journal of Optuna's", journal.recognises, journal.studies_in),
     Kind("pickled study of Optuna's", pickled.recognises, pickled.studies_in),
+    Kind("table of an Optuna study's trials", trials_table.recognises, trials_table.studies_in),
 )
 """In the order in which they are asked."""
 

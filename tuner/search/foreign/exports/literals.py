@@ -1,0 +1,41 @@
+"""Objects written into a cell: as JSON, or as Python prints a dictionary."""
+
+import ast
+import json
+import math
+from collections.abc import Mapping
+
+
+def object_in(cell: object) -> Mapping[str, object] | None:
+    """The object in a cell, its names as text; None where there is none.
+
+    NaN and infinities are read too, which Python prints as ``nan`` and ``inf``. Nothing is run.
+    """
+    if isinstance(cell, Mapping):
+        return cell
+    if not isinstance(cell, str) or not cell.strip().startswith("{"):
+        return None
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        found = _printed(cell.strip())
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else None
+
+
+def _printed(text: str) -> object:
+    try:
+        tree = ast.parse(text, mode="eval")
+        return ast.literal_eval(_Numbers().visit(tree))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+class _Numbers(ast.NodeTransformer):
+    """Puts numbers for the names that Python prints for them."""
+
+    _NAMED = {"nan": math.nan, "inf": math.inf}  # noqa: RUF012 (nobody writes into it)
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """A number where the name is one's; else the name, which is refused after."""
+        number = self._NAMED.get(node.id)
+        return node if number is None else ast.copy_location(ast.Constant(number), node)
