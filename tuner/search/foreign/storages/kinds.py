@@ -16,6 +16,7 @@ from tuner.search.foreign.storages import (
     server,
     sqlite,
     trials_table,
+    wandb_export,
 )
 
 _MOST_NAMED = 20
@@ -43,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("SQLite file of Optuna's", sqlite.recognises, sqlite.studies_in),
     Kind("journal of Optuna's", journal.recognises, journal.studies_in),
     Kind("pickled study of Optuna's", pickled.recognises, pickled.studies_in),
+    Kind("table of W&B's runs", wandb_export.recognises, wandb_export.studies_in),
     Kind("table of an Optuna study's trials", trials_table.recognises, trials_table.studies_in),
 )
 """In the order in which they are asked."""
