@@ -12,6 +12,7 @@ from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.storages import (
     grpc_proxy,
     journal,
+    mlflow_export,
     pickled,
     server,
     sqlite,
@@ -41,9 +42,10 @@ class Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("SQLite file of Optuna's", sqlite.recognises, sqlite.studies_in),
+    Kind("SQLite file of Optuna's or MLflow's", sqlite.recognises, sqlite.studies_in),
     Kind("journal of Optuna's", journal.recognises, journal.studies_in),
     Kind("pickled study of Optuna's", pickled.recognises, pickled.studies_in),
+    Kind("folder or table of MLflow's", mlflow_export.recognises, mlflow_export.studies_in),
     Kind("table of W&B's runs", wandb_export.recognises, wandb_export.studies_in),
     Kind("table of an Optuna study's trials", trials_table.recognises, trials_table.studies_in),
 )

@@ -1,4 +1,4 @@
-"""SQLite files of Optuna's, of every version: read from a copy, so that nothing touches them."""
+"""SQLite files of Optuna or MLflow, of any version: read from a copy, so nothing touches them."""
 
 import re
 import sqlite3
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import DatabaseProblem
 from tuner.search.database.untouched import is_sqlite, untouched
+from tuner.search.foreign.exports.mlflow_database import holds_runs, studies_of_database
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.storages.files import head
 from tuner.search.foreign.storages.optuna_storage import OptunaStudies
@@ -27,10 +28,10 @@ def recognises(path: Path) -> bool:
 
 @contextmanager
 def studies_in(path: Path) -> Iterator[Mapping[str, StudyRecord]]:
-    """The studies in a SQLite file, as they stand.
+    """The studies in a SQLite file, as they stand: Optuna's, or the experiments of MLflow.
 
     Raises:
-        DatabaseProblem: If it cannot be read, or is not of Optuna's.
+        DatabaseProblem: If it cannot be read, or is neither Optuna's nor MLflow's.
     """
     with TemporaryDirectory(prefix="tuner-") as folder:
         copy = Path(folder) / "copy.db"
@@ -39,6 +40,9 @@ def studies_in(path: Path) -> Iterator[Mapping[str, StudyRecord]]:
                 target.execute("PRAGMA synchronous = OFF")
                 source.backup(target)
                 _ease(target)
+            if holds_runs(copy):
+                yield studies_of_database(copy, str(path))
+                return
             with brought_up_to_date(URL.create("sqlite", database=str(copy)), str(path)) as opened:
                 yield OptunaStudies(*opened)
         except (OSError, sqlite3.Error, DBAPIError) as error:
