@@ -79,7 +79,7 @@ def test_what_is_no_trial_is_left_out(experiment):
     write_run(experiment, "torn", metrics=metrics)
     (experiment / "torn" / "meta.yaml").write_text("", encoding="utf-8")
     (experiment / "models" / "m-1").mkdir(parents=True)
-    (experiment.parent / ".trash" / "1").mkdir(parents=True)
+    (experiment.parent / ".trash" / "1" / "r").mkdir(parents=True)
     record = read(experiment.parent)["my: study"]
     assert len(record.trials) == 1
     assert any("1 runs are left out, such as torn" in note for note in record.notes)
@@ -197,6 +197,14 @@ def test_a_table_of_the_page_is_parted_where_the_alphabet_begins_anew(tmp_path):
     assert record.trials[0].params == {"lr": 0.1, "tol": 1}
     assert record.trials[0].datetime_start == datetime(2024, 9, 18, 3, 2, 4)
     assert any("taken as metrics: accuracy, n" in note for note in record.notes)
+
+
+def test_a_search_whose_columns_were_renamed_is_parted_by_their_names(tmp_path):
+    text = "run_id,experiment_id,status,lr,val_f1,depth,mlflow.user\nr,1,FINISHED,0.1,0.5,3,ann\n"
+    (tmp_path / "runs.csv").write_text(text, encoding="utf-8")
+    record = read(tmp_path / "runs.csv")["runs"]
+    assert record.objectives == ("val_f1",)
+    assert record.trials[0].params == {"lr": 0.1, "depth": 3}
 
 
 def test_a_metric_that_is_no_number_is_refused_with_its_place(tmp_path):

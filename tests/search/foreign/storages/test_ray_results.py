@@ -35,14 +35,17 @@ def write_trial(
     (folder / "result.json").write_text(lines, encoding="utf-8")
 
 
+PICKLED = {"_type": "CLOUDPICKLE_FALLBACK", "value": "80049527"}
+
+
 def state(trial_id: str, status: str, folder: str, **fields: object) -> dict[str, object]:
     return {
         "trial_id": trial_id,
         "status": status,
         "logdir": f"/home/ann/ray_results/run/{folder}",
         "start_time": 1699999999.5,
-        "evaluated_params": {"lr": 0.1, "model/width": 8},
-        "config": {"lr": 0.1, "model": {"width": 8}, "data": "/d"},
+        "evaluated_params": {"lr": 0.1, "model/width": 8, "fn": PICKLED},
+        "config": {"lr": 0.1, "data": "/d"},
         **fields,
     }
 
@@ -112,6 +115,14 @@ def test_a_newer_state_of_a_resumed_experiment_counts(tmp_path):
     assert trial.state == TrialState.COMPLETE
 
 
+def test_a_folder_of_a_trial_that_the_state_has_elsewhere_counts_once(tmp_path):
+    write_trial(tmp_path / "run" / "moved", result(1, loss=0.5, trial_id="a"))
+    content = as_ray_1([state("a", "TERMINATED", "t_a", last_result=result(1, loss=0.5))])
+    path = tmp_path / "run" / "experiment_state-2023.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert len(read(tmp_path / "run")["run"].trials) == 1
+
+
 def test_folders_of_trials_without_a_state_are_read(tmp_path):
     done = result(2, loss=0.5, info={"entropy": 0.1}, done=True, trial_id="a")
     write_trial(tmp_path / "run" / "a", result(1, loss=0.9, trial_id="a"), done)
@@ -135,7 +146,8 @@ def test_a_trial_that_was_started_anew_counts_once(tmp_path):
 def test_progress_is_read_where_there_are_no_results(tmp_path):
     write_trial(tmp_path / "run" / "a")
     (tmp_path / "run" / "a" / "progress.csv").write_text(
-        "loss,training_iteration,done,info/x\n0.9,1,False,1\n0.5,2,True,inf\n", encoding="utf-8"
+        "loss,training_iteration,done,info/x,config/lr\n0.9,1,False,1,3\n0.5,2,True,inf,3\n",
+        encoding="utf-8",
     )
     record = read(tmp_path / "run")["run"]
     assert record.trials[0].values == [0.5, float("inf")]

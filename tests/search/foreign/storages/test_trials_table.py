@@ -171,6 +171,34 @@ def test_odd_numbers_are_kept(tmp_path):
     assert any("1 trials that ended well have no result" in note for note in record.notes)
 
 
+def test_a_parameter_that_is_a_float_anywhere_is_one_everywhere(tmp_path):
+    text = "number,value,params_x,state\n0,1,2,COMPLETE\n1,1,0.5,COMPLETE\n"
+    first = read(written(tmp_path / "t.csv", text)).trials[0]
+    assert isinstance(first.params["x"], float)
+    assert first.distributions["x"] == FloatDistribution(0.5, 2)
+
+
+def test_digits_parted_by_underscores_are_text(tmp_path):
+    text = "number,value,params_x,state\n0,1,1_000,COMPLETE\n"
+    assert read(written(tmp_path / "t.csv", text)).trials[0].params == {"x": "1_000"}
+
+
+def test_a_number_beyond_all_floats_is_kept_as_text(tmp_path):
+    row = {**NESTED, "params": {"n": 10**400}}
+    trial = read(written(tmp_path / "t.jsonl", json.dumps(row))).trials[0]
+    assert trial.params == {"n": str(10**400)}
+
+
+def test_an_end_without_the_time_zone_of_its_start_is_left_out(tmp_path):
+    text = (
+        "number,value,datetime_start,datetime_complete,state\n"
+        "0,1,2022-03-10 11:50:00+00:00,2022-03-10 11:51:00,COMPLETE\n"
+    )
+    trial = read(written(tmp_path / "t.csv", text)).trials[0]
+    assert trial.datetime_start is not None
+    assert trial.datetime_complete is None
+
+
 def test_a_last_line_that_was_cut_off_is_left_out_and_noted(tmp_path):
     record = read(written(tmp_path / "t.csv", FRAME[:-20]))
     assert [trial.number for trial in record.trials] == [0, 1]

@@ -108,12 +108,28 @@ def test_where_columns_were_moved_their_names_decide(tmp_path):
     }
 
 
+def test_a_setting_that_was_moved_before_the_results_is_none_of_them(tmp_path):
+    text = (
+        '"Name","State","lr","wd","augment","epoch","val_f1"\n"a","finished","1","2","3","4","5"\n'
+    )
+    record = read(written(tmp_path / "runs.csv", text))["runs"]
+    assert record.objectives == ("val_f1",)
+    assert record.trials[0].params == {"lr": 1, "wd": 2, "augment": 3}
+
+
+def test_a_frame_of_runs_is_known_by_what_wandb_logs(tmp_path):
+    text = "lr,loss,_runtime,_step,_timestamp\n0.1,0.5,3,4,5\n"
+    record = read(written(tmp_path / "runs.csv", text))["runs"]
+    assert record.objectives == ("loss",)
+    assert record.trials[0].params == {"lr": 0.1}
+
+
 RUN = {
     "name": "a",
     "state": "finished",
     "created_at": "2025-01-01T00:00:00",
     "config": {"lr": 0.1, "model": {"width": 8}, "layers": [1, 2], "_wandb": {"v": 1}},
-    "summary": {"loss": 0.5, "_step": 9, "_runtime": 3.5, "table": {"_type": "file", "n": "x"}},
+    "summary": {"loss": 0.5, "_step": 9, "_runtime": 3.5, "table": {"_type": "file", "size": 7}},
 }
 
 

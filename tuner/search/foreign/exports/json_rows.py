@@ -15,7 +15,7 @@ Fields = dict[str, object]
 
 
 def first_object(path: Path) -> Fields:
-    """The first row of a JSON file; empty where it has none."""
+    """The first row of a JSON file, or its columns; empty where it has none."""
     if path.is_dir():
         return {}
     try:
@@ -28,10 +28,7 @@ def first_object(path: Path) -> Fields:
         found, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
-        return {}
-    columns = _by_columns(found)
-    return columns[0] if columns else found
+    return found if isinstance(found, dict) else {}
 
 
 def json_table(path: Path) -> Table:

@@ -13,8 +13,6 @@ from tuner.search.foreign.exports.tables import flat, table_of_lines
 Fields = Mapping[str, object]
 
 PARAMS, RESULTS, PROGRESS, ERROR = "params.json", "result.json", "progress.csv", "error.txt"
-_PICKLED = "CLOUDPICKLE_FALLBACK"
-"""The mark of a field that JSON cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,9 @@ def _fields(content: object) -> Fields:
 
 
 def flattened(fields: object) -> dict[str, object]:
-    """Fields of objects in objects as Ray names them, without those that are pickled."""
-    if not isinstance(fields, Mapping):
-        return {}
-    kept = {name: each for name, each in fields.items() if not _is_pickled(each)}
-    return {
-        name: each for name, each in flat(kept, "/") if each != {} and "/_type" not in f"/{name}"
-    }
-
-
-def _is_pickled(value: object) -> bool:
-    return isinstance(value, Mapping) and value.get("_type") == _PICKLED
+    """Fields of objects in objects as Ray names them."""
+    pairs = flat(fields, "/") if isinstance(fields, Mapping) else ()
+    return {name: each for name, each in pairs if each != {}}
 
 
 @dataclass(frozen=True)

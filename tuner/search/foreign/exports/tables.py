@@ -148,8 +148,13 @@ def table_of_lines(path: Path, titles: tuple[str, ...], lines: Sequence[Line]) -
 
 
 def flat(cells: Mapping[str, object], separator: str) -> Iterator[tuple[str, object]]:
-    """Fields of objects in objects, with the names on the way to them joined."""
+    """Fields of objects in objects, with the names on the way to them joined.
+
+    Objects with a ``_type`` are left out: W&B and Ray write them for what JSON cannot hold.
+    """
     for name, cell in cells.items():
+        if isinstance(cell, Mapping) and "_type" in cell:
+            continue
         if isinstance(cell, Mapping) and cell:
             for inner, value in flat(cell, separator):
                 yield f"{name}{separator}{inner}", value

@@ -17,7 +17,6 @@ from tuner.search.foreign.exports.tracked import PARENT, TrackedRun, millisecond
 from tuner.search.foreign.record import StudyRecord
 
 _META = "meta.yaml"
-_TRASH = ".trash"
 _SEARCHED = {"run_id", "status"}
 _UNMARKED = _SEARCHED | {"experiment_id"}
 """Of a search whose columns somebody renamed, so that no name says what they are."""
@@ -67,9 +66,7 @@ def _experiments(path: Path) -> list[Path]:
     return [
         folder
         for folder in sorted(path.iterdir())
-        if folder.is_dir()
-        and folder.name != _TRASH
-        and ((folder / _META).is_file() or any(map(_is_run, folder.iterdir())))
+        if folder.is_dir() and ((folder / _META).is_file() or any(map(_is_run, folder.iterdir())))
     ]
 
 

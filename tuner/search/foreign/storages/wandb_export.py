@@ -143,7 +143,7 @@ def _of_objects(table: Table) -> tuple[list[Run], tuple[str, ...]]:
         numbers = {
             name: number_in(value)
             for name, value in flat(summary, ".")
-            if not name.startswith("_") and "._type" not in name and not is_count(name)
+            if not name.startswith("_") and not is_count(name)
         }
         results = {name: number for name, number in numbers.items() if number is not None}
         runs.append(_run(table, row, settings, results))
