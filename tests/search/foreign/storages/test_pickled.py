@@ -96,6 +96,15 @@ def test_an_attribute_that_holds_itself_is_refused(tmp_path):
         read(tmp_path / "s.pkl")
 
 
+def test_a_range_that_no_optuna_can_have_is_refused_with_its_trial(tmp_path):
+    study = optuna.create_study(study_name="mine")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1, step=0.5), n_trials=1)
+    vars(study._storage._studies[0].trials[0].distributions["x"])["step"] = 1e-300
+    (tmp_path / "s.pkl").write_bytes(pickle.dumps(study))
+    with pytest.raises(InvalidInput, match=r"trial 0: .*export the study with the Optuna"):
+        read(tmp_path / "s.pkl")
+
+
 def test_an_array_of_objects_is_read_over_too(study, tmp_path):
     path = tmp_path / "study.joblib"
     joblib.dump([np.array([None, "a"], dtype=object), study], path)

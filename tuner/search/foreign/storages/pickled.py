@@ -210,7 +210,7 @@ def _trial(path: Path, position: int, kept: object, ranges: object) -> FrozenTri
         distributions = {
             str(name): distribution_of(each) for name, each in items if name in params
         }
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise InvalidInput(
             f"pickle {path}: trial {position}: {error}; export the study with the Optuna that "
             "made it: study.trials_dataframe().to_csv(FILE)"
