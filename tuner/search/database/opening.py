@@ -133,7 +133,7 @@ def _upgrade_optuna(storage: RDBStorage, where: str) -> None:
         try:
             storage.upgrade()
         except (DBAPIError, StorageInternalError) as error:
-            raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+            raise DatabaseProblem(f"database {where}: {reason(error)}") from error
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _alone(storage: RDBStorage, address: URL) -> Iterator[Connection]:
             yield connection
             connection.commit()
     except DBAPIError as error:
-        raise DatabaseProblem(f"database {shown(address)}: {_reason(error)}") from error
+        raise DatabaseProblem(f"database {shown(address)}: {reason(error)}") from error
 
 
 def connect_optuna(address: URL, *, must_exist: bool, check: bool = True) -> RDBStorage:
@@ -186,7 +186,7 @@ def connect_optuna(address: URL, *, must_exist: bool, check: bool = True) -> RDB
             on_failure.pop_all()
         return storage
     except (DBAPIError, StorageInternalError) as error:
-        raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+        raise DatabaseProblem(f"database {where}: {reason(error)}") from error
 
 
 def _newest_of_optuna(storage: RDBStorage) -> str:
@@ -261,7 +261,7 @@ def _check_ours(address: URL) -> None:
         with untouched(Path(address.database or "")) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     except (OSError, sqlite3.Error) as error:
-        raise DatabaseProblem(f"database {where}: {_reason(error)}") from error
+        raise DatabaseProblem(f"database {where}: {reason(error)}") from error
     if "version_info" not in tables:
         raise DatabaseProblem(f"database {where}: holds no Optuna studies; check the name")
     if VERSION_TABLE not in tables:
@@ -328,7 +328,7 @@ def _run_migrations(connection: Connection) -> None:
     command.upgrade(config, SCHEMA)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The driver's own words, on one line, without SQL."""
     cause: BaseException | None = error
     while cause is not None and not getattr(cause, "orig", None):

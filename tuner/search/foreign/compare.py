@@ -42,7 +42,7 @@ def compare_studies(
 
     Args:
         studies: The new space first, the old one second, then any others: studies, or addresses
-            such as ``sqlite:///a.db::new``, ``runs.csv`` or ``journal.log::old``.
+            such as ``sqlite:///a.db::new``, ``sweep.csv`` or ``journal.log::old``.
         protocol: What was fixed beforehand, its target in the studies' own units; ``primary``
             is the first study against the second.
         reading: How the studies are read, where they do not say it or say otherwise.

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -90,13 +91,25 @@ def test_what_a_writer_left_that_died_is_read_from_a_copy(file: Path, mode: str)
     assert state(crashed) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_read(file: Path):
-    file.parent.chmod(0o500)
-    try:
-        assert values(file) == [0.0, 0.1, 0.2, 0.3, 0.4]
-    finally:
-        file.parent.chmod(0o700)
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_folder_that_cannot_be_written_is_read(file: Path, mode: str):
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    values(file)  # all is imported
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy.db")
+        copy.write_bytes(file.read_bytes())
+        Path(folder).chmod(0o555)
+        before = os.geteuid()
+        try:
+            if before == 0:
+                os.seteuid(65534)  # root may write everywhere
+            with pytest.raises(PermissionError):
+                Path(folder, "new").touch()
+            assert values(copy) == [0.0, 0.1, 0.2, 0.3, 0.4]
+        finally:
+            os.seteuid(before)
+            Path(folder).chmod(0o755)
 
 
 def as_older(file: Path) -> None:
@@ -152,5 +165,18 @@ def test_a_file_that_mlflow_shares_is_refused_with_the_reason(file: Path):
 def test_a_damaged_file_is_refused(file: Path):
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatabaseProblem, match="malformed"), studies_in(file) as studies:
+        studies["old"]
+
+
+def test_a_file_that_is_damaged_where_its_trials_are_is_refused(file: Path):
+    with closing(sqlite3.connect(file)) as connection:
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+        root = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'trials'"
+        ).fetchone()[0]
+    damaged = bytearray(file.read_bytes())
+    damaged[(root - 1) * page : root * page] = b"\xff" * page
+    file.write_bytes(damaged)
     with pytest.raises(DatabaseProblem, match="malformed"), studies_in(file) as studies:
         studies["old"]

@@ -77,6 +77,7 @@ def study_of_runs(name: str, runs: Sequence[Run], source: Source) -> StudyRecord
         trials=trials,
         objectives=objectives,
         directions=source.directions,
+        ranges_known=False,
         notes=(*source.notes, *_without_result(ordered, trials, source.where), unknown),
     )
 

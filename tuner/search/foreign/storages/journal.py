@@ -13,7 +13,7 @@ from optuna.storages.journal import BaseJournalBackend
 from tuner.errors import DatabaseProblem
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.storages.files import head
-from tuner.search.foreign.storages.optuna_storage import OptunaStudies
+from tuner.search.foreign.storages.optuna_storage import OptunaStudies, unwarned
 
 _OPENS = b'{"op_code"'
 
@@ -33,7 +33,8 @@ def studies_in(path: Path) -> Iterator[Mapping[str, StudyRecord]]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = _Journal(path)
     try:
-        storage = JournalStorage(journal)
+        with unwarned():
+            storage = JournalStorage(journal)
     except OSError as error:
         raise DatabaseProblem(f"journal {path}: {error.strerror}") from error
     except Exception as error:  # whatever a record of another version leads to in Optuna

@@ -14,10 +14,11 @@ from tuner.search.foreign.record import StudyRecord, record_of
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without what Optuna warns a study's maker of: experimental parts, choices that are lists."""
+    """Without what Optuna warns a study's maker of: what is experimental, deprecated, unusual."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
         warnings.filterwarnings("ignore", "Choices for a categorical distribution")
+        warnings.filterwarnings("ignore", r"\w+Distribution has been deprecated")
         yield
 
 

@@ -1,5 +1,6 @@
 """Optuna's tables in a database of our own, brought up to the version of the Optuna in use."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import DatabaseProblem
+from tuner.search.database.opening import reason
+from tuner.search.foreign.storages.optuna_storage import unwarned
 
 _MLFLOW = {"experiments", "runs", "metrics"}
 
@@ -40,11 +43,12 @@ def brought_up_to_date(copy: URL, where: str) -> Iterator[tuple[RDBStorage, tupl
             )
         if version != newest:
             try:
-                storage.upgrade()
+                with _unheard():
+                    storage.upgrade()
             except (DBAPIError, StorageInternalError, RuntimeError, KeyError) as error:
                 raise DatabaseProblem(
                     f"database {where}: its tables of version {version} could not be brought up "
-                    f"to date in a copy ({_line(error)}); upgrade it with the Optuna that made it"
+                    f"to date in a copy ({reason(error)}); upgrade it with the Optuna that made it"
                 ) from error
             notes = (
                 f"{where}: its tables are of an older Optuna ({version}); they were read from a "
@@ -75,6 +79,18 @@ def revision(engine: Engine) -> str | None:
     return None if written is None else str(written)
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Without what alembic logs: Optuna sets logging up anew where nobody did."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        with unwarned():
+            yield
+    finally:
+        root.removeHandler(handler)
+
+
 def _check(copy: URL, where: str) -> None:
     engine = create_engine(copy)
     try:
@@ -91,7 +107,3 @@ def _check(copy: URL, where: str) -> None:
             "known; copy the studies with the Optuna that made them (optuna.copy_study) into a "
             "file of their own"
         )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", error)).split())[:200]

@@ -6,12 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, MetaData, create_engine, inspect, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from tuner.errors import DatabaseProblem, InvalidInput
+from tuner.search.database.opening import reason
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.storages.optuna_storage import OptunaStudies
 from tuner.search.foreign.storages.schema import brought_up_to_date, newest, revision
@@ -69,9 +71,8 @@ def studies_at(address: str) -> Iterator[Mapping[str, StudyRecord]]:
             _copy(engine, copy)
             opened = until_read.enter_context(brought_up_to_date(copy, where))
             yield OptunaStudies(*opened)
-    except DBAPIError as error:
-        words = " ".join(str(error.orig).split())
-        raise DatabaseProblem(f"database {where}: {words}") from error
+    except (DBAPIError, StorageInternalError) as error:
+        raise DatabaseProblem(f"database {where}: {reason(error)}") from error
     except ImportError as error:
         raise InvalidInput(
             f"database {where}: its driver is not installed; install it with: pip install {driver}"

@@ -7,10 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import DatabaseProblem
+from tuner.search.database.opening import reason
 from tuner.search.database.untouched import is_sqlite, untouched
 from tuner.search.foreign.exports.mlflow_database import holds_runs, studies_of_database
 from tuner.search.foreign.record import StudyRecord
@@ -45,9 +47,8 @@ def studies_in(path: Path) -> Iterator[Mapping[str, StudyRecord]]:
                 return
             with brought_up_to_date(URL.create("sqlite", database=str(copy)), str(path)) as opened:
                 yield OptunaStudies(*opened)
-        except (OSError, sqlite3.Error, DBAPIError) as error:
-            words = " ".join(str(getattr(error, "orig", error)).split())
-            raise DatabaseProblem(f"database {path}: {words}") from error
+        except (OSError, sqlite3.Error, DBAPIError, StorageInternalError) as error:
+            raise DatabaseProblem(f"database {path}: {reason(error)}") from error
 
 
 def _ease(copy: sqlite3.Connection) -> None:
