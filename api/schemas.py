@@ -146,7 +146,9 @@ class Worker(BaseModel):
     code_version: str
     started: float
     last_seen: float
-    state: str = Field(description="idle, working, stopped, broken, or gone without a word")
+    state: str = Field(
+        description="starting, idle, working, stopped, broken, or gone without a word"
+    )
     study_name: str | None
     running: int
     finished: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tuner.api import deps
 from tuner.errors import UnknownName
 from tuner.search.database.store import Store
-from tuner.search.database.tables import LIVE
+from tuner.search.database.tables import LIVE, STARTING
 from tuner.search.watch import views
 from tuner.search.watch.progress import ArmProgress
 from tuner.workload import in_words
@@ -13,7 +13,7 @@ from tuner.workload import in_words
 COMPARISONS_SHOWN = 10
 WORKERS_SHOWN = 50
 
-_NOT_ENDED = (*LIVE, "broken")
+_NOT_ENDED = (STARTING, *LIVE, "broken")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Overview:
     Args:
         entries: Comparisons, newest first.
         next: The cursor of older ones, if there are any.
-        working: Workers that live, or stopped themselves because of failures.
+        working: Workers that start or live, or stopped themselves because of failures.
         ended: Workers of the last week that stopped or are gone.
     """
 

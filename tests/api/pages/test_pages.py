@@ -61,6 +61,9 @@ def test_the_first_page_shows_progress_and_workers(browser, store):
     assert page.bars == {"old": (0, 11), "new": (0, 11)}
     assert "digits, mlp 64-64-64, 3 epochs. 12 trials in 2 arms" in page.text
     assert "no worker is running; start one with: tuner worker" in page.text
+    roster.announce(store, "w", "cpu")
+    page = get(browser, "/")
+    assert "workers are starting" in page.text and "o worker is running" not in page.text
     work_here(store)
     roster.enrol(store, "w", "cuda:0")
     roster.begins(store, "w", "small/old", 3)

@@ -306,6 +306,10 @@ def test_a_worker_without_a_sign_of_life_is_gone(store: Store):
     found = {row.name: row.state for row in views.list_workers(store)}
     assert found == {"here": "idle", "away": "gone", "left": "stopped"}
     assert views.list_workers(store)[0].name == "here"
+    roster.announce(store, "soon", "cpu")
+    enrol(store, "never", state="starting", last_seen=workers.c.last_seen - 61)
+    found = {row.name: row.state for row in views.list_workers(store)}
+    assert (found["soon"], found["never"]) == ("starting", "gone")
 
 
 def test_a_note_says_what_a_comparison_waits_for(store: Store):
@@ -319,6 +323,12 @@ def test_a_note_says_what_a_comparison_waits_for(store: Store):
     enrol(store, "gone", last_seen=workers.c.last_seen - 61)
     enrol(store, "broken", state="broken")
     assert note() == "no worker is running; start one with: tuner worker"
+    roster.announce(store, "soon", "cpu")
+    assert note() == "workers are starting"
+    roster.withdraw(store, ["soon", "broken"])
+    assert note() == "no worker is running; start one with: tuner worker"
+    assert {row.name for row in views.list_workers(store)} == {"gone", "broken"}
+    roster.announce(store, "old", "cpu")
     enrol(store, "old", code_version="0.0.9")
     with store.engine.connect() as connection:
         mine = connection.scalar(select(comparisons.c.code_version))

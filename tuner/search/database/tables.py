@@ -42,6 +42,9 @@ ACTIVE, PAUSED, COMPLETE = "active", "paused", "complete"
 LIVE = ("idle", "working")
 """The states of a worker that may take trials, as long as it gives signs of life."""
 
+STARTING = "starting"
+"""The state of a worker that its launcher has begun, and that has not yet enrolled itself."""
+
 metadata = MetaData()
 
 comparisons = Table(
@@ -130,10 +133,11 @@ workers = Table(
     Column("message", Text),
     Index("ix_tuner_workers_last_seen", "last_seen"),
 )
-"""Who works, or did: ``state`` is idle, working, stopped or broken, ``message`` says why.
+"""Who works, or did.
 
-``study_name`` and ``running`` are what it trains now, ``finished`` counts trials, ``epochs`` trial
-epochs.
+``state`` is starting, idle, working, stopped or broken, ``message`` says why; ``pid`` is the
+launcher's as long as it is starting. ``study_name`` and ``running`` are what it trains now,
+``finished`` counts trials, ``epochs`` trial epochs.
 """
 
 keys = Table(

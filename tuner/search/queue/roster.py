@@ -1,23 +1,40 @@
-"""Who works: one row per worker process, kept up to date by itself."""
+"""Who works: one row per worker process, kept up to date by itself once it is up."""
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import Literal
 
 from sqlalchemy import delete, func, insert, null, select, update
 
 from tuner import __version__
 from tuner.search.database.store import Store
-from tuner.search.database.tables import LIVE, Now, workers
+from tuner.search.database.tables import LIVE, STARTING, Now, workers
 
 KEPT_SECONDS = 7 * 86400.0
 """How long a worker that is gone is remembered."""
 
-State = Literal["idle", "working", "stopped", "broken"]
+State = Literal["starting", "idle", "working", "stopped", "broken"]
+
+
+def announce(store: Store, name: str, device: str) -> None:
+    """Note that this process starts a worker; until that one enrols, the process id is ours."""
+    _enter(store, name, device, "starting")
+
+
+def withdraw(store: Store, names: Iterable[str]) -> None:
+    """Forget those of these workers that were announced and never enrolled: they are gone."""
+    never = workers.c.name.in_(names) & (workers.c.state == STARTING)
+    with store.begin() as connection:
+        connection.execute(delete(workers).where(never))
 
 
 def enrol(store: Store, name: str, device: str) -> None:
     """Note that a worker started; it is idle."""
+    _enter(store, name, device, "idle")
+
+
+def _enter(store: Store, name: str, device: str, state: State) -> None:
     with store.begin() as connection:
         long_gone = workers.c.last_seen < Now() - KEPT_SECONDS
         connection.execute(delete(workers).where(long_gone | (workers.c.name == name)))
@@ -30,7 +47,7 @@ def enrol(store: Store, name: str, device: str) -> None:
                 code_version=__version__,
                 started=Now(),
                 last_seen=Now(),
-                state="idle",
+                state=state,
             )
         )
 

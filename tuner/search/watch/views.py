@@ -22,6 +22,7 @@ from tuner.search.database.tables import (
     DONE,
     HELD,
     LIVE,
+    STARTING,
     UNFINISHED,
     WAITING,
     Now,
@@ -109,6 +110,9 @@ _COMPARISON = (
     comparisons.c.created,
     comparisons.c.code_version,
 )
+STARTING_NOTE = "workers are starting"
+"""What a comparison waits for in the seconds that a worker takes to load what it needs."""
+
 _MOST_REMEMBERED = 2000
 _finished: WeakKeyDictionary[Store, OrderedDict[int, FrozenTrial]] = WeakKeyDictionary()
 _STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
@@ -255,7 +259,7 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
 
 def list_workers(store: Store) -> list[WorkerRow]:
     """The workers of the last week, those seen last first."""
-    live = workers.c.state.in_(LIVE)
+    live = workers.c.state.in_((STARTING, *LIVE))
     gone = live & (workers.c.last_seen < Now() - LEASE_SECONDS)
     state = case((gone, "gone"), else_=workers.c.state).label("state")
     columns = [c for c in workers.c if c.name != "state"]
@@ -288,17 +292,20 @@ def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str |
     """
     if row.status != ACTIVE:
         return None
-    live = _rows(
+    there = _rows(
         store,
-        select(workers.c.code_version, workers.c.message).where(
-            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_(LIVE)
+        select(workers.c.code_version, workers.c.message, workers.c.state).where(
+            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_((STARTING, *LIVE))
         ),
     )
+    live = [worker for worker in there if worker.state != STARTING]
     if not live and all(arm.complete for arm in arms):
         return (
             "all trials have ended, only the end of the comparison is not recorded; tuner run, "
             "tuner worker and tuner serve record it"
         )
+    if there and not live:
+        return STARTING_NOTE
     if not live:
         return "no worker is running; start one with: tuner worker"
     versions = sorted({worker.code_version for worker in live})

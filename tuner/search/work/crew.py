@@ -25,8 +25,9 @@ from tuner.errors import TunerError
 from tuner.logs import configure
 from tuner.search.database.patience import in_a_line, patiently
 from tuner.search.database.store import open_store
+from tuner.search.queue import roster
 from tuner.search.queue.queue import RETRIES, Queue
-from tuner.search.work.surroundings import left_alone, spawn
+from tuner.search.work.surroundings import device_kind, left_alone, spawn
 from tuner.search.work.trainer import Trainer
 from tuner.search.work.worker import Worker
 
@@ -133,13 +134,22 @@ class Crew:
         """Put back what these processes hold; if the database is away, the leases will run out."""
         try:
             self._queue.release(names)
+            roster.withdraw(self._queue.store, names)
         except (DBAPIError, StorageInternalError) as error:
             _log.warning("trials are not put back: %s", in_a_line(error))
 
     def _start(self, slot: int) -> _Member:
         name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
+        self._announce(name)
         started = spawn(_work, self._task, name, self._size, slot=slot, name=name)
         return _Member(name, slot, *started)
+
+    def _announce(self, name: str) -> None:
+        """Let those who watch know that a worker is on its way: it takes time to load."""
+        try:
+            roster.announce(self._queue.store, name, device_kind())
+        except (DBAPIError, StorageInternalError) as error:
+            _log.warning("worker %s is not announced: %s", name, in_a_line(error))
 
 
 def orphaned(name: str) -> bool:

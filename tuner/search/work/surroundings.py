@@ -48,13 +48,18 @@ def spawn(
     ours, theirs = kind.Pipe()
     process = kind.Process(
         target=_begin,
-        args=(variables, work, *arguments, "cuda" if devices else "cpu", theirs),
+        args=(variables, work, *arguments, device_kind(), theirs),
         name=name,
         daemon=True,
     )
     start(process, ONE_THREAD | KEEP_MEMORY, deaf_to={signal.SIGINT, signal.SIGTERM})
     theirs.close()
     return process, ours
+
+
+def device_kind() -> str:
+    """What processes started here compute on: ``"cuda"`` where there are GPUs, or ``"cpu"``."""
+    return "cuda" if gpus() else "cpu"
 
 
 def prepare() -> bool:
