@@ -44,6 +44,22 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """Have SIGTERM and Ctrl-C wait for the end of the block, so that nothing is done by halves."""
+    heard: list[int] = []
+
+    def wait(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+
+    try:
+        with hearing(wait, signal.SIGINT, signal.SIGTERM):
+            yield
+    finally:
+        for number in heard[:1]:
+            signal.raise_signal(number)
+
+
+@contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Whether SIGTERM or Ctrl-C came; the second one interrupts what is still going on."""
     requested = False

@@ -15,9 +15,6 @@ import pytest
 from tests.cli.commands import SPEC, refused, tuner, write
 from tuner.cli.present import Outputs
 from tuner.errors import InvalidInput
-from tuner.search.database.store import open_store
-from tuner.search.declared.spec import load
-from tuner.search.queue import control
 
 COMMANDS = (
     "demo",
@@ -222,12 +219,3 @@ def test_what_could_not_be_compared_is_refused_before_anything_runs():
     assert "split_seed" in refused(
         "run", write(SPEC.replace("epochs = 2", "epochs = 2\nsplit_seed = -1"))
     )
-
-
-def test_status_names_what_goes_on_with_a_comparison_that_nobody_works_on():
-    store = open_store("sqlite:///tuner.db")
-    control.submit(store, load("digits"))
-    store.close()
-    told = tuner("status").output
-    assert "no worker is running; start one with: tuner worker" in told
-    assert "or go on with it from here: tuner run digits" in told

@@ -16,6 +16,7 @@ from rich.progress import (
 
 from tuner.search.watch.progress import ArmProgress
 from tuner.search.watch.progress import Progress as State
+from tuner.signals import at_once
 
 _LINES = 10
 _SECONDS = 300.0
@@ -60,9 +61,13 @@ class Display:
         self._bars.stop()
 
     def __call__(self, state: State) -> None:
-        """Show a state."""
-        if self._before is not None and self._before.undecided:
-            self._say_look(self._before, state)
+        """Show a state; Ctrl-C waits for that, or the console would show the line again."""
+        with at_once():
+            self._show(state)
+
+    def _show(self, state: State) -> None:
+        if self._before is not None:
+            self._say_looks(self._before, state)
         self._before = state
         if self._console.is_terminal:
             for arm in state.arms:
@@ -71,12 +76,11 @@ class Display:
         else:
             self._print(state)
 
-    def _say_look(self, before: State, now: State) -> None:
-        """Say what a look led to, if there was one between these states."""
-        if sum(arm.total for arm in now.arms) > sum(arm.total for arm in before.arms):
-            self._console.print("this look does not settle the verdict: the searches go on")
-        elif not now.undecided:
-            self._console.print("this look settles the verdict: the searches end, as declared")
+    def _say_looks(self, before: State, now: State) -> None:
+        """Say what the looks between these states led to, if the searches may end there."""
+        if before.looks is not None and now.looks is not None and now.looks.stops:
+            for outcome in now.looks.outcomes[before.looks.taken :]:
+                self._console.print(outcome, soft_wrap=True, highlight=False)
 
     def _move(self, name: str, done: int, total: int, arm: ArmProgress | None) -> None:
         if name not in self._tasks:

@@ -80,6 +80,8 @@ def test_a_clear_difference_ends_the_comparison_at_the_first_look(store: Store):
     keep_and_work(store)
     assert store.status("small") == "complete"
     assert looks_taken(store) == [("settled", 10)]
+    looks = progress(store, spec).looks
+    assert looks is not None and (looks.taken, looks.settled) == (1, True)
     assert ended(store, spec) == {
         "old": 20,
         "new": 20,
@@ -118,6 +120,7 @@ def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: 
     work_here(store)
     now = progress(store, spec)
     assert now.undecided and now.ended and not now.complete
+    assert now.looks is not None and (now.looks.taken, now.looks.ended) == (0, 10)
     assert [(arm.total, arm.to_retrain) for arm in now.arms] == [(20, 10), (20, 10)]
     found, protocol = arms(store, "small")
     assert protocol.interim == "40 of 80 declared trials"
@@ -153,7 +156,9 @@ def test_several_keepers_take_each_look_once(store: Store, database: str):
     for each in others:
         each.close()
     assert looks_taken(store) == [("not settled", 10)]
-    assert progress(store, spec).arms[0].total == 30
+    now = progress(store, spec)
+    assert now.arms[0].total == 30
+    assert now.looks is not None and (now.looks.taken, now.looks.settled) == (1, False)
 
 
 def test_a_run_ends_by_itself_and_run_again_does_nothing(store: Store, database: str):

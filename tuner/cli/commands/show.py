@@ -12,10 +12,12 @@ from tuner.cli.present import AsJson, Database, as_text
 from tuner.config import database_url
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
+from tuner.search.database.tables import ACTIVE, PAUSED
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import declared, load
-from tuner.search.watch.progress import ArmProgress, progress
-from tuner.search.watch.views import get_comparison, note
+from tuner.search.watch.looks_progress import LooksProgress
+from tuner.search.watch.progress import ArmProgress, Progress, progress
+from tuner.search.watch.views import STARTING_NOTE, get_comparison, note
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, in_words
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
@@ -33,9 +35,9 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
     store = open_store(database or database_url(), must_exist=True)
     try:
         names = store.names() if name is None else [name]
-        arms_of = {each: progress(store, store.comparison(each)).arms for each in names}
+        states = {each: progress(store, store.comparison(each)) for each in names}
         rows = {each: get_comparison(store, each) for each in names}
-        notes = {each: note(store, row, arms_of[each]) for each, row in rows.items()}
+        notes = {each: note(store, row, states[each].arms) for each, row in rows.items()}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -46,27 +48,42 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
                     each: {
                         "status": rows[each].status,
                         "note": notes[each],
-                        "arms": [asdict(arm) for arm in arms],
+                        "looks": None if state.looks is None else asdict(state.looks),
+                        "arms": [asdict(arm) for arm in state.arms],
                         "errors": errors[each],
                     }
-                    for each, arms in arms_of.items()
+                    for each, state in states.items()
                 }
             )
         )
         return
     console = Console()
-    if not arms_of:
+    if not states:
         console.print("no comparison yet; start one with: tuner run digits")
-    for each, arms in arms_of.items():
-        console.print(_progress_table(f"{each}, {rows[each].status}", arms))
-        if notes[each] is not None:
-            console.print(notes[each], highlight=False)
-            if (again := _again(each, arms)) is not None:
-                console.print(again, highlight=False)
+    for each, state in states.items():
+        console.print(_progress_table(f"{each}, {rows[each].status}", state.arms))
+        for line in (*_looks(state.looks, rows[each].status), *_waits(each, notes[each], state)):
+            console.print(line, highlight=False)
         for error in errors[each]:
             console.print(f"failed: {error.splitlines()[-1]}", highlight=False)
             if name is not None:
                 console.print(error, style="dim", highlight=False)
+
+
+def _looks(looks: LooksProgress | None, status: str) -> list[str]:
+    """The looks declared, what those taken led to, and what the next one waits for, if it does."""
+    if looks is None:
+        return []
+    waiting = looks.waiting if status in (ACTIVE, PAUSED) else None
+    return [looks.declared, *looks.outcomes, *([waiting] if waiting else [])]
+
+
+def _waits(comparison: str, waits_for: str | None, state: Progress) -> list[str]:
+    """What the comparison waits for, and what goes on with it if nobody does."""
+    if waits_for is None:
+        return []
+    again = None if waits_for == STARTING_NOTE else _again(comparison, state.arms)
+    return [waits_for, *([again] if again else [])]
 
 
 def _again(comparison: str, arms: tuple[ArmProgress, ...]) -> str | None:

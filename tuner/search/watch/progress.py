@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from tuner.search.database.store import Store
 from tuner.search.database.tables import CANCELLED, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.watch.looks_progress import LooksProgress, looks_progress
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,13 @@ class Progress:
     Args:
         arms: Its arms.
         undecided: Whether the next look decides if it goes on.
+        looks: How far it is through its looks; ``None`` if none are declared.
         seconds: Since this run of it began, 0 if none is known.
     """
 
     arms: tuple[ArmProgress, ...]
     undecided: bool = False
+    looks: LooksProgress | None = None
     seconds: float = 0.0
 
     @property
@@ -124,7 +127,12 @@ def progress(store: Store, spec: ComparisonSpec) -> Progress:
     """How far the comparison is."""
     studies = study_progress(store, spec.name)
     budgets = {study_name: study.n_trials for study_name, study in studies.items()}
-    return Progress(arms_progress(spec, studies), undecided=spec.undecided(budgets))
+    ended = {study_name: study.done + study.failed for study_name, study in studies.items()}
+    return Progress(
+        arms_progress(spec, studies),
+        undecided=spec.undecided(budgets),
+        looks=looks_progress(spec, budgets, ended),
+    )
 
 
 def arms_progress(
