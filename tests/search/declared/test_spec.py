@@ -86,7 +86,11 @@ def test_a_comparison_is_named_after_its_file_unless_it_says_a_name(written):
             "[verdict]\nlooks = [0.5, 1.0]",
             r"verdict\.looks\.1: .* 1, got 1\.0",
         ),
-        ("[verdict]", "[verdict]\nlooks = []", r"verdict\.looks: .* at least 1 item"),
+        (
+            "[verdict]",
+            "[verdict]\nlooks = []",
+            r"verdict\.looks: must have at least 1 item, got \[\]$",
+        ),
         (
             "[verdict]",
             "[verdict]\nk = 2\nlooks = [0.5]",

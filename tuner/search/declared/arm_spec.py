@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from tuner.errors import InvalidInput
-from tuner.search.declared.files import Count, Declared, unless_none
+from tuner.search.declared.files import Count, Declared, shown, unless_none
 from tuner.search.declared.spaces import Space, load_space
 from tuner.search.declared.whole_trials import STORED, refuse_too_few_whole_trials
 
@@ -26,6 +26,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,9
 def _space(data: Any) -> Any:  # Any: unchecked outside data; a name or an inline table
     if isinstance(data, str):
         return load_space(data)
+    if not isinstance(data, dict | Space):
+        raise InvalidInput(f"must be the name of a search space, or a table, got {shown(data)}")
     return {"name": "inline", **data} if isinstance(data, dict) else data
 
 

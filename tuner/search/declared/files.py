@@ -6,7 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 from tuner.errors import InvalidInput, UnknownName
 
@@ -31,6 +39,17 @@ Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 def unless_none() -> Any:  # Any: as pydantic's Field
     """A field that is written down only if it is given, so that older declarations keep theirs."""
     return Field(default=None, exclude_if=lambda value: value is None)
+
+
+def a_list(of: str) -> BeforeValidator:
+    """Refuses what is no list; ``of`` says what belongs into it, with an example."""
+
+    def check(data: Any) -> Any:  # Any: unchecked outside data
+        if not isinstance(data, list | tuple):
+            raise InvalidInput(f"must be a list of {of}, got {shown(data)}")
+        return data
+
+    return BeforeValidator(check)
 
 
 Model = TypeVar("Model", bound=Declared)
@@ -106,12 +125,32 @@ def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely
     match error["type"]:
         case "value_error":
             return str(error["ctx"]["error"])
+        case "missing" if isinstance(error["loc"][-1], int):
+            rule = "this item of the list is required"
         case "missing":
             return "this key is required"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return "this key is unknown"
-    rule = error["msg"][:1].lower() + error["msg"][1:]
+        case "tuple_type" | "list_type":
+            rule = "must be a list"
+        case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
+            rule = _A_TABLE
+        case "dataclass_type":
+            rule = _A_TABLE
+        case "too_short":
+            rule = f"must have at least {_items(error['ctx']['min_length'])}"
+        case "too_long":
+            rule = f"must have at most {_items(error['ctx']['max_length'])}"
+        case _:
+            rule = error["msg"][:1].lower() + error["msg"][1:]
     return f"{rule}, got {shown(error['input'])}"
+
+
+_A_TABLE = "must be a table of keys and values (in JSON an object)"
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'' if number == 1 else 's'}"
 
 
 def shown(value: object, most: int = 200) -> str:

@@ -7,9 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictFloat
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.search.declared.files import Count, Declared, unless_none
+from tuner.search.declared.files import Count, Declared, a_list, unless_none
 
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
+Shares = Annotated[
+    tuple[Share, ...],
+    Field(min_length=1, max_length=20),
+    a_list("shares such as [0.5, 0.75]"),
+]
+Pair = Annotated[tuple[str, str], a_list('two arms, new and old, such as ["filter", "magnitude"]')]
 
 
 class VerdictSpec(Declared):
@@ -31,14 +37,14 @@ class VerdictSpec(Declared):
         stop: Whether the primary arms and their control end at the look that settles the verdict.
     """
 
-    primary: tuple[str, str] | None = None
+    primary: Pair | None = None
     control: str | None = None
     exact: str | None = unless_none()
-    repeated: tuple[str, str] | None = unless_none()
+    repeated: Pair | None = unless_none()
     k: Count | None = None
     target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
     rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
-    looks: Annotated[tuple[Share, ...], Field(min_length=1, max_length=20)] | None = unless_none()
+    looks: Shares | None = unless_none()
     stop: Literal["when settled"] | None = unless_none()
 
     def check(self, names: Sequence[str]) -> None:

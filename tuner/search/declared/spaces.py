@@ -14,12 +14,14 @@ A space is a TOML file in ``studies/spaces`` (or an inline table of a study):
     alpha_decay = {choices = ["constant", "cosine"]}
 """
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import BaseTrial
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     StrictBool,
@@ -32,9 +34,18 @@ from pydantic import (
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.rules import RULES, Setting, complete
-from tuner.search.declared.files import Declared, read_toml, studies_dir
+from tuner.search.declared.files import Declared, read_toml, shown, studies_dir
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+
+def _scalar(data: Any) -> Any:  # Any: unchecked outside data
+    if not isinstance(data, bool | int | float | str):
+        raise InvalidInput(f"must be a number, a text, true or false, got {shown(data)}")
+    if isinstance(data, float) and not isfinite(data):
+        raise InvalidInput(f"must be finite, got {data}")
+    return data
+
+
+Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_scalar)]
 
 
 class Range(Declared):
