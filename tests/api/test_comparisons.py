@@ -63,7 +63,8 @@ def test_the_same_submission_again_changes_nothing_and_another_is_refused(client
     assert (again.status_code, again.headers["Location"]) == (200, HERE)
     other = client.post("/v1/comparisons", json={**SPEC, "n_trials": 9})
     assert other.status_code == 409
-    assert "another declaration under this name" in other.json()["detail"]
+    told = other.json()["detail"]
+    assert "another declaration under this name (n_trials 24 there, 9 here" in told
     assert client.get(HERE).json()["spec"] == SPEC
 
 
@@ -71,7 +72,9 @@ def test_the_same_submission_again_changes_nothing_and_another_is_refused(client
     ("change", "field", "rule"),
     [
         ({"n_trials": 0}, "n_trials", "greater than or equal to 1, got 0"),
-        ({"arms": []}, "arms", "at least 1 item"),
+        ({"arms": []}, "arms", "must have at least 1 item, got []"),
+        ({"verdict": {"looks": "half"}}, "verdict.looks", "a list of shares such as [0.5, 0.75]"),
+        ({"verdict": 3}, "verdict", "must be a table of keys and values (in JSON an object)"),
         ({"arms": [{"name": "a", "space": "filtr"}]}, "arms.0.space", "did you mean 'filter'"),
         ({"name": "no blanks"}, "name", "match pattern"),
         ({"surprise": 1}, "", "key 'surprise' is unknown"),

@@ -156,7 +156,11 @@ def test_a_comparison_under_a_taken_name_is_refused(database: str):
     with closing(open_store(database)) as store:
         store.declare(comparison())
         store.declare(comparison(description="the same in other words"))
-        with pytest.raises(InvalidInput, match=r"'small'.*another declaration.*change the name"):
+        words = (
+            r"'small'.*another declaration under this name \(n_trials 6 there, 7 here; hash "
+            r"\w{12} there, \w{12} here\); change the name"
+        )
+        with pytest.raises(InvalidInput, match=words):
             store.declare(comparison(n_trials=7))
         assert store.comparison("small").n_trials == 6
 

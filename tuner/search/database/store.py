@@ -1,5 +1,6 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
@@ -17,6 +18,7 @@ from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database.events import record
 from tuner.search.database.opening import connect, normalise, shown
 from tuner.search.database.tables import Now, comparisons, studies, trials
+from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
@@ -134,10 +136,11 @@ class Store:
             row = connection.execute(query).one()
         where = f"comparison {spec.name!r}: the database {shown(self.engine.url)}"
         if row.declaration_hash != declared:
+            differing = differences(json.loads(row.spec), json.loads(spec.model_dump_json()))
+            hashes = f"hash {row.declaration_hash[:12]} there, {declared[:12]} here"
             raise InvalidInput(
                 f"{where} holds another declaration under this name "
-                f"({row.declaration_hash[:12]}, this one is {declared[:12]}); "
-                "change the name, or use another database"
+                f"({'; '.join((*differing, hashes))}); change the name, or use another database"
             )
         if row.code_version != __version__:
             raise InvalidInput(
