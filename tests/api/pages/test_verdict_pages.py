@@ -1,12 +1,19 @@
 """The pages: what they say of a verdict, while a comparison runs and at its end."""
 
+from collections.abc import Callable
+
 import pytest
 from comparisons import comparison, run, work_here
 from documents import get
+from light_trainer import LightTrainer
 
-from tuner.search.database.store import open_store
+from tuner.search.database.store import Store, open_store
 from tuner.search.queue import control
+from tuner.search.queue.queue import Queue
+from tuner.search.watch.progress import ArmProgress, progress
+from tuner.search.watch.views import list_workers
 from tuner.search.work.keeper import Keeper
+from tuner.search.work.worker import Worker
 
 
 @pytest.mark.slow
@@ -58,3 +65,41 @@ def test_a_running_comparison_shows_the_verdict_of_its_last_look(serve, database
     page = get(browser, "/comparisons/small")
     assert "Supported: new ahead" in page.text and "Interim" not in page.text
     store.close()
+
+
+@pytest.mark.slow
+def test_a_look_without_a_stop_is_shown_while_the_searches_go_on(serve, database):
+    browser, store = serve(database), open_store(database)
+    arms = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
+    verdict = {"primary": ["new", "old"], "k": 2, "looks": [0.5]}
+    control.submit(store, comparison(arms=arms, n_trials=40, verdict=verdict))
+    keeper = Keeper(store)
+    keeper.tend()
+    page = get(browser, "/comparisons/small")
+    assert "looked at after 10 of 20 searches" in page.text and "ended there" not in page.text
+    work_until(store, lambda arm: arm.done >= 20)
+    keeper.tend()
+    work_until(store, lambda arm: arm.retrained >= 8)
+    assert "Interim" not in get(browser, "/comparisons/small").text
+    work_until(store, lambda arm: arm.retrained >= 10)
+    page = get(browser, "/comparisons/small")
+    assert "Interim, supported: new ahead" in page.text
+    assert "the first 10 of 20 searches" in page.text
+    assert page.bars == {"old": (30, 62), "new": (30, 62)}
+    run(store)
+    page = get(browser, "/comparisons/small")
+    assert "Supported: new ahead" in page.text and "over 20 searches of each" in page.text
+    assert page.bars == {"old": (62, 62), "new": (62, 62)}
+    store.close()
+
+
+def work_until(store: Store, reached: Callable[[ArmProgress], bool]) -> None:
+    """Have a worker go on until every arm is so far."""
+    spec = store.comparison("small")
+
+    def stopping() -> bool:
+        return all(map(reached, progress(store, spec).arms))
+
+    name = f"worker {len(list_workers(store))}"
+    trainer = LightTrainer("cpu")
+    Worker(Queue(store), trainer, name=name, stopping=stopping, comparison="small").run()
