@@ -113,6 +113,7 @@ def _ahead(evidence: Evidence, estimate: Estimate) -> str:
         f"{_given(evidence)}, {_subject(evidence)} reaches higher {_measure(evidence)} "
         f"in {won.name} than in {lost.name}: "
         f"{_numbers(evidence, estimate, winner_first=True)}."
+        f"{_on_other_images(evidence, estimate)}"
     )
     if won is old and protocol.primary is not None:
         text += f" The result goes against {new.name}, the arm taken as new."
@@ -129,6 +130,24 @@ def _equivalent(evidence: Evidence, estimate: Estimate) -> str:
         f"{_given(evidence)}, {_subject(evidence)} reaches the same {_measure(evidence)} "
         f"in {evidence.new.name} and {evidence.old.name} within the region of "
         f"practical equivalence of {rope}: {_numbers(evidence, estimate)}."
+        f"{_on_other_images(evidence, estimate)}"
+    )
+
+
+def _on_other_images(evidence: Evidence, estimate: Estimate) -> str:
+    """The interval that holds for other test images too, where it would not be judged so."""
+    searches, protocol = evidence.primary.selected, evidence.protocol
+    wider = None if searches is None else searches.other_images
+    kind = classify(estimate, protocol.rope)
+    if wider is None or wider.interval is None or classify(wider, protocol.rope) == kind:
+        return ""
+    flip = kind == "supported" and estimate.value < 0
+    bounds = (_negated(wider) if flip else wider).interval
+    assert bounds is not None
+    holds = "leaves that region" if kind == "equivalent" else "holds 0"
+    return (
+        f" On other test images of the kind the interval {holds} "
+        f"({words.interval(bounds, protocol)})."
     )
 
 

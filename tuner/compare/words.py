@@ -41,8 +41,13 @@ def difference(estimate: Estimate, protocol: Protocol) -> str:
     value = points(estimate.value, protocol.unit)
     if estimate.interval is None:
         return value
-    low, high = (_signed(bound, protocol.unit) for bound in estimate.interval)
-    return f"{value} ({level(protocol)} CI {low} to {high})"
+    return f"{value} ({interval(estimate.interval, protocol)})"
+
+
+def interval(bounds: tuple[float, float], protocol: Protocol) -> str:
+    """The interval of a difference: ``95% CI +0.11 to +0.93``."""
+    low, high = (_signed(bound, protocol.unit) for bound in bounds)
+    return f"{level(protocol)} CI {low} to {high}"
 
 
 def probability(estimate: Estimate, protocol: Protocol) -> str:
