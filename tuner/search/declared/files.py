@@ -125,28 +125,35 @@ def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely
     match error["type"]:
         case "value_error":
             return str(error["ctx"]["error"])
-        case "missing" if isinstance(error["loc"][-1], int):
-            rule = "this item of the list is required"
-        case "missing":
+        case "missing" if not isinstance(error["loc"][-1], int):
             return "this key is required"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return "this key is unknown"
-        case "tuple_type" | "list_type":
-            rule = "must be a list"
-        case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
-            rule = _A_TABLE
-        case "dataclass_type":
-            rule = _A_TABLE
-        case "too_short":
-            rule = f"must have at least {_items(error['ctx']['min_length'])}"
-        case "too_long":
-            rule = f"must have at most {_items(error['ctx']['max_length'])}"
-        case _:
-            rule = error["msg"][:1].lower() + error["msg"][1:]
-    return f"{rule}, got {shown(error['input'])}"
+    return f"{_rule(error)}, got {shown(error['input'])}"
 
 
+_A_LIST = "must be a list"
 _A_TABLE = "must be a table of keys and values (in JSON an object)"
+_KINDS = {
+    "missing": "this item of the list is required",
+    "tuple_type": _A_LIST,
+    "list_type": _A_LIST,
+    "dict_type": _A_TABLE,
+    "mapping_type": _A_TABLE,
+    "model_type": _A_TABLE,
+    "model_attributes_type": _A_TABLE,
+    "dataclass_type": _A_TABLE,
+}
+"""What pydantic finds wrong with a list or a table -> the rule, without Python's types."""
+
+
+def _rule(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
+    match error["type"]:
+        case "too_short":
+            return f"must have at least {_items(error['ctx']['min_length'])}"
+        case "too_long":
+            return f"must have at most {_items(error['ctx']['max_length'])}"
+    return _KINDS.get(error["type"]) or error["msg"][:1].lower() + error["msg"][1:]
 
 
 def _items(number: int) -> str:
