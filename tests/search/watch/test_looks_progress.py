@@ -42,6 +42,8 @@ def test_a_look_that_does_not_settle_leads_to_the_next_one():
         "the one that settles it"
     )
     assert (before.outcomes, before.ended) == ((), 7)
+    due = at(spec, spec.budgets(10), old=10, new=10)
+    assert due.taken == 0 and due.waiting is not None and ": is due; tuner run" in due.waiting
     after = at(spec, spec.budgets(15), old=10, new=10)
     assert after.outcomes == (GOES_ON,)
     assert after.waiting == (

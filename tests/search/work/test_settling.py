@@ -20,7 +20,7 @@ from tuner.search.queue import control
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
 from tuner.search.watch.progress import progress
-from tuner.search.watch.views import list_studies
+from tuner.search.watch.views import get_comparison, list_studies, note
 from tuner.search.work import launch
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.settling import take_look
@@ -121,6 +121,8 @@ def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: 
     now = progress(store, spec)
     assert now.undecided and now.ended and not now.complete
     assert now.looks is not None and (now.looks.taken, now.looks.ended) == (0, 10)
+    waits_for = note(store, get_comparison(store, "small"), now.arms)
+    assert waits_for == "all trials up to a look have ended, only the look is not taken"
     assert [(arm.total, arm.to_retrain) for arm in now.arms] == [(20, 10), (20, 10)]
     found, protocol = arms(store, "small")
     assert protocol.interim == "40 of 80 declared trials"

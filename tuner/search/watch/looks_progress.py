@@ -44,9 +44,12 @@ class LooksProgress:
         """What the next look waits for; ``None`` if none is to come."""
         if self.settled or self.taken == len(self.after):
             return None
+        name = self._name(self.taken)
+        if self.ended >= self.after[self.taken]:
+            return f"{name}: is due; tuner run, tuner worker and tuner serve take it"
         return (
-            f"{self._name(self.taken)}: waits for what these searches of each arm select to be "
-            f"trained afresh, {self.ended} so far"
+            f"{name}: waits for what these searches of each arm select to be trained afresh, "
+            f"{self.ended} so far"
         )
 
     def _name(self, place: int) -> str:

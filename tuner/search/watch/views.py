@@ -300,6 +300,8 @@ def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str |
     )
     live = [worker for worker in there if worker.state != STARTING]
     if not live and all(arm.complete for arm in arms):
+        if store.comparison(row.name).undecided(store.budgets(row.name)):
+            return "all trials up to a look have ended, only the look is not taken"
         return (
             "all trials have ended, only the end of the comparison is not recorded; tuner run, "
             "tuner worker and tuner serve record it"
