@@ -68,3 +68,11 @@ def test_scores_without_a_known_bound_have_no_band_on_that_side() -> None:
     low, high = tuning_curve_band(scores, [1, 5], bounds=(-np.inf, 0.0))
     assert (low == -np.inf).all()
     assert np.isfinite(high).all()
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(1500, 0.95), (4000, 0.8), (17_000, 0.95)])
+def test_intervals_of_many_draws_hold_together_as_often_as_stated(n: int, confidence: float):
+    """Their level is extrapolated from fewer draws; the chance itself is exact."""
+    low, high = order_statistic_intervals(n, confidence)
+    tolerance = 2e-3 * (1 - confidence)
+    assert noncrossing_probability(low, high) == pytest.approx(confidence, abs=tolerance)

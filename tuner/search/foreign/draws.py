@@ -121,7 +121,7 @@ def _carried(kinds: Sequence[BaseDistribution | None]) -> list[str]:
     words = in_words(last)
     carried = []
     for kind in kinds:
-        if kind is not None and kind != last:
+        if kind is not None and not (type(kind) is type(last) and vars(kind) == vars(last)):
             last, words = kind, in_words(kind)
         carried.append(words)
     return carried

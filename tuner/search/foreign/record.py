@@ -8,6 +8,7 @@ import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
+from tuner.search.database.finished import uncollected
 from tuner.search.database.store import FORMAT, MARK
 
 Direction = Literal["maximize", "minimize"]
@@ -65,12 +66,17 @@ def _read(study: Study) -> StudyRecord:
     said = [_DIRECTIONS.get(direction) for direction in study.directions]
     return StudyRecord(
         name=study.study_name,
-        trials=tuple(study.get_trials(deepcopy=False)),
+        trials=_trials(study),
         objectives=tuple(study.metric_names or ()),
         directions=tuple(each for each in said if each is not None),
         user_attrs=study.user_attrs,
         system_attrs=study._storage.get_study_system_attrs(study._study_id),
     )
+
+
+def _trials(study: Study) -> tuple[FrozenTrial, ...]:
+    with uncollected():
+        return tuple(study.get_trials(deepcopy=False))
 
 
 _DIRECTIONS: dict[StudyDirection, Direction] = {
