@@ -32,7 +32,8 @@ def test_compare_takes_studies_that_other_software_made():
     unknown = json.loads(tuner("compare", *studies, "--json", "-").stdout)
     assert unknown["arms"][0]["curve"] == []
     assert any("--sampler" in note for note in unknown["notes"])
-    assert any("recorded no gradient filter" in note for note in unknown["notes"])
+    assert "new, old: minimized, so its values are shown" in "\n".join(unknown["notes"])
+    assert "The best so far by trial 6: -0." in unknown["verdict"]["text"]
     detail = report["details"][0]
     assert detail["redundancy"] is None
     assert "nobody recorded the sampler" in unknown["details"][0]["importance"]["reason"]

@@ -43,7 +43,7 @@ def test_other_samplers_leave_best_of_k_out_and_show_the_incumbent_instead(arm: 
         assert [(step.trial, step.best) for step in summary.trace[0]] == [(1, 0.2), (3, 0.4)]
     assert all(c.best_of_k is None and c.probability is None for c in found.contrasts)
     notes = " ".join(found.notes)
-    assert "learnt: the tpe sampler learns from its trials" in notes
+    assert "learnt: trials of the tpe sampler are no independent draws" in notes
     assert "foreign: nobody recorded the sampler" in notes and "--sampler random" in notes
     assert "cut: 2 of 3 trials were pruned" in notes
 

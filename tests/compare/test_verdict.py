@@ -220,7 +220,7 @@ def test_one_search_by_a_learning_sampler_is_never_a_verdict(arm: MakeArm) -> No
     arms = [arm("a", scores(0.97, 0), sampler="tpe"), arm("b", scores(0.93, 1), sampler="tpe")]
     found = compare(arms, Protocol()).verdict
     assert (found.kind, found.more) == ("inconclusive", 9)
-    assert "Repeat each search at least 10 times" in found.text
+    assert "repeat each search at least 10 times" in found.text
 
 
 def test_ten_repeats_whose_settings_are_trained_afresh_are_a_verdict(arm: MakeArm) -> None:

@@ -13,6 +13,7 @@ from tuner.compare.contrast import Contrast, contrast, left_in_narrow, with_holm
 from tuner.compare.evidence.details import ArmDetail, details
 from tuner.compare.evidence.over_budgets import OverBudgets, over_budgets
 from tuner.compare.notes import notes as notes_on
+from tuner.compare.notes import together
 from tuner.compare.protocol import Protocol
 from tuner.compare.sentences import secondary_sentences
 from tuner.compare.statistics.estimate import Bounds, classify
@@ -219,7 +220,7 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
 def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:
     """The comparison of these arms in detail, with the notes of whoever read them put first."""
     comparison = detailed(compare(arms, protocol), arms)
-    return replace(comparison, notes=(*notes, *comparison.notes))
+    return replace(comparison, notes=together((*notes, *comparison.notes), comparison.names))
 
 
 def _other_pairs(

@@ -36,6 +36,23 @@ def notes(
     return (*about_arms, *_about_protocol(arms, primary, k, protocol, seen))
 
 
+def together(notes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The notes, those that say the same of several arms as one.
+
+    Args:
+        notes: Those about an arm begin with its name and a colon.
+        names: Of the arms.
+    """
+    about: dict[str, list[str]] = {}
+    for note in notes:
+        name = max((name for name in names if note.startswith(f"{name}: ")), key=len, default="")
+        about.setdefault(note.removeprefix(f"{name}: ") if name else note, []).append(name)
+    return tuple(
+        f"{', '.join(dict.fromkeys(whose))}: {text}" if any(whose) else text
+        for text, whose in about.items()
+    )
+
+
 def _about(arm: Arm, luck: str | None, protocol: Protocol) -> Iterator[str]:
     left_out = (
         "expected best of k, P(best of k) and the good-region share are left out; they hold only "
@@ -49,7 +66,8 @@ def _about(arm: Arm, luck: str | None, protocol: Protocol) -> Iterator[str]:
             "random, say so with --sampler random."
         )
     elif arm.sampler not in INDEPENDENT:
-        yield f"{arm.name}: the {arm.sampler} sampler learns from its trials: {left_out}."
+        of = "its trials" if arm.sampler == "other" else f"trials of the {arm.sampler} sampler"
+        yield f"{arm.name}: {of} are no independent draws: {left_out}."
     elif arm.pruned.any():
         yield f"{arm.name}: {int(arm.pruned.sum())} of {arm.n} trials were pruned: {left_out}."
     if arm.failed.all():

@@ -283,10 +283,25 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
         )
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
-        "with pruned trials is a single observation however many trials it has. Repeat each "
-        f"search at least {FEWEST_REPEATS} times at equal length, or compare random search "
-        "without pruning."
+        f"with pruned trials is a single observation however many trials it has. {_traces(evidence)}"
+        f"To say more, repeat each search at least {FEWEST_REPEATS} times at equal length with "
+        "other seeds, or compare random search without pruning."
     )
+
+
+def _traces(evidence: Evidence) -> str:
+    """The best so far of both searches at some equal numbers of trials."""
+    shorter = min(evidence.new.n, evidence.old.n)
+    at = sorted({max(1, shorter // 10), max(1, shorter // 2), shorter})
+    best = [
+        " and ".join(
+            f"{words.score(float(arm.scores[:n].max()), evidence.protocol.unit)} in {arm.name}"
+            for arm in (evidence.new, evidence.old)
+        )
+        for n in at
+    ]
+    told = "; ".join(f"{n:,}: {values}" for n, values in zip(at, best, strict=True))
+    return f"The best so far by trial {told}. "
 
 
 def _ranges(*arms: Arm) -> str:

@@ -110,7 +110,7 @@ def arm_of(
             f"{called}: {words}; if it was not random search, no interval holds: leave "
             "--sampler random out"
         )
-    if arm.filters is None:
+    if record.ours is not None and arm.filters is None:
         notes.append(
             f"{called}: its trials recorded no gradient filter and no epochs, so the plane of "
             "filters, the redundancy and the budget in epochs are left out"
