@@ -283,8 +283,8 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
         )
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
-        f"with pruned trials is a single observation however many trials it has. {_traces(evidence)}"
-        f"To say more, repeat each search at least {FEWEST_REPEATS} times at equal length with "
+        "with pruned trials is a single observation however many trials it has. "
+        f"{_traces(evidence)}To say more, repeat each search at least {FEWEST_REPEATS} times at equal length with "
         "other seeds, or compare random search without pruning."
     )
 

@@ -213,6 +213,8 @@ def test_arms_are_called_by_what_tells_them_apart(
     assert compare_studies(files, Protocol(unit="loss")).names == names
     given = compare_studies(files, Protocol(unit="loss"), names=("mine", "theirs")).names
     assert given == ["mine", "theirs", *names[2:]]
+    if names[0] == "new":
+        assert "new: study 's' of new.db" in compare_studies(files, Protocol(unit="loss")).notes
     with pytest.raises(InvalidInput, match="two studies are called 'mine'"):
         compare_studies(files, Protocol(unit="loss"), names=("mine", "mine"))
 

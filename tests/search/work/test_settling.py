@@ -9,13 +9,14 @@ import pytest
 from comparisons import comparison, enqueue, work_here
 from light_trainer import LightTrainer
 
-from tuner.compare import Comparison, compare
+from tuner.compare import Comparison, Protocol, compare
 from tuner.errors import Conflict
 from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.transfer import export, load
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.foreign.compare import compare_studies, stored_studies
 from tuner.search.queue import control
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
@@ -95,6 +96,18 @@ def test_a_clear_difference_ends_the_comparison_at_the_first_look(store: Store):
     assert "in the median over the first 10 of 20 searches of each" in found.verdict.text
     (note,) = (note for note in found.notes if "ended at the look after 10 of 20" in note)
     assert "likelier too large where a difference ended it" in note
+
+
+def test_read_as_any_studies_its_looks_count_too(store: Store):
+    enqueue(store, settling(FAR))
+    keep_and_work(store)
+    studies = stored_studies(store, ["small/new", "small/old"])
+    found = compare_studies(studies, Protocol(k=2, rope=0.003, unit="accuracy"))
+    here = compared(store).contrasts[0].selected
+    there = found.contrasts[0].selected
+    assert here is not None and there is not None
+    assert here.difference == there.difference and here.difference.interval is not None
+    assert found.verdict.text.startswith("Interim, 10 of 20 searches. ")
 
 
 def test_without_a_difference_it_goes_on_to_the_end(store: Store):

@@ -56,6 +56,8 @@ class ForeignArm:
         notes: What was done to them, for the reader of the comparison.
         trials: The draws, in the arm's order.
         workload: What was trained, if the study says so: those of this software do.
+        looks: The comparison of ours it belongs to, and after how many searches of each arm that
+            is looked at.
     """
 
     arm: Arm
@@ -64,6 +66,7 @@ class ForeignArm:
     notes: tuple[str, ...]
     trials: tuple[FrozenTrial, ...]
     workload: Mapping[str, object] | None = None
+    looks: tuple[str, tuple[int, ...]] | None = None
 
 
 def arm_of(
@@ -122,6 +125,7 @@ def arm_of(
         notes=tuple(notes),
         trials=tuple(ended),
         workload=(record.ours or {}).get("workload"),
+        looks=_looks(record),
     )
 
 
@@ -221,6 +225,13 @@ def _selected(record: StudyRecord) -> SelectedRuns | None:
     if record.selected is None or spec is None or spec.get("part") != "selected":
         return None
     return selected_runs(record.selected.trials, planned=spec["n_trials"], k=spec.get("k"))
+
+
+def _looks(record: StudyRecord) -> tuple[str, tuple[int, ...]] | None:
+    spec = record.selected.ours if record.selected is not None else None
+    if spec is None or not spec.get("stages"):
+        return None
+    return str(spec.get("comparison")), tuple(spec["stages"])
 
 
 def _overridden(

@@ -69,6 +69,7 @@ def compare_studies(
     arms = [each.arm for each in read]
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[0].name, arms[1].name))
+        protocol = _with_looks(protocol, read[0], read[1])
         worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
         arms = [
             replace(arm, scores=np.where(each.without | arm.failed, worst, arm.scores))
@@ -119,8 +120,8 @@ def _read(
         raise InvalidInput(f"study {name!r} is given twice: a study is not held against itself")
     found = [_found(study) for study in studies]
     arms = [
-        arm_of(record, name=name, reading=reading)
-        for (_, record), name in zip(found, arm_names(found, names), strict=True)
+        arm_of(_introduced(record, address, name), name=name, reading=reading)
+        for (address, record), name in zip(found, arm_names(found, names), strict=True)
     ]
     check_workloads(arms)
     return arms
@@ -131,6 +132,31 @@ def _found(study: Study | str) -> tuple[Address | None, StudyRecord]:
         return None, record_of(study)
     address = parse(study)
     return address, study_at(address)
+
+
+def _introduced(record: StudyRecord, address: Address | None, name: str) -> StudyRecord:
+    """The study with a note on which it is, if its arm is called otherwise."""
+    if name == record.name:
+        return record
+    where = "" if address is None else f" of {address.shown}"
+    return replace(record, notes=(f"{name}: study {record.name!r}{where}", *record.notes))
+
+
+def _with_looks(protocol: Protocol, new: ForeignArm, old: ForeignArm) -> Protocol:
+    """The protocol with the looks that were declared for both, if they are of one comparison.
+
+    Whether it ended at a look, or goes on, its studies do not say.
+    """
+    one, other = new.arm.selected, old.arm.selected
+    if new.looks is None or new.looks != old.looks or one is None or other is None:
+        return protocol
+    planned = min(one.planned, other.planned)
+    ended = min(one.in_order.size, other.in_order.size)
+    return replace(
+        protocol,
+        looks=tuple((searches - 0.5) / planned for searches in new.looks[1] if searches < planned),
+        interim=f"{ended} of {planned} searches" if ended < planned else protocol.interim,
+    )
 
 
 def check_workloads(arms: Sequence[ForeignArm]) -> None:
