@@ -284,8 +284,8 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
         "with pruned trials is a single observation however many trials it has. "
-        f"{_traces(evidence)}To say more, repeat each search at least {FEWEST_REPEATS} times at equal length with "
-        "other seeds, or compare random search without pruning."
+        f"{_traces(evidence)}To say more, repeat each search at least {FEWEST_REPEATS} times at "
+        "equal length with other seeds, or compare random search without pruning."
     )
 
 
