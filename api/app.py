@@ -17,6 +17,7 @@ from tuner.api import pages, sessions
 from tuner.api.auth import Authority
 from tuner.api.dashboard import Dashboard, dashboard
 from tuner.api.middleware.body import BodyLimit
+from tuner.api.middleware.host import HostChecked
 from tuner.api.middleware.observe import Observed, RequestMetrics
 from tuner.api.problems import install
 from tuner.api.routes import documents, system, v1
@@ -81,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     pages.install(app)
     app.add_middleware(Dashboard)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(HostChecked)
     app.add_middleware(Observed, metrics=RequestMetrics(registry))
     return app
 

@@ -108,7 +108,7 @@ class Authority:
         return keys.valid(self.store, who.id) is not None
 
     def is_open(self) -> bool:
-        """Whether there is no valid key."""
+        """Whether no key was ever made: once there was one, its revocation opens nothing."""
         return self._trusted("open", self._local) is LOCAL
 
     def session(self, key: keys.Key) -> str:
@@ -127,19 +127,24 @@ class Authority:
             raise HTTPException(429, detail, {"Retry-After": "10"})
 
     def _local(self) -> Principal | None:
-        return None if keys.any_valid(self.store) else LOCAL
+        return None if keys.any_made(self.store) else LOCAL
 
     def _look_up(self, request: HTTPConnection, kind: str, value: str) -> Principal | None:
-        self.count("address", _address(request), self.settings.requests_per_minute)
+        key = self._shown(kind, value)
+        if key is None:  # whoever shows a right one does not pay for others behind one address
+            self.count("address", _address(request), self.settings.requests_per_minute)
+            return None
+        return Principal(key.id, key.name, frozenset(key.scopes))
+
+    def _shown(self, kind: str, value: str) -> keys.Key | None:
+        """The valid key that was shown, or that a session was begun with."""
         if kind == "bearer":
-            key = keys.verify(self.store, value)
-        else:
-            try:
-                key_id = self._signer.unsign(value, max_age=SESSION_SECONDS).decode()
-            except BadSignature:
-                return None
-            key = keys.valid(self.store, key_id)
-        return None if key is None else Principal(key.id, key.name, frozenset(key.scopes))
+            return keys.verify(self.store, value)
+        try:
+            key_id = self._signer.unsign(value, max_age=SESSION_SECONDS).decode()
+        except BadSignature:
+            return None
+        return keys.valid(self.store, key_id)
 
     def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
         """Whom it looked up lately, or looks up now."""
@@ -158,7 +163,7 @@ class Authority:
             return
         site = request.headers.get("sec-fetch-site", "none")
         origin = request.headers.get("origin")
-        own = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+        own = origin is None or _place(origin)[0] == request.headers.get("host", "")
         if site not in ("same-origin", "none") or not own:
             raise HTTPException(403, "a change has to come from this server's own pages")
 
@@ -249,11 +254,20 @@ def _address(request: HTTPConnection) -> str:
 
 def _check_local(request: HTTPConnection) -> None:
     """Refuse all but this machine, by address and by name (DNS rebinding)."""
-    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    name = _place(f"//{request.headers.get('host', '')}")[1]
     if not (is_loopback(_address(request)) and name in _LOCAL_NAMES):
         raise HTTPException(
             403, "without an API key only this machine is answered; make one: tuner keys create"
         )
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Host and port as they are written, and the host alone; both empty if it is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts.netloc, parts.hostname or ""
+    except ValueError:  # such as "//["
+        return "", ""
 
 
 def is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """The OpenAPI document, and a page that shows it."""
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -43,7 +44,7 @@ _IDEMPOTENCY_KEY = {
 @router.get(PATH)
 def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
     """The OpenAPI document of /v1."""
-    document: dict[str, Any] = request.app.openapi()
+    document: dict[str, Any] = deepcopy(request.app.openapi())  # FastAPI keeps its own
     made = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):

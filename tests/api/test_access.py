@@ -114,6 +114,34 @@ def test_without_any_key_only_this_machine_is_answered(serve, address, host):
     assert elsewhere.get("/v1/health").status_code == 200
 
 
+def test_revoking_the_last_key_opens_nothing(client, key, store):
+    mine = key("read", "write")
+    keys.revoke(store, mine["Authorization"].split("_")[1])
+    assert client.get(LIST).status_code == 401
+    assert client.post(LIST, json=SPEC).status_code == 401
+
+
+def test_strangers_behind_one_address_do_not_lock_out_a_right_key(serve, key):
+    mine = key("read")
+    client = serve(requests_per_minute=20)
+    for number in range(30):
+        wrong = {"Authorization": f"Bearer tuner_0a1b2c3d4e5f_{'x' * 41}{number:02}"}
+        status = client.get(LIST, headers=wrong if number % 2 else {}).status_code
+        assert status == (401 if number < 20 else 429)
+    assert client.get(LIST, headers=mine).status_code == 200
+
+
+@pytest.mark.parametrize("path", [LIST, "/", "/dashboard", "/v1/health"])
+def test_a_host_that_is_no_address_is_refused(client, path):
+    for host in ("[", "a:b", "[::1"):
+        answer = client.get(path, headers={"Host": host})
+        assert (answer.status_code, "Host" in answer.json()["detail"]) == (400, True)
+
+
+def test_an_origin_that_is_no_address_is_another_site(client):
+    assert client.post(LIST, json=SPEC, headers={"Origin": "http://["}).status_code == 403
+
+
 def log_in(client, key, next="/"):
     secret = key["Authorization"].removeprefix("Bearer ")
     return client.post("/login", data={"key": secret, "next": next})

@@ -63,6 +63,10 @@ def operations(document):
     ]
 
 
+def test_the_document_is_the_same_however_often_it_is_read(document, client):
+    assert client.get("/v1/openapi.json").json() == document
+
+
 def test_the_document_is_valid_and_its_operations_are_named(document):
     validate(document)
     found = operations(document)

@@ -170,3 +170,13 @@ def test_an_unknown_comparison_is_refused_with_those_that_exist(database: str):
         store.declare(comparison())
         with pytest.raises(UnknownName, match=r"comparison 'smal' is unknown; did you mean"):
             store.comparison("smal")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://u:hunter2@h:54x2/db", "postgresql://127.0.0.1:1/db?password=hunter2"],
+)
+def test_no_message_shows_a_password_wherever_it_stands(address: str):
+    with pytest.raises((DatabaseProblem, InvalidInput)) as refusal:
+        open_store(address)
+    assert "hunter2" not in str(refusal.value)

@@ -97,6 +97,12 @@ def any_valid(store: Store) -> bool:
         return bool(connection.scalar(query))
 
 
+def any_made(store: Store) -> bool:
+    """Whether a key was ever made, revoked ones included."""
+    with store.engine.connect() as connection:
+        return bool(connection.scalar(select(func.count()).select_from(keys)))
+
+
 def verify(store: Store, presented: str) -> Key | None:
     """The valid key that these characters are, if they are one.
 

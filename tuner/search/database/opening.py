@@ -3,6 +3,7 @@
 Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,7 +58,8 @@ def normalise(url: str) -> URL:
         address = make_url(url)
         backend = address.drivername.split("+")[0]
     except (ArgumentError, ValueError) as error:
-        raise InvalidInput(f"database {url!r} is not an address; {_HELP}") from error
+        shown_url = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
+        raise InvalidInput(f"database {shown_url!r} is not an address; {_HELP}") from error
     if backend in ("postgres", "postgresql"):
         return address.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
@@ -68,8 +70,9 @@ def normalise(url: str) -> URL:
 
 
 def shown(address: URL) -> str:
-    """The address as a person may see it: without the password."""
-    return address.render_as_string(hide_password=True)
+    """The address as a person may see it: without the password, wherever it is written."""
+    secret = [name for name in address.query if "pass" in name.lower()]
+    return address.update_query_dict(dict.fromkeys(secret, "***")).render_as_string()
 
 
 def connect(address: URL, *, must_exist: bool) -> RDBStorage:

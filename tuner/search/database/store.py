@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tuner import __version__
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.database.events import record
-from tuner.search.database.opening import connect, normalise, shown
+from tuner.search.database.opening import connect, normalise
 from tuner.search.database.tables import Now, comparisons, studies, trials
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
@@ -134,7 +134,7 @@ class Store:
         query = select(comparisons).where(comparisons.c.name == spec.name)
         with self.engine.connect() as connection:
             row = connection.execute(query).one()
-        where = f"comparison {spec.name!r}: the database {shown(self.engine.url)}"
+        where = f"comparison {spec.name!r}: the database"  # whose address clients need not know
         if row.declaration_hash != declared:
             differing = differences(json.loads(row.spec), json.loads(spec.model_dump_json()))
             hashes = f"hash {row.declaration_hash[:12]} there, {declared[:12]} here"
