@@ -8,6 +8,8 @@ from optuna.trial import create_trial
 from rich.console import Console
 
 from tuner.cli.listing import print_studies
+from tuner.errors import DatabaseProblem
+from tuner.search.foreign.address import names_storage
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,18 @@ def test_of_many_studies_the_names_alone_are_listed():
 def test_a_storage_without_studies_says_so():
     optuna.storages.RDBStorage("sqlite:///a.db")
     assert listed("a.db") == "a.db holds no studies\n"
+
+
+def test_control_characters_are_neither_shown_nor_lost():
+    storage = optuna.storages.RDBStorage("sqlite:///a.db")
+    for name in ("esc\x1b[31m", "plain"):
+        storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], name)
+    told = listed("a.db")
+    assert "\x1b" not in told and "esc\ufffd[31m" in told
+    assert told.splitlines()[-1] == r"  tuner compare $'a.db::esc\x1b[31m' a.db::plain"
+
+
+def test_a_storage_that_is_not_there_is_named():
+    assert names_storage("nofile.db")
+    with pytest.raises(DatabaseProblem, match=r"there is no file nofile\.db"):
+        listed("nofile.db")

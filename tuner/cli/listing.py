@@ -1,12 +1,11 @@
 """What ``tuner compare STORAGE`` prints: the studies in it, and the line to type next."""
 
-import shlex
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tuner.search.foreign.address import parse
+from tuner.search.foreign.shown import printable, typed
 from tuner.search.foreign.storages.kinds import opened
 
 _MOST_READ, _MOST_NAMED = 20, 100
@@ -39,17 +38,17 @@ def print_studies(storage: str, console: Console) -> None:
                 record = studies[name]
                 finished = sum(trial.state.is_finished() for trial in record.trials)
                 table.add_row(
-                    Text(name),
+                    Text(printable(name)),
                     f"{finished:,} of {len(record.trials):,}",
                     Text(", ".join(record.objectives or record.directions) or "one"),
                 )
         else:
             for name in names[:_MOST_NAMED]:
-                table.add_row(Text(name))
+                table.add_row(Text(printable(name)))
         console.print(table)
     if len(names) > max(_MOST_READ, _MOST_NAMED):
         console.print(f"and {len(names) - _MOST_NAMED:,} more")
-    first = shlex.quote(f"{storage}::{names[0]}")
-    second = shlex.quote(f"{storage}::{names[1]}" if len(names) > 1 else "OTHER_STORAGE::STUDY")
+    first = typed(f"{storage}::{names[0]}")
+    second = typed(f"{storage}::{names[1]}" if len(names) > 1 else "OTHER_STORAGE::STUDY")
     console.print("compare two, the new search space first:", highlight=False)
     console.print(Text(f"  tuner compare {first} {second}"), soft_wrap=True)

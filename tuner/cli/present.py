@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tuner.errors import InvalidInput
 from tuner.machine import processor
+from tuner.search.foreign.shown import typed
 
 Database = Annotated[
     str | None,
@@ -130,7 +131,7 @@ def when(seconds: float) -> str:
 def provenance() -> dict[str, str]:
     """What a reader needs to remake the report, beside the versions: command and hardware."""
     return {
-        "Command": " ".join(["tuner", *sys.argv[1:]]),
+        "Command": " ".join(["tuner", *map(typed, sys.argv[1:])]),
         "System": f"{platform.system()} {platform.machine()}",
         "Processor": processor(),
     }

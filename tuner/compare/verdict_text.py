@@ -77,13 +77,23 @@ def _measure(evidence: Evidence) -> str:
     return words.measure(evidence.protocol)
 
 
+def _rounding(evidence: Evidence) -> float:
+    """What rounding may leave of a difference of equal scores; below 0 where scores differ."""
+    arms = (evidence.new, evidence.old)
+    runs = [
+        arm.selected.test if evidence.confirmed and arm.selected is not None else arm.scores
+        for arm in arms
+    ]
+    scale = 1e-12 * max(abs(float(scores.max())) for scores in runs)
+    return scale if all(scores.max() - scores.min() <= scale for scores in runs) else -1.0
+
+
 def _numbers(evidence: Evidence, estimate: Estimate, *, winner_first: bool = False) -> str:
     """The difference, and in how many pairs or with which chance or p-value beside it."""
     flip = winner_first and estimate.value < 0
     text = words.difference(_negated(estimate) if flip else estimate, evidence.protocol)
     ahead, behind = (evidence.old, evidence.new) if flip else (evidence.new, evidence.old)
-    scale = max(abs(float(arm.scores.max())) for arm in (ahead, behind))  # others: penalties
-    if estimate.interval is not None and np.ptp(estimate.interval) <= 1e-12 * scale:
+    if estimate.interval is not None and np.ptp(estimate.interval) <= _rounding(evidence):
         text += ", without width only because all scores are the same"
     primary = evidence.primary
     if primary.selected is not None:
@@ -160,6 +170,13 @@ def _unconfirmed(evidence: Evidence) -> str:
     )
 
 
+def _failing(evidence: Evidence) -> str:
+    """How it shows that neither arm learned anything."""
+    if evidence.protocol.chance is None:
+        return "all their trials score the same, as where nothing is learned."
+    return "neither learned anything: no trial did better than chance."
+
+
 def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
     new, old, protocol = evidence.new, evidence.old, evidence.protocol
     numbers, control = _numbers(evidence, estimate), _by_control(evidence)
@@ -170,9 +187,9 @@ def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
         )
     if classify(estimate, protocol.rope) == "equivalent":
         return (
-            f"{_given(evidence)}, {new.name} and {old.name} do the same, {numbers}, but neither "
-            "learned anything: no trial did better than chance. That both fail alike says "
-            "nothing about either; try wider ranges or more epochs."
+            f"{_given(evidence)}, {new.name} and {old.name} do the same, {numbers}, but "
+            f"{_failing(evidence)} That both fail alike says nothing about either; try wider "
+            "ranges or more epochs."
         )
     if protocol.interim and evidence.units < evidence.planned:
         return (
@@ -281,11 +298,13 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
             f"{start}; nothing was tested. {' and '.join(idle)} searched nothing, so there is no "
             "best of a search to compare; declare two searches as the primary contrast."
         )
+    unknown = "unknown" in (new.sampler, old.sampler)
+    unsaid = " (if it was, say so with --sampler random)" if unknown else ""
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
         "with pruned trials is a single observation however many trials it has. "
         f"{_traces(evidence)}To say more, repeat each search at least {FEWEST_REPEATS} times at "
-        "equal length with other seeds, or compare random search without pruning."
+        f"equal length with other seeds, or compare random search without pruning{unsaid}."
     )
 
 

@@ -109,7 +109,7 @@ def test_reading_a_foreign_database_changes_nothing_in_it(foreign: str, tmp_path
 
 
 def test_a_foreign_study_that_cannot_be_compared_is_refused(foreign: str, tmp_path: Path):
-    with pytest.raises(NotFound, match=r"'old los': is not in .*; did you mean 'old loss'\?"):
+    with pytest.raises(InvalidInput, match=r"'old los': is not in .*; did you mean 'old loss'\?"):
         foreign_arm(f"{foreign}::old los")
     with pytest.raises(DatabaseProblem, match="there is no file"):
         foreign_arm(f"sqlite:///{tmp_path}/missing.db::old")

@@ -1,5 +1,7 @@
 """Trials that are no draws of the sampler do not count as such, and it is said."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
@@ -99,6 +101,16 @@ def test_a_setting_that_is_drawn_again_counts_once(study: optuna.Study):
 def test_choices_alone_may_repeat(study: optuna.Study):
     study.optimize(lambda trial: trial.suggest_int("x", 0, 1) / 2, n_trials=30)
     assert read(study).arm.n == 30
+
+
+def test_values_outside_their_range_were_not_drawn_there(study: optuna.Study):
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=30)
+    outside = create_trial(value=7.5, params={"x": 0.5}, distributions=X)
+    outside.params = {"x": 7.5}
+    trials = (*study.get_trials(), outside)
+    found = arm_of(replace(record_of(study), trials=trials), reading=Reading(sampler="random"))
+    assert found.arm.n == 30 and found.arm.scores.max() < 1
+    assert any("1 trials have values outside their range (x)" in note for note in found.notes)
 
 
 def test_of_ranges_that_changed_in_mid_study_the_longer_ones_count(study: optuna.Study):

@@ -67,7 +67,7 @@ def test_samplers_are_known_by_their_marks(sampler: optuna.samplers.BaseSampler,
     assert marked_sampler(record_of(study)) == name
     assert arm_of(record_of(study)).arm.sampler == name
     found = read(study)
-    assert found.arm.sampler == "other" and not found.arm.random
+    assert found.arm.sampler == name and not found.arm.random
     assert any(f"bear the marks of the sampler {name}" in note for note in found.notes)
 
 
@@ -77,7 +77,12 @@ def test_random_search_bears_no_marks():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tpe_passed_off_as_random_search_is_found_out(seed: int):
-    found = read(searched(optuna.samplers.TPESampler(seed=seed), 100))
+    learned = searched(optuna.samplers.TPESampler(seed=seed), 100)
+    unmarked = optuna.create_study(study_name="s")
+    for trial in learned.trials:
+        trial.system_attrs = {}
+        unmarked.add_trial(trial)
+    found = read(unmarked)
     assert found.arm.sampler == "other"
     assert any("do not count as random draws" in note for note in found.notes)
 
@@ -111,6 +116,24 @@ def test_settings_that_come_closer_to_the_best_are_no_random_draws():
 
     assert "the settings come closer to the best one" in str(doubt(trials(0.9), scores))
     assert doubt(trials(0.0), scores) is None
+
+
+def test_a_search_that_draws_no_setting_twice_is_no_random_search():
+    def few(trial: optuna.Trial) -> float:
+        return trial.suggest_int("n", 1, 8) * trial.suggest_categorical("c", (1, 2, 3, 4, 5))
+
+    study = optuna.create_study(study_name="s", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(few, n_trials=40)
+    assert read(study).arm.sampler == "random"
+    settings = [(n, c) for n in range(1, 9) for c in range(1, 6)]
+    grid = optuna.create_study(study_name="s")
+    for index in np.random.default_rng(0).permutation(40):
+        n, c = settings[index]
+        ranges = {"n": IntDistribution(1, 8), "c": CategoricalDistribution((1, 2, 3, 4, 5))}
+        grid.add_trial(create_trial(value=n * c, params={"n": n, "c": c}, distributions=ranges))
+    found = read(grid)
+    assert found.arm.sampler == "other"
+    assert any("none of 40 possible settings was drawn twice" in note for note in found.notes)
 
 
 def test_values_of_one_part_of_a_range_are_spoken_of():

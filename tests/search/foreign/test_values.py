@@ -1,6 +1,7 @@
 """What other people's studies hold is read as they mean it."""
 
 import datetime
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,8 @@ def test_what_others_call_as_our_attributes_are_called_means_nothing(
         (IntDistribution(1234567, 7654321), "1234567 .. 7654321"),
         (IntDistribution(16, 1024, step=16), "16 .. 1024, step 16"),
         (IntDistribution(1, 1024, log=True), "1 .. 1024, log"),
+        (IntDistribution(2**53, 2**53 + 10), "9007199254740992 .. 9007199254741002"),
+        (CategoricalDistribution(["a\x1b[31mb"]), '"a\ufffd[31mb"'),
     ],
 )
 def test_ranges_are_shown_so_that_no_two_look_alike(distribution: BaseDistribution, words: str):
@@ -165,3 +168,44 @@ def test_choices_may_be_lists_and_nobody_is_warned_who_only_reads(tmp_path: Path
         warnings.simplefilter("error")
         found = arm_of(study_at(parse(url)), reading=Reading(sampler="random"))
     assert found.arm.random and found.arm.ranges == {"x": "[64, 64], [128]"}
+
+
+def test_whole_numbers_of_any_size_are_drawn_evenly():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), study_name="big")
+    study.optimize(lambda t: t.suggest_int("n", 2**53, 2**53 + 10) % 11, n_trials=40)
+    found = read(study, Reading(sampler="random"))
+    assert found.arm.random and not any("not spread" in note for note in found.notes)
+
+
+NO_RESULT = [
+    ("all 5 finished trials were pruned, so none has a result; add --last-reports", "pruned", {}),
+    ("those that completed violate a constraint", "complete", {"constraints": [1.0]}),
+    ("all failed or were pruned before they reported", "fail", {}),
+    ("has no finished trial yet, 5 are running or waiting", "running", {}),
+]
+
+
+@pytest.mark.parametrize(("words", "state", "system_attrs"), NO_RESULT)
+def test_a_study_without_a_result_is_refused_with_its_reason(
+    words: str, state: str, system_attrs: dict[str, object]
+):
+    study = optuna.create_study(study_name="none")
+    kind = TrialState[state.upper()]
+    value = 0.5 if kind == TrialState.COMPLETE else None
+    reports = {1: 0.5} if kind == TrialState.PRUNED else {}
+    study.add_trials(
+        [
+            create_trial(
+                state=kind, value=value, intermediate_values=reports, system_attrs=system_attrs
+            )
+            for _ in range(5)
+        ]
+    )
+    with pytest.raises(InvalidInput, match=re.escape(words)):
+        read(study)
+
+
+def test_a_loss_of_zero_has_no_sign():
+    study = optuna.create_study(study_name="zero", direction="minimize")
+    study.add_trials([create_trial(value=0.0) for _ in range(5)])
+    assert not np.signbit(read(study).arm.scores).any()

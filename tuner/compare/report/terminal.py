@@ -50,6 +50,8 @@ def _contrasts(comparison: Comparison) -> Group:
     headings, rows = contrast_table(comparison)
     lines, width = [], max(map(len, headings), default=0) + 2
     for label, cells in rows:
+        if set(cells) == {"-"}:
+            continue
         lines.append(Text(label, style="bold"))
         for heading, cell in zip(headings, cells, strict=True):
             if cell != "-":

@@ -10,6 +10,8 @@ from urllib.parse import quote
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
 _BUSY_SECONDS = 10
+_ENDS = ("", "-wal", "-journal")
+_TRIES = 3
 
 
 def is_sqlite(head: bytes) -> bool:
@@ -21,8 +23,9 @@ def is_sqlite(head: bytes) -> bool:
 def untouched(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads, also in a folder that cannot be written.
 
-    A mere reader of a file in WAL mode leaves -shm and -wal behind, unless somebody has it open.
-    What a process left that died (-wal, or a journal to be rolled back) is read from a copy.
+    A mere reader of a file in WAL mode makes or marks -shm: such a file is read as if nobody could
+    write it, or from a copy with what lies beside it; only if that is written on and on, as every
+    reader does. So is what a process left that died (a journal to be rolled back).
 
     Raises:
         sqlite3.Error: If it is no database, is damaged, or stays locked.
@@ -35,21 +38,32 @@ def untouched(path: Path) -> Iterator[sqlite3.Connection]:
             if _is_whole(connection):
                 yield connection
                 return
-    elif _beside(path, "-shm").exists():
-        with closing(_connected(path, "mode=ro")) as connection:
-            yield connection
-            return
     elif not _beside(path, "-wal").exists():
         with closing(_connected(path, "immutable=1")) as connection:
             yield connection
             return
     with TemporaryDirectory(prefix="tuner-") as folder:
         copy = Path(folder) / "copy.db"
-        for end in ("", "-wal", "-journal"):
-            if (source := _beside(path, end)).exists():
-                _beside(copy, end).write_bytes(source.read_bytes())
-        with closing(sqlite3.connect(copy)) as connection:
+        still = any(_copied(path, copy) for _ in range(_TRIES))
+        opened = sqlite3.connect(copy) if still else _connected(path, "mode=ro")
+        with closing(opened) as connection:
             yield connection
+
+
+def _copied(path: Path, copy: Path) -> bool:
+    """Whether nothing changed while the file and what lies beside it were copied."""
+    before = _state(path)
+    for end in _ENDS:
+        _beside(copy, end).unlink(missing_ok=True)
+        if _beside(path, end).exists():
+            _beside(copy, end).write_bytes(_beside(path, end).read_bytes())
+    return _state(path) == before
+
+
+def _state(path: Path) -> list[tuple[int, int] | None]:
+    found = [_beside(path, end) for end in _ENDS]
+    stats = [each.stat() if each.exists() else None for each in found]
+    return [None if stat is None else (stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
 def _beside(path: Path, end: str) -> Path:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_SUFFIXES = (".db", ".sqlite", ".sqlite3", ".log", ".journal", ".pkl", ".joblib", ".csv", ".jsonl")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?(?:\[[^]/]*\]|[^]/:[]*)(?::\d+)?")
 
@@ -68,7 +69,8 @@ def names_storage(text: str) -> bool:
     address = parse(text)
     if address.study is not None:
         return False
-    return address.scheme is not None or "/" in text or address.path.is_file()
+    is_called_so = address.path.suffix.lower() in _SUFFIXES  # also where there is no such file
+    return address.scheme is not None or "/" in text or address.path.is_file() or is_called_so
 
 
 def _there(storage: str) -> bool:

@@ -19,7 +19,7 @@ from tuner.search.foreign.independence import doubt, marked_sampler, uneven
 from tuner.search.foreign.ranges import ranges
 from tuner.search.foreign.record import Direction, StudyRecord
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
-from tuner.search.results.scores import failures, score, values
+from tuner.search.results.scores import NothingToCompare, failures, score, values
 
 SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
 """What may be said to have drawn the trials of a study that does not say so itself."""
@@ -96,11 +96,14 @@ def arm_of(
     read = [_as_read(trial, objective, reading) for trial in record.trials]
     said = _said_sampler(record)
     sampler = reading.sampler or said
+    marked = marked_sampler(record) if record.ours is None else None
     random = sampler == "random"
-    ended, left_out = draws([t for t in read if t.state.is_finished()], called, random=random)
+    finished = [trial for trial in read if trial.state.is_finished()]
+    ended, left_out = draws(finished, called, random=random and marked is None)
+    _check_results(record, ended, called)
     scores = score(ended, called, sign=-1 if minimized else 1)
-    reason = _disbelief(record, ended, scores) if random else None
-    arm = _arm(record, called, ended, scores, sampler if reason is None else "other")
+    reason = _disbelief(record, marked, ended, scores) if random else None
+    arm = _arm(record, called, ended, scores, sampler if reason is None else marked or "other")
     notes = [*record.notes, *_overridden(record, called, objective, said, reading)]
     notes += _unfinished(called, len(read) - sum(t.state.is_finished() for t in read)) + left_out
     notes += _without_result(called, record, ended, reading)
@@ -190,11 +193,40 @@ def _said_sampler(record: StudyRecord) -> str:
     return said if isinstance(said, str) else marked_sampler(record) or "unknown"
 
 
-def _disbelief(record: StudyRecord, trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
+def _check_results(record: StudyRecord, ended: Sequence[FrozenTrial], name: str) -> None:
+    """Refuse a study without a result, with the reason that its trials have."""
+    if np.isfinite(values(ended)).any():
+        return
+    states = {trial.number: trial.state for trial in record.trials}
+    was = [states[trial.number] for trial in ended]
+    if not ended:
+        running = sum(not trial.state.is_finished() for trial in record.trials)
+        raise NothingToCompare(
+            f"arm {name!r}: has no finished trial yet"
+            + (f", {running} are running or waiting; wait for the first one" if running else "")
+        )
+    if all(state == TrialState.PRUNED for state in was):
+        raise NothingToCompare(
+            f"arm {name!r}: all {len(was)} finished trials were pruned, so none has a result; add "
+            "--last-reports to take what they reported last"
+        )
+    if any(
+        trial.state == TrialState.FAIL and state == TrialState.COMPLETE
+        for trial, state in zip(ended, was, strict=True)
+    ):
+        raise NothingToCompare(
+            f"arm {name!r}: none of its {len(was)} finished trials is a result: those that "
+            "completed violate a constraint; run the study until one does not"
+        )
+
+
+def _disbelief(
+    record: StudyRecord, marked: str | None, trials: Sequence[FrozenTrial], scores: Floats
+) -> str | None:
     """Why trials are not taken for random draws, if they are not."""
     if record.ours is not None:
         return None
-    if marked := marked_sampler(record):
+    if marked is not None:
         return f"they bear the marks of the sampler {marked}"
     return doubt(trials, scores)
 

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.search.foreign.ranges import in_words
+from tuner.search.foreign.shown import printable
 
 
 def draws(
@@ -30,6 +31,7 @@ def draws(
     kept = _without_lost_attempts(trials, name, notes)
     kept = _without_enqueued(kept, name, notes, random=random)
     if random:
+        kept = _without_outside(kept, name, notes)
         kept = _without_repeated(kept, name, notes)
     return _of_one_space(kept, name, notes, random=random), notes
 
@@ -69,6 +71,28 @@ def _without_enqueued(
         return [trial for trial in trials if "fixed_params" not in trial.system_attrs]
     notes.append(f"{name}: the settings of {by_hand} trials were enqueued by hand")
     return trials
+
+
+def _without_outside(trials: list[FrozenTrial], name: str, notes: list[str]) -> list[FrozenTrial]:
+    """Those whose values lie in the ranges that they are said to be drawn from."""
+    inside = [trial for trial in trials if not any(_lies_outside(trial))]
+    if not inside or len(inside) == len(trials):
+        return trials
+    names = sorted({key for trial in trials for key in _lies_outside(trial)})
+    notes.append(
+        f"{name}: {len(trials) - len(inside)} trials have values outside their range "
+        f"({', '.join(map(printable, names))}), so nobody drew them there; they are left out"
+    )
+    return inside
+
+
+def _lies_outside(trial: FrozenTrial) -> list[str]:
+    return [
+        name
+        for name, kind in trial.distributions.items()
+        if isinstance(kind, FloatDistribution | IntDistribution)
+        and not kind.low <= trial.params[name] <= kind.high
+    ]
 
 
 def _without_repeated(trials: list[FrozenTrial], name: str, notes: list[str]) -> list[FrozenTrial]:

@@ -1,5 +1,6 @@
 """Whether a study's trials can be what it is said to be: random search."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
 
     The order of such draws says nothing: neither do scores have a trend over it, nor do settings
     come closer to the best one (both by Spearman's rank correlation, which is right about a
-    random search 999 times in 1,000).
+    random search 999 times in 1,000 in all), and of few settings it draws some again.
 
     Args:
         trials: Draws, by number.
@@ -73,6 +74,8 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
     if scores.size < _FEWEST or scores.min() == scores.max():
         return None
     numbers = np.arange(scores.size)
+    if words := _enumerated(trials):
+        return words
     trend = stats.spearmanr(numbers, scores)
     if trend.pvalue < LEVEL / 2:
         way = "rise" if trend.statistic > 0 else "fall"
@@ -92,6 +95,36 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
             "those of random search do not"
         )
     return None
+
+
+def _enumerated(trials: Sequence[FrozenTrial]) -> str | None:
+    """How a search without replacement shows: of few settings none was drawn twice."""
+    settings = {repr(sorted(trial.params.items())) for trial in trials}
+    kinds = {name: kind for trial in trials for name, kind in trial.distributions.items()}
+    sizes = [_size(kind) for kind in kinds.values()]
+    if len(settings) < len(trials) or None in sizes or not sizes:
+        return None
+    possible = math.prod(size for size in sizes if size is not None)
+    if possible < len(trials):
+        return None  # some have other hyperparameters than others
+    chance = math.exp(sum(math.log1p(-number / possible) for number in range(len(trials))))
+    if chance >= LEVEL:
+        return None
+    return (
+        f"none of {possible:,} possible settings was drawn twice in {len(trials)} trials "
+        f"(p = {chance:.0e}), as in a grid or a brute-force search"
+    )
+
+
+def _size(kind: BaseDistribution) -> int | None:
+    """How many values it has; None if they are not counted."""
+    if isinstance(kind, CategoricalDistribution):
+        return len(kind.choices)
+    if isinstance(kind, IntDistribution):
+        return (kind.high - kind.low) // kind.step + 1
+    if isinstance(kind, FloatDistribution) and kind.step is not None:
+        return round((kind.high - kind.low) / kind.step) + 1
+    return 1 if kind.single() else None
 
 
 def _distances(trials: Sequence[FrozenTrial], best: int) -> Floats:
@@ -151,17 +184,19 @@ def _place(kind: BaseDistribution, value: Any, rng: np.random.Generator) -> floa
     jitter = float(rng.random())
     if isinstance(kind, CategoricalDistribution):
         return (kind.to_internal_repr(value) + jitter) / len(kind.choices)
+    if isinstance(kind, IntDistribution) and not kind.log:
+        cells = (kind.high - kind.low) // kind.step + 1  # whole numbers of any size
+        return float(((value - kind.low) // kind.step + jitter) / cells)
     assert isinstance(kind, FloatDistribution | IntDistribution)  # Optuna has no others
     low, high, at = float(kind.low), float(kind.high), float(value)
-    step = kind.step
-    if kind.log and isinstance(kind, IntDistribution):
+    if isinstance(kind, IntDistribution):
         ends = np.log([low - 0.5, high + 0.5])
         below, above = np.log([at - 0.5, at + 0.5])
         place = below + jitter * (above - below)
     elif kind.log:
         ends, place = np.log([low, high]), np.log(at)
-    elif step is None:
+    elif kind.step is None:
         ends, place = np.array([low, high]) / 2, at / 2  # a difference may overflow
     else:
-        ends, place = np.array([low, high + step]), at + jitter * step
+        ends, place = np.array([low, high + kind.step]), at + jitter * kind.step
     return float((place - ends[0]) / (ends[1] - ends[0]))

@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 from tuner.errors import InvalidInput
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.record import StudyRecord
-
-_LONGEST = 60
+from tuner.search.foreign.shown import printable
 
 Found = tuple[Address | None, StudyRecord]
 
@@ -52,9 +51,3 @@ def _by_storage(index: int, found: Sequence[Found]) -> str:
         if all(other.parts[-length:] != parts[-length:] for other in others):
             return "/".join(parts[-length:])
     return f"{address.label}::{printable(record.name)}"
-
-
-def printable(text: str) -> str:
-    """A name of others as it can be shown: on one line, of at most 60 characters."""
-    shown = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"

@@ -13,21 +13,26 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
+from tuner.search.foreign.shown import printable
+
 
 def ranges(trials: Sequence[FrozenTrial]) -> dict[str, str]:
     """Each hyperparameter's range in words, ``{"lr": "1e-05 .. 0.1, log"}``."""
     distributions: dict[str, BaseDistribution] = {}
     for trial in trials:
         distributions |= trial.distributions
-    return {name: in_words(kind) for name, kind in distributions.items()}
+    return {printable(name): in_words(kind) for name, kind in distributions.items()}
 
 
 def in_words(kind: BaseDistribution) -> str:
     """A range: its ends, or its choices."""
     if isinstance(kind, CategoricalDistribution):
         return ", ".join(map(_choice, kind.choices))
-    if isinstance(kind, FloatDistribution | IntDistribution):
-        step = "" if kind.step in (None, 1) else f", step {kind.step:.12g}"
+    if isinstance(kind, IntDistribution):
+        step = "" if kind.step == 1 else f", step {kind.step}"
+        return f"{kind.low} .. {kind.high}" + (", log" if kind.log else step)
+    if isinstance(kind, FloatDistribution):
+        step = "" if kind.step is None else f", step {kind.step:.12g}"
         return f"{kind.low:.12g} .. {kind.high:.12g}" + (", log" if kind.log else step)
     return str(kind)
 
@@ -36,5 +41,5 @@ def _choice(choice: Any) -> str:  # Any: None, a truth value, a number or a text
     """As in TOML, but a text without quotes where it cannot be taken for anything else."""
     if isinstance(choice, str):
         plain = re.fullmatch(r"(?!(true|false|None)$)[^\W\d][\w.-]*", choice)
-        return choice if plain else json.dumps(choice, ensure_ascii=False)
+        return choice if plain else json.dumps(printable(choice), ensure_ascii=False)
     return str(choice).lower() if isinstance(choice, bool) else str(choice)

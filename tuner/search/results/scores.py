@@ -30,7 +30,7 @@ def score(
     Raises:
         NothingToCompare: If no trial has a finite value.
     """
-    turned = sign * values(trials)
+    turned = sign * values(trials) + 0.0  # no -0
     finite = turned[np.isfinite(turned)]
     if not finite.size:
         raise NothingToCompare(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from tuner.errors import DatabaseProblem, InvalidInput, NotFound
+from tuner.errors import DatabaseProblem, InvalidInput
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.shown import printable, typed
 from tuner.search.foreign.storages import (
     grpc_proxy,
     journal,
@@ -58,8 +59,8 @@ def study_at(address: Address) -> StudyRecord:
     """The study at an address; the only one of its storage where none is named.
 
     Raises:
-        InvalidInput: If none is named and the storage holds several, or see ``opened``.
-        NotFound: If the storage holds no such study.
+        InvalidInput: If there is no such study, none is named and the storage holds several, or
+            see ``opened``.
         DatabaseProblem: See ``opened``.
     """
     with opened(address) as studies:
@@ -69,12 +70,12 @@ def study_at(address: Address) -> StudyRecord:
                 return studies[names[0]]
             raise InvalidInput(
                 f"storage {address.shown}: holds {_named(names)}; name one of them, such as "
-                f"{address.shown}::{names[0] if names else 'NAME'}"
+                f"{typed(f'{address.shown}::{names[0]}') if names else 'another storage'}"
             )
         if address.study not in names:
             close = get_close_matches(address.study, names, n=3)
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise NotFound(
+            raise InvalidInput(
                 f"study {address.study!r}: is not in {address.shown}{hint} (it holds "
                 f"{_named(names)})"
             )
@@ -85,7 +86,7 @@ def _named(names: Sequence[str]) -> str:
     if not names:
         return "no studies"
     more = ", ..." if len(names) > _MOST_NAMED else ""
-    return f"{len(names)} studies: {', '.join(names[:_MOST_NAMED])}{more}"
+    return f"{len(names)} studies: {', '.join(map(printable, names[:_MOST_NAMED]))}{more}"
 
 
 def opened(address: Address) -> Opened:

@@ -72,7 +72,10 @@ def studies_at(address: str) -> Iterator[Mapping[str, StudyRecord]]:
             opened = until_read.enter_context(brought_up_to_date(copy, where))
             yield OptunaStudies(*opened)
     except (DBAPIError, StorageInternalError) as error:
-        raise DatabaseProblem(f"database {where}: {reason(error)}") from error
+        said = reason(error)
+        late = "timeout" in said.lower() or "timed out" in said.lower()
+        hint = f" (within {_SECONDS} s); check its host and port, and that it runs" if late else ""
+        raise DatabaseProblem(f"database {where}: {said}{hint}") from error
     except ImportError as error:
         raise InvalidInput(
             f"database {where}: its driver is not installed; install it with: pip install {driver}"
@@ -104,6 +107,8 @@ def _url(address: str) -> URL:
         backend = url.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise InvalidInput(f"database {scheme}://...: is not an address; {hint}") from error
+    if "@" in (url.host or ""):
+        raise InvalidInput(f"database {scheme}://...: has an @ too many; {hint}")
     kind = "postgresql" if backend == "postgres" else backend
     return url.set(drivername=f"{kind}+{_DRIVERS[backend]}")
 
