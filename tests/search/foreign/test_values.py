@@ -80,6 +80,20 @@ def test_an_infeasible_trial_is_no_result(study: optuna.Study):
     assert any("1 trials violate a constraint" in note for note in found.notes)
 
 
+def test_a_constraint_that_the_trial_set_by_name_counts_too(study: optuna.Study):
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0.6, 0.9)
+        trial.set_constraint("cost", -1.0)
+        trial.set_constraint("size", x - 0.75)
+        return x
+
+    study.optimize(objective, n_trials=20)
+    found = read(study)
+    assert found.arm.scores.max() == study.best_value < 0.75
+    infeasible = [trial.params["x"] > 0.75 for trial in study.trials[-20:]]
+    assert found.arm.failed[-20:].tolist() == infeasible and any(infeasible)
+
+
 def test_one_of_several_objectives_is_chosen():
     study = optuna.create_study(study_name="two", directions=["minimize", "maximize"])
     study.add_trials([create_trial(values=[index / 9, index / 18]) for index in range(10)])

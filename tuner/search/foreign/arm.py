@@ -166,10 +166,7 @@ def _minimized(
 
 def _as_read(trial: FrozenTrial, objective: int, reading: Reading) -> FrozenTrial:
     """The trial with the value of one objective, or without any where it has no result."""
-    limits = trial.system_attrs.get("constraints")
-    violated = isinstance(limits, list | tuple) and any(
-        isinstance(limit, float | int) and not limit <= 0 for limit in limits
-    )
+    violated = _violated(trial)
     pruned = trial.state == TrialState.PRUNED
     several = trial.values is not None and len(trial.values) > 1
     if not (violated or pruned or several):
@@ -184,6 +181,16 @@ def _as_read(trial: FrozenTrial, objective: int, reading: Reading) -> FrozenTria
         if violated or not reading.last_reports:
             found.intermediate_values = {}
     return found
+
+
+def _violated(trial: FrozenTrial) -> bool:
+    """Whether a constraint is above 0: a sampler listed them, or the trial set each by name."""
+    listed = trial.system_attrs.get("constraints")
+    limits = list(listed) if isinstance(listed, list | tuple) else []
+    limits += [
+        limit for name, limit in trial.system_attrs.items() if name.startswith("constraints:")
+    ]
+    return any(isinstance(limit, float | int) and not limit <= 0 for limit in limits)
 
 
 def _said_sampler(record: StudyRecord) -> str:
