@@ -194,6 +194,22 @@ def test_scores_without_known_bounds_are_compared_by_their_median_with_a_hint_wh
     assert all(point.low is not None for point in comparison.arms[0].curve if 1 < point.k < 6)
 
 
+def test_a_median_lacks_an_interval_only_where_it_is_said(arm: MakeArm) -> None:
+    rng = np.random.default_rng(0)
+    arms = [arm(name, rng.normal(size=60)) for name in ("a", "b")]
+    for k, given in ((1, True), (5, True), (10, True), (20, False)):
+        comparison = compare(arms, Protocol(k=k, unit="score"))
+        assert (comparison.contrasts[0].best_of_k.interval is not None) is given
+        said = [note for note in comparison.notes if note.startswith("No interval of the best")]
+        assert bool(said) is not given
+    assert said == [
+        "No interval of the best of 20 is given for a, b: one end of it is unknown with fewer "
+        "than about 107 trials."
+    ]
+    assert comparison.verdict.more == 47
+    assert "needs at least 107 trials in every arm, 47 more" in comparison.verdict.text
+
+
 def test_equal_scores_are_noted_only_where_an_interval_is_given(arm: MakeArm) -> None:
     same = np.full(12, 0.9)
     arms = [

@@ -14,12 +14,14 @@ from tuner.compare.statistics.best_of_k import (
     best_of_k_combinations,
     best_of_k_difference,
     best_of_k_probability,
+    trials_for_interval,
 )
 from tuner.compare.statistics.endpoints import holm, mean_difference, signed_rank_p
 from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
 from tuner.compare.statistics.median_best_of_k import (
     median_best_of_k_combinations,
     median_best_of_k_difference,
+    trials_for_median,
 )
 from tuner.compare.statistics.selected import (
     SelectedDifference,
@@ -193,6 +195,13 @@ def combinations(
     return median_best_of_k_combinations(
         scores, weightings, k, confidence=level, seed=seed, draws=draws
     )
+
+
+def trials_needed(k: int, protocol: Protocol) -> int:
+    """Fewest trials per arm for an interval of ``combination``; about, where it is a median."""
+    if protocol.bounded:
+        return trials_for_interval(k)
+    return trials_for_median(k, confidence=protocol.confidence)
 
 
 def left_in_narrow(

@@ -6,10 +6,9 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.arm import INDEPENDENT, Arm
-from tuner.compare.contrast import Contrast
+from tuner.compare.contrast import Contrast, combination, trials_needed
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import COMPARABLE, batch_size
-from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Bounds
 from tuner.compare.statistics.targets import good_region_share, trials_for_success
 
@@ -99,13 +98,15 @@ def _about_protocol(
 ) -> Iterator[str]:
     random = [arm for arm in arms if arm.random]
     by_k = [arm for arm in random if k <= arm.n]
-    short = [arm.name for arm in by_k if arm.n < trials_for_interval(k)]
+    short = ", ".join(arm.name for arm in by_k if _lacks_interval(arm, k, protocol))
     if short:
-        band = "; the band holds at any number" if protocol.bounded else ""
-        yield (
-            f"No interval of the best of {k} is given for {', '.join(short)}: it needs at least "
-            f"{trials_for_interval(k):,} trials to cover{band}."
+        fewest = trials_needed(k, protocol)
+        why = (
+            f"it needs at least {fewest:,} trials to cover; the band holds at any number"
+            if protocol.bounded
+            else f"one end of it is unknown with fewer than about {fewest:,} trials"
         )
+        yield f"No interval of the best of {k} is given for {short}: {why}."
     if k > 1 and random and protocol.k is None:
         yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
     if by_k and not protocol.bounded:
@@ -153,6 +154,13 @@ def _about_protocol(
         )
     if protocol.declaration_hash is None:
         yield "Nothing was declared before the trials ran, so this comparison is exploratory."
+
+
+def _lacks_interval(arm: Arm, k: int, protocol: Protocol) -> bool:
+    """Whether the arm's best of k has no interval of its own: of a median the draws decide."""
+    if protocol.bounded:
+        return arm.n < trials_needed(k, protocol)
+    return combination((arm,), (1.0,), k, protocol).interval is None
 
 
 def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:

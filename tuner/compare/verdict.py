@@ -22,9 +22,8 @@ from typing import Literal
 import numpy as np
 
 from tuner.compare.arm import Arm
-from tuner.compare.contrast import Contrast, Narrow, left_word
+from tuner.compare.contrast import Contrast, Narrow, left_word, trials_needed
 from tuner.compare.protocol import Protocol
-from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.looks import FEWEST_SEARCHES
 from tuner.compare.statistics.speedup import FEWEST_REPEATS
@@ -188,7 +187,8 @@ class Evidence:
         if estimate.interval is None:
             if self.confirmed:
                 return max(1, max(FEWEST_SEARCHES, self.planned) - self.units) * each
-            return trials_for_interval(self.k) - min(self.new.n, self.old.n)
+            few = min(self.new.n, self.old.n)
+            return max(1, trials_needed(self.k, self.protocol) - few)
         needed = further(estimate, self.units, rope)
         return None if needed is None or needed * each > MOST else needed * each
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from tuner.compare import words
 from tuner.compare.arm import Arm
-from tuner.compare.statistics.best_of_k import trials_for_interval
+from tuner.compare.contrast import trials_needed
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
 from tuner.compare.statistics.speedup import FEWEST_REPEATS
@@ -280,17 +280,18 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
             f"{start} for want of an interval: {what}. The estimate alone, whose error nobody "
             f"knows: {_numbers(evidence, estimate)}."
         )
-    if estimate is not None and k == 1:
+    needed = trials_needed(k, evidence.protocol)
+    if estimate is not None and k == 1 and evidence.protocol.bounded:
         return (
             f"{start} for want of an interval: the best of 1 is the mean of all trials, for which "
-            f"none is stated below {trials_for_interval(1):,} in every arm; declare a k of 2 or "
-            f"more. The estimate alone, whose error nobody knows: {_numbers(evidence, estimate)}."
+            f"none is stated below {needed:,} in every arm; declare a k of 2 or more. The "
+            f"estimate alone, whose error nobody knows: {_numbers(evidence, estimate)}."
         )
     if estimate is not None:
         return (
             f"{start} for want of an interval: that of the best of {k} needs at least "
-            f"{trials_for_interval(k):,} trials in every arm, {evidence.more:,} more. The "
-            f"estimate alone, whose error nobody knows: {_numbers(evidence, estimate)}."
+            f"{needed:,} trials in every arm, {evidence.more:,} more. The estimate alone, "
+            f"whose error nobody knows: {_numbers(evidence, estimate)}."
         )
     idle = [arm.name for arm in (new, old) if not arm.searched]
     if idle:

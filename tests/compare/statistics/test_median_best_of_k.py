@@ -8,6 +8,7 @@ from tuner.compare.statistics.median_best_of_k import (
     median_best_of_k_combinations,
     median_best_of_k_difference,
     median_curve_band,
+    trials_for_median,
 )
 
 
@@ -34,6 +35,18 @@ def test_a_penalty_of_the_largest_float_changes_neither_value_nor_interval_ends(
         a = median_best_of_k_difference(losses, other, k)
         b = median_best_of_k_difference(huge, other, k)
         assert a == b and a.interval is not None and a.interval[0] > 0
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_the_fewest_trials_are_those_from_which_on_both_ends_are_finite(k):
+    needed = trials_for_median(k)
+    rng, few = np.random.default_rng(0), max(1, round(0.8 * needed))
+    many, missing = (
+        [median_best_of_k_difference(rng.random(n), rng.random(n), k, seed=s) for s in range(5)]
+        for n in (needed + round(0.1 * needed), few)
+    )
+    assert all(each.interval is not None for each in many)
+    assert all(each.interval is None for each in missing)
 
 
 def test_too_few_trials_for_a_finite_end_have_no_interval():

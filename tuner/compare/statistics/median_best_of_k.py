@@ -14,6 +14,8 @@ classical one of a quantile by order statistics.
 """
 
 from collections.abc import Sequence
+from itertools import count
+from math import ceil, log2
 
 import numpy as np
 
@@ -43,6 +45,21 @@ def median_best_of_k(scores: Floats, ks: Sequence[int]) -> Floats:
         above = ordered[first + 1] if at_half else ordered[first]
         medians.append(ordered[first] / 2 + above / 2)
     return np.array(medians)
+
+
+def trials_for_median(k: int, *, confidence: float = 0.95) -> int:
+    """About the fewest trials per arm for which a difference has an interval with finite ends.
+
+    All n trials of an arm lie below the median of the best of k with the chance 2^(-n/k), none of
+    them does with (1 - 2^(-1/k))^n. An end is infinite where the first happens in one arm, or the
+    second in the other, too often.
+    """
+    level, tail = 0.5 ** (1 / k), (1 - confidence) / 2
+    return next(
+        n
+        for n in count(ceil(k * log2(1 / tail)))
+        if 1 - (1 - level**n) * (1 - (1 - level) ** n) < tail
+    )
 
 
 def median_best_of_k_difference(
