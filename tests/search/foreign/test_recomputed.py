@@ -13,7 +13,8 @@ import optuna
 import pytest
 from recomputed import bands, best_of_k
 from recomputed.report import Asked, expected_report, more_trials
-from recomputed.rows import Trials
+from recomputed.rows import Trials, ends_of_ranges
+from recomputed.sentences import printed, sentences, ways_to_print
 from recomputed.studies import make_studies
 from recomputed.walk import Within, differences
 
@@ -41,6 +42,7 @@ CASES = {
     "hits in one arm": Asked(ACCURACIES, 0, target=0.92),
     "no hit": Asked(ACCURACIES, 0, target=0.99, rope=0.05),
     "nothing but hits, too few trials": Asked(ACCURACIES, 0, target=0.0, k=20),
+    "unbounded scores, too few trials": Asked(("two objectives", "losses"), 1, unit="loss", k=20),
     "best of one": Asked(("losses", "two objectives"), 1, unit="loss", k=1),
 }
 
@@ -73,6 +75,12 @@ def test_each_number_of_the_report_is_recomputed(storage: Path, asked: Asked) ->
     found, agree = differences(report, expected, EXEMPT)
     assert not found, "\n".join(found)
     assert len(agree) > 500
+    ways = ways_to_print(storage, asked, report)
+    strange = [text for text in sentences(report) if set(printed(text)) - ways]
+    assert not strange, strange
+    for study, arm in zip(asked.studies, report["arms"], strict=True):
+        stated = {name: list(map(float, printed(text))) for name, text in arm["ranges"].items()}
+        assert stated == ends_of_ranges(storage, study)
 
 
 def made_report(storage: Path, asked: Asked) -> dict[str, Any]:

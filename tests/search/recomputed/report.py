@@ -217,7 +217,8 @@ def more_trials(
     value, low, high = (stated[name] for name in ("value", "low", "high"))
     n = max(arm.n for arm in arms[:2])
     if low is None or high is None:
-        return best_of_k.fewest_for_interval(k) - min(arm.n for arm in arms[:2])
+        fewest = best_of_k.fewest_for_interval if asked.bounded else best_of_k.fewest_for_ends
+        return fewest(k) - min(arm.n for arm in arms[:2])
     if low > 0 or high < 0 or (-asked.rope <= low and high <= asked.rope):
         return None
     enough = max(abs(value), asked.rope - abs(value))

@@ -99,6 +99,20 @@ def minimizes(path: Path, study: str, objective: int) -> bool:
     return bool(direction == "MINIMIZE")
 
 
+def ends_of_ranges(path: Path, study: str) -> dict[str, list[float]]:
+    """The lowest and the highest value of each hyperparameter; none of a categorical one."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        found = database.execute(
+            "select distinct param_name, distribution_json from trial_params "
+            "join trials using (trial_id) join studies using (study_id) where study_name = ?",
+            [study],
+        ).fetchall()
+    kinds = {name: json.loads(text)["attributes"] for name, text in found}
+    return {
+        name: [kind[end] for end in ("low", "high") if end in kind] for name, kind in kinds.items()
+    }
+
+
 def trials_of(
     path: Path, studies: Sequence[tuple[str, int, bool]], *, worst: float | None
 ) -> list[Trials]:
