@@ -172,7 +172,8 @@ def _unconfirmed(evidence: Evidence) -> str:
 
 def _failing(evidence: Evidence) -> str:
     """How it shows that neither arm learned anything."""
-    if evidence.protocol.chance is None:
+    failed = evidence.new.failed.all() and evidence.old.failed.all()
+    if evidence.protocol.chance is None and not failed:
         return "all their trials score the same, as where nothing is learned."
     return "neither learned anything: no trial did better than chance."
 
