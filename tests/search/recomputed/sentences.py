@@ -43,6 +43,11 @@ def ways_to_print(path: Path, asked: Asked, report: Mapping[str, Any]) -> set[st
     scores = {0.0, 1.0, report["protocol"]["target"]} | {arm["best"] for arm in arms}
     for name in ("best_of_k", "best_of_k_seen"):
         scores |= set((primary[name] or {}).values())
+    new, old = asked.read(path)[:2]
+    shorter = min(new.n, old.n)
+    for shown_after in (max(1, shorter // 10), max(1, shorter // 2), shorter):
+        counts.add(shown_after)
+        scores |= {float(max(study.scores[:shown_after])) for study in (new, old)}
     factors = {end for each in primary["speedups"].values() for end in _ends(each)}
     chances = set(_ends(primary["probability"] or {}))
     ways = {_factor(end) for end in factors} | {_factor(1 / end) for end in factors}
