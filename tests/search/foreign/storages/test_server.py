@@ -15,6 +15,7 @@ from optuna.trial import create_trial
 from sqlalchemy import create_engine, text
 
 from tuner.errors import DatabaseProblem, InvalidInput
+from tuner.search.foreign.storages import server
 from tuner.search.foreign.storages.server import studies_at
 
 pytestmark = pytest.mark.slow
@@ -118,6 +119,23 @@ def test_a_session_may_only_read(address: str):
     with studies_at(address) as studies, pytest.raises(StorageInternalError) as refusal:
         optuna.create_study(storage=studies._storage, study_name="new")
     assert re.search(r"(?i)read.only", str(refusal.value.__cause__))
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
+def test_a_server_that_takes_calls_and_does_not_answer_is_waited_for_briefly(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    for driver, options in server._READ_ONLY.items():
+        quick = {name: 2 if name.endswith("timeout") else it for name, it in options.items()}
+        monkeypatch.setitem(server._READ_ONLY, driver, quick)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with (
+            pytest.raises(DatabaseProblem, match=r"check its host and port, and that it runs"),
+            studies_at(f"{kind}://u:p@127.0.0.1:{silent.getsockname()[1]}/x"),
+        ):
+            pass
+        assert time.monotonic() - began < 20
 
 
 def test_a_server_that_is_not_there_is_told_from_a_wrong_address():

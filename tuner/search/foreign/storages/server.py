@@ -29,6 +29,7 @@ _READ_ONLY: dict[str, dict[str, Any]] = {  # Any: keyword arguments of the drive
     },
     "pymysql": {
         "connect_timeout": _SECONDS,
+        "read_timeout": _SECONDS,
         "init_command": "SET SESSION TRANSACTION READ ONLY",
     },
 }
