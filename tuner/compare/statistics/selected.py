@@ -19,11 +19,12 @@ Source: Brunner and Munzel (2000), Biometrical Journal 42.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from tuner.compare.statistics.estimate import Bools, Estimate, Floats
+from tuner.compare.statistics.estimate import Bools, Estimate, Floats, Ints
 from tuner.compare.statistics.looks import looks
 from tuner.errors import InvalidInput
 
@@ -86,7 +87,7 @@ def selected_difference(
         n=look,
         planned=planned,
         difference=_median_difference(first, second, allowed),
-        wins=float(_shares(first, second).mean()),
+        wins=_wins(first, second),
     )
 
 
@@ -170,6 +171,7 @@ def detectable_shift(
         return None
     rng = np.random.default_rng(seed)
     draws = rng.normal(size=(_DRAWS, 2, min(n, 200)))  # of more the normal law is told below
+    draws.sort(axis=2)
     low, high = 0.0, 4.0
     for _ in range(8):
         shift = (low + high) / 2
@@ -192,11 +194,11 @@ def searches_until_shown(
     """
     early = {look: a for look, a in looks(n, confidence, shares).items() if look < n}
     draws = np.random.default_rng(seed).normal(size=(_DRAWS, 2, n))
-    ended = [
-        next((m for m, a in early.items() if _rejects(one[:m] + shift, other[:m], a)), n)
-        for one, other in draws
-    ]
-    return float(np.mean(ended))
+    ended = np.full(_DRAWS, n)
+    for look, allowed in sorted(early.items(), reverse=True):
+        seen = np.sort(draws[:, :, :look], axis=2)
+        ended[[_rejects(one + shift, other, allowed) for one, other in seen]] = look
+    return float(ended.mean())
 
 
 def _median_difference(first: Floats, second: Floats, allowed: float | None) -> Estimate:
@@ -209,6 +211,7 @@ def _median_difference(first: Floats, second: Floats, allowed: float | None) -> 
     middle = float(np.median(ordered))
     if allowed is None:
         return Estimate(middle)
+    first, second = np.sort(first), np.sort(second)
     low = _end(first, second, ordered, allowed)
     high = _end(second, first, -ordered[::-1], allowed)
     if low is None or high is None:
@@ -217,7 +220,7 @@ def _median_difference(first: Floats, second: Floats, allowed: float | None) -> 
 
 
 def _end(first: Floats, second: Floats, ordered: Floats, allowed: float) -> float | None:
-    """The lower end: by bisection over the gaps below the median."""
+    """The lower end: by bisection over the gaps below the median; both samples are sorted."""
     rejected, kept = -1, ordered.size // 2
     while kept - rejected > 1:
         gap = (kept + rejected) // 2
@@ -232,19 +235,31 @@ def _end(first: Floats, second: Floats, ordered: Floats, allowed: float) -> floa
 
 
 def _rejects(first: Floats, second: Floats, allowed: float) -> bool:
-    """Whether one sample is shown to be above or below the other more often than not."""
-    ours, theirs = _shares(first, second), _shares(second, first)
-    share = float(ours.mean())
-    parts = np.array([ours.var(ddof=1) / ours.size, theirs.var(ddof=1) / theirs.size])
-    if parts.sum() == 0:  # one wins every pair, or all are equal
-        return share != 0.5
-    freedom = parts.sum() ** 2 / (parts**2 / [ours.size - 1, theirs.size - 1]).sum()
-    t = abs(share - 0.5) / float(np.sqrt(parts.sum()))
-    return bool(2 * stats.t.sf(t, freedom) < allowed)
+    """Whether one sample is shown to be above or below the other more often than not.
+
+    It is asked some thousand times for a report and stays with whole numbers: sums of counts, in
+    place of numpy's variances. Both samples are sorted.
+    """
+    ours, theirs = _half_wins(first, second), _half_wins(second, first)
+    n, m = first.size, second.size
+    pairs, won = n * m, int(ours.sum())
+    # Of the shares of pairs won, n variances over n: whole numbers, over what they share.
+    parts = (
+        (n * int(ours @ ours) - won**2) / (n * (n - 1) * n * (2 * m) ** 2),
+        (m * int(theirs @ theirs) - (2 * pairs - won) ** 2) / (m * (m - 1) * m * (2 * n) ** 2),
+    )
+    if sum(parts) == 0:  # one wins every pair, or all are equal
+        return won != pairs
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
+    t = abs(won / (2 * pairs) - 0.5) / sqrt(sum(parts))
+    return bool(2 * special.stdtr(freedom, -t) < allowed)
 
 
-def _shares(first: Floats, second: Floats) -> Floats:
-    """Of each value of the first sample, the share of the second's that it beats, ties half."""
-    ordered = np.sort(second)
-    beaten = np.searchsorted(ordered, first, "left") + np.searchsorted(ordered, first, "right")
-    return beaten / 2 / second.size
+def _wins(first: Floats, second: Floats) -> float:
+    """Share of all pairs in which the first is above the second, ties half."""
+    return float((_half_wins(first, np.sort(second)) / 2 / second.size).mean())
+
+
+def _half_wins(first: Floats, ordered: Floats) -> Ints:
+    """Of each value of the first sample, twice how many of the second's it beats, ties half."""
+    return ordered.searchsorted(first, "left") + ordered.searchsorted(first, "right")
