@@ -7,6 +7,7 @@ have no part in, so that they cover more often than stated; hence few searches t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ class Situation:
             for place in range(self.p)
         }
 
+    @cached_property
     def shares(self) -> np.ndarray:
         """The true ones, shape [p]."""
         rng = np.random.default_rng(99)
@@ -123,7 +125,7 @@ def ranked(situation: Situation, n: int, seed: int) -> Ranking | None:
 def test_the_intervals_of_the_shares_and_of_their_number_cover_the_truth(n: int):
     shares, counts = [], []
     for situation in SITUATIONS.values():
-        true = situation.shares()
+        true = situation.shares
         for seed in range(SEARCHES):
             found = ranked(situation, n, seed)
             if found is None:
