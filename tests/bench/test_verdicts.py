@@ -50,8 +50,16 @@ def test_there_are_many_situations_each_with_a_name_of_its_own():
     assert all(situation.words for situation in SITUATIONS)
 
 
+@pytest.fixture
+def small_populations(monkeypatch):
+    """The truths of a few thousand searches, where they need not be exact."""
+    for name in ("TRIALS", "SEARCHES", "LEARNING_SEARCHES", "FRESH"):
+        monkeypatch.setattr(f"tuner.bench.verdicts.truths.{name}", 2000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.usefixtures("small_populations")
 def test_every_situation_can_be_simulated(name):
     counts = tally(KNOWN[name], [0])
     assert counts.comparisons == 1
@@ -66,6 +74,7 @@ def test_a_situation_tried_a_few_times_is_within_its_bounds(name):
     assert not out(counts, KNOWN[name])
 
 
+@pytest.mark.usefixtures("small_populations")
 def test_the_same_seeds_count_the_same_whoever_counts_them():
     situation = KNOWN["alike-20"]
     together, parts = tally(situation, range(6)), Tally()
@@ -125,6 +134,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize("word", WORDS)
+@pytest.mark.usefixtures("small_populations")
 def test_every_word_is_found_where_it_is_said_and_right(word):
     counts = tally(SAYS[word], range(2))
     assert counts.said[word], counts.said
