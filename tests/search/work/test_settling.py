@@ -29,12 +29,12 @@ from tuner.search.work.worker import Worker
 
 FAR = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
 ALIKE = [{"name": "old", "space": "filter"}, {"name": "new", "space": "filter"}]
-VERDICT = {"primary": ["new", "old"], "k": 2, "looks": [0.5, 0.75]}
+VERDICT = {"primary": ["new", "old"], "k": 2, "looks": [0.8, 0.9]}
 
 
 def looked_at(arms: list[dict[str, Any]], **verdict: Any) -> ComparisonSpec:
-    """Twenty searches of two trials in each arm, looked at after ten and after fifteen."""
-    return comparison(workload={"epochs": 1}, arms=arms, n_trials=40, verdict=VERDICT | verdict)
+    """Twelve searches of two trials in each arm, looked at after ten and after eleven."""
+    return comparison(workload={"epochs": 1}, arms=arms, n_trials=24, verdict=VERDICT | verdict)
 
 
 def settling(arms: list[dict[str, Any]], **verdict: Any) -> ComparisonSpec:
@@ -93,8 +93,8 @@ def test_a_clear_difference_ends_the_comparison_at_the_first_look(store: Store):
     }
     found = compared(store)
     assert found.verdict.kind == "supported" and not found.verdict.interim
-    assert "in the median over the first 10 of 20 searches of each" in found.verdict.text
-    (note,) = (note for note in found.notes if "ended at the look after 10 of 20" in note)
+    assert "in the median over the first 10 of 12 searches of each" in found.verdict.text
+    (note,) = (note for note in found.notes if "ended at the look after 10 of 12" in note)
     assert "likelier too large where a difference ended it" in note
 
 
@@ -115,14 +115,14 @@ def test_without_a_difference_it_goes_on_to_the_end(store: Store):
     enqueue(store, spec)
     keep_and_work(store)
     assert store.status("small") == "complete"
-    assert looks_taken(store) == [("not settled", 10), ("not settled", 15)]
+    assert looks_taken(store) == [("not settled", 10), ("not settled", 11)]
     assert ended(store, spec) == {
-        name: 40 if "/" not in name else 20 if "selected" in name else 2
+        name: 24 if "/" not in name else 12 if "selected" in name else 2
         for name in ended(store, spec)
     }
     notes = compared(store).notes
     assert not any("ended at the look" in note for note in notes)
-    assert any("looked at after 50%, 75% of the 20 searches of each arm" in note for note in notes)
+    assert any("looked at after 80%, 90% of the 12 searches of each arm" in note for note in notes)
 
 
 def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: Store):
@@ -138,9 +138,9 @@ def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: 
     assert waits_for == "all trials up to a look have ended, only the look is not taken"
     assert [(arm.total, arm.to_retrain) for arm in now.arms] == [(20, 10), (20, 10)]
     found, protocol = arms(store, "small")
-    assert protocol.interim == "40 of 80 declared trials"
+    assert protocol.interim == "40 of 48 declared trials"
     verdict = compare(found, protocol).verdict
-    assert verdict.text.startswith("Interim, 40 of 80 declared trials. ")
+    assert verdict.text.startswith("Interim, 40 of 48 declared trials. ")
     assert "this look does not settle whether" in verdict.text
 
 
@@ -153,7 +153,7 @@ def test_the_control_ends_with_the_primary_arms_and_other_arms_run_in_full(store
         "old": 20,
         "new": 20,
         "narrow": 20,
-        "other": 40,
+        "other": 24,
     }
     assert store.status("small") == "complete"
     assert compared(store).verdict.kind == "fragile" or compared(store).verdict.winner == "new"
@@ -172,7 +172,7 @@ def test_several_keepers_take_each_look_once(store: Store, database: str):
         each.close()
     assert looks_taken(store) == [("not settled", 10)]
     now = progress(store, spec)
-    assert now.arms[0].total == 30
+    assert now.arms[0].total == 22
     assert now.looks is not None and (now.looks.taken, now.looks.settled) == (1, False)
 
 
@@ -214,16 +214,16 @@ def test_without_a_stop_a_look_is_taken_while_the_trials_go_on(store: Store):
     Worker(queue, LightTrainer("cpu"), name="u", stopping=ten_done, comparison="small").run()
     verdict = compared(store).verdict
     assert verdict.heading == "Interim, supported: new ahead"
-    assert "the first 10 of 20 searches" in verdict.text
+    assert "the first 10 of 12 searches" in verdict.text
     keep_and_work(store)
     assert store.status("small") == "complete" and looks_taken(store) == []
-    assert ended(store, spec)["new"] == 40 and ended(store, spec)["new/selected"] == 20
+    assert ended(store, spec)["new"] == 24 and ended(store, spec)["new/selected"] == 12
 
 
 def test_other_looks_under_the_same_name_are_refused(store: Store):
     enqueue(store, settling(FAR))
     work_here(store)
-    for changed in (looked_at(FAR), settling(FAR, looks=[0.5])):
+    for changed in (looked_at(FAR), settling(FAR, looks=[0.8])):
         with pytest.raises(Conflict, match="holds another declaration under this name"):
             control.submit(store, changed)
 
@@ -250,21 +250,21 @@ def test_a_cancelled_search_settles_nothing_and_the_rest_goes_on(store: Store):
     control.change_study(store, study.id, "cancel")
     keep_and_work(store)
     assert store.status("small") == "complete"
-    assert looks_taken(store) == [("not settled", 10), ("not settled", 15)]
-    assert ended(store, spec)["new"] == 40
+    assert looks_taken(store) == [("not settled", 10), ("not settled", 11)]
+    assert ended(store, spec)["new"] == 24
 
 
 def test_a_comparison_moves_to_another_database_between_two_looks(store: Store, tmp_path: Path):
     spec = settling(ALIKE, rope=0.0)
     enqueue(store, spec)
     keep_and_work(store, rounds=3)
-    assert progress(store, spec).arms[0].total == 30
+    assert progress(store, spec).arms[0].total == 22
     control.change_comparison(store, "small", "pause")
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
     load(other, list(export(store, ["small"])))
     control.change_comparison(other, "small", "resume")
     assert progress(other, spec).arms == progress(store, spec).arms
     keep_and_work(other)
-    assert looks_taken(other) == [("not settled", 15)]
-    assert ended(other, spec)["new/selected"] == 20
+    assert looks_taken(other) == [("not settled", 11)]
+    assert ended(other, spec)["new/selected"] == 12
     other.close()
