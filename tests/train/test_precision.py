@@ -16,16 +16,22 @@ CPU = torch.device("cpu")
 
 FILTER = {"alpha": 3e-3, "gamma": 0.1, "alpha_decay": "cosine"}
 CASES = {  # workload, rule, settings, seeds, and the difference that does not matter
-    "all binary": ({"widths": (128, 128), "binary_ends": True}, "filter_flip", FILTER, 64, 0.0075),
-    "real ends": ({"widths": (64, 64, 64)}, "filter_flip", FILTER, 64, 0.0075),
+    "all binary": (
+        {"widths": (128, 128), "binary_ends": True, "epochs": 10},
+        "filter_flip",
+        FILTER,
+        64,
+        0.0075,
+    ),
+    "real ends": ({"widths": (64, 64, 64), "epochs": 10}, "filter_flip", FILTER, 64, 0.0075),
     "scaled latent weights": (
-        {"widths": (64, 64, 64)},
+        {"widths": (64, 64, 64), "epochs": 10},
         "latent_sgd",
         {"learning_rate": 0.1, "momentum": 0.9, "scaling": True, "learning_rate_decay": "cosine"},
         64,
         0.0075,
     ),
-    "convolutions": ({"model": "cnn", "widths": (8, 8, 16, 16)}, "filter_flip", FILTER, 32, 0.015),
+    "convolutions": ({"model": "cnn", "widths": (8, 8, 16, 16)}, "filter_flip", FILTER, 20, 0.015),
 }
 
 
