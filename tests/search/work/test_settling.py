@@ -49,10 +49,16 @@ def store(database: str) -> Iterator[Store]:
 
 
 def keep_and_work(store: Store, rounds: int = 10) -> None:
-    """Each round a keeper that knows nothing yet, as if the one before had died, and a worker."""
+    """Each round a keeper that knows nothing yet, as if the one before had died, and a worker.
+
+    Once it is complete there is one round more, in which nothing may happen.
+    """
     for _ in range(rounds):
+        complete = store.status("small") == "complete"
         Keeper(store).tend()
         work_here(store)
+        if complete:
+            return
 
 
 def looks_taken(store: Store) -> list[tuple[str, int]]:
