@@ -51,7 +51,7 @@ def test_compare_takes_studies_that_other_software_made():
     assert "others maximize" in refused("compare", studies[0], "sqlite:///up.db::up")
     turned = tuner("compare", *studies, "--direction", "maximize", "--json", "-").stdout
     assert (
-        "old: the study says minimize; --direction maximize overrides it"
+        "new, old: the study says minimize; --direction maximize overrides it"
         in (json.loads(turned)["notes"])
     )
 

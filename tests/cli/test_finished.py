@@ -103,7 +103,7 @@ def test_a_sampler_that_the_study_contradicts_is_noted_and_an_unknown_one_refuse
         )["notes"]
         for sampler in ("tpe", "random")
     }
-    told = "mine/filter: the study says random; --sampler tpe overrides it"
+    told = "mine/filter, mine/magnitude: the study says random; --sampler tpe overrides it"
     assert told in notes["tpe"] and told not in notes["random"]
     unknown = refused("compare", *addresses, "--sampler", "rnadom")
     assert "'rnadom' is unknown; did you mean 'random'" in unknown

@@ -97,25 +97,20 @@ def arm_of(
     said = _said_sampler(record)
     sampler = reading.sampler or said
     marked = marked_sampler(record) if record.ours is None else None
-    random = sampler == "random"
     finished = [trial for trial in read if trial.state.is_finished()]
-    ended, left_out = draws(finished, called, random=random and marked is None)
+    ended, left_out = draws(finished, called, random=sampler == "random" and marked is None)
     _check_results(record, ended, called)
     scores = score(ended, called, sign=-1 if minimized else 1)
-    reason = _disbelief(record, marked, ended, scores) if random else None
-    arm = _arm(record, called, ended, scores, sampler if reason is None else marked or "other")
+    believed, doubts = sampler, list[str]()
+    if sampler == "random" and record.ours is None:
+        believed, doubts = _believed(record, called, marked, ended, scores)
+    arm = _arm(record, called, ended, scores, believed)
     notes = [*record.notes, *_overridden(record, called, objective, said, reading)]
-    notes += _unfinished(called, len(read) - sum(t.state.is_finished() for t in read)) + left_out
+    notes += _unfinished(called, len(read) - len(finished)) + left_out
     notes += _without_result(called, record, ended, reading)
     if minimized:
         notes.append(f"{called}: minimized, so its values are shown with the opposite sign")
-    if reason is not None:
-        notes.append(f"{called}: its trials do not count as random draws: {reason}")
-    elif random and record.ranges_known and (words := uneven(ended)):
-        notes.append(
-            f"{called}: {words}; if it was not random search, no interval holds: leave "
-            "--sampler random out"
-        )
+    notes += doubts
     if record.ours is not None and arm.filters is None:
         notes.append(
             f"{called}: its trials recorded no gradient filter and no epochs, so the plane of "
@@ -227,15 +222,27 @@ def _check_results(record: StudyRecord, ended: Sequence[FrozenTrial], name: str)
         )
 
 
-def _disbelief(
-    record: StudyRecord, marked: str | None, trials: Sequence[FrozenTrial], scores: Floats
-) -> str | None:
-    """Why trials are not taken for random draws, if they are not."""
-    if record.ours is not None:
-        return None
+def _believed(
+    record: StudyRecord,
+    name: str,
+    marked: str | None,
+    trials: Sequence[FrozenTrial],
+    scores: Floats,
+) -> tuple[str, list[str]]:
+    """The sampler that trials said to be of random search count as, and why."""
     if marked is not None:
-        return f"they bear the marks of the sampler {marked}"
-    return doubt(trials, scores)
+        reason: str | None = f"they bear the marks of the sampler {marked}"
+    else:
+        reason = doubt(trials, scores)
+    if reason is not None:
+        return marked or "other", [f"{name}: its trials do not count as random draws: {reason}"]
+    words = uneven(trials) if record.ranges_known else None
+    if words is None:
+        return "random", []
+    return "random", [
+        f"{name}: {words}; if it was not random search, no interval holds: leave --sampler "
+        "random out"
+    ]
 
 
 def _arm(
