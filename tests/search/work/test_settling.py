@@ -113,7 +113,7 @@ def test_read_as_any_studies_its_looks_count_too(store: Store):
     there = found.contrasts[0].selected
     assert here is not None and there is not None
     assert here.difference == there.difference and here.difference.interval is not None
-    assert found.verdict.text.startswith("Interim, 10 of 20 searches. ")
+    assert found.verdict.text.startswith("Interim, 10 of 12 searches. ")
 
 
 def test_without_a_difference_it_goes_on_to_the_end(store: Store):
