@@ -65,3 +65,9 @@ def test_a_comparison_is_called_by_a_name_alone(tmp_path: Path, monkeypatch: pyt
     Path("b.db").touch()
     assert not names_storage("digits") and not names_storage("b.db::new")
     assert all(map(names_storage, ("b.db", "./digits", "grpc://localhost")))
+
+
+@pytest.mark.parametrize("start", ["a.db", "sqlite:///a.db"])
+def test_a_studys_name_may_be_longer_than_a_files_can_be(start: str):
+    found = parse(f"{start}::{'x' * 300}")
+    assert (found.storage, found.study) == (start, "x" * 300)

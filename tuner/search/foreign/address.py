@@ -75,8 +75,12 @@ def names_storage(text: str) -> bool:
 
 def _there(storage: str) -> bool:
     path = _path(storage)
+    return path != Path() and _exists(path)
+
+
+def _exists(path: Path) -> bool:
     try:
-        return path != Path() and path.exists()
+        return path.exists()
     except (OSError, ValueError):  # longer than a name can be, or with a null in it
         return False
 
@@ -92,6 +96,6 @@ def _path(storage: str) -> Path:
     if scheme.partition("+")[0].lower() not in ("sqlite", "journal", "file"):
         return Path()
     plain = rest.removeprefix("/") if rest.startswith("/") else rest
-    if not Path(plain).exists():
+    if not _exists(Path(plain)):
         plain = plain.partition("?")[0].removeprefix("file:")
     return Path(plain).expanduser()
