@@ -1,6 +1,7 @@
 """Where things lie: database, data sets, checkpoints, cache. Each has one environment variable."""
 
 import os
+import re
 from pathlib import Path
 
 DEFAULT_DATABASE = "sqlite:///tuner.db"
@@ -32,3 +33,8 @@ def cache_dir() -> Path:
     given = os.environ.get("TUNER_CACHE_DIR", "")
     root = os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache"
     return Path(given) if given else Path(root) / "bnn-tuner"
+
+
+def without_password(address: str) -> str:
+    """A database's address as a person may see it; any other text as it is."""
+    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", address)

@@ -2,11 +2,13 @@
 
 import datetime
 import json
+import sys
 
 import optuna
 import pytest
 
 from tests.cli.commands import refused, tuner
+from tuner.cli.present import provenance
 
 
 @pytest.mark.slow
@@ -54,6 +56,12 @@ def test_compare_takes_studies_that_other_software_made():
         "new, old: the study says minimize; --direction maximize overrides it"
         in (json.loads(turned)["notes"])
     )
+
+
+def test_a_report_shows_how_it_was_made_and_no_password(monkeypatch: pytest.MonkeyPatch):
+    given = ["tuner", "compare", "postgresql://u:secret@host/db::a b", "c.db"]
+    monkeypatch.setattr(sys, "argv", given)
+    assert provenance()["Command"] == "tuner compare 'postgresql://u:***@host/db::a b' c.db"
 
 
 def test_a_study_whose_trials_all_failed_is_refused_with_the_reason():

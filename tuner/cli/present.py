@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tuner.config import without_password
 from tuner.errors import InvalidInput
 from tuner.machine import processor
 from tuner.search.foreign.shown import typed
@@ -131,7 +132,7 @@ def when(seconds: float) -> str:
 def provenance() -> dict[str, str]:
     """What a reader needs to remake the report, beside the versions: command and hardware."""
     return {
-        "Command": " ".join(["tuner", *map(typed, sys.argv[1:])]),
+        "Command": " ".join(["tuner", *(typed(without_password(each)) for each in sys.argv[1:])]),
         "System": f"{platform.system()} {platform.machine()}",
         "Processor": processor(),
     }

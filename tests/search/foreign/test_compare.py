@@ -183,6 +183,12 @@ def test_a_study_is_not_held_against_itself():
         compare_studies([study, losses("b", 2.0), study], Protocol(unit="loss"))
 
 
+def test_a_study_given_twice_is_named_without_its_password():
+    twice = "postgresql://u:secret@127.0.0.1:1/db::a"
+    with pytest.raises(InvalidInput, match=r"u:\*\*\*@127\.0\.0\.1:1/db::a' is given twice"):
+        compare_studies([twice, twice], Protocol())
+
+
 def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
     for name in ("a", "b"):
         study = optuna.create_study(storage=store.rdb, study_name=name, direction="maximize")

@@ -3,7 +3,6 @@
 Whatever is wrong with the address, the file, the server or the schema ends here, in one line.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, create_engine, inspect, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
+from tuner.config import without_password
 from tuner.errors import DatabaseProblem, InvalidInput
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.database.untouched import untouched
@@ -58,8 +58,9 @@ def normalise(url: str) -> URL:
         address = make_url(url)
         backend = address.drivername.split("+")[0]
     except (ArgumentError, ValueError) as error:
-        shown_url = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
-        raise InvalidInput(f"database {shown_url!r} is not an address; {_HELP}") from error
+        raise InvalidInput(
+            f"database {without_password(url)!r} is not an address; {_HELP}"
+        ) from error
     if backend in ("postgres", "postgresql"):
         return address.set(drivername="postgresql+psycopg")
     if backend != "sqlite":

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.config import without_password
+
 _SUFFIXES = (".db", ".sqlite", ".sqlite3", ".log", ".journal", ".pkl", ".joblib", ".csv", ".jsonl")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?(?:\[[^]/]*\]|[^]/:[]*)(?::\d+)?")
@@ -42,7 +44,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The storage as a person may see it: without the password."""
-        return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", self.storage)
+        return without_password(self.storage)
 
 
 def parse(text: str) -> Address:

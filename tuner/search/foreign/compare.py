@@ -9,6 +9,7 @@ from optuna.study import Study
 
 from tuner.compare.comparison import Comparison, judged
 from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.config import without_password
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import Store
 from tuner.search.foreign.address import Address, parse
@@ -113,10 +114,10 @@ def _check(protocol: Protocol, reading: Reading) -> None:
 def _read(
     studies: Sequence[Study | str], reading: Reading, names: Sequence[str]
 ) -> list[ForeignArm]:
-    """The arms, in the order of the studies; each record is let go of once it is read."""
+    """The arms, in the order of the studies."""
     twice = next((study for i, study in enumerate(studies) if study in studies[:i]), None)
     if twice is not None:
-        name = twice if isinstance(twice, str) else twice.study_name
+        name = without_password(twice) if isinstance(twice, str) else twice.study_name
         raise InvalidInput(f"study {name!r} is given twice: a study is not held against itself")
     found = [_found(study) for study in studies]
     arms = [

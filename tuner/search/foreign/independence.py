@@ -18,7 +18,8 @@ from tuner.compare.statistics.estimate import Floats
 from tuner.search.foreign.record import StudyRecord
 
 LEVEL = 1e-3
-"""Of all tests of one study together: random search is doubted once in a thousand studies."""
+"""Of both rank correlations of a study together, and of the count of settings drawn again: each
+doubts random search at most once in a thousand studies."""
 
 UNLIKELY = 1e-6
 """Values less probable than this under a uniform distribution are spoken of."""
@@ -46,7 +47,7 @@ _STUDY_MARKS = {"qmc:": "qmc"}
 def marked_sampler(record: StudyRecord) -> str | None:
     """The sampler whose marks the trials bear; ``None`` where there are none.
 
-    Random search leaves none, and neither does TPE unless it is multivariate.
+    Random search leaves none; TPE does only where it draws hyperparameters together.
     """
     for trial in record.trials:
         for attribute in trial.system_attrs:
