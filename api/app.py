@@ -15,21 +15,26 @@ from prometheus_client import CollectorRegistry
 from tuner import __version__
 from tuner.api import pages, sessions
 from tuner.api.auth import Authority
-from tuner.api.dashboard import Dashboard, dashboard
-from tuner.api.middleware.body import BodyLimit
+from tuner.api.dashboard import Dashboard, DashboardOf
+from tuner.api.middleware.connections import Limits
+from tuner.api.middleware.head import HeadAsGet
 from tuner.api.middleware.host import HostChecked
+from tuner.api.middleware.limit import RequestLimit
 from tuner.api.middleware.observe import Observed, RequestMetrics
 from tuner.api.problems import install
 from tuner.api.routes import documents, system, v1
 from tuner.api.settings import Settings
 from tuner.api.threads import limit_default
+from tuner.api.writable import Writable
 from tuner.search.database.store import open_store
+from tuner.search.watch.notify.notifier import notified
 from tuner.search.work.keeper import kept
 from tuner.signals import hearing
 
 _ABOUT = """Launch comparisons of search spaces for binary neural networks, follow them, read what
 came out. Errors are problem documents (RFC 9457). A POST may carry an Idempotency-Key: repeated
-with the same body it is answered the same. Changes may carry If-Match with the ETag last read."""
+with the same body it is answered the same. Changes may carry If-Match with the ETag last read.
+What takes GET takes HEAD."""
 
 
 def create() -> FastAPI:
@@ -46,16 +51,18 @@ def create_app(settings: Settings) -> FastAPI:
     registry = CollectorRegistry()
 
     @asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
+    async def living(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
         store = open_store(settings.database)
         limit_default()
         try:
             app.state.store = store
             app.state.authority = Authority(store, settings)
-            app.state.dashboard = dashboard(store)
+            app.state.dashboard = DashboardOf(store)
+            app.state.writable = Writable(store)
             system.DatabaseCollector(store, registry)
-            with kept(store), _noting_stops(app):
-                yield
+            with kept(store), notified(store, settings.notify), _noting_stops(app):
+                most, seconds = settings.max_connections, settings.request_seconds
+                yield {"limits": Limits.possible(most, seconds)}
         finally:
             app.state.closing = True
             store.close()
@@ -81,7 +88,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     pages.install(app)
     app.add_middleware(Dashboard)
-    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(
+        RequestLimit,
+        most_bytes=settings.max_body_bytes,
+        uploads={"/compare": settings.max_upload_bytes},
+        seconds=settings.request_seconds,
+    )
     app.add_middleware(HostChecked)
     app.add_middleware(Observed, metrics=RequestMetrics(registry))
     return app

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
-from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous import BadSignature, Signer
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -22,11 +22,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from tuner.api.settings import Settings
-from tuner.search.database import keys
+from tuner.search.database import keys, sessions
 from tuner.search.database.store import Store
 
 COOKIE = "tuner_session"
-SESSION_SECONDS = 12 * 3600
+HTTPS_COOKIE = f"__Host-{COOKIE}"
+"""By https: browsers take a cookie of such a name from this very host alone."""
+
 SAFE = ("GET", "HEAD", "OPTIONS")
 _TRUST_SECONDS = 5.0
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -40,11 +42,13 @@ class Principal:
         id: A key's id, or ``local``.
         name: What the key is called.
         scopes: What they may do: read, write.
+        session: What their browser shows; empty for a program.
     """
 
     id: str
     name: str
     scopes: frozenset[str]
+    session: str = field(default="", repr=False)
 
 
 LOCAL = Principal("local", "this machine", frozenset(keys.SCOPES))
@@ -54,8 +58,9 @@ LOCAL = Principal("local", "this machine", frozenset(keys.SCOPES))
 class Authority:
     """Knows the keys of a database, and how often each was used.
 
-    What the database said is trusted for five seconds, so that a request costs no query, and a
-    key that is revoked ends as quickly.
+    What the database said of a key is trusted for five seconds, so that a program's request costs
+    no query, and a key that is revoked ends as quickly. About a session it is asked each time:
+    once logged out, or once its key is revoked, it is over on every server.
 
     Args:
         store: The database.
@@ -67,7 +72,7 @@ class Authority:
     _known: dict[str, tuple[Principal | None, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._signer = TimestampSigner(self.settings.secret, salt="session")
+        self._signer = Signer(self.settings.secret, salt="session")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def identify(self, request: HTTPConnection) -> Principal | None:
@@ -81,12 +86,14 @@ class Authority:
             _check_local(request)
             self.count("address", _address(request), self.settings.requests_per_minute)
             return LOCAL
-        kind, value = _credentials(request)
-        if not value:
+        bearer = _bearer(request)
+        if bearer is not None:
+            principal = self._trusted(f"key {bearer}", lambda: self._holder(bearer))
+        else:
+            principal = self._logged_in(self.session(request))
+        if principal is None:  # whoever shows a right one does not pay for others of an address
             self.count("address", _address(request), self.settings.requests_per_minute)
-            return None
-        principal = self._trusted(kind + value, lambda: self._look_up(request, kind, value))
-        if principal is not None:
+        else:
             self.count("key", principal.id, self.settings.requests_per_minute)
         return principal
 
@@ -96,25 +103,50 @@ class Authority:
         principal, until = self._known.get(_digest("open"), (None, 0.0))
         if now >= until:
             return False
-        kind, value = _credentials(request)
-        if principal is LOCAL or not value:
+        bearer = _bearer(request)
+        if principal is LOCAL:
             return True
-        return now < self._known.get(_digest(kind + value), (None, 0.0))[1]
+        if bearer is None:
+            return not self.session(request)
+        return now < self._known.get(_digest(f"key {bearer}"), (None, 0.0))[1]
 
     def still(self, who: Principal) -> bool:
         """Whether who asked once may still ask, after a while."""
         if who == LOCAL:
             return self.is_open()
+        if who.session:
+            return sessions.key_of(self.store, who.session) is not None
         return keys.valid(self.store, who.id) is not None
 
     def is_open(self) -> bool:
         """Whether no key was ever made: once there was one, its revocation opens nothing."""
         return self._trusted("open", self._local) is LOCAL
 
-    def session(self, key: keys.Key) -> str:
-        """The cookie of a browser that showed a key."""
+    def begin_session(self, request: HTTPConnection, key: keys.Key) -> str:
+        """The cookie of a browser that showed a key; the session that it had before ends."""
+        self.end_session(request)
         self._known.clear()
-        return self._signer.sign(key.id).decode()
+        return self._signer.sign(sessions.begin(self.store, key.id)).decode()
+
+    def end_session(self, request: HTTPConnection) -> None:
+        """End the browser's session, for whoever else shows its cookie too."""
+        if session := self.session(request):
+            sessions.end(self.store, session)
+
+    def session(self, request: HTTPConnection) -> str:
+        """What the session is known by that the browser shows, valid or not; empty without."""
+        try:
+            return self._signer.unsign(request.cookies.get(self.cookie(request), "")).decode()
+        except BadSignature:  # guesses, of which the database need not be asked
+            return ""
+
+    def cookie(self, request: HTTPConnection) -> str:
+        """What the browser's cookie is called; the other one's is not looked at."""
+        return HTTPS_COOKIE if self.by_https(request) else COOKIE
+
+    def by_https(self, request: HTTPConnection) -> bool:
+        """Whether the browser came by https, as a trusted proxy or the settings say."""
+        return self.settings.https or request.url.scheme == "https"
 
     def count(self, kind: str, who: str, most: int) -> None:
         """Count a request.
@@ -129,22 +161,15 @@ class Authority:
     def _local(self) -> Principal | None:
         return None if keys.any_made(self.store) else LOCAL
 
-    def _look_up(self, request: HTTPConnection, kind: str, value: str) -> Principal | None:
-        key = self._shown(kind, value)
-        if key is None:  # whoever shows a right one does not pay for others behind one address
-            self.count("address", _address(request), self.settings.requests_per_minute)
-            return None
-        return Principal(key.id, key.name, frozenset(key.scopes))
+    def _holder(self, bearer: str) -> Principal | None:
+        key = keys.verify(self.store, bearer)
+        return None if key is None else Principal(key.id, key.name, frozenset(key.scopes))
 
-    def _shown(self, kind: str, value: str) -> keys.Key | None:
-        """The valid key that was shown, or that a session was begun with."""
-        if kind == "bearer":
-            return keys.verify(self.store, value)
-        try:
-            key_id = self._signer.unsign(value, max_age=SESSION_SECONDS).decode()
-        except BadSignature:
+    def _logged_in(self, session: str) -> Principal | None:
+        key = sessions.key_of(self.store, session) if session else None
+        if key is None:
             return None
-        return keys.valid(self.store, key_id)
+        return Principal(key.id, key.name, frozenset(key.scopes), session)
 
     def _trusted(self, about: str, look_up: Callable[[], Principal | None]) -> Principal | None:
         """Whom it looked up lately, or looks up now."""
@@ -159,7 +184,7 @@ class Authority:
 
     def check_origin(self, request: HTTPConnection) -> None:
         """Refuse changes that another site has a browser make (CSRF)."""
-        if request.scope["method"] in SAFE or _credentials(request)[0] == "bearer":
+        if request.scope["method"] in SAFE or _bearer(request) is not None:
             return
         site = request.headers.get("sec-fetch-site", "none")
         origin = request.headers.get("origin")
@@ -200,9 +225,10 @@ def permitted(request: HTTPConnection, scope: str) -> Principal:
     return who
 
 
+_BROWSER = f"a browser's session; by https the cookie is called {HTTPS_COOKIE}"
 _SCHEMES = (
     Depends(HTTPBearer(auto_error=False, description="an API key, tuner_ID_SECRET")),
-    Depends(APIKeyCookie(name=COOKIE, auto_error=False, description="a browser's session")),
+    Depends(APIKeyCookie(name=COOKIE, auto_error=False, description=_BROWSER)),
 )
 """For the OpenAPI document only: ``permitted`` decides."""
 
@@ -240,12 +266,10 @@ def _digest(about: str) -> str:
     return hashlib.sha256(about.encode()).hexdigest()
 
 
-def _credentials(request: HTTPConnection) -> tuple[str, str]:
-    """Bearer or cookie, and what it carries; a bearer goes before a cookie."""
+def _bearer(request: HTTPConnection) -> str | None:
+    """The key that a program shows, if it shows one; it goes before a browser's cookie."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return "bearer", value.strip()
-    return "cookie", request.cookies.get(COOKIE, "")
+    return value.strip() if scheme.lower() == "bearer" else None
 
 
 def _address(request: HTTPConnection) -> str:

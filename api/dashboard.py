@@ -1,28 +1,48 @@
 """The stock Optuna dashboard, at the paths that it is built for, behind the same login."""
 
+from threading import Lock
 from typing import cast
 from urllib.parse import quote
 
-import optuna_dashboard
 from a2wsgi import WSGIMiddleware
 from optuna.storages import get_storage
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tuner.api.auth import SAFE, permitted
 from tuner.api.problems import problem
 from tuner.search.database.store import Store
 
 _PATHS = ("/dashboard", "/api", "/static", "/csv", "/artifacts")
-_NO_BODY = (b"accept-encoding", b"identity")
+_AS_IT_IS = (b"accept-encoding", b"identity")
+_LENGTHS = (b"content-length", b"transfer-encoding")
+"""How a body comes; it is handed over whole."""
 
 
-def dashboard(store: Store) -> ASGIApp:
-    """The dashboard of a store's studies."""
-    return cast(ASGIApp, WSGIMiddleware(optuna_dashboard.wsgi(get_storage(store.rdb)), workers=8))
+class DashboardOf:
+    """The dashboard of a store's studies, made when it is first asked for.
+
+    Args:
+        store: The database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._app: ASGIApp | None = None
+
+    def app(self) -> ASGIApp:
+        """The application, the same every time; the first time takes seconds."""
+        with self._lock:
+            if self._app is None:
+                import optuna_dashboard  # it imports scikit-learn
+
+                studies = optuna_dashboard.wsgi(get_storage(self._store.rdb))
+                self._app = cast(ASGIApp, WSGIMiddleware(studies, workers=8))
+            return self._app
 
 
 class Dashboard:
@@ -46,9 +66,23 @@ class Dashboard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        try:
+            body = await request.body()  # here, since each of its few threads would wait for it
+        except HTTPException as error:  # too large or too slow
+            await problem(error.status_code, error.detail)(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        headers = [(name, value) for name, value in scope["headers"] if name not in _LENGTHS]
+        headers.append((b"content-length", str(len(body)).encode()))
         if "accept-encoding" not in request.headers:  # its static files need one
-            scope = {**scope, "headers": [*scope["headers"], _NO_BODY]}
-        await scope["app"].state.dashboard(scope, receive, send)
+            headers.append(_AS_IT_IS)
+
+        async def receive_whole() -> Message:
+            return {"type": "http.request", "body": body}
+
+        app = await run_in_threadpool(scope["app"].state.dashboard.app)
+        await app({**scope, "headers": headers}, receive_whole, send)
 
 
 def _refusal(request: Request) -> Response | None:

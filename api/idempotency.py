@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from tuner.api.auth import permitted
+from tuner.api.middleware.json_body import strict
 from tuner.api.threads import InThread, in_lane
 from tuner.errors import InvalidInput
 from tuner.search.database import requests
@@ -24,7 +25,8 @@ class Idempotent(InThread):
     """A route whose POSTs may be repeated: the same key gets the same answer.
 
     The same key with another request is refused (422), and so is one that is being carried out
-    (409). A request that was refused may be made again with its key.
+    (409, with Retry-After), however long that takes. A request that was refused may be made again
+    with its key.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -39,6 +41,7 @@ class Idempotent(InThread):
                 raise InvalidInput(
                     f"{HEADER}: must be 1 to 200 printable ASCII characters without blanks"
                 )
+            request = strict(request)  # its body is read here already
             who = await run_in_threadpool(permitted, request, "write")
             store: Store = request.app.state.store
             where = request.url.path.encode(), request.scope["query_string"]
@@ -49,7 +52,8 @@ class Idempotent(InThread):
                 return Response(known.body, known.status, dict(known.headers))
             answer = None
             try:
-                response = await handle(request)
+                with requests.carried_out(store, who.id, key):
+                    response = await handle(request)
                 if response.status_code < 500:
                     answer = _answer(response)
             finally:

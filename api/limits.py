@@ -1,12 +1,21 @@
 """What this server takes on: sizes beyond which a submission cannot be meant, or not be borne."""
 
+from dataclasses import replace
+
 from tuner.api.settings import Settings
+from tuner.config import image_folder_at
 from tuner.errors import InvalidInput
+from tuner.named import check_allowed
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.workload import Objective, Workload
 
 
-def check(spec: ComparisonSpec, settings: Settings) -> None:
+def check(spec: ComparisonSpec, settings: Settings) -> ComparisonSpec:
     """Refuse a comparison that is too large for this server, or reads files that it may not.
+
+    Returns:
+        What is to be run: an image folder is named by the place that was checked, wherever the
+        worker that opens it was started.
 
     Raises:
         InvalidInput: Names the field, the rule and the value.
@@ -14,8 +23,7 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
     n_trials = spec.n_searched + spec.n_afresh
     n_studies = sum(map(spec.repeats_of, spec.arms))
     workload = spec.workload
-    widths = workload.layer_widths
-    for field, value, most, setting in (
+    limits = [
         ("arms", len(spec.arms), settings.max_arms, "MAX_ARMS"),
         (
             "n_trials, of all arms and repeats, what is trained afresh included",
@@ -25,25 +33,28 @@ def check(spec: ComparisonSpec, settings: Settings) -> None:
         ),
         ("repeats, of all arms together", n_studies, settings.max_studies, "MAX_STUDIES"),
         ("workload.epochs", workload.epochs, settings.max_epochs, "MAX_EPOCHS"),
-        ("workload.batch_size", workload.batch_size, settings.max_batch_size, "MAX_BATCH_SIZE"),
-        ("workload.widths", max(widths), settings.max_width, "MAX_WIDTH"),
-        ("workload.widths, their number", len(widths), settings.max_layers, "MAX_LAYERS"),
-    ):
+    ]
+    check_allowed(workload)
+    if isinstance(workload, Workload):
+        limits += _of_network(workload, settings)
+    for field, value, most, setting in limits:
         if value > most:
             raise InvalidInput(f"{field}: must be at most {most} (TUNER_{setting}), got {value}")
-    if workload.dataset == "folder":
-        _check_folder(workload.folder, settings)
-
-
-def _check_folder(folder: str, settings: Settings) -> None:
-    root = settings.data_root
-    if root is None:
+    if isinstance(workload, Objective) or workload.dataset != "folder":
+        return spec
+    if settings.data_root is None:
         raise InvalidInput(
             "workload.folder: this server takes no image folders (TUNER_FOLDER_ROOT is not set)"
         )
-    try:
-        inside = (root / folder).resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):
-        inside = False
-    if not inside:
-        raise InvalidInput(f"workload.folder: must lie below {root}, got {folder!r}")
+    place = str(image_folder_at(workload.folder, settings.data_root))
+    return spec.model_copy(update={"workload": replace(workload, folder=place)})
+
+
+def _of_network(workload: Workload, settings: Settings) -> list[tuple[str, int, int, str]]:
+    """Field, value, the most that is allowed, and which setting says so."""
+    widths = workload.layer_widths
+    return [
+        ("workload.batch_size", workload.batch_size, settings.max_batch_size, "MAX_BATCH_SIZE"),
+        ("workload.widths", max(widths, default=0), settings.max_width, "MAX_WIDTH"),
+        ("workload.widths, their number", len(widths), settings.max_layers, "MAX_LAYERS"),
+    ]

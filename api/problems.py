@@ -15,12 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from tuner.errors import Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
+from tuner.api.reports.maker import MakerDied
+from tuner.errors import Busy, Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
 from tuner.logs import request_id
-from tuner.search.database.patience import away, in_a_line
-from tuner.search.declared.files import rule_in_words
+from tuner.search.database.patience import away, collided, in_a_line
+from tuner.search.declared.files import TAGS, rule_in_words
 
 _RETRY_SECONDS = "5"
+_MOST_RULES = 100
+"""Of more broken rules than these an answer says only how many there are."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +87,7 @@ def _phrase(status: int) -> str:
     )
 
 
-_EVERYWHERE = (400, 401, 403, 413, 429, 500, 503)
+_EVERYWHERE = (400, 401, 403, 408, 413, 429, 431, 500, 503)
 
 
 def install(app: FastAPI) -> None:
@@ -95,8 +99,10 @@ def install(app: FastAPI) -> None:
         NotFound: lambda error: problem(404, str(error)),
         Conflict: lambda error: problem(409, str(error)),
         Stale: lambda error: problem(412, str(error)),
+        Busy: lambda error: problem(409, str(error), headers={"Retry-After": _RETRY_SECONDS}),
         InvalidInput: lambda error: problem(422, str(error)),
         DatabaseProblem: _database,
+        MakerDied: lambda error: problem(503, str(error), headers={"Retry-After": _RETRY_SECONDS}),
         DBAPIError: _database,
         PoolTimeout: _database,
         StorageInternalError: _database,
@@ -115,7 +121,7 @@ def install(app: FastAPI) -> None:
 
 def _methods(request: Request) -> list[str]:
     """What the path takes; the framework names the methods of its first route only."""
-    return [
+    methods = [
         method
         for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
@@ -124,6 +130,7 @@ def _methods(request: Request) -> list[str]:
             for route in request.app.router.routes
         )
     ]
+    return sorted([*methods, "HEAD"]) if "GET" in methods else methods
 
 
 def _http(error: HTTPException) -> JSONResponse:
@@ -151,13 +158,13 @@ def _invalid_request(error: RequestValidationError) -> JSONResponse:
 
 def _broken_rules(errors: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
     places = [tuple(error["loc"]) for error in errors]
-    rules = [  # what is said of a list because of what is wrong inside it is left out
-        _broken_rule(error)
-        for error, place in zip(errors, places, strict=True)
-        if not any(len(inner) > len(place) and inner[: len(place)] == place for inner in places)
+    around = {place[:end] for place in places for end in range(len(place))}
+    innermost = [  # what is said of a list because of what is wrong inside it is left out
+        error for error, place in zip(errors, places, strict=True) if place not in around
     ]
+    rules = [_broken_rule(error) for error in innermost[:_MOST_RULES]]
     first = rules[0]
-    more = f" (and {len(rules) - 1} more)" if len(rules) > 1 else ""
+    more = f" (and {len(innermost) - 1} more)" if len(innermost) > 1 else ""
     where = f"{first.field}: " if first.field else ""
     return problem(422, f"{where}{first.rule}{more}", errors=rules)
 
@@ -168,11 +175,18 @@ def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
     if isinstance(error["input"], bytes):
         return BrokenRule(field="body", rule="must be JSON, under Content-Type: application/json")
     source, *names = [str(part) for part in error["loc"] or ("body",)]
-    field = ".".join(name for name in names if name not in ("range", "choice"))
+    field = ".".join(name for name in names if name not in TAGS)
     return BrokenRule(field=field or source, rule=rule_in_words(error))
 
 
 def _database(error: Exception) -> JSONResponse:
+    if collided(error):
+        _log.warning("others changed the same thing: %s", in_a_line(error))
+        return problem(
+            503,
+            "others change the same thing at this moment; try again",
+            headers={"Retry-After": _RETRY_SECONDS},
+        )
     if isinstance(error, DatabaseProblem | PoolTimeout) or away(error):
         _log.warning("the database does not answer: %s", in_a_line(error))
         return problem(

@@ -1,21 +1,25 @@
 """What the API answers with."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
+from tuner.compare.protocol import SCORE, UNNAMED, Protocol
+from tuner.search.database.tables import LONGEST_NOTES
 from tuner.search.declared.arm_spec import Name as SpecName
 from tuner.search.declared.arm_spec import Pruner, Sampler, SpaceOrName
 from tuner.search.declared.files import Count as NTrials
 from tuner.search.declared.files import Declared
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import Seed, StudySpec, WorkloadSpec
-from tuner.search.foreign.arm import SAMPLERS
+from tuner.search.foreign.arm import SAMPLERS, Reading
 from tuner.search.foreign.record import Direction
+from tuner.search.queue.labels import MOST_TAGS
 from tuner.search.watch.progress import ArmProgress
 
 Item = TypeVar("Item")
+_STATUS = "active, paused, complete, cancelled or deleting"
 
 
 class Page(BaseModel, Generic[Item]):
@@ -29,18 +33,47 @@ class ComparisonSummary(BaseModel):
     """A comparison in a list."""
 
     name: str
-    status: str = Field(examples=["active"], description="active, paused, complete or cancelled")
+    status: str = Field(examples=["active"], description=_STATUS)
     revision: int
-    created: float = Field(description="seconds since 1970")
+    created: float = Field(description="seconds since 1970, UTC")
     code_version: str = Field(description="the version of bnn-tuner that runs its trials")
+    notes: str = Field(description="what people wrote about it")
+    tags: list[str]
+    archived: bool = Field(description="whether lists leave it out unless asked for it")
 
 
 class Comparison(ComparisonSummary):
     """A comparison, and how far it is."""
 
     arms: list[ArmProgress]
-    note: str | None = Field(description="what it waits for, if nobody works on it")
+    note: str | None = Field(
+        description="what it waits for, if nobody works on it, or what is amiss with its studies"
+    )
     spec: ComparisonSpec
+
+
+class Operation(BaseModel):
+    """Long work on a comparison, which goes on whatever becomes of the request for it."""
+
+    id: int
+    kind: str = Field(examples=["delete"], description="delete or retry")
+    comparison: str
+    state: str = Field(examples=["running"], description="running, done or failed")
+    done: int = Field(description="trials that it came to so far")
+    total: int = Field(description="trials that there are for it")
+    error: str | None = Field(description="why it failed")
+    created: float = Field(description="seconds since 1970")
+    ended: float | None = Field(description="seconds since 1970; null while it runs")
+
+
+class LabelChanges(BaseModel):
+    """What to write on a comparison; what is left out stays as it is."""
+
+    model_config = {"extra": "forbid"}
+
+    notes: str | None = Field(default=None, max_length=LONGEST_NOTES)
+    tags: list[str] | None = Field(default=None, max_length=MOST_TAGS)
+    archived: bool | None = None
 
 
 class StudySubmission(Declared):
@@ -65,14 +98,14 @@ class StudySummary(BaseModel):
     repeat: int
     retrain: bool = Field(description="whether it trains afresh what a search selected")
     n_trials: int
-    status: str = Field(examples=["active"], description="active, paused, complete or cancelled")
+    status: str = Field(examples=["active"], description=_STATUS)
     revision: int
     waiting: int
     running: int
     done: int
     failed: int
     cancelled: int
-    best: float | None = Field(description="best validation accuracy so far")
+    best: float | None = Field(description="best validation score so far")
 
 
 class Study(StudySummary):
@@ -89,10 +122,14 @@ class TrialSummary(BaseModel):
     study_name: str
     position: int = Field(description="its index in the study")
     state: str = Field(description="waiting, running, done, failed or cancelled")
-    value: float | None = Field(description="validation accuracy after its last epoch")
+    value: float | None = Field(
+        description="validation score after its last epoch: accuracy, or the workload's metric"
+    )
     worker: str | None
     attempts: int = Field(description="how often a worker took it")
     failures: int = Field(description="how often it raised")
+    deaths: int = Field(description="how often a process ended while it trained it")
+    losses: int = Field(description="how often a worker that trained it fell silent")
 
 
 class Trial(TrialSummary):
@@ -101,15 +138,20 @@ class Trial(TrialSummary):
     optuna_state: str
     params: Mapping[str, Any]  # Any: a number, a string or a boolean
     seed: int | None
-    started: str | None
-    ended: str | None
+    started: str | None = Field(examples=["2026-01-31T11:00:00+00:00"], description="in UTC")
+    ended: str | None = Field(description="in UTC")
     pruned: bool
     diverged: bool
-    test_accuracy: float | None = Field(description="of what is trained afresh only")
+    test_accuracy: float | None = Field(description="test score, of what is trained afresh only")
     run: Mapping[str, Any] | None = Field(  # Any: any JSON value
         description="settings, filter, curve, seconds, device, precision, versions"
     )
-    error: str | None = Field(description="the traceback of its last failure")
+    reports: Mapping[int, float] = Field(
+        description="epoch -> validation score as far as its worker reported it meanwhile"
+    )
+    error: str | None = Field(
+        description="the traceback of its last failure, or the last lines of its process"
+    )
 
 
 class BestTrials(BaseModel):
@@ -144,8 +186,8 @@ class Worker(BaseModel):
     pid: int
     device: str
     code_version: str
-    started: float
-    last_seen: float
+    started: float = Field(description="seconds since 1970, UTC")
+    last_seen: float = Field(description="seconds since 1970, UTC")
     state: str = Field(
         description="starting, idle, working, stopped, broken, or gone without a word"
     )
@@ -223,15 +265,48 @@ class Translation(BaseModel):
     sgd: dict[str, Any] | None
 
 
-class StudiesToCompare(BaseModel):
-    """Optuna studies of this server's database, and what was fixed before they ran."""
+class StudyElsewhere(BaseModel):
+    """A study in a storage that the server's settings name."""
 
     model_config = {"extra": "forbid"}
 
-    studies: list[str] = Field(
+    storage: str = Field(max_length=200, description="its name in TUNER_STORAGES")
+    path: str | None = Field(
+        default=None, max_length=1000, description="what is meant in a storage that is a folder"
+    )
+    study: str | None = Field(
+        default=None, max_length=1000, description="the study's name, where there are several"
+    )
+
+
+Score = Annotated[float, Field(allow_inf_nan=False)]
+Scores = Annotated[list[Score | None], Field(min_length=1, max_length=5000)]
+
+
+class TwoSearches(BaseModel):
+    """One score a trial of two searches, in the order in which they were drawn."""
+
+    model_config = {"extra": "forbid"}
+
+    new: Scores = Field(description="of the new search space; null where a trial failed")
+    old: Scores = Field(description="of the old one")
+
+
+class Question(BaseModel):
+    """What is compared, either studies or scores, and what was fixed before."""
+
+    model_config = {"extra": "forbid"}
+
+    studies: list[str | StudyElsewhere] | None = Field(
+        default=None,
         min_length=2,
         max_length=20,
-        description="their names, the new space first and the old one second",
+        description="names of studies in this server's database, or where else they are; the new "
+        "space first and the old one second",
+    )
+    scores: TwoSearches | None = Field(default=None, description="in place of studies")
+    names: list[str] = Field(
+        default=[], max_length=20, description="what to call them, the new one first"
     )
     target: float | None = Field(
         default=None, allow_inf_nan=False, description="score that counts as good"
@@ -241,11 +316,11 @@ class StudiesToCompare(BaseModel):
         default=0.0, ge=0, allow_inf_nan=False, description="difference that does not matter"
     )
     unit: str = Field(
-        default="score",
+        default=SCORE,
         max_length=100,
         description="accuracy for shares in [0, 1], else the score's name",
     )
-    workload: str = Field(default="the workload of these studies", max_length=1000)
+    workload: str = Field(default=UNNAMED, max_length=1000)
     sampler: str | None = Field(
         default=None, description=f"what drew the trials: {', '.join(SAMPLERS)}"
     )
@@ -260,3 +335,15 @@ class StudiesToCompare(BaseModel):
     last_reports: bool = Field(
         default=False, description="take a pruned trial's last report for its result"
     )
+
+    @property
+    def protocol(self) -> Protocol:
+        """What was fixed before they ran."""
+        return Protocol(
+            target=self.target, k=self.k, rope=self.rope, unit=self.unit, workload=self.workload
+        )
+
+    @property
+    def reading(self) -> Reading:
+        """How they are read."""
+        return Reading(self.direction, self.sampler, self.objective, self.last_reports)

@@ -6,8 +6,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
 
-from tuner.api.auth import COOKIE, SESSION_SECONDS, authority
+from tuner.api.auth import authority
 from tuner.search.database import keys
+from tuner.search.database.sessions import SESSION_SECONDS
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,10 +28,10 @@ def log_in(
         return RedirectResponse(f"/login?failed=1&next={quote(target)}", 303)
     answer = RedirectResponse(target, 303)
     answer.set_cookie(
-        COOKIE,
-        known.session(key_row),
+        known.cookie(request),
+        known.begin_session(request, key_row),
         max_age=SESSION_SECONDS,
-        secure=request.url.scheme == "https",
+        secure=known.by_https(request),
         httponly=True,
         samesite="strict",
     )
@@ -39,10 +40,13 @@ def log_in(
 
 @router.post("/logout")
 def log_out(request: Request) -> RedirectResponse:
-    """End the browser's session."""
-    authority(request).check_origin(request)
+    """End the browser's session, on every server."""
+    known = authority(request)
+    known.check_origin(request)
+    known.end_session(request)
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    secure = known.by_https(request)
+    answer.delete_cookie(known.cookie(request), secure=secure, httponly=True, samesite="strict")
     return answer
 
 

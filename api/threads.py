@@ -2,7 +2,8 @@
 
 Threads of one process share one interpreter: ten keep it busy, and with forty the event loop waits
 for its turn among them. Whoever waits for something else has a lane of its own: writers wait for
-each other, and readers are not to wait for them, nor for reports, which take seconds.
+each other, and readers are not to wait for them, nor for pages, which ask much. Reports are made
+in other processes, and nobody's thread waits for one.
 
 FastAPI takes a thread for each plain function and another to check what it returned; under many
 readers the handing over costs more than the work. So routes look like coroutines to it, and what
@@ -10,15 +11,21 @@ they return is written down outside; what their path names is ``Later``, looked 
 thread.
 """
 
+import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Literal, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
+
+from tuner.api.middleware.json_body import strict
 
 Lane = Literal["reads", "writes", "slow"]
 THREADS: Mapping[Lane, int] = {"reads": 10, "writes": 10, "slow": 4}
@@ -63,8 +70,24 @@ class Later:
         self.value = functools.partial(look_up, *arguments)
 
 
+@dataclass(frozen=True)
+class Promised:
+    """What a route returns that others make: it is waited for without a thread.
+
+    Args:
+        promise: What is made.
+        then: Makes the answer of it.
+    """
+
+    promise: Future[Any]  # Any: whatever is made, or answered
+    then: Callable[[Any], Any]
+
+
 class InThread(APIRoute):
-    """A route whose plain function runs in a thread of its lane, and nothing else of it."""
+    """A route whose plain function runs in a thread of its lane, and nothing else of it.
+
+    JSON in which a key occurs twice is refused.
+    """
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], **options: Any
@@ -72,6 +95,15 @@ class InThread(APIRoute):
         reads = set(options.get("methods") or ["GET"]) <= {"GET", "HEAD"}
         lane: Lane = "reads" if reads else "writes"
         super().__init__(path, _in_thread(endpoint, lane), **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's own, which refuses JSON that says a thing twice."""
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(strict(request))
+
+        return handle_strictly
 
 
 def _in_thread(endpoint: Callable[..., Any], lane: Lane) -> Callable[..., Any]:
@@ -81,7 +113,10 @@ def _in_thread(endpoint: Callable[..., Any], lane: Lane) -> Callable[..., Any]:
 
     @functools.wraps(endpoint)
     async def called(**arguments: Any) -> Any:  # Any: whatever the route takes and returns
-        return await in_lane(lane, _with_values, endpoint, arguments)
+        answer = await in_lane(lane, _with_values, endpoint, arguments)
+        if isinstance(answer, Promised):  # others may wait for it too, whoever gives up
+            return answer.then(await asyncio.shield(asyncio.wrap_future(answer.promise)))
+        return answer
 
     return called
 

@@ -15,10 +15,8 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDClassifier
 
-from tuner.compare import Protocol
+from tuner.compare import compare_scores, compare_studies
 from tuner.compare.report.terminal import print_table
-from tuner.search.foreign.arm import Reading
-from tuner.search.foreign.compare import compare_studies
 
 N_TRIALS = 60
 RANGES = {
@@ -55,10 +53,16 @@ def search(name: str) -> optuna.Study:
 
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    studies = [
-        search("narrow"),
-        search("wide"),
-    ]  # new, old; or addresses: "sqlite:///a.db::narrow"
-    protocol = Protocol(k=2, target=0.9, workload="logistic regression on digits")
-    comparison = compare_studies(studies, protocol, reading=Reading(sampler="random"))
+    narrow, wide = search("narrow"), search("wide")
+    fixed_before = {"target": 0.9, "k": 2, "unit": "accuracy", "sampler": "random"}
+
+    # The new one first. In place of a study: its address, such as "sqlite:///a.db::narrow",
+    # "journal.log::narrow", "grpc://host:13000::narrow", or an export, such as "wandb.csv".
+    comparison = compare_studies(
+        narrow, wide, workload="logistic regression on digits", **fixed_before
+    )
     print_table(comparison, Console())
+
+    # Or the scores alone, one a trial.
+    new, old = ([trial.value for trial in study.trials] for study in (narrow, wide))
+    print(compare_scores(new, old, **fixed_before).verdict.heading)

@@ -3,9 +3,9 @@
     python -m tests.architecture    # writes docs/architecture.svg
 
 A room is a folder. The server's and the command's folders are one room each, and so are the
-database with its migrations and the studies of others with their storages. A folder's own files
-stand in two boxes where a room of the folder lies between them. An import that a longer way of
-imports implies is left out.
+database with its migrations, the studies of others with their storages, who watches with the
+notices, the figures with those of single trials. A folder's own files stand in two boxes where a
+room of the folder lies between them. An import that a longer way of imports implies is left out.
 """
 
 import ast
@@ -28,8 +28,12 @@ from tests.source import ROOT, graph, modules, tree
 
 PICTURE = ROOT / "docs" / "architecture.svg"
 WHOLE = {"tuner.api": "tuner.api", "tuner.cli": "tuner.cli", "tuner.__main__": "tuner.cli"}
+WHOLE["tuner.bnn.data"] = "tuner.bnn"
 WHOLE["tuner.search.database"] = "tuner.search.database"
 WHOLE["tuner.search.foreign"] = "tuner.search.foreign"
+WHOLE["tuner.search.objective"] = "tuner.search.work"
+WHOLE["tuner.search.watch"] = "tuner.search.watch"
+WHOLE["tuner.compare.figures"] = "tuner.compare.figures"
 WHOLE["tuner.bench.verdicts"] = "tuner.bench"
 """What is not looked into -> the room that it belongs to."""
 
@@ -61,7 +65,7 @@ class Box:
     """One room, or some of a folder's own files.
 
     Args:
-        name: The folder, or the file where it stands alone.
+        name: The folder; of its smaller parts the first file.
         modules: What is in it.
     """
 
@@ -118,8 +122,8 @@ def boxes() -> tuple[Box, ...]:
     made = []
     for (home, _), inside in parts.items():
         files = inside - {home}
-        split = sum(other == home for other, _ in parts) > 1
-        name = files.copy().pop() if split and len(files) == 1 else home
+        most = max(len(others) for (other, _), others in parts.items() if other == home)
+        name = home if len(inside) == most else min(files or {home})
         if files or graph()[home] or not any(each.startswith(f"{home}.") for each in rooms):
             made.append(Box(name, frozenset(inside)))
     assert len({box.name for box in made}) == len(made), "two boxes of one name"

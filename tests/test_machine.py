@@ -66,3 +66,34 @@ def test_gpus_are_those_that_cuda_may_see(
 
 def test_there_is_a_worker_for_each_core_this_process_may_use():
     assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "family", "model", "name"),
+    [
+        ("AuthenticAMD", 25, 0x11, "Zen 4"),
+        ("AuthenticAMD", 25, 0x01, "Zen 3"),
+        ("AuthenticAMD", 26, 0x02, "Zen 5"),
+        ("GenuineIntel", 6, 143, "Sapphire Rapids"),
+        ("GenuineIntel", 6, 9999, "GenuineIntel family 6 model 9999"),
+    ],
+)
+def test_the_design_is_known_by_its_numbers_where_the_name_says_nothing(
+    cpuinfo, vendor: str, family: int, model: int, name: str
+):
+    numbers = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
+    cpuinfo(f"processor\t: 0\n{numbers}model name\t: AMD EPYC\n")
+    assert machine.microarchitecture() == name
+
+
+def test_where_the_system_names_no_design_the_maker_is_named(cpuinfo):
+    cpuinfo("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n")
+    assert machine.microarchitecture() == "0x41 0xd40"
+
+
+def test_a_virtual_machine_that_gives_a_wrong_number_is_not_believed(cpuinfo):
+    numbers = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 167\n"
+    cpuinfo(f"{numbers}flags\t\t: avx2\n")
+    assert machine.microarchitecture() == "Rocket Lake"
+    cpuinfo(f"{numbers}flags\t\t: avx2 amx_bf16\n")
+    assert machine.microarchitecture() == "Sapphire Rapids or later"

@@ -23,21 +23,22 @@ TORCH = {"torch", "torchvision"}
 PACKAGES = (
     ("tuner.api",),
     ("tuner.cli",),
-    ("tuner.bench", "tuner.claims"),
+    ("tuner.bench", "tuner.claims", "tuner.doctor"),
     ("tuner.search",),
     ("tuner.compare", "tuner.translation"),
     ("tuner.train",),
     ("tuner.bnn",),
     ("tuner.optim",),
     ("tuner.kernels",),
+    ("tuner.named", "tuner.measured"),
     ("tuner.trial", "tuner.workload"),
-    ("tuner.rules", "tuner.signals", "tuner.machine", "tuner.config", "tuner.logs"),
-    ("tuner.errors",),
+    ("tuner.rules", "tuner.signals", "tuner.guard", "tuner.machine", "tuner.config", "tuner.logs"),
+    ("tuner.errors", "tuner.wording"),
 )
 """From the top down: each knows those below it, and none beside or above it."""
 
 COMPARE = (
-    ("report",),
+    ("report", "scores"),
     ("figures",),
     ("comparison",),
     ("verdict_text", "sentences", "notes", "evidence"),
@@ -49,7 +50,7 @@ COMPARE = (
 )
 SEARCH = (
     ("work", "foreign"),
-    ("watch", "results"),
+    ("watch", "results", "objective"),
     ("queue",),
     ("database",),
     ("declared",),
@@ -73,10 +74,12 @@ NOT = {
 }
 """What a room may not import, beside what lies above it."""
 
-EXEMPT = {"tuner.search.work.torch_trainer"}
-"""The one module that sees both sides, training and the services."""
+EXEMPT = {"tuner.search.work.torch_trainer", "tuner.search.objective.trial"}
+"""The modules that see both sides, the services and training, or the optimizers."""
 
-FIRST_PARTY = {"tuner.compare.statistics": {"numpy", "scipy", "opda", "tuner.errors"}}
+FIRST_PARTY = {
+    "tuner.compare.statistics": {"numpy", "scipy", "opda", "tuner.errors", "tuner.wording"}
+}
 """All that a room imports beside the standard library and itself."""
 
 MOST_LINES = 400

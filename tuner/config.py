@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from tuner.errors import InvalidInput
+
 DEFAULT_DATABASE = "sqlite:///tuner.db"
 
 
@@ -33,6 +35,43 @@ def cache_dir() -> Path:
     given = os.environ.get("TUNER_CACHE_DIR", "")
     root = os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache"
     return Path(given) if given else Path(root) / "bnn-tuner"
+
+
+def workload_modules() -> tuple[str, ...]:
+    """Modules and packages that objectives may be taken from: ``$TUNER_WORKLOADS``, by commas."""
+    given = os.environ.get("TUNER_WORKLOADS", "")
+    return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
+def folder_root() -> Path | None:
+    """What image folders have to lie below: ``$TUNER_FOLDER_ROOT``; None where they need not."""
+    given = os.environ.get("TUNER_FOLDER_ROOT", "")
+    return Path(given) if given else None
+
+
+def image_folder_at(folder: str, root: Path | None) -> Path:
+    """Where an image folder lies, for the server that accepts it and the worker that opens it.
+
+    A relative one is taken from the root, or from the working directory where there is no root.
+
+    Args:
+        folder: As a workload names it.
+        root: What it has to lie below, with ``..`` and symbolic links followed, if anything.
+
+    Raises:
+        InvalidInput: If it does not lie there, or is no path.
+    """
+    try:
+        place = ((root or Path()) / Path(folder).expanduser()).resolve()
+        inside = root is None or place.is_relative_to(root.resolve())
+        place.exists()  # raises where nothing can be called so
+    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, links in a circle
+        raise InvalidInput(f"workload.folder: {folder!r} is no path ({error})") from error
+    if not inside:
+        raise InvalidInput(
+            f"workload.folder: must lie below {root} (TUNER_FOLDER_ROOT), got {folder!r}"
+        )
+    return place
 
 
 def without_password(address: str) -> str:

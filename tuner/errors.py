@@ -7,7 +7,8 @@
     ├── DeviceTooSmall       a single trial does not fit in a device's memory
     ├── NotFound             something of that name or number is not in the database
     ├── Conflict             the state something is in does not allow this
-    │   └── Stale            it changed since it was last looked at
+    │   ├── Stale            it changed since it was last looked at
+    │   └── Busy             it is being carried out; asked again soon, it may be done
     ├── Interrupted          training was told to stop, and can be gone on with
     └── DatabaseProblem      the database cannot be reached, or is of another version
 
@@ -17,6 +18,9 @@ every message fits on one line, and the command line prints it and exits with 2.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_LONGEST, _MOST_CHOICES = 200, 200
+"""A longer name is no slip of the pen, and more choices than these nobody reads."""
 
 
 class TunerError(Exception):
@@ -38,9 +42,12 @@ class UnknownName(InvalidInput):
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
         valid = sorted(choices)
-        close = get_close_matches(name, valid, n=1)
+        shown = valid[:_MOST_CHOICES]
+        close = get_close_matches(name, shown, n=1) if len(name) <= _LONGEST else []
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"{kind} {name!r} is unknown{hint} (choose from {', '.join(valid)})")
+        said = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
+        choose = ", ".join([*shown, *(["..."] if len(valid) > len(shown) else [])])
+        super().__init__(f"{kind} {said} is unknown{hint} (choose from {choose})")
 
 
 class DataMissing(TunerError):
@@ -61,6 +68,10 @@ class Conflict(TunerError):
 
 class Stale(Conflict):
     """Something changed since it was last looked at."""
+
+
+class Busy(Conflict):
+    """Something is being carried out; asked again soon, it may be done."""
 
 
 class Interrupted(TunerError):

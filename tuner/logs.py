@@ -46,11 +46,11 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 class _Text(logging.Formatter):
-    """As in 2026-01-31 12:00:00 WARNING tuner.search.work.worker: message study=digits/filter."""
+    """As in 2026-01-31 12:00:00+0100 WARNING tuner.search.work.worker: message study=a/b."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback if there is one."""
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        when = time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(record.created))
         more = "".join(f" {name}={_word(value)}" for name, value in fields(record).items())
         line = f"{when} {record.levelname} {record.name}: {record.getMessage()}{more}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +25,59 @@ def processor() -> str:
     lines = (line for line in _cpuinfo() if line.startswith("model name"))
     name = next(lines, "").partition(":")[2].strip()
     return name or platform.processor() or "unknown"
+
+
+_MICROARCHITECTURES: Mapping[tuple[str, int], Sequence[tuple[str, Collection[int]]]] = {
+    ("AuthenticAMD", 23): (
+        ("Zen 2", {0x31, 0x47, *range(0x60, 0x80), *range(0x90, 0xB0)}),
+        ("Zen", range(0x100)),
+    ),
+    ("AuthenticAMD", 25): (
+        ("Zen 4", {*range(0x10, 0x20), *range(0x60, 0x80), *range(0xA0, 0xB0)}),
+        ("Zen 3", range(0x100)),
+    ),
+    ("AuthenticAMD", 26): (("Zen 5", range(0x80)),),
+    ("GenuineIntel", 6): (
+        ("Haswell", {60, 63, 69, 70}),
+        ("Broadwell", {61, 71, 79, 86}),
+        ("Skylake", {78, 94, 142, 158, 165, 166}),
+        ("Skylake-SP, Cascade Lake or Cooper Lake", {85}),
+        ("Ice Lake", {106, 108, 125, 126}),
+        ("Tiger Lake", {140, 141}),
+        ("Rocket Lake", {167}),
+        ("Alder Lake", {151, 154}),
+        ("Raptor Lake", {183, 186, 191}),
+        ("Sapphire Rapids", {143}),
+        ("Emerald Rapids", {207}),
+        ("Granite Rapids", {173, 174}),
+        ("Meteor Lake", {170, 172}),
+        ("Arrow Lake", {197, 198}),
+    ),
+}
+"""Vendor and family -> the designs of that family by their model numbers, the first that fits."""
+
+_WITH_AMX = ("Sapphire Rapids", "Emerald Rapids", "Granite Rapids")
+
+
+def microarchitecture() -> str:
+    """The processor's design (``Zen 4``), which decides its speed; vendor and numbers if unknown.
+
+    Virtual machines often hide the processor's name, and two designs of one name and the same
+    instruction sets may differ by a factor of two. They may give a wrong number too: what has AMX
+    is none of the designs without.
+    """
+    said = dict(line.split(":", 1) for line in reversed(_cpuinfo()) if ":" in line)
+    known = {name.strip(): value.strip() for name, value in said.items()}
+    vendor = known.get("vendor_id", known.get("CPU implementer", platform.machine()))
+    numbers = [known.get(name, "") for name in ("cpu family", "model")]
+    if not all(number.isdigit() for number in numbers):
+        return " ".join((vendor, known.get("CPU part", ""))).strip()
+    family, model = map(int, numbers)
+    for name, models in _MICROARCHITECTURES.get((vendor, family), ()):
+        if model in models:
+            amx = "amx_bf16" in instruction_sets() and name not in _WITH_AMX
+            return f"{_WITH_AMX[0]} or later" if amx else name
+    return f"{vendor} family {family} model {model}"
 
 
 def instruction_sets() -> frozenset[str]:

@@ -75,6 +75,9 @@ _ADAM: dict[str, Hyperparameter] = {
     "beta2": Number(0.999, high=1, open_high=True),
 }
 
+OWN = "own"
+"""In a rule's place: the settings are what the user's objective makes of them."""
+
 RULES: Mapping[str, Mapping[str, Hyperparameter]] = MappingProxyType(
     {
         "filter_flip": {

@@ -3,7 +3,14 @@
 Rendered here, without a build step; ``assets/live.js`` keeps open pages up to date.
 """
 
+from fastapi import APIRouter
+
+from tuner.api.pages import arm_routes, fleet, label_routes, routes
+from tuner.api.pages.comparing import routes as comparing
 from tuner.api.pages.failures import install
-from tuner.api.pages.routes import router
+
+router = APIRouter()
+for some in (label_routes, arm_routes, comparing, fleet, routes):
+    router.include_router(some.router)
 
 __all__ = ["install", "router"]

@@ -45,8 +45,9 @@ def chart(
     *,
     band: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
     log_steps: bool = False,
+    shares: bool = True,
 ) -> Chart | None:
-    """The chart of shares, such as accuracies, over steps; None without two known values.
+    """The chart of values over steps; None without two known ones.
 
     Args:
         title: What is drawn.
@@ -54,6 +55,7 @@ def chart(
         values: One per step; a missing one is left out.
         band: Lower and upper bounds, one per step.
         log_steps: Whether the steps are spaced by their logarithm.
+        shares: Whether they are shares, such as accuracies, and labelled in per cent.
     """
     known = [(x, y) for x, y in zip(steps, values, strict=True) if y is not None]
     if len(known) < 2:
@@ -85,7 +87,7 @@ def chart(
         line=" ".join(f"{across(x)},{up(y)}" for x, y in known),
         band=" ".join(f"{across(x)},{up(y)}" for x, y in around),
         xs=tuple(Tick(across(x), f"{x:g}") for x in _round_steps(first, last, log_steps)),
-        ys=tuple(Tick(up(y), _label(y, ys)) for y in ys),
+        ys=tuple(Tick(up(y), _label(y, ys) if shares else f"{y:.4g}") for y in ys),
     )
 
 

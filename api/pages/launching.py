@@ -9,7 +9,7 @@ from tuner.api import limits
 from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, UnknownName
 from tuner.search.database.store import Store
-from tuner.search.declared.files import rule_in_words
+from tuner.search.declared.files import TAGS, rule_in_words
 from tuner.search.declared.spec import ComparisonSpec, declared
 from tuner.search.queue import control
 
@@ -44,8 +44,8 @@ def launch(store: Store, settings: Settings, text: str) -> str | list[Mistake]:
         text: A comparison as TOML.
     """
     try:
-        spec = ComparisonSpec.model_validate(tomllib.loads(text.replace("\r\n", "\n")))
-        limits.check(spec, settings)
+        given = ComparisonSpec.model_validate(tomllib.loads(text.replace("\r\n", "\n")))
+        spec = limits.check(given, settings)
         control.submit(store, spec)
     except RecursionError:
         return [Mistake("", "the TOML is nested too deeply")]
@@ -65,7 +65,7 @@ def _numbered(study: str, number: int) -> str:
 def _mistake(error: object) -> Mistake:
     """One of pydantic's errors, in our words."""
     location = error["loc"]  # type: ignore[index]  # pydantic's ErrorDetails
-    names = [_place(part) for part in location if part not in ("range", "choice")]
+    names = [_place(part) for part in location if part not in TAGS]
     return Mistake(".".join(names), rule_in_words(error))
 
 

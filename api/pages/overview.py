@@ -1,6 +1,7 @@
 """What the first page shows: comparisons with their arms, and who works on them."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from tuner.api import deps
 from tuner.errors import UnknownName
@@ -8,12 +9,14 @@ from tuner.search.database.store import Store
 from tuner.search.database.tables import LIVE, STARTING
 from tuner.search.watch import views
 from tuner.search.watch.progress import ArmProgress
+from tuner.search.watch.searching import Sought
 from tuner.workload import in_words
 
 COMPARISONS_SHOWN = 10
 WORKERS_SHOWN = 50
 
-_NOT_ENDED = (STARTING, *LIVE, "broken")
+NOT_ENDED = (STARTING, *LIVE, "broken")
+"""The states of workers that are to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Entry:
     n_trials: int
     arms: tuple[ArmProgress, ...]
     note: str | None
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class Overview:
     """The first page.
 
     Args:
+        sought: What is looked for.
         entries: Comparisons, newest first.
         next: The cursor of older ones, if there are any.
         working: Workers that start or live, or stopped themselves because of failures.
         ended: Workers of the last week that stopped or are gone.
     """
 
+    sought: Sought
     entries: tuple[Entry, ...]
     next: str | None
     working: tuple[views.WorkerRow, ...]
@@ -52,8 +58,19 @@ class Overview:
             if entry.row.status == "active"
         )
 
+    @property
+    def question(self) -> str:
+        """What is looked for, as the part of an address after the question mark."""
+        given = {
+            "q": self.sought.words,
+            "tag": self.sought.tag,
+            "status": self.sought.status,
+            "archived": "1" if self.sought.archived else "",
+        }
+        return urlencode({name: value for name, value in given.items() if value})
 
-def overview(store: Store, cursor: str | None) -> Overview:
+
+def overview(store: Store, sought: Sought, cursor: str | None) -> Overview:
     """The first page, from the place that the cursor names.
 
     Raises:
@@ -61,16 +78,17 @@ def overview(store: Store, cursor: str | None) -> Overview:
     """
     place = deps.decode_cursor(cursor, float, str)
     before = None if place is None else (place[0], place[1])
-    rows = views.list_comparisons(store, limit=COMPARISONS_SHOWN + 1, before=before)
+    rows = views.list_comparisons(store, limit=COMPARISONS_SHOWN + 1, before=before, sought=sought)
     shown = rows[:COMPARISONS_SHOWN]
     workers = views.list_workers(store)
-    ended = [worker for worker in workers if worker.state not in _NOT_ENDED]
+    ended = [worker for worker in workers if worker.state not in NOT_ENDED]
     return Overview(
+        sought=sought,
         entries=tuple(entry for row in shown if (entry := _entry(store, row))),
         next=deps.encode_cursor(shown[-1].created, shown[-1].name)
         if len(rows) > len(shown)
         else None,
-        working=tuple(worker for worker in workers if worker.state in _NOT_ENDED)[:WORKERS_SHOWN],
+        working=tuple(worker for worker in workers if worker.state in NOT_ENDED)[:WORKERS_SHOWN],
         ended=tuple(ended[:WORKERS_SHOWN]),
     )
 
@@ -88,6 +106,7 @@ def _entry(store: Store, row: views.ComparisonRow) -> Entry | None:
         n_trials=spec.n_searched,
         arms=arms,
         note=views.note(store, row, arms),
+        unit=spec.workload.unit,
     )
 
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tuner import __version__
 from tuner.api.auth import LOCAL
 from tuner.compare import words
+from tuner.wording import count
 
 ASSETS = Path(__file__).parent / "assets"
 SWAGGER = "/assets/swagger"
@@ -25,6 +26,12 @@ _HEADERS = {
     ),
     "Cache-Control": "no-store",
 }
+PICTURE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "private, max-age=60",
+}
+"""The headers of a picture that stands alone."""
+
 _AGES = ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172_800.0, 3600.0, "h"))
 
 
@@ -50,7 +57,8 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
             **context,
         )
     )
-    return HTMLResponse(text, status, _HEADERS)
+    shown = text.encode(errors="backslashreplace")  # messages may hold bytes that are no text
+    return HTMLResponse(shown, status, _HEADERS)
 
 
 @cache
@@ -63,10 +71,13 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {
+        "counted": count,
         "percent": percent,
+        "score": words.written,
         "setting": setting,
         "duration": words.duration,
         "when": when,
+        "seconds": in_seconds,
         "ago": ago,
         "path": lambda part: quote(str(part), safe=""),
     }
@@ -91,6 +102,13 @@ def setting(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def in_seconds(seconds: float | None) -> str:
+    """A short time, or a dash."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
 
 
 def when(seconds: float) -> str:

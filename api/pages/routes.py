@@ -2,47 +2,66 @@
 
 from typing import Annotated, Literal, get_args
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from tuner.api import deps, reports
+from tuner.api import deps
 from tuner.api.auth import Reader, Writer, authority
 from tuner.api.pages.launching import declaration, launch
 from tuner.api.pages.overview import overview
-from tuner.api.pages.rendering import asset, page
+from tuner.api.pages.rendering import PICTURE, asset, page
 from tuner.api.pages.results import results
 from tuner.api.pages.trial import trial_page
+from tuner.api.reports import remembered as reports
 from tuner.api.sessions import local_path
-from tuner.api.threads import InThread, slow
+from tuner.api.threads import InThread, Promised, slow
 from tuner.errors import NotFound, UnknownName
+from tuner.search.database.tables import DONE
 from tuner.search.declared.arm_spec import Pruner, Sampler
 from tuner.search.declared.spaces import declared_spaces
 from tuner.search.declared.spec import declaration_hash, declared
 from tuner.search.queue import control
+from tuner.search.queue.operations import PROMPT_SECONDS
+from tuner.search.watch.searching import Sought
 from tuner.workload import DATASETS, MODELS, in_words
 
 router = APIRouter(include_in_schema=False, route_class=InThread)
 
-_PICTURE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "private, max-age=60",
-}
+
+async def _sought(
+    q: Annotated[str, Query(max_length=200)] = "",
+    tag: Annotated[str, Query(max_length=40)] = "",
+    status: Literal["", "active", "paused", "complete", "cancelled"] = "",
+    archived: bool = False,
+) -> Sought:
+    return Sought(q.strip(), tag.strip(), status or None, archived)
+
+
+Looked = Annotated[Sought, Depends(_sought)]
 
 
 @router.get("/")
 def home(
-    request: Request, store: deps.Database, _who: Reader, cursor: deps.Cursor = None
+    request: Request,
+    store: deps.Database,
+    _who: Reader,
+    sought: Looked,
+    cursor: deps.Cursor = None,
 ) -> HTMLResponse:
-    """The comparisons, newest first, and the workers."""
-    return page(request, "home", overview=overview(store, cursor), cursor=cursor)
+    """The comparisons that are looked for, newest first, and the workers."""
+    return page(request, "home", overview=overview(store, sought, cursor), cursor=cursor)
 
 
 @router.get("/progress")
 def home_progress(
-    request: Request, store: deps.Database, _who: Reader, cursor: deps.Cursor = None
+    request: Request,
+    store: deps.Database,
+    _who: Reader,
+    sought: Looked,
+    cursor: deps.Cursor = None,
 ) -> HTMLResponse:
     """The part of the first page that changes."""
-    return page(request, "home_live", overview=overview(store, cursor), cursor=cursor)
+    return page(request, "home_live", overview=overview(store, sought, cursor), cursor=cursor)
 
 
 @router.get("/favicon.ico")
@@ -78,12 +97,21 @@ def comparison_progress(
     return page(request, "comparison_live", spec=spec, results=results(store, row, spec))
 
 
-@router.get("/comparisons/{name}/figure.svg")
-@slow
-def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
+@router.get("/comparisons/{name}/figure.svg", response_model=None)
+def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Promised:
     """The tuning curves as a picture that stands alone."""
-    picture = reports.of(store, row).picture
-    return Response(picture, media_type="image/svg+xml", headers=_PICTURE)
+    return Promised(
+        reports.of(store, row),
+        lambda made: Response(made.picture, media_type="image/svg+xml", headers=PICTURE),
+    )
+
+
+@router.get("/comparisons/{name}/report", response_model=None)
+def report(request: Request, store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
+    """To the report, or until it is made a page that says so, and looks again by itself."""
+    if reports.soon(reports.in_full(store, row)) is None:
+        return page(request, "being_made", name=row.name)
+    return RedirectResponse(f"/v1/comparisons/{row.name}/report?format=html", 303)
 
 
 @router.post("/comparisons/{name}/{action}")
@@ -95,12 +123,12 @@ def change(
 ) -> RedirectResponse:
     """What the buttons of a comparison's page do."""
     if action == "delete":
-        control.delete(store, row.name)
-        return RedirectResponse("/", 303)
-    if action == "retry":
-        control.retry_failed(store, row.name)
+        if control.delete(store, row.name, within_seconds=PROMPT_SECONDS).state == DONE:
+            return RedirectResponse("/", 303)
+    elif action == "retry":
+        control.retry_failed(store, row.name, within_seconds=PROMPT_SECONDS)
     else:
-        control.change_comparison(store, row.name, action)
+        control.change_comparison(store, row.name, action, within_seconds=PROMPT_SECONDS)
     return RedirectResponse(f"/comparisons/{row.name}", 303)
 
 

@@ -1,23 +1,29 @@
-"""Comparisons: submit, list, look at, pause, resume, cancel, retry, delete, and what came out."""
+"""Comparisons: submit, list, look at, label, pause, resume, cancel, retry, delete; results."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from tuner.api import deps, limits, reports, schemas
+from tuner.api import deps, limits, schemas
 from tuner.api.auth import Reader, Writer
 from tuner.api.idempotency import Idempotent
 from tuner.api.problems import errors
-from tuner.api.threads import slow
+from tuner.api.reports import remembered as reports
+from tuner.api.routes.operations import BEGUN, begun
+from tuner.api.threads import Promised
 from tuner.search.database.store import Store
+from tuner.search.database.tables import DONE
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
+from tuner.search.queue.labels import Labels, change_labels
+from tuner.search.queue.operations import PROMPT_SECONDS
 from tuner.search.watch import views
+from tuner.search.watch.searching import Sought
 
 router = APIRouter(prefix="/comparisons", tags=["comparisons"], route_class=Idempotent)
 
-Status = Literal["active", "paused", "complete", "cancelled"]
+Status = Literal["active", "paused", "complete", "cancelled", "deleting"]
 EXAMPLE = {
     "summary": "a small comparison on 8x8 digits",
     "value": {
@@ -64,7 +70,7 @@ def submit(
     The body is what a study's TOML file declares. The same declaration submitted again changes
     nothing (200); another one of the same name is refused (409).
     """
-    limits.check(spec, settings)
+    spec = limits.check(spec, settings)
     response.status_code = 202 if control.submit(store, spec) else 200
     response.headers["Location"] = f"/v1/comparisons/{spec.name}"
     return _now(store, spec.name, response)
@@ -82,11 +88,17 @@ def list_(
     limit: deps.Limit = 50,
     cursor: deps.Cursor = None,
     status: Annotated[Status | None, Query(description="only those in this state")] = None,
+    q: Annotated[
+        str, Query(max_length=200, description="words in its name, tags or notes, all of them")
+    ] = "",
+    tag: Annotated[str, Query(max_length=40, description="only those with this tag")] = "",
+    archived: Annotated[bool, Query(description="those that were archived instead")] = False,
 ) -> schemas.Page[schemas.ComparisonSummary]:
     """A page of comparisons without their declarations."""
     place = deps.decode_cursor(cursor, float, str)
     before = None if place is None else (place[0], place[1])
-    rows = views.list_comparisons(store, limit=limit, before=before, status=status)
+    sought = Sought(q, tag, status, archived)
+    rows = views.list_comparisons(store, limit=limit, before=before, sought=sought)
     more = deps.encode_cursor(rows[-1].created, rows[-1].name) if len(rows) == limit else None
     items = [schemas.ComparisonSummary(**vars(row)) for row in rows]
     return schemas.Page(items=items, next=more)
@@ -103,6 +115,25 @@ def get(
 ) -> schemas.Comparison:
     """Its declaration, its state, and how far each arm is."""
     return _shown(store, row, response)
+
+
+@router.patch(
+    "/{name}",
+    operation_id="label_comparison",
+    summary="Write notes and tags on a comparison, archive it",
+    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+)
+def label(
+    store: deps.Database,
+    row: deps.Comparison,
+    revision: deps.Revision,
+    response: Response,
+    body: schemas.LabelChanges,
+    _who: Writer,
+) -> schemas.Comparison:
+    """What is left out stays as it is; an active one cannot be archived."""
+    change_labels(store, row.name, Labels(**body.model_dump()), revision=revision)
+    return _now(store, row.name, response)
 
 
 @router.post(
@@ -155,7 +186,9 @@ def cancel(
     _who: Writer,
 ) -> schemas.Comparison:
     """What is not finished ends within an epoch; what is finished stays."""
-    control.change_comparison(store, row.name, "cancel", revision=revision)
+    control.change_comparison(
+        store, row.name, "cancel", revision=revision, within_seconds=PROMPT_SECONDS
+    )
     return _now(store, row.name, response)
 
 
@@ -163,7 +196,8 @@ def cancel(
     "/{name}/retry",
     operation_id="retry_comparison",
     summary="Run failed trials again",
-    responses={200: TAGGED, **errors(401, 404, 409, 412, 422)},
+    response_model=schemas.Comparison,
+    responses={200: TAGGED, 202: BEGUN, **errors(401, 404, 409, 412, 422)},
 )
 def retry(
     store: deps.Database,
@@ -171,9 +205,13 @@ def retry(
     revision: deps.Revision,
     response: Response,
     _who: Writer,
-) -> schemas.Comparison:
+) -> schemas.Comparison | Response:
     """Each gets the same parameters and seed; what changed searches select is trained anew."""
-    control.retry_failed(store, row.name, revision=revision)
+    operation = control.retry_failed(
+        store, row.name, revision=revision, within_seconds=PROMPT_SECONDS
+    )
+    if operation.state != DONE:
+        return begun(operation)
     return _now(store, row.name, response)
 
 
@@ -182,13 +220,15 @@ def retry(
     operation_id="delete_comparison",
     summary="Delete a comparison that is not active",
     status_code=204,
-    responses=errors(401, 404, 409, 412, 422),
+    response_model=None,
+    responses={202: BEGUN, **errors(401, 404, 409, 412, 422)},
 )
 def delete(
     store: deps.Database, row: deps.Comparison, revision: deps.Revision, _who: Writer
-) -> None:
-    """Its studies and trials are deleted too, in Optuna as well."""
-    control.delete(store, row.name, revision=revision)
+) -> Response:
+    """Its studies and trials are deleted too, in Optuna as well; until then its name is taken."""
+    operation = control.delete(store, row.name, revision=revision, within_seconds=PROMPT_SECONDS)
+    return Response(status_code=204) if operation.state == DONE else begun(operation)
 
 
 @router.get(
@@ -196,6 +236,7 @@ def delete(
     operation_id="get_report",
     summary="What came out of a comparison",
     response_class=JSONResponse,
+    response_model=None,
     responses={
         200: {
             "content": {
@@ -207,23 +248,23 @@ def delete(
         **errors(401, 404, 409, 422),
     },
 )
-@slow
 def report(
     store: deps.Database,
     row: deps.Comparison,
     _who: Reader,
     format: Annotated[Literal["json", "html", "csv"], Query(description="how")] = "json",
-) -> Response:
+) -> Response | Promised:
     """The verdict with its numbers as JSON or as a page; all trials as CSV.
 
     It may be read while the comparison runs, once every arm has a finished trial.
     """
     if format == "csv":
         return StreamingResponse(reports.csv_of(store, row.name), media_type="text/csv")
-    made = reports.in_full(store, row)
-    if format == "html":
-        return Response(made.html, media_type="text/html")
-    return JSONResponse(made.json)
+    kind, what = ("text/html", "html") if format == "html" else ("application/json", "json")
+    return Promised(
+        reports.in_full(store, row),
+        lambda made: Response(getattr(made, what), media_type=kind),
+    )
 
 
 @router.get(
@@ -231,15 +272,17 @@ def report(
     operation_id="get_figure",
     summary="The tuning curves as a picture",
     response_class=Response,
+    response_model=None,
     responses={
         200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}},
         **errors(401, 404, 409),
     },
 )
-@slow
-def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Response:
-    """Expected best validation accuracy against the number of trials."""
-    return Response(reports.of(store, row).picture, media_type="image/svg+xml")
+def figure(store: deps.Database, row: deps.Comparison, _who: Reader) -> Promised:
+    """Expected best validation score against the number of trials."""
+    return Promised(
+        reports.of(store, row), lambda made: Response(made.picture, media_type="image/svg+xml")
+    )
 
 
 def _now(store: Store, name: str, response: Response) -> schemas.Comparison:

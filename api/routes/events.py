@@ -48,8 +48,8 @@ async def stream(
 ) -> AsyncIterator[ServerSentEvent]:
     """Submitted, claimed, finished, failed, lost, paused, resumed, cancelled, retried, complete.
 
-    Every event has an id; who comes back with the last one misses none. Without one the stream
-    begins now.
+    Also labelled (notes, tags, archived), deleted, operation (how far long work is). Every event
+    has an id; who comes back with the last one misses none. Without one the stream begins now.
     """
     known = after
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():

@@ -4,18 +4,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from tuner.api import deps, limits, reports, schemas
+from tuner.api import deps, limits, schemas
 from tuner.api.auth import Reader, Writer
 from tuner.api.idempotency import Idempotent
 from tuner.api.problems import errors
+from tuner.api.reports import remembered as reports
 from tuner.api.routes.comparisons import ACCEPTED, TAGGED, Status
 from tuner.api.routes.trials import shown as shown_trial
-from tuner.api.threads import slow
+from tuner.api.threads import Promised
+from tuner.compare.protocol import Protocol
+from tuner.compare.report.own_sign import curve_in_own_sign
+from tuner.compare.summary import ArmSummary
 from tuner.search.database.store import Store
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.declared.study_spec import StudySpec
 from tuner.search.queue import control
+from tuner.search.queue.operations import PROMPT_SECONDS
 from tuner.search.watch import views
 
 router = APIRouter(prefix="/studies", tags=["studies"], route_class=Idempotent)
@@ -43,7 +47,7 @@ def submit(
     arm = ArmSpec(name="search", space=body.space, sampler=body.sampler, pruner=body.pruner)
     shared = body.model_dump(include={"name", "n_trials", "seed"})
     spec = ComparisonSpec(workload=body.workload, arms=(arm,), retrain_seeds=0, **shared)
-    limits.check(spec, settings)
+    spec = limits.check(spec, settings)
     response.status_code = 202 if control.submit(store, spec) else 200
     (row,) = views.list_studies(store, limit=1, comparison=spec.name)
     response.headers["Location"] = f"/v1/studies/{row.id}"
@@ -129,7 +133,7 @@ def cancel(
     _who: Writer,
 ) -> schemas.Study:
     """Of an arm of which a search is cancelled nothing is trained afresh."""
-    control.change_study(store, row.id, "cancel", revision=revision)
+    control.change_study(store, row.id, "cancel", revision=revision, within_seconds=PROMPT_SECONDS)
     return _shown(store, views.get_study(store, row.id), response)
 
 
@@ -145,7 +149,7 @@ def best(
     _who: Reader,
     limit: Annotated[int, Query(ge=1, le=50, description="how many at most")] = 1,
 ) -> schemas.BestTrials:
-    """By validation accuracy, the best first; none before one has finished."""
+    """By validation score, the best first; none before one has finished."""
     rows = views.best_trials(store, row.study_name, limit)
     return schemas.BestTrials(items=[shown_trial(store, trial.trial_id) for trial in rows])
 
@@ -154,29 +158,36 @@ def best(
     "/{study_id}/tuning-curve",
     operation_id="get_tuning_curve",
     summary="The expected best of k random trials",
+    response_model=schemas.TuningCurve,
     responses=errors(401, 404, 409, 422),
 )
-@slow
-def curve(store: deps.Database, row: deps.Study, _who: Reader) -> schemas.TuningCurve:
+def curve(store: deps.Database, row: deps.Study, _who: Reader) -> Promised:
     """Unbiased, with a simultaneous band; random search only, since others' trials depend."""
-    summary, confidence = reports.curve_of(store, row, _spec(store, row))
-    points = [schemas.CurvePoint(**vars(point)) for point in summary.curve]
-    return schemas.TuningCurve(
-        study_name=row.study_name, n_trials=summary.n, confidence=confidence, points=points
+    return Promised(
+        reports.curve_of(store, row, store.study(row.study_name)),
+        lambda made: _curve(row, *made),
     )
 
 
-def _spec(store: Store, row: views.StudyRow) -> StudySpec:
-    every = store.comparison(row.comparison).every_study()
-    return next(study for study in every if study.study_name == row.study_name)
+def _curve(row: views.StudyRow, summary: ArmSummary, protocol: Protocol) -> schemas.TuningCurve:
+    if not summary.curve:  # some were pruned
+        raise reports.dependent(row.study_name)
+    curve = curve_in_own_sign(summary, protocol)
+    points = [schemas.CurvePoint(**vars(point)) for point in curve]
+    return schemas.TuningCurve(
+        study_name=row.study_name,
+        n_trials=summary.n,
+        confidence=protocol.confidence,
+        points=points,
+    )
 
 
 def _shown(store: Store, row: views.StudyRow, response: Response) -> schemas.Study:
     """The study; its revision becomes the answer's ETag."""
-    number = views.optuna_id(store, row.study_name)
+    number = store.study_id(row.study_name)
     response.headers["ETag"] = deps.etag(row.revision)
     return schemas.Study(
         **vars(row),
-        spec=_spec(store, row),
+        spec=store.study(row.study_name),
         dashboard=None if number is None else f"/dashboard/studies/{number}",
     )

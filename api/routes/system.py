@@ -1,5 +1,6 @@
 """Whether the server lives, whether it can work, and what it measures."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.watch import totals
 
 router = APIRouter(tags=["system"])
+_log = logging.getLogger(__name__)
 
 
 class Health(BaseModel):
@@ -48,8 +50,17 @@ def health() -> Health:
     responses=errors(),
 )
 def readiness(request: Request) -> Health:
-    """Answers without a key; 503 while the database is away, is another's, or is not kept."""
+    """Answers without a key; 503 while the database is away, is another's, or is not kept.
+
+    So it is while it cannot be written to, on a full disk or a standby.
+    """
     _check_schema(request.app.state.store)
+    try:
+        request.app.state.writable.check()
+    except DatabaseProblem as error:
+        _log.warning("%s", error)
+        detail = "the database cannot be written to; the server's log says why"
+        raise HTTPException(503, detail, {"Retry-After": "5"}) from error
     if not any(thread.name == "keeper" for thread in threading.enumerate()):
         raise HTTPException(503, "nobody fills the queues any more: start the server again")
     return Health(status="ready")

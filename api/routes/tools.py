@@ -9,14 +9,11 @@ from fastapi.responses import JSONResponse
 from tuner.api import deps, schemas
 from tuner.api.auth import Reader
 from tuner.api.problems import errors
-from tuner.api.threads import InThread, slow
-from tuner.compare import Protocol
-from tuner.compare.report.data import to_json
+from tuner.api.reports import remembered as reports
+from tuner.api.threads import InThread, Promised
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import ComparisonSpec, declared, load
-from tuner.search.foreign.arm import Reading
-from tuner.search.foreign.compare import compare_studies, stored_studies
 from tuner.search.watch import views
 from tuner.translation import filter_of_sgd, sgd_of_filter
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, PRECISIONS
@@ -140,18 +137,19 @@ def translate(
 @router.post(
     "/compare",
     operation_id="compare_studies",
-    summary="Which of two studies needed less tuning, whoever made them",
+    summary="Which of two searches needed less tuning, whoever made them",
     response_class=JSONResponse,
+    response_model=None,
     responses={
         200: {"content": {"application/json": {"schema": {"type": "object"}}}},
         **errors(401, 404, 422),
     },
 )
-@slow
 def compare(
     store: deps.Database,
+    settings: deps.Configured,
     body: Annotated[
-        schemas.StudiesToCompare,
+        schemas.Question,
         Body(
             openapi_examples={
                 "two searches of a comparison": {
@@ -160,19 +158,26 @@ def compare(
                         "target": 0.97,
                         "unit": "accuracy",
                     }
-                }
+                },
+                "two lists of scores": {
+                    "value": {
+                        "scores": {"new": [0.91, 0.93, 0.95], "old": [0.72, None, 0.88]},
+                        "sampler": "random",
+                        "unit": "accuracy",
+                        "k": 1,
+                    }
+                },
             }
         ),
     ],
     _who: Reader,
-) -> Response:
-    """The verdict with its numbers on Optuna studies of this server's database, as a report."""
-    protocol = Protocol(
-        target=body.target, k=body.k, rope=body.rope, unit=body.unit, workload=body.workload
+) -> Promised:
+    """The verdict with its numbers, as a report.
+
+    On Optuna studies of this server's database, on studies in storages that its settings name
+    (TUNER_STORAGES), or on two lists of scores.
+    """
+    return Promised(
+        reports.of_question(store, settings.storages, body),
+        lambda made: Response(made, media_type="application/json"),
     )
-    comparison = compare_studies(
-        stored_studies(store, body.studies),
-        protocol,
-        reading=Reading(body.direction, body.sampler, body.objective, body.last_reports),
-    )
-    return JSONResponse(to_json(comparison))

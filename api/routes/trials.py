@@ -1,7 +1,7 @@
 """Trials: a study's, a page at a time, and one with all that was recorded about it."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from optuna.trial import TrialState
@@ -10,11 +10,13 @@ from tuner.api import deps, schemas
 from tuner.api.auth import Reader
 from tuner.api.problems import errors
 from tuner.api.threads import InThread
+from tuner.search.database.finished import run_of
 from tuner.search.database.store import Store
 from tuner.search.watch import views
 
 router = APIRouter(tags=["trials"], route_class=InThread)
 
+Kind = TypeVar("Kind")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -66,16 +68,28 @@ def shown(store: Store, trial_id: int) -> schemas.Trial:
         **vars(row),
         optuna_state=trial.state.name,
         params=trial.params,
-        seed=attributes.get("seed"),
+        seed=_of_kind(int, attributes.get("seed")),
         started=_iso(trial.datetime_start),
         ended=_iso(trial.datetime_complete),
         pruned=trial.state == TrialState.PRUNED,
         diverged=bool(attributes.get("diverged", False)),
-        test_accuracy=attributes.get("test_accuracy"),
-        run=attributes.get("run"),
-        error=attributes.get("error"),
+        test_accuracy=_of_kind(float, attributes.get("test_accuracy")),
+        run=run_of(trial) or None,
+        reports=trial.intermediate_values,
+        error=_unicode(_of_kind(str, attributes.get("error"))),
     )
 
 
+def _of_kind(kind: type[Kind], written: object) -> Kind | None:
+    """An attribute as we write it; in Optuna's dashboard people can write anything over it."""
+    return written if isinstance(written, kind) else None
+
+
+def _unicode(text: str | None) -> str | None:
+    """The text, with what is no Unicode spelled out: messages hold bytes that were no text."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()
+
+
 def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds")
+    """A moment, in UTC; Optuna gives the machine's own time, without saying so."""
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="seconds")

@@ -8,8 +8,10 @@ import pytest
 from comparisons import comparison, remove
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from tuner.api import writable
 from tuner.api.middleware.observe import _template
 from tuner.api.routes import system
 from tuner.search.database.tables import VERSION_TABLE
@@ -65,9 +67,9 @@ def test_a_database_that_is_too_busy_is_a_503_that_says_when_to_come_again(clien
 
 def test_a_wrong_method_is_told_all_the_right_ones(client: TestClient):
     answer = client.put("/v1/comparisons")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
     answer = client.put("/v1/comparisons/x")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, PATCH")
     assert client.request("FROB", "/v1/comparisons").status_code == 405
 
 
@@ -139,6 +141,31 @@ def test_a_server_whose_tables_are_another_versions_is_not_ready(client, store):
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "9999" not in answer.text, "who has no key learns nothing about the database"
     assert client.get("/v1/health").status_code == 200
+
+
+def test_a_server_whose_disk_is_full_is_not_ready(client, monkeypatch, caplog):
+    monkeypatch.setattr(writable, "LEAST_FREE_BYTES", 2**80)
+    monkeypatch.setattr(writable, "_LOOK_SECONDS", 0.0)
+    on_sqlite = client.app.state.store.engine.dialect.name == "sqlite"
+    answer = client.get("/v1/readiness")
+    assert answer.status_code == (503 if on_sqlite else 200)
+    assert ("MiB left" in caplog.text) is on_sqlite
+    assert "MiB" not in answer.text, "who has no key learns nothing about the disk"
+
+
+def test_a_server_whose_database_may_only_be_read_is_not_ready(client, store):
+    sqlite = store.engine.dialect.name == "sqlite"
+    command = "PRAGMA query_only = ON" if sqlite else "SET default_transaction_read_only = on"
+
+    @event.listens_for(client.app.state.store.engine, "connect")
+    def _forbid(connection, _record):
+        connection.execute(command)
+        connection.commit()
+
+    client.app.state.store.engine.dispose()
+    answer = client.get("/v1/readiness")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert client.get("/v1/comparisons").status_code == 200
 
 
 def test_a_server_that_fills_no_queues_any_more_is_not_ready(client, monkeypatch):

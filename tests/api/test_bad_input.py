@@ -121,3 +121,62 @@ def test_a_last_event_id_that_was_never_given_starts_from_now_or_never(client, k
     answer = client.get("/v1/events?seconds=0.01", headers={"Last-Event-ID": known})
     assert answer.status_code == 200
     assert "data:" not in answer.text
+
+
+def test_a_network_and_data_are_accepted_where_their_modules_are_allowed_and_never_imported(
+    client, monkeypatch, tmp_path
+):
+    (tmp_path / "lab_nets.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    workload = {
+        "model": "lab_nets:make",
+        "model_options": {"width": 32},
+        "dataset": "lab_nets:load",
+        "epochs": 1,
+    }
+    body = BODY | {"workload": workload}
+    detail = refused(client.post("/v1/comparisons", json=body))
+    assert "workload.dataset: 'lab_nets:load' may not be imported here" in detail
+    monkeypatch.setenv("TUNER_WORKLOADS", "lab_nets")
+    assert client.post("/v1/comparisons", json=body).status_code == 202
+    seen = client.get("/v1/comparisons/small").json()
+    assert seen["spec"]["workload"]["model_options"] == {"width": 32}
+    assert (
+        "lab_nets:load, lab_nets:make, width 32, 1 epoch" in client.get("/comparisons/small").text
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        ({"model": "lab:make", "model_options": {"layers": [1]}}, "model_options.layers: must be"),
+        ({"model": "lab:make", "model_options": 3}, "model_options: must be a table, got 3"),
+        ({"model": "lab:"}, "workload.model: must name a function as package.module:function"),
+        ({"dataset_options": {"n": 1}}, "workload.dataset_options: are for a function"),
+        ({"size": 64}, "workload.size: must be 0"),
+        ({"size": "64"}, "size: must be of type int, got '64'"),
+    ],
+)
+def test_what_does_not_go_with_a_network_or_data_is_refused(client, workload, words):
+    assert words in refused(client.post("/v1/comparisons", json=BODY | {"workload": workload}))
+
+
+def test_an_objective_is_accepted_where_its_module_is_allowed_and_never_imported(
+    client, monkeypatch, tmp_path
+):
+    (tmp_path / "lab_loops.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    workload = {"objective": "lab_loops:moons", "options": {"noise": 0.1}}
+    body = BODY | {"workload": workload}
+    detail = refused(client.post("/v1/comparisons", json=body))
+    assert "'lab_loops:moons' may not be imported here" in detail
+    assert "TUNER_WORKLOADS=lab_loops" in detail
+    assert client.get("/v1/comparisons").json()["items"] == []
+    monkeypatch.setenv("TUNER_WORKLOADS", "lab_loops")
+    assert client.post("/v1/comparisons", json=body).status_code == 202
+    seen = client.get("/v1/comparisons/small").json()
+    assert seen["spec"]["workload"]["options"] == {"noise": 0.1}
+    page = client.get("/comparisons/small").text
+    assert "lab_loops:moons, noise 0.1" in page
+    assert not (tmp_path / "ran").exists()

@@ -1,6 +1,7 @@
 import csv
 import io
 
+import optuna
 import pytest
 from comparisons import comparison, work_here
 from light_trainer import LightTrainer
@@ -55,6 +56,22 @@ def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
         *("small/new", "small/new/selected", "small/new/retrain"),
     }
     assert client.get(f"{HERE}/figure.svg").text.startswith("<svg")
+
+
+def test_a_study_of_others_is_refused_at_submission_or_said_after_it(client, store):
+    optuna.create_study(storage=store.rdb, study_name="small/old")
+    refused = client.post("/v1/comparisons", json=SPEC)
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith("study 'small/old': Optuna has one of this name")
+    optuna.delete_study(storage=store.rdb, study_name="small/old")
+    assert client.post("/v1/comparisons", json=SPEC).status_code == 202
+    study = optuna.create_study(storage=store.rdb, study_name="small/new")
+    Keeper(store).tend()
+    note = client.get(HERE).json()["note"]
+    assert note.startswith("study 'small/new': Optuna has one of this name")
+    page = client.get("/comparisons/small", headers={"Accept": "text/html"}).text
+    assert "Optuna has one of this name" in page
+    assert study.user_attrs == {}
 
 
 def test_the_same_submission_again_changes_nothing_and_another_is_refused(client):
@@ -131,6 +148,21 @@ def test_image_folders_are_taken_from_below_the_root_only(serve, tmp_path):
         refused = submit(client, folder)
         assert refused.status_code == 422, folder
         assert "workload.folder: must lie below" in refused.json()["detail"]
+
+
+def test_a_relative_image_folder_is_named_by_the_place_that_was_checked(
+    serve, store, tmp_path, monkeypatch
+):
+    """A worker may be started anywhere."""
+    root = tmp_path / "images"
+    (root / "mine").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    client = serve(data_root=root)
+    spec = {**SPEC, "workload": {"dataset": "folder", "folder": "mine"}}
+    assert client.post("/v1/comparisons", json=spec).status_code == 202
+    assert store.comparison("small").workload.folder == str(root / "mine")
+    assert client.post("/v1/comparisons", json=spec).status_code == 200
 
 
 def test_a_comparison_is_paused_resumed_and_cancelled_as_its_state_allows(client):

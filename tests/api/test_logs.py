@@ -2,19 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from tuner.logs import configure, request_id
-
-
-@pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def log(capsys: pytest.CaptureFixture[str], style: str) -> str:

@@ -5,20 +5,22 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from comparisons import comparison, enqueue, work_here
 from optuna.trial import TrialState
 
-from tuner.api import reports
+from tuner.api.reports import making, remembered
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
 from tuner.compare.report.data import to_json
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.queue import control
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms_in_full
 from tuner.search.work.keeper import Keeper
 
@@ -29,14 +31,19 @@ REPORT = "/v1/comparisons/small/report"
 def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The comparisons whose report was computed."""
     names: list[str] = []
-    really = reports._report
+    really = remembered._reports.make
 
-    def make(store: Store, name: str) -> reports.Report:
+    def make(function: Any, database: str, name: str) -> Any:
+        assert function is making.report
         names.append(name)
-        return really(store, name)
+        return really(function, database, name)
 
-    monkeypatch.setattr(reports, "_report", make)
+    monkeypatch.setattr(remembered._reports, "make", make)
     yield names
+
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what is made of trials, once they are read."""
 
 
 def run(store: Store, **changes: object) -> None:
@@ -58,8 +65,9 @@ def test_a_report_is_computed_once_for_all_its_forms(client, store, computed):
 
 
 @pytest.mark.slow
-def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, store, computed):
-    run(store)
+@ON_SQLITE
+@pytest.mark.usefixtures("complete")
+def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, computed):
     assert client.get("/comparisons/small").status_code == 200
     assert client.get("/v1/comparisons/small/figure.svg").status_code == 200
     assert computed == []
@@ -104,12 +112,14 @@ def test_a_retried_trial_counts_in_the_report(client, store):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("complete")
 def test_the_table_holds_every_finished_trial_with_its_settings(client, store):
-    run(store)
     answer = client.get(f"{REPORT}?format=csv")
     assert answer.headers["Content-Type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    trials = [t for name in ("small/old", "small/new") for t in finished_trials(store, name)]
+    studies = [study.study_name for study in store.comparison("small").every_study()]
+    trials = [trial for name in studies for trial in finished_trials(store, name)]
+    assert len(studies) == 6
     assert [row["val_accuracy"] for row in rows] == [str(trial.value) for trial in trials]
     assert [json.loads(row["params"]) for row in rows] == [trial.params for trial in trials]
     settings = [trial.user_attrs["run"]["settings"] for trial in trials]
@@ -119,24 +129,27 @@ def test_the_table_holds_every_finished_trial_with_its_settings(client, store):
 
 
 @pytest.mark.slow
-def test_the_picture_is_a_file_that_stands_alone(client, store):
-    run(store)
+@ON_SQLITE
+@pytest.mark.usefixtures("complete")
+def test_the_picture_is_a_file_that_stands_alone(client):
     answer = client.get("/v1/comparisons/small/figure.svg")
     assert answer.headers["Content-Type"] == "image/svg+xml"
     assert ElementTree.fromstring(answer.text).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.slow
+@ON_SQLITE
+@pytest.mark.usefixtures("complete")
 def test_the_page_says_what_made_it_and_nothing_of_the_server(client, store):
-    run(store)
     page = client.get(f"{REPORT}?format=html").text
     assert "tuner compare small" in page
     assert str(store.engine.url.database) not in page
 
 
 @pytest.mark.slow
-def test_many_who_ask_at_once_wait_for_one_computation(client, store, computed):
-    run(store)
+@ON_SQLITE
+@pytest.mark.usefixtures("complete")
+def test_many_who_ask_at_once_wait_for_one_computation(client, computed):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.get(REPORT).status_code, range(8)))
     assert answers == [200] * 8

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import pytest
@@ -25,6 +26,7 @@ from tuner.search.database.tables import VERSION_TABLE, workers
 from tuner.search.work import launch
 
 ROOT = Path(__file__).resolve().parents[2]
+HEALTH = b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 Start = Callable[..., subprocess.Popen[str]]
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For what is the same on any database."""
@@ -38,7 +40,7 @@ def start(database: str, tmp_path: Path) -> Iterator[Start]:
         def begin(*arguments: str, port: int = 0) -> subprocess.Popen[str]:
             log = stack.enter_context((tmp_path / "log").open("w"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "tuner", "serve", "--port", str(port), *arguments],
+                [sys.executable, "-P", "-m", "tuner", "serve", "--port", str(port), *arguments],
                 env={**os.environ, "TUNER_DATABASE_URL": database, "PYTHONPATH": str(ROOT)},
                 cwd=tmp_path,
                 stdout=subprocess.PIPE,
@@ -141,6 +143,44 @@ def test_no_answer_waits_until_the_client_acknowledged_the_one_before():
 
 @pytest.mark.slow
 @on_sqlite
+@pytest.mark.parametrize("trusted", [False, True])
+def test_nobody_is_believed_to_be_a_proxy_unless_named(start, database, trusted, monkeypatch):
+    monkeypatch.setenv("TUNER_REQUESTS_PER_MINUTE", "5")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    with closing(open_store(database)) as store:
+        keys.create(store, "me", ["read"])
+    where = address(start(*(["--trusted-proxies", "10.0.0.0/8, 127.0.0.1"] if trusted else [])))
+    said = [
+        httpx.get(
+            f"{where}/v1/comparisons", headers={"X-Forwarded-For": f"192.0.2.{i}"}, timeout=60
+        ).status_code
+        for i in range(10)
+    ]
+    assert (429 not in said) is trusted, "each address has a number of requests of its own"
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_a_proxy_that_is_no_address_is_one_line(start, tmp_path):
+    line = refusal(start("--trusted-proxies", "10.0.0.1,my-proxy"), tmp_path)
+    assert line.startswith("tuner: --trusted-proxies: 'my-proxy' is no address and no network")
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_idle_connections_and_requests_that_do_not_end_are_closed_in_time(start, monkeypatch):
+    monkeypatch.setenv("TUNER_REQUEST_SECONDS", "1")
+    monkeypatch.setenv("TUNER_KEEP_ALIVE_SECONDS", "2")
+    place = urlsplit(address(start()))
+    for sent, last in ((b"GET / HTTP/1.1\r\nX-", b" 408 "), (HEALTH, b" 200 ")):
+        with socket.create_connection((place.hostname, place.port), timeout=60) as connection:
+            connection.sendall(sent)
+            answer = connection.makefile("rb").read()  # until the server closes it
+        assert last in answer.partition(b"\r\n")[0]
+
+
+@pytest.mark.slow
+@on_sqlite
 def test_a_port_in_use_is_one_line(start, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -163,6 +203,9 @@ def test_without_a_key_no_other_address_is_served_and_with_one_it_is(start, data
     assert httpx.get(f"{where}/v1/comparisons", timeout=60).status_code == 401
     mine = {"Authorization": f"Bearer {key}"}
     assert httpx.get(f"{where}/v1/comparisons", headers=mine, timeout=60).status_code == 200
+    (warned,) = [each for each in (tmp_path / "log").read_text().splitlines() if "WARN" in each]
+    assert "secret: TUNER_SECRET is not set: sessions of browsers end at each restart" in warned
+    assert "openssl rand -hex 32" in warned
 
 
 @pytest.mark.slow
@@ -171,7 +214,9 @@ def test_a_database_of_another_version_is_one_line(start, database, tmp_path):
     with store.engine.begin() as connection:
         connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = '0001'")
     store.close()
-    assert "bring them up to date with: tuner db upgrade" in refusal(start(), tmp_path)
+    assert f"bring them up to date with: {sys.executable} -m tuner db upgrade" in refusal(
+        start(), tmp_path
+    )
 
 
 @pytest.mark.slow
@@ -205,6 +250,18 @@ def test_workers_beside_the_server_are_replaced_and_end_with_it(start, database)
 
 @pytest.mark.slow
 @on_sqlite
+def test_what_lies_in_the_working_directory_is_not_run_in_place_of_a_package(
+    start, database, tmp_path
+):
+    for name in ("tuner", "queue", "optuna", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was run')\n")
+    process = start("--with-workers", "1")
+    wait_for(lambda: at_work(database) in everyone_below(process.pid))
+    assert "was run" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@on_sqlite
 def test_workers_end_when_the_server_is_killed(start, database):
     process = start("--with-workers", "1")
     assert httpx.get(f"{address(process)}/v1/health", timeout=60).is_success
@@ -234,9 +291,10 @@ def test_a_server_killed_and_started_again_in_the_middle_changes_no_result(
     wait_for(lambda: done() > 0)
     process.kill()
     process.wait()
+    with closing(open_store(database)) as store:
+        assert store.status("small") == "active", "it was killed too late to see anything"
     process = start("--with-workers", "1")
     where = f"{address(process)}/v1/comparisons"
-    assert httpx.get(f"{where}/small", timeout=60).json()["status"] == "active"
     wait_for(lambda: done() == 2 * 40 + 2 * (20 + 3), 120)
     undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
     launch.run(spec, database=undisturbed, workers=1)

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime, timedelta
 
 import optuna
 import pytest
@@ -11,16 +12,6 @@ from tuner.search.queue.queue import Queue
 from tuner.search.work.keeper import Keeper
 
 STUDY = {"name": "alone", "workload": {"epochs": 2}, "space": "filter", "n_trials": 5}
-
-
-@pytest.fixture
-def run(store):
-    """The small comparison, run to its end."""
-    submit(store, comparison())
-    for _ in range(3):
-        Keeper(store).tend()
-        work_here(store)
-    return store
 
 
 @pytest.mark.slow
@@ -66,7 +57,7 @@ def test_a_sampler_that_a_pruner_keeps_from_learning_is_refused_but_what_is_stor
     assert client.get("/v1/studies/1").json()["spec"]["arm"]["sampler"] == "gp"
 
 
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_studies_are_listed_by_comparison_and_state_a_page_at_a_time(client):
     client.post("/v1/studies", json=STUDY)
     names, cursor = [], None
@@ -101,7 +92,7 @@ def test_a_study_is_paused_alone(client, store):
     assert client.post(f"{where}/resume").status_code == 409
 
 
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_trials_are_listed_by_state_and_one_is_shown_with_its_curve(client):
     page = client.get("/v1/studies/1/trials", params={"limit": 4}).json()
     assert [item["position"] for item in page["items"]] == [0, 1, 2, 3]
@@ -110,6 +101,8 @@ def test_trials_are_listed_by_state_and_one_is_shown_with_its_curve(client):
     assert rest["next"] is None
     assert client.get("/v1/studies/1/trials?state=failed").json()["items"] == []
     trial = client.get(f"/v1/trials/{page['items'][0]['trial_id']}").json()
+    for moment in (trial["started"], trial["ended"]):
+        assert datetime.fromisoformat(moment).utcoffset() == timedelta(0)
     assert trial["state"] == "done"
     assert trial["run"]["curve"]["val_accuracy"][-1] == trial["value"]
     assert trial["run"]["settings"]["learning_rate"] == trial["params"]["learning_rate"]
@@ -129,7 +122,7 @@ def test_a_failed_trial_shows_its_traceback(client, store):
     assert client.get(f"/v1/trials/{trial_id}").json()["error"] == "Traceback: out of luck"
 
 
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_the_best_trials_come_first(client):
     best = client.get("/v1/studies/2/best", params={"limit": 3}).json()["items"]
     values = [trial["value"] for trial in best]
@@ -139,7 +132,7 @@ def test_the_best_trials_come_first(client):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_a_tuning_curve_is_that_of_the_report_and_only_for_independent_trials(client):
     curve = client.get("/v1/studies/2/tuning-curve").json()
     arm = client.get("/v1/comparisons/small/report").json()["arms"][1]
@@ -159,7 +152,7 @@ def events(client, **parameters):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_events_stream_in_order_and_go_on_after_the_last_one_known(client):
     seen = events(client, after=0)
     kinds = [event["event"] for event in seen]
@@ -177,7 +170,7 @@ def test_events_stream_in_order_and_go_on_after_the_last_one_known(client):
     assert events(client, after=0, comparison="other") == []
 
 
-@pytest.mark.usefixtures("run")
+@pytest.mark.usefixtures("complete")
 def test_workers_and_what_can_be_trained_are_listed(client):
     (worker,) = client.get("/v1/workers").json()["items"]
     assert (worker["name"], worker["state"], worker["device"]) == ("here", "stopped", "cpu")
@@ -248,6 +241,11 @@ def test_studies_that_others_made_are_compared_by_name(client, store):
         "theirs/old",
     )
     assert report["verdict"]["winner"] == "theirs/new"
+    losses = client.post("/v1/compare", json={**body, "direction": "minimize"}).json()
+    assert losses["contrasts"][0]["best_of_k"]["value"] > 0
+    assert (losses["protocol"]["minimized"], losses["protocol"]["target"]) == (True, 0.4)
+    for lowest, highest in zip(losses["arms"], report["arms"], strict=True):
+        assert 0 < lowest["best"] < highest["best"]
     missing = client.post("/v1/compare", json={**body, "studies": ["theirs/new", "no"]})
     assert missing.status_code == 404
     assert "there is no study 'no'" in missing.json()["detail"]

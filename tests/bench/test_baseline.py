@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from tuner.bench.plain import plain
-from tuner.bnn.data import load_data
-from tuner.bnn.layers import BatchNorm, BinaryParameter, Conv2d, Linear
+from tuner.bnn.data.dataset import load_data
+from tuner.bnn.layers import BatchNorm, Conv2d, Linear
 from tuner.bnn.models import build_network
 from tuner.workload import Workload
 
@@ -26,7 +26,7 @@ def copied(ours: nn.Module, theirs: nn.Module) -> None:
             their.weight.copy_(our.weight[0])
             if their.bias is not None:
                 their.bias.copy_(our.bias[0, 0].uniform_(-1, 1))
-            if isinstance(our.weight, BinaryParameter):
+            if our.binary_names:
                 our.weight.copy_(torch.where(our.weight >= 0, 1.0, -1.0))
         for our, their in zip(norms, plain_norms, strict=True):
             their.weight.copy_(our.weight[0].uniform_(0.5, 1.5))

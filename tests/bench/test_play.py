@@ -29,8 +29,9 @@ def match(*sides, **fields):
 
 @pytest.fixture(autouse=True)
 def no_process_is_left_over():
+    others = set(active_children())  # of tests that ran in this process before
     yield
-    assert not active_children()
+    assert set(active_children()) <= others
 
 
 def test_a_ratio_is_formed_within_a_round_and_the_median_taken_afterwards():
@@ -111,7 +112,7 @@ def test_a_process_that_fails_is_named_in_one_line(job, words):
 def test_the_variant_without_a_compiler_runs_without_the_library(tmp_path):
     (played,) = CONTESTS["resnet20"].matches(Setup(tmp_path, processes=2, quick=True))
     there = {}
-    for side in played.sides:
+    for side in (side for side in played.sides if side.name in ("auto", "float32", "no compiler")):
         child = Child(side.name, AsksForLibrary(), side.variables)
         try:
             child.tell("run")

@@ -28,6 +28,7 @@ COMMANDS = (
     "spaces",
     "workloads",
     "bench",
+    *("note", "tag", "archive", "unarchive", "notify"),
 )
 
 

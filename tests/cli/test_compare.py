@@ -34,8 +34,7 @@ def test_compare_takes_studies_that_other_software_made():
     unknown = json.loads(tuner("compare", *studies, "--json", "-").stdout)
     assert unknown["arms"][0]["curve"] == []
     assert any("--sampler" in note for note in unknown["notes"])
-    assert "new, old: minimized, so its values are shown" in "\n".join(unknown["notes"])
-    assert "The best so far by trial 6: -0." in unknown["verdict"]["text"]
+    assert "The best so far by trial 6: 0." in unknown["verdict"]["text"]
     detail = report["details"][0]
     assert detail["redundancy"] is None
     assert "nobody recorded the sampler" in unknown["details"][0]["importance"]["reason"]
@@ -50,7 +49,7 @@ def test_compare_takes_studies_that_other_software_made():
     optuna.create_study(storage="sqlite:///up.db", study_name="up", direction="maximize").optimize(
         lambda t: t.suggest_float("x", 0, 1), n_trials=3
     )
-    assert "others maximize" in refused("compare", studies[0], "sqlite:///up.db::up")
+    assert "others maximize (up)" in refused("compare", studies[0], "sqlite:///up.db::up")
     turned = tuner("compare", *studies, "--direction", "maximize", "--json", "-").stdout
     assert (
         "new, old: the study says minimize; --direction maximize overrides it"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from tuner.cli.app import app
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import operations
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
@@ -109,3 +110,32 @@ def test_another_database_can_be_named_but_not_made(tmp_path: Path):
     address = f"sqlite:///{tmp_path}/none.db"
     assert "there is no file" in refused(2, "pause", "mine", "--database", address)
     assert not Path(tmp_path, "none.db").exists()
+
+
+@pytest.mark.parametrize("command", ["retry", "delete", "cancel"])
+def test_ctrl_c_leaves_what_was_begun_to_others_and_says_so(
+    store: Store, command: str, monkeypatch: pytest.MonkeyPatch
+):
+    queue = Queue(store, retries=0)
+    queue.fail("w", queue.claim("mine/a", "w", range(3)).trial_ids, "Traceback")
+    if command == "delete":
+        tuner("pause", "mine")
+
+    def interrupted(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr(operations, "_SLICES", {"retry": interrupted, "delete": interrupted})
+        if command == "cancel":
+            pressed.setattr(Store, "transaction", interrupted)
+        result = tuner(command, "mine", *(["--yes"] if command == "delete" else []))
+    assert result.exit_code == 130
+    assert "nevertheless, by any tuner serve or tuner worker on this database" in result.stderr
+    Keeper(store).tend()
+    if command == "delete":
+        assert store.names() == []
+    elif command == "retry":
+        assert study_progress(store, "mine")["mine/a"].waiting == 4
+    else:
+        trials = optuna.load_study(study_name="mine/b", storage=store.rdb).trials
+        assert {trial.state for trial in trials} == {TrialState.FAIL}

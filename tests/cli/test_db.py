@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 from tuner.cli.app import app
 from tuner.search.database.opening import normalise
 from tuner.search.database.store import open_store
-from tuner.search.database.tables import VERSION_TABLE
+from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import control
 from tuner.search.work.keeper import Keeper
 
 SPEC = ComparisonSpec.model_validate(
@@ -64,22 +65,36 @@ def set_version(url: str, version: str) -> None:
     engine.dispose()
 
 
+TABLES = (
+    *("studies", "workers", "sessions", "keys", "requests", "events", "operations"),
+    *("notices", "marks"),
+)
+COLUMNS = (
+    *("status", "revision", "code_version", "served", "trouble"),
+    *("notes", "tags", "archived"),
+)
+"""What tables of version 0001 do not have."""
+
+
 @pytest.mark.slow
 def test_upgrading_says_what_it_did(empty_database: str):
-    assert said("upgrade", "--database", empty_database) == "the tables are made: version 0003\n"
+    made = said("upgrade", "--database", empty_database)
+    assert made == f"the tables are made: version {SCHEMA}\n"
     again = said("upgrade", "--database", empty_database)
-    assert again == "the tables are up to date: version 0003\n"
+    assert again == f"the tables are up to date: version {SCHEMA}\n"
     with closing(open_store(empty_database)) as store, store.engine.begin() as connection:
-        for name in ("studies", "workers", "keys", "requests", "events"):
+        for name in TABLES:
             connection.exec_driver_sql(f"drop table tuner_{name}")
         connection.exec_driver_sql("drop index ix_tuner_comparisons_created")
-        for column in ("status", "revision", "code_version", "served"):
+        for column in COLUMNS:
             connection.exec_driver_sql(f"alter table tuner_comparisons drop column {column}")
+        for column in ("deaths", "losses"):
+            connection.exec_driver_sql(f"alter table tuner_trials drop column {column}")
     set_version(empty_database, "0001")
     line = refused("export", "-", "--database", empty_database)
     assert line.endswith("bring them up to date with: tuner db upgrade")
     upgraded = said("upgrade", "--database", empty_database)
-    assert upgraded == "the tables are brought up to date: from version 0001 to 0003\n"
+    assert upgraded == f"the tables are brought up to date: from version 0001 to {SCHEMA}\n"
     with closing(open_store(empty_database)) as store:
         assert store.declare(SPEC)
 
@@ -147,7 +162,67 @@ def test_what_cannot_be_imported_is_refused_and_no_database_is_made(tmp_path: Pa
     assert refused("import", "-", *there, given=b"\xff").startswith("tuner: -: line 1: not a file")
 
 
-@pytest.mark.parametrize("command", ["upgrade", "export", "import"])
+def make_old(url: str) -> None:
+    with closing(open_store(url)) as store:
+        control.change_comparison(store, "more", "cancel")
+        with store.begin() as connection:
+            for table in ("tuner_events", "tuner_comparisons"):
+                connection.exec_driver_sql(f"update {table} set created = created - 8640000")
+
+
+def test_pruning_says_what_goes_and_wants_a_yes(url: str):
+    make_old(url)
+    would = "3 events, 0 workers, 0 answers, 0 sessions, comparison more"
+    asked = ("prune", "--older-than", "90d", "--cancelled")
+    assert f"would remove {would} for good; add --yes" in refused(*asked)
+    assert said(*asked, "--dry-run") == f"would be removed: {would}\n"
+    assert said(*asked, "--dry-run", "--yes") == f"would be removed: {would}\n"
+    with closing(open_store(url)) as store:
+        assert store.names() == ["small", "more"]
+    assert said(*asked, "--yes").startswith("removed: ")
+    with closing(open_store(url)) as store:
+        assert store.names() == ["small"]
+    again = said("prune", "--older-than", "12w", "--comparison", "small", "--yes")
+    assert again == "removed: 0 events, 0 workers, 0 answers, 0 sessions\n"
+
+
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize("age", ["90", "d", "0d", "-1d", "1.5d", "1y", "", "9999999d"])
+def test_an_age_that_is_none_is_refused(age: str):
+    line = refused("prune", "--older-than", age, "--yes")
+    assert "--older-than: must be such as 90d, 12w or 48h" in line
+
+
+@pytest.mark.usefixtures("url")
+def test_what_cannot_be_pruned_is_refused():
+    assert "at least a day" in refused("prune", "--older-than", "1h", "--yes")
+    asked = ("prune", "--older-than", "90d", "--yes", "--comparison", "smal")
+    assert "did you mean 'small'" in refused(*asked)
+
+
+def test_an_export_that_breaks_off_leaves_the_file_before(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "out.jsonl"
+    said("export", str(file))
+    whole = file.read_text()
+
+    def broken(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tuner.search.database.transfer._trial", broken)
+        CliRunner().invoke(app, ["db", "export", str(file)])
+    assert file.read_text() == whole
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.jsonl"]
+    there = ("--database", f"sqlite:///{tmp_path}/b.db")
+    cut = "".join(whole.splitlines(keepends=True)[:-1])
+    assert "the file is cut off" in refused("import", "-", *there, given=cut)
+    assert said("import", str(file), *there) == "small: imported\nmore: imported\n"
+    assert url
+
+
+@pytest.mark.parametrize("command", ["upgrade", "export", "import", "prune"])
 def test_each_command_has_help_with_an_example(command: str):
     shown = said(command, "--help")
     assert "For example" in shown

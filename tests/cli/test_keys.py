@@ -1,6 +1,7 @@
 """``tuner keys``: made and shown once, listed without secrets, revoked for good."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_listed_keys_show_everything_but_the_secret():
     tuner("create", "you", "--scope", "read")
     text, data = tuner("list").stdout, tuner("list", "--json").stdout
     assert key_id in text
+    assert re.search(r"\d\d:\d\d:\d\d [+-]\d{4}", text), "a time names its zone"
     assert secret not in text + data
     assert [(key["name"], key["scopes"]) for key in json.loads(data)] == [
         ("me", ["read", "write"]),

@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import create_trial
 from rich.console import Console
 
+from tests.cli.commands import tuner
 from tuner.cli.listing import print_studies
 from tuner.errors import DatabaseProblem
 from tuner.search.foreign.address import names_storage
@@ -47,6 +48,16 @@ def test_of_many_studies_the_names_alone_are_listed():
     told = listed("sqlite:///a.db")
     assert "a.db holds 130 studies" in told and "study 099" in told
     assert "study 100" not in told and "and 30 more" in told
+    assert "trials are counted of 20 studies at most" in told
+
+
+def test_a_study_without_a_name_is_listed_and_not_suggested():
+    storage = optuna.storages.RDBStorage("sqlite:///a.db")
+    for name in ("", "  ", "old"):
+        storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], name)
+    told = listed("a.db").splitlines()
+    assert told[0] == "a.db holds 3 studies"
+    assert told[-1] == "  tuner compare a.db::old OTHER_STORAGE::STUDY"
 
 
 def test_a_storage_without_studies_says_so():
@@ -61,6 +72,16 @@ def test_control_characters_are_neither_shown_nor_lost():
     told = listed("a.db")
     assert "\x1b" not in told and "esc\ufffd[31m" in told
     assert told.splitlines()[-1] == r"  tuner compare $'a.db::esc\x1b[31m' a.db::plain"
+
+
+def test_a_folder_of_studies_needs_no_slash_and_another_one_is_spoken_of(tmp_path: Path):
+    run = tmp_path / "mlruns" / "0" / "run"
+    (run / "metrics").mkdir(parents=True)
+    (run / "meta.yaml").write_text("run_id: run\nstatus: 3\n", encoding="utf-8")
+    assert tuner("compare", "mlruns").stdout.startswith("mlruns holds 1 study\n")
+    (tmp_path / "sweeps").mkdir()
+    told = tuner("compare", "sweeps").stderr
+    assert "if the folder of that name is meant, write ./sweeps" in told
 
 
 def test_a_storage_that_is_not_there_is_named():

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from tuner.cli.app import app
 from tuner.search.work.plan import REPORT_SECONDS
+from tuner.trial import DataCounts
 
 plans = importlib.import_module("tuner.cli.commands.plan")  # the package names the command so too
 
@@ -86,3 +87,16 @@ def test_a_plan_as_json_has_the_same_numbers(planned, monkeypatch):
     parts = sum(arm["seconds"] for arm in found["arms"]) / found["workers"]
     assert found["seconds"] == pytest.approx(found["start_seconds"] + parts)
     assert found["report_seconds"] == 2 * REPORT_SECONDS  # of the arms that search once
+
+
+@pytest.mark.slow
+def test_a_plan_counts_data_of_the_users_own_and_warns_of_copies(planned, monkeypatch):
+    folder, _, made = planned
+    counted = replace(made, data=DataCounts(3, 90, 10, 20, 2, "ab"))
+    monkeypatch.setattr(plans, "make_plan", lambda _, workers: replace(counted, workers=workers))
+    command = ["plan", str(folder / "mine.toml"), "--workers", "1"]
+    told = " ".join(CliRunner().invoke(app, command).stdout.split())
+    assert "data: 3 classes; 90 samples to train on, 10 to validate on, 20 to test on" in told
+    assert "! 2 of 20 test samples are also among those trained or validated on" in told
+    printed = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert printed["data"]["test_in_train"] == 2

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -12,6 +13,7 @@ from tuner.search.database.tables import studies
 from tuner.search.declared.spec import ComparisonSpec, load
 from tuner.search.queue import control, roster
 
+DEMO = "sqlite:///results/digits.db"
 LOOKS = "the verdict is looked at after 20, 30 of 40 searches of each arm; the searches end at the"
 
 
@@ -41,6 +43,18 @@ def give(store: Store, budgets: Mapping[str, int]) -> None:
 def told() -> str:
     """All that is printed, wherever lines are broken."""
     return " ".join(tuner("status").output.split())
+
+
+def test_status_says_where_it_looked_and_names_the_demos_database():
+    refused = tuner("status")
+    assert refused.exit_code == 2
+    said = f"there is no file tuner.db; check the name (looked in {Path.cwd()}"
+    assert f"{said})" in refused.stderr
+    Path("results").mkdir()
+    open_store("sqlite:///results/digits.db").close()
+    assert f"{said}; the demo's is here: --database {DEMO})" in tuner("status").stderr
+    assert tuner("status", "--database", DEMO).exit_code == 0
+    assert "looked in" not in tuner("status", "--database", "sqlite:///other.db").stderr
 
 
 @pytest.mark.usefixtures("spec")

@@ -1,6 +1,7 @@
 """Comparisons with everything that a report can draw, made from nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -8,7 +9,7 @@ from made_filters import filters
 from matplotlib.figure import Figure
 
 from tuner.compare import Arm, Comparison, Protocol, Retrained, compare
-from tuner.compare.comparison import detailed
+from tuner.compare.comparison import detailed, judged
 from tuner.compare.figures.gallery import pictures
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.ranking import Importance, Ranking
@@ -68,6 +69,31 @@ def full_report(
         primary=(names[2], names[3]), repeated=("new_tpe", "old_tpe"), target=0.85, k=3
     )
     return detailed(compare(arms, protocol), arms)
+
+
+def as_losses(comparison: Comparison, *, minimized: bool) -> Comparison:
+    """The same of scores from -1 to 0: as they are, or as losses from 0 to 1 turned round."""
+
+    def less(runs: Retrained) -> Retrained:
+        return replace(runs, val=runs.val - 1, test=runs.test - 1)
+
+    arms = [
+        replace(
+            detail.arm,
+            scores=detail.arm.scores - 1,
+            retrained=detail.arm.retrained and less(detail.arm.retrained),
+        )
+        for detail in comparison.details
+    ]
+    declared, target = comparison.protocol, comparison.protocol.target
+    protocol = replace(
+        declared,
+        unit="loss",
+        minimized=minimized,
+        bounds=(-1.0, 0.0),
+        target=None if target is None else target - 1,
+    )
+    return judged(arms, protocol)
 
 
 def captions(comparison: Comparison) -> dict[str, str]:

@@ -5,18 +5,20 @@ A change that should alter no report makes the same bytes before and after it:
     python tests/compare/snapshots.py before    # on the old commit
     python tests/compare/snapshots.py after     # on the new one
     diff -r before after
+
+Names of comparisons after the folder make those alone.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from conftest import make_arm, make_retrained
-from made_reports import full_report
+from made_reports import as_losses, full_report
 from rich.console import Console
 
 from tuner.compare import Comparison, Protocol, compare
@@ -48,6 +50,8 @@ def comparisons() -> Iterator[tuple[str, Comparison]]:
         make_arm("old", -rng.lognormal(size=20), sampler="unknown", seconds=[np.nan] * 20),
     ]
     yield "losses", detailed(compare(losses, Protocol(unit="negated loss", rope=0.0)), losses)
+    full = full_report(make_arm, make_retrained, n_arms=2)
+    yield "minimized", as_losses(full, minimized=True)
 
 
 def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -67,13 +71,15 @@ def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield f"{name}.csv", text
 
 
-def write(folder: Path) -> None:
-    """One folder for each comparison."""
+def write(folder: Path, cases: Sequence[str]) -> None:
+    """One folder for each comparison, or for each of those named."""
     for case, comparison in comparisons():
+        if cases and case not in cases:
+            continue
         (folder / case).mkdir(parents=True, exist_ok=True)
         for name, text in files(comparison):
             (folder / case / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), sys.argv[2:])

@@ -44,7 +44,9 @@ def test_other_samplers_leave_best_of_k_out_and_show_the_incumbent_instead(arm: 
     assert all(c.best_of_k is None and c.probability is None for c in found.contrasts)
     notes = " ".join(found.notes)
     assert "learnt: trials of the tpe sampler are no independent draws" in notes
-    assert "foreign: nobody recorded the sampler" in notes and "--sampler random" in notes
+    assert (
+        "foreign: nobody recorded the sampler" in notes and "say so with sampler=random." in notes
+    )
     assert "cut: 2 of 3 trials were pruned" in notes
 
 
@@ -190,7 +192,7 @@ def test_scores_without_known_bounds_are_compared_by_their_median_with_a_hint_wh
     comparison = compare(arms, Protocol(unit=unit))
     notes = [note for note in comparison.notes if note.startswith("These scores have no known")]
     assert (notes != []) is (hint is not None)
-    assert hint is None or ("--unit accuracy bounds them" in notes[0]) is hint
+    assert hint is None or ("unit=accuracy bounds them" in notes[0]) is hint
     assert all(point.low is not None for point in comparison.arms[0].curve if 1 < point.k < 6)
 
 

@@ -141,12 +141,12 @@ def test_where_nothing_is_said_of_importance_the_page_says_why(arm):
         90,
         90,
         left_out={"gamma": "it is fixed: every trial has the same value"},
-        notes=("1 of 91 trials have no hyperparameters and are left out.",),
+        notes=("1 of 91 trials has no hyperparameters and is left out.",),
     )
     assert importance_in_words({"new": silent, "old": partly}) == (
         "new: nothing is said: needs at least 60 finished trials, got 12. "
         "old: gamma is left out: it is fixed: every trial has the same value. "
-        "old: 1 of 91 trials have no hyperparameters and are left out."
+        "old: 1 of 91 trials has no hyperparameters and is left out."
     )
     assert importance_rows([silent, partly])[:2] == [
         ("hold 90% of the importance", ["-", "1 of 1 [1, 1]"]),
@@ -242,11 +242,38 @@ def test_every_number_of_the_tables_and_why_one_is_missing_is_in_a_sheet(compari
     assert {row["sampler"] for row in found["arms"]} == {arm["sampler"] for arm in told["arms"]}
 
 
-def test_unknown_values_are_empty_cells(arms):
+def test_unknown_values_are_empty_cells_and_what_no_arm_knows_has_no_column(arms):
     blind = [replace(arm, seconds=np.full(N, np.nan), epochs=None, filters=None) for arm in arms]
-    found = sheets(detailed(compare(blind, Protocol()), blind))
-    row = next(csv.DictReader(io.StringIO(found["trials"])))
-    assert (row["seconds"], row["epochs"], row["alpha"]) == ("", "", "")
+    for known, column in ((arms[1], ""), (blind[1], None)):
+        pair = [blind[0], known]
+        row = next(
+            csv.DictReader(
+                io.StringIO(sheets(detailed(compare(pair, Protocol()), pair))["trials"])
+            )
+        )
+        assert row["seconds"] == ""
+        assert row.get("epochs") == row.get("alpha") == column
+
+
+def test_the_sheet_of_trials_has_a_column_for_each_hyperparameter(arms):
+    settings = tuple({"lr": i / 10, "kind": "sgd"} for i in range(N))
+    pair = [replace(arms[0], settings=settings), arms[1]]
+    rows = list(
+        csv.DictReader(io.StringIO(sheets(detailed(compare(pair, Protocol()), pair))["trials"]))
+    )
+    first, last = rows[1], rows[-1]
+    assert (first["params_lr"], first["params_kind"]) == ("0.1", "sgd")
+    assert last["arm"] == arms[1].name and last["params_lr"] == ""
+
+
+def test_no_text_of_a_sheet_is_computed_by_a_spreadsheet(arms):
+    settings = tuple({"=1+1": "@sum", "b": -1.5} for _ in range(N))
+    pair = [replace(arms[0], name="=old", settings=settings), arms[1]]
+    row = next(
+        csv.DictReader(io.StringIO(sheets(detailed(compare(pair, Protocol()), pair))["trials"]))
+    )
+    assert row["arm"] == "'=old" and row["params_=1+1"] == "'@sum"
+    assert row["params_b"] == "-1.5"
 
 
 @pytest.mark.slow

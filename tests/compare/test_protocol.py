@@ -40,12 +40,12 @@ def test_a_retrained_incumbent_needs_finite_scores_one_per_seed() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"k": 0}, "protocol.k: the budget"),
-        ({"rope": float("nan")}, "protocol.rope: must be >= 0"),
-        ({"rope": -0.1}, "protocol.rope: must be >= 0"),
-        ({"confidence": 1.0}, "protocol.confidence: must be in"),
-        ({"target": float("nan")}, "protocol.target: must be finite"),
-        ({"target": 95.0}, r"protocol.target: must lie in the scores' range \[0, 1\]"),
+        ({"k": 0}, "k: the budget"),
+        ({"rope": float("nan")}, "rope: must be >= 0"),
+        ({"rope": -0.1}, "rope: must be >= 0"),
+        ({"confidence": 1.0}, "confidence: must be in"),
+        ({"target": float("nan")}, "target: must be finite"),
+        ({"target": 95.0}, r"target: must lie in the scores' range \[0, 1\]"),
         ({"bounds": (1.0, 0.0)}, "the least score must be below"),
     ],
 )

@@ -214,7 +214,7 @@ def test_intervals_of_two_seeds_end_where_the_scores_do(arm: MakeArm) -> None:
     assert summary is not None and summary.test.interval is None
     low, high = found.contrasts[0].test.interval
     assert -1 <= low < -0.5 < 0.5 < high <= 1
-    assert words.bracketed(summary.test, "accuracy") == "74.50%"
+    assert words.bracketed(summary.test, Protocol()) == "74.50%"
 
 
 def test_searches_that_have_not_ended_are_not_compared(arm: MakeArm) -> None:

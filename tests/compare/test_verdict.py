@@ -8,6 +8,7 @@ from tuner.compare import Protocol, compare, words
 from tuner.compare.arm import SelectedRuns
 from tuner.compare.report.data import to_json
 from tuner.compare.statistics.estimate import Estimate
+from tuner.wording import rounded
 
 
 def test_a_clear_difference_is_supported_with_ranges_workload_and_uncertainty(
@@ -98,7 +99,7 @@ def test_too_few_trials_are_inconclusive_and_say_how_many_more(arm: MakeArm) -> 
     few = compare(arms, Protocol(rope=0.0001))
     assert few.verdict.kind == "inconclusive"
     assert few.verdict.more is not None and few.verdict.more > 0
-    assert f"about {few.verdict.more:,} more trials per arm" in few.verdict.text
+    assert f"about {rounded(few.verdict.more):,} more trials per arm" in few.verdict.text
     # The half-width must shrink to the larger of |difference| and rope - |difference|.
     gap = few.contrasts[0].difference
     assert gap is not None and gap.interval is not None

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from tests.optim.common import MAKERS, make, noise, train, weight
 from tuner import kernels
-from tuner.optim import FilterFlip, LatentSGD, Schedule, compiled
+from tuner.optim import Bop, FilterFlip, LatentAdam, LatentAdamW, LatentSGD, Schedule, compiled
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -42,6 +43,29 @@ OPTIONS = [
 ]
 
 
+BOPS = [
+    {"gamma": 0.1, "tau": 0.05},
+    {"gamma": 0.7, "tau": 0.0},
+    {"gamma": VECTOR, "tau": VECTOR / 10},
+    {"gamma": 0.3, "schedule": Schedule(["cosine", "constant", "step"], STEPS)},
+]
+ADAMS = [
+    {"learning_rate": rate, **decay, **extra}
+    for rate, decay, extra in itertools.product(
+        [0.1, VECTOR],
+        [{}, {"weight_decay": 0.1}],
+        [
+            {},
+            {"clip": 0.217, "beta1": 0.3},
+            {"scaling": torch.tensor([True, False, True]), "beta2": VECTOR},
+        ],
+    )
+] + [
+    {"learning_rate": 0.1, "beta1": 0.0, "eps": 0.1},
+    {"learning_rate": VECTOR, "beta1": VECTOR, "schedule": Schedule("linear", STEPS)},
+]
+
+
 def run(make, size, dtype, *, plain=None):
     """Signs and flips after each step, and the last state; ``plain`` turns compilation off."""
     if plain is not None:
@@ -71,6 +95,9 @@ def assert_same(make, size, dtype, monkeypatch):
     assert flips.sum() > 0
     assert state.keys() == twin_state.keys()
     for name, value in state.items():
+        if name in ("unset", "step"):
+            assert value == twin_state[name]
+            continue
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, twin_state[name], rtol=1e-5, atol=1e-6)
 
@@ -88,6 +115,87 @@ def test_latent_sgd(options, dtype, monkeypatch):
     assert_same(lambda params: LatentSGD(params, **options), (5, 7), dtype, monkeypatch)
 
 
+@pytest.mark.parametrize("options", BOPS, ids=range(len(BOPS)))
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bop(options, size, dtype, monkeypatch):
+    assert_same(lambda params: Bop(params, **options), size, dtype, monkeypatch)
+
+
+@pytest.mark.parametrize("options", ADAMS, ids=range(len(ADAMS)))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rule", [LatentAdam, LatentAdamW])
+def test_latent_adam(rule, options, dtype, monkeypatch):
+    assert_same(lambda params: rule(params, **options), (5, 7), dtype, monkeypatch)
+
+
+MIXED = [
+    ((6, 5), torch.float32),
+    ((4, 3, 3, 3), torch.float32),
+    ((7,), torch.float32),
+    ((33,), torch.bfloat16),
+    ((2, 17), torch.bfloat16),
+    ((5, 5), torch.float64),
+]
+"""Shape and type of parameters of one group."""
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_many_tensors_of_a_group_step_as_each_does_alone(name, monkeypatch):
+    def start(number):
+        return weight(number, *MIXED[number][0])
+
+    def step(params, optimizer, number):
+        for place, (param, index) in enumerate(params):
+            param.grad = noise(100 * number + index, *param.shape).to(param.dtype)
+            if number == 3 and place % 2:
+                param.grad = None  # Adam counts the steps of each
+            if number == 5 and index == 1:
+                param.grad = param.grad.transpose(0, 1).contiguous().transpose(0, 1)
+        optimizer.step()
+
+    calls = []
+    call = kernels.call
+    monkeypatch.setattr(
+        kernels, "call", lambda name, *rest: (calls.append(name), call(name, *rest))
+    )
+    together = [(start(index), index) for index in range(len(MIXED))]
+    optimizer = make(name, [param for param, _ in together])
+    alone = [(start(index), index) for index in range(len(MIXED))]
+    optimizers = [make(name, [param]) for param, _ in alone]
+    for params in (together, alone):
+        for param, index in params:
+            param.data = param.data.to(MIXED[index][1])
+    for number in range(8):
+        calls.clear()
+        step(together, optimizer, number)
+        assert number > 2 or len(calls) == 2, calls  # one for each of two types
+        flips = 0
+        for place, (one, own) in enumerate(zip(alone, optimizers, strict=True)):
+            if number == 3 and place % 2:
+                continue
+            one[0].grad = together[place][0].grad
+            own.step()
+            flips += int(own.flips)
+        assert int(optimizer.flips) == flips
+        for (ours, _), (twin, _), own in zip(together, alone, optimizers, strict=True):
+            assert torch.equal(ours, twin)
+            for key, value in optimizer.state[ours].items():
+                twins = own.state[twin][key]
+                assert torch.equal(torch.as_tensor(value), torch.as_tensor(twins))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_versions_rise_with_every_compiled_step(name):
+    param = weight()
+    optimizer = make(name, [param])
+    train(optimizer, param, 2)
+    written = [param, *(v for v in optimizer.state[param].values() if torch.is_tensor(v))]
+    before = [tensor._version for tensor in written]
+    train(optimizer, param, 1, begin=2)
+    assert all(tensor._version > v for tensor, v in zip(written, before, strict=True))
+
+
 def test_the_compiled_step_is_taken_where_it_fits(monkeypatch):
     taken = []
     monkeypatch.setattr(kernels, "call", lambda name, *_: taken.append(name))
@@ -102,16 +210,16 @@ def test_the_compiled_step_is_taken_where_it_fits(monkeypatch):
 
 
 def test_nan_and_infinity_stay_visible():
-    for make in (
+    for made in (
         lambda p: FilterFlip(p, alpha=torch.full((2,), 0.1), gamma=0.5),
         lambda p: LatentSGD(p, learning_rate=torch.full((2,), 0.1), momentum=0.5, clip=1.0),
     ):
         weights = torch.nn.Parameter(torch.ones(2, 20))
-        rule = make([weights])
+        rule = made([weights])
         weights.grad = torch.ones(2, 20)
         weights.grad[1, 17] = torch.nan
         rule.step()
-        assert rule.finite().tolist() == [True, False]
+        assert rule.finite(2).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +229,7 @@ def test_nan_and_infinity_stay_visible():
         lambda p: LatentSGD(p, learning_rate=0.1, momentum=0.9, weight_decay=0.1),
     ],
 )
+@pytest.mark.filterwarnings("ignore:LatentSGD. others wrote")
 @pytest.mark.parametrize("what", ["signs", "state", "another's state", "a copy"])
 def test_what_others_wrote_between_two_steps_is_noticed(make, what, monkeypatch):
     def trained():
@@ -137,7 +246,8 @@ def test_what_others_wrote_between_two_steps_is_noticed(make, what, monkeypatch)
                     weights.neg_()
             if step == 5 and what == "state":
                 for value in rule.state[weights].values():
-                    value.neg_()
+                    if isinstance(value, torch.Tensor):
+                        value.neg_()
             if step == 5 and what == "another's state":
                 rule.load_state_dict(before)
             if step == 5 and what == "a copy":

@@ -39,7 +39,8 @@ def test_the_first_step_sets_every_weight_against_its_gradient():
 def test_a_weight_whose_gradient_is_always_zero_keeps_its_sign():
     weight = torch.nn.Parameter(torch.tensor([0.5, -0.5, 0.5, -0.5]))
     zeros = torch.tensor([[0.0, 0.0, -0.0, -0.0]]).expand(5, 4)
-    signs = trace(FilterFlip([weight], alpha=0.1, gamma=0.1), weight, zeros)
+    with pytest.warns(UserWarning, match="zero everywhere"):
+        signs = trace(FilterFlip([weight], alpha=0.1, gamma=0.1), weight, zeros)
     assert signs.tolist() == [[1, -1, 1, -1]] * 5
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests import reference
+from tuner import kernels
 from tuner.errors import InvalidInput, UnknownName
 from tuner.optim.base import sign
 from tuner.optim.decay import factor
@@ -158,13 +159,6 @@ def test_a_copy_goes_on_as_the_original(rule, copy):
     assert torch.equal(pair[1].flips, other[1].flips)
 
 
-def test_a_parameter_group_with_hyperparameters_of_its_own_is_refused():
-    one, two = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
-    with pytest.raises(InvalidInput, match="cannot have its own alpha; make one optimizer"):
-        OPTIMIZERS["filter_flip"]([{"params": [one], "alpha": 0.1}, {"params": [two]}], alpha=0.2)
-    assert len(OPTIMIZERS["filter_flip"]([{"params": [one]}, {"params": [two]}], 0.2).state) == 2
-
-
 @pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_rule_trains_any_module_with_plain_floats(rule):
     torch.manual_seed(0)
@@ -255,5 +249,29 @@ def test_a_saved_state_keeps_its_precision_beside_low_precision_weights(rule, dt
     (state,), (loaded,) = optimizer.state.values(), other.state.values()
     assert state.keys() == loaded.keys()
     for name, value in state.items():
+        if name == "step":
+            assert loaded[name] == value == 3
+            continue
         assert loaded[name].dtype == value.dtype == torch.float32
         assert torch.equal(loaded[name], value)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["kernels", "torch"])
+@pytest.mark.parametrize("rule", ["filter_flip", "latent_sgd", "latent_adamw"])
+def test_a_trial_without_decay_steps_alike_beside_one_with_a_schedule(rule, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(kernels, "library", lambda: None)
+    rate = "alpha" if rule == "filter_flip" else "learning_rate"
+    trial = {rate: 0.1} | ({} if rate == "alpha" else {"weight_decay": 1e-6})
+    ends = []
+    for other in ("constant", "cosine"):
+        weights = torch.nn.Parameter(gradients(1, 2, 500)[0].float())
+        trials = [trial, {**trial, f"{rate}_decay": other}]
+        optimizer = build_optimizer(rule, [weights], trials, steps=STEPS)
+        assert (optimizer.schedule is None) == (other == "constant")
+        for g in gradients(2, 2, 500).float():
+            weights.grad = g
+            optimizer.step()
+        ends.append((weights.detach(), *optimizer.state[weights].values()))
+    for ours, theirs in zip(*ends, strict=True):
+        assert not torch.is_tensor(ours) or torch.equal(ours[0], theirs[0])

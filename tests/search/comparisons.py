@@ -37,8 +37,9 @@ def enqueue(store: Store, spec: ComparisonSpec) -> None:
 def enqueue_afresh(store: Store, spec: ComparisonSpec) -> None:
     """Enqueue what every arm trains afresh; their searches have ended."""
     for arm in spec.arms:
-        filling.enqueue_selected(store, spec, arm)
-        filling.enqueue_incumbent(store, spec, arm)
+        for slices in (filling.selected_in_slices, filling.incumbent_in_slices):
+            for _ in slices(store, spec, arm):
+                pass
 
 
 def remove(store: Store, name: str) -> None:
@@ -70,6 +71,14 @@ def work_here(
         stopping=nothing_left,
         comparison=comparison,
     ).run()
+
+
+def keep_and_finish(store: Store, name: str = "small") -> None:
+    """Have the comparison run to its end by a keeper and a worker."""
+    for _ in range(3):
+        Keeper(store).tend()
+        work_here(store, comparison=name)
+    Keeper(store).tend()
 
 
 def run(store: Store, **how: Any) -> None:

@@ -10,7 +10,8 @@ from optuna_dashboard._note import save_note_with_version
 from tuner.search.database.store import Store
 from tuner.search.database.transfer import export
 from tuner.search.queue import control
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 
 SPEC = comparison(n_trials=8)
 
@@ -27,7 +28,7 @@ def make_eventful(store: Store) -> None:
     for state, first in ((TrialState.COMPLETE, 2), (TrialState.PRUNED, 4)):
         ids = queue.claim("small/old", "a", range(first, first + 2)).trial_ids
         store.optuna.get_all_trials(store.rdb.get_study_id_from_name("small/old"))
-        attributes = {"run": {"half_life": math.inf, "curve": [0.1, 1 / 3]}}
+        attributes = {"run": {"half_life": math.inf, "curve": {"epoch": [1, 3]}}}
         outcome = TrialOutcome(state, 1 / 3, attributes, {1: 0.25, 3: math.nan})
         queue.finish("a", dict.fromkeys(ids, outcome))
     queue.report("a", 1, dict.fromkeys(queue.claim("small/old", "a", range(6, 8)).trial_ids, 0.5))

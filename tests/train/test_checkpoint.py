@@ -11,7 +11,7 @@ import torch
 from keeping import TRIALS, WORKLOAD, Fault, fault_after, interrupt, warnings
 
 from tuner import kernels
-from tuner.bnn.splits import Split
+from tuner.bnn.data.splits import Split
 from tuner.errors import InvalidInput
 from tuner.train import Keep, TrialConfig, checkpoint, files, train
 from tuner.train.checkpoint import digest

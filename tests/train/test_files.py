@@ -13,7 +13,7 @@ import torch
 from keeping import TRIALS, WORKLOAD, Fault, curves, fault_after, interrupt, warnings
 
 from tuner.errors import Interrupted
-from tuner.train import Keep, files, train
+from tuner.train import Keep, Parts, files, train
 from tuner.train.checkpoint import digest
 
 
@@ -55,6 +55,76 @@ def test_a_state_that_does_not_fit_is_removed_and_training_starts_over(content, 
     torch.save(content, file)
     assert curves(train(WORKLOAD, TRIALS, keep=Keep(tmp_path))) == expected
     assert len(warnings(caplog)) == 1
+
+
+def first_moments(state):
+    return state["adam"][0]
+
+
+MADE_UP = {
+    "as if it had ended": lambda state: state.update(finished=4),
+    "beyond its end": lambda state: state.update(finished=9),
+    "not begun": lambda state: state.update(finished=0),
+    "further than its curves": lambda state: state.update(finished=2),
+    "a word for a number": lambda state: state.update(finished="x"),
+    "true for one": lambda state: state.update(finished=True),
+    "nobody left": lambda state: state.update(active=[]),
+    "somebody else": lambda state: state.update(active=[0, 7]),
+    "one twice": lambda state: state.update(active=[0, 0, 1]),
+    "one in no place": lambda state: state.update(active=[0]),
+    "one in two places": lambda state: state.update(stopped=[1]),
+    "no curves": lambda state: state.update(curves=[]),
+    "a short curve": lambda state: state["curves"][0].clear(),
+    "a long curve": lambda state: state["curves"][0].append(state["curves"][0][0]),
+    "a curve of words": lambda state: state["curves"].__setitem__(0, [("a", "b", "c", "d", "e")]),
+    "an impossible share": lambda state: state["curves"].__setitem__(0, [(1, 0.1, 7.0, 0.0, 0.0)]),
+    "other steps": lambda state: state["rule"]["param_groups"][0].update(step_count=1000),
+    "no network": lambda state: state.update(network=None),
+    "no moments": lambda state: state.update(adam=[None] * len(state["adam"])),
+    "moments of other steps": lambda state: first_moments(state)["step"].fill_(9),
+    "moments of another shape": lambda state: first_moments(state).update(exp_avg=torch.ones(3)),
+    "not a number": lambda state: [
+        value.fill_(torch.nan) for value in state["network"].values() if value.is_floating_point()
+    ],
+}
+
+
+@pytest.mark.parametrize("made_up", MADE_UP)
+def test_a_file_that_says_what_cannot_be_is_not_believed(made_up, tmp_path, caplog):
+    expected = curves(train(WORKLOAD, TRIALS))
+    file = interrupt(tmp_path)
+    state = torch.load(file, weights_only=True)
+    MADE_UP[made_up](state)
+    torch.save(state, file)
+    results = train(WORKLOAD, TRIALS, keep=Keep(tmp_path))
+    assert curves(results) == expected
+    (message,) = warnings(caplog)
+    assert message.startswith(f"training starts over, as {file} cannot be used (")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_that_say_what_cannot_be_are_not_believed(tmp_path, caplog):
+    results = train(WORKLOAD, TRIALS)
+    parts = Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False)
+    parts.add(results[:1])
+    (file,) = tmp_path.iterdir()
+    written = files.restore(file)
+    assert Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False).results == results[:1]
+    result = written["results"][0]
+    for made_up in (
+        {**written, "most": 0},
+        {**written, "most": "all"},
+        {**written, "results": [result] * 2},
+        {**written, "results": [{**result, "curve": ()}]},
+        {**written, "results": [{**result, "curve": result["curve"][1:]}]},
+        {**written, "results": [{}]},
+        {**written, "results": 3},
+    ):
+        caplog.clear()
+        files.save(file, made_up)
+        again = Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False)
+        assert (again.results, again.most) == ([], 2)
+        assert len(warnings(caplog)) == 1
 
 
 @pytest.mark.slow

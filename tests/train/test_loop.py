@@ -190,3 +190,19 @@ def test_training_takes_one_thread_and_gives_the_others_back():
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert (seen, after) == ([1], 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "network", [{"widths": (24, 24)}, {"model": "bireal_resnet20", "widths": (4, 8)}]
+)
+def test_copies_in_the_places_of_its_mates_change_nothing_for_a_trial(network):
+    """Alone it may be rounded otherwise: the size of a batch decides how sums are made."""
+    workload = replace(SMALL, **network, binary_ends="model" not in network, epochs=2)
+    batch = [TrialConfig("latent_sgd", {"learning_rate": 0.1 * s}, s) for s in range(1, 7)]
+    whole = train(workload, batch)
+    for part in ([0], [1, 3], [3, 4, 5]):
+        places = [place if place in part else part[place % len(part)] for place in range(6)]
+        found = train(workload, [batch[place] for place in places])
+        for place in part:
+            assert curve(found[place]) == curve(whole[place])

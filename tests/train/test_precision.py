@@ -17,15 +17,15 @@ CPU = torch.device("cpu")
 FILTER = {"alpha": 3e-3, "gamma": 0.1, "alpha_decay": "cosine"}
 CASES = {  # workload, rule, settings, seeds, and the difference that does not matter
     "all binary": (
-        {"widths": (128, 128), "binary_ends": True, "epochs": 10},
+        {"widths": (128, 128), "binary_ends": True, "epochs": 5},
         "filter_flip",
         FILTER,
         64,
         0.0075,
     ),
-    "real ends": ({"widths": (64, 64, 64), "epochs": 10}, "filter_flip", FILTER, 64, 0.0075),
+    "real ends": ({"widths": (64, 64, 64), "epochs": 5}, "filter_flip", FILTER, 64, 0.0075),
     "scaled latent weights": (
-        {"widths": (64, 64, 64), "epochs": 10},
+        {"widths": (64, 64, 64), "epochs": 5},
         "latent_sgd",
         {"learning_rate": 0.1, "momentum": 0.9, "scaling": True, "learning_rate_decay": "cosine"},
         64,

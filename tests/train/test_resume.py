@@ -18,7 +18,7 @@ from tuner.train.run import Run
 from tuner.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = {"epochs": 6, "batch_size": 32, "n_train": 128}
+SIZE = {"epochs": 6, "batch_size": 32, "n_train": 64}
 MODELS = {
     "mlp": {"widths": (24, 16), "binary_ends": True},
     "cnn": {"widths": (4, 6), "augment": "flip_crop"},

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +15,7 @@ from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.serving import Claims, Reads, Served, Submits
 from tuner.bench.training import OurTraining, PlainTraining
 from tuner.bench.update_rule import UpdateSteps
-from tuner.bnn.data import load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.search.work.surroundings import ONE_THREAD
 from tuner.workload import Workload
 
@@ -28,6 +29,12 @@ FASHION_MLP = Workload(
     real_learning_rate=3e-3,
 )
 NO_COMPILER = {**WORKER, "TUNER_KERNELS": "off"}
+STEPPING = {
+    "FilterFlip": "filter_flip",
+    "Bop": "bop",
+    "LatentSGD": "latent_sgd",
+    "LatentAdam": "latent_adam",
+}
 CLIENTS, SIMULATED_WORKERS = 50, 32
 POSTGRES = "TUNER_BENCH_POSTGRES"
 """The environment variable with the address of an empty PostgreSQL database to measure too."""
@@ -113,6 +120,29 @@ def digits(setup: Setup) -> Iterator[Match]:
     )
 
 
+def own_network(setup: Setup) -> Iterator[Match]:
+    """Finished trials of a search per hour on one core, of a network of ordinary torch layers."""
+    n_trials = 4 if setup.quick else 12
+    mine = replace(DIGITS, model="tuner.bench.ordinary:make", widths=())
+    ours = WorkerSearch(
+        mine, setup.folder, name="own", space="magnitude", n_trials=n_trials, share=1
+    )
+    plain = PlainSearch(DIGITS, setup.folder, name="ordinary", n_trials=n_trials)
+    yield Match(
+        contest="own_network",
+        workload="8x8 digits, mlp 64-64-64-10 of torch's own layers, 20 epochs, random search",
+        measure="finished trials per hour on one core",
+        unit="trials/h",
+        sides=(
+            Side("own network", (ours,), {**WORKER, "TUNER_WORKLOADS": "tuner.bench.ordinary"}),
+            Side("plain", (plain,), ONE_THREAD),
+        ),
+        pairs=[("own network", "plain")],
+        value=lambda slices: 3600 * _rate(slices),
+        judge=by_ratio,
+    )
+
+
 def fashion_cnn(setup: Setup) -> Iterator[Match]:
     """Training samples per second of a convolutional network."""
     workload = _on_images(some_of("fashion_mnist", setup.folder, n_train=640), model="cnn")
@@ -143,29 +173,43 @@ def fashion_mlp(setup: Setup) -> Iterator[Match]:
 
 
 def update_rule(setup: Setup) -> Iterator[Match]:
-    """Time of a step on ten million weights, one million for a quick look.
+    """Time of a step on ten million weights, one million for a quick look, and on many tensors.
 
     Training takes the one of its precision.
     """
     millions = 1 if setup.quick else 10
-    n_weights, seconds = millions * 1_000_000, setup.seconds / (4 if setup.quick else 1)
-    ours = {
-        f"{name}, {precision}": UpdateSteps(
-            rule, n_weights=n_weights, seconds=seconds, precision=precision
-        )
-        for name, rule in (("FilterFlip", "filter_flip"), ("LatentSGD", "latent_sgd"))
-        for precision in ("bfloat16", "float32")
-    }
-    torchs = UpdateSteps("sgd", n_weights=n_weights, seconds=seconds)
+    yield _steps(
+        f"{millions} million weights, against torch.optim.SGD(fused=True)",
+        partial(UpdateSteps, shape=(millions * 1_000_000,)),
+        precisions=("bfloat16",) if setup.quick else ("bfloat16", "float32"),
+        setup=setup,
+    )
+    yield _steps(
+        "300 tensors of 64x64, against torch.optim.SGD(fused=True)",
+        partial(UpdateSteps, shape=(64, 64), n_tensors=300),
+        precisions=("float32",),
+        setup=setup,
+    )
 
-    yield Match(
+
+def _steps(
+    words: str, job: Callable[..., UpdateSteps], *, precisions: Sequence[str], setup: Setup
+) -> Match:
+    """Each of our rules held against torch's SGD, on the same weights."""
+    seconds = setup.seconds / (4 if setup.quick else 2)
+    ours = {
+        f"{name}, {precision}": job(rule, seconds=seconds, precision=precision)
+        for name, rule in STEPPING.items()
+        for precision in precisions
+    }
+    return Match(
         contest="update_rule",
-        workload=f"{millions} million weights, against torch.optim.SGD(fused=True)",
+        workload=words,
         measure="time of a step per weight, flips counted, one core; lower is better",
         unit="ns",
         sides=(
-            Side("torch SGD", (torchs,)),
-            *(Side(variant, (job,)) for variant, job in ours.items()),
+            Side("torch SGD", (job("sgd", seconds=seconds),)),
+            *(Side(variant, (steps,)) for variant, steps in ours.items()),
         ),
         pairs=[(variant, "torch SGD") for variant in ours],
         value=lambda slices: 1e9 / _rate(slices),
@@ -270,10 +314,11 @@ def service(setup: Setup) -> Iterator[Match]:
 CONTESTS: Mapping[str, Contest] = MappingProxyType(
     {
         "digits": Contest(digits, (60, 20)),
+        "own_network": Contest(own_network, (30, 10)),
         "fashion_cnn": Contest(fashion_cnn, (27, 8)),
         "resnet20": Contest(resnet20, (27, 12)),
         "fashion_mlp": Contest(fashion_mlp, (31, 8)),
-        "update_rule": Contest(update_rule, (22, 2)),
+        "update_rule": Contest(update_rule, (32, 5)),
         "outside": Contest(outside, (30, 15)),
         "accuracy": Contest(accuracy, (50, 4)),
         "service": Contest(service, (40, 15)),

@@ -48,6 +48,8 @@ class Row:
         low: Lower end of the spread, if there is one.
         high: Its upper end.
         spread: What ``low`` and ``high`` are.
+        load: The greatest share of the processors that others took in a round, in [0, 1].
+        clean: Whether that is little enough to rely on the result; None if it is not known.
     """
 
     contest: str
@@ -63,6 +65,8 @@ class Row:
     low: float | None
     high: float | None
     spread: str
+    load: float | None = None
+    clean: bool | None = None
 
 
 class Measured(TypedDict, total=False):

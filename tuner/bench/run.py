@@ -2,13 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tuner.bench.contests import Contest, Setup
 from tuner.bench.match import Match, Round, Row
-from tuner.bench.measured_on import Machine, this_machine
+from tuner.bench.measured_on import CLEAN, Machine, load_of_others, this_machine
 from tuner.bench.play import started
 from tuner.errors import DataMissing, TunerError
 from tuner.machine import cores
@@ -108,17 +108,29 @@ def _hold(
             rounds = max(results.rounds, match.least_rounds)
             on_step(BenchProgress(name, match.workload, 0, rounds, None))
             played: list[Round] = []
+            loads: list[float | None] = []
             try:
                 with started(match) as play:
                     began = time.monotonic()
                     for number in range(rounds):
+                        load = load_of_others()
                         played.append(play(number))
+                        loads.append(load())
                         mean = (time.monotonic() - began) / len(played)
                         left = seconds_after + (rounds - len(played)) * mean
                         on_step(BenchProgress(name, match.workload, len(played), rounds, left))
             finally:
-                results.rows += match.judge(match, played) if played else []
+                rows = match.judge(match, played) if played else []
+                results.rows += [_with_load(row, loads) for row in rows]
     except DataMissing as error:
         results.skipped[name] = str(error)
     except TunerError as error:
         results.failed[name] = str(error)
+
+
+def _with_load(row: Row, loads: Sequence[float | None]) -> Row:
+    """The row with what others did meanwhile."""
+    known = [load for load in loads if load is not None]
+    if not known:
+        return row
+    return replace(row, load=max(known), clean=max(known) <= CLEAN)

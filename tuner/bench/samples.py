@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from tuner.bnn.data import Split, load_data
+from tuner.bnn.data.dataset import Split, load_data
 from tuner.workload import Workload
 
 _VALIDATION = 100
@@ -40,7 +40,7 @@ def _write(folder: Path, train: Split, val: Split) -> str:
         for part, split in (("train", train), ("val", few), ("test", few)):
             for label in set(split.labels.tolist()):
                 (folder / part / str(label)).mkdir(parents=True)
-            arrays = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()
+            arrays = split.images[:].permute(0, 2, 3, 1).squeeze(-1).numpy()
             for i, (array, label) in enumerate(zip(arrays, split.labels.tolist(), strict=True)):
                 Image.fromarray(array).save(folder / part / str(label) / f"{i:05}.png")
     return str(folder)

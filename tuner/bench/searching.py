@@ -15,7 +15,7 @@ import torch
 
 from tuner.bench.child import Job, Slice
 from tuner.bench.plain import plain
-from tuner.bnn.data import load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.errors import TunerError
 from tuner.rules import Setting
 from tuner.search.database.finished import finished_trials
@@ -26,7 +26,7 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.filling import enqueue
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import progress
-from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.trainers import Trainers
 from tuner.search.work.worker import Worker
 from tuner.workload import Workload
 
@@ -120,7 +120,7 @@ class WorkerSearch(Job):
 
     def start(self) -> None:
         """Make the trainer and train one batch's first epoch."""
-        self._trainer = TorchTrainer("cpu")
+        self._trainer = Trainers("cpu")
         short = replace(self.workload, epochs=1)
         rule = load_space(self.space).rule
         trials: list[tuple[dict[str, Setting], int]] = [

@@ -23,8 +23,9 @@ from tuner.bench.child import Job, Slice
 from tuner.errors import TunerError
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.filling import enqueue
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.queue import Queue
 
 _EPOCHS = 20
 _UNLIMITED = {"TUNER_REQUESTS_PER_MINUTE": "1000000000"}
@@ -216,6 +217,8 @@ class Claims(Job):
         self._spec = declaration(f"claims-{os.getpid()}-{number}", self.n_trials // 2)
         self._store.declare(self._spec)
         enqueue(self._store, self._spec)
+        for study in self._spec.studies():
+            Queue(self._store).batch(study.study_name, 1)
 
     def run(self, number: int) -> Slice:
         """Claim and finish every trial; see ``Job``."""
@@ -230,8 +233,15 @@ class Claims(Job):
 
     def _worker(self, number: int) -> int:
         queue, name, done = Queue(self._store), f"simulated-{os.getpid()}-{number}", 0
-        while (study := queue.next_up(self._spec.name)) is not None:
-            span = range(study.position, study.position + 1)
-            for trial_id in queue.claim(study.study_name, name, span).trial_ids:
+        chance = random.Random(name)
+        while places := queue.upcoming(self._spec.name):
+            others = places[1:]
+            chance.shuffle(others)  # as a worker does
+            for place in (places[0], *others):
+                span = range(place.position, place.position + 1)
+                claim = queue.claim(place.study_name, name, span)
+                if claim.trial_ids:
+                    break
+            for trial_id in claim.trial_ids:
                 done += len(queue.finish(name, {trial_id: _outcome(trial_id)}))
         return done

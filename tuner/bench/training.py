@@ -9,7 +9,7 @@ import torch
 
 from tuner.bench.child import Job, Slice
 from tuner.bench.plain import plain
-from tuner.bnn import data
+from tuner.bnn.data.dataset import Dataset, load_data
 from tuner.rules import Setting
 from tuner.train import EpochReport, TrialConfig, train, trials_per_batch
 from tuner.workload import Workload
@@ -50,7 +50,7 @@ class Training(Job):
     def start(self) -> None:
         """Load the data and train one epoch."""
         torch.set_num_threads(1)
-        self._load(data.load_data(self.workload))
+        self._load(load_data(self.workload))
         self.train(epochs=1, seed=0)
 
     def gauge(self) -> None:
@@ -63,7 +63,7 @@ class Training(Job):
         return self.train(epochs=self._epochs, seed=number)
 
     @abstractmethod
-    def _load(self, dataset: data.Dataset) -> None:
+    def _load(self, dataset: Dataset) -> None:
         """Keep what the training needs of the data."""
 
     @abstractmethod
@@ -86,7 +86,7 @@ class PlainTraining(Training):
         super().__init__(workload, seconds=seconds)
         self.loader = loader
 
-    def _load(self, dataset: data.Dataset) -> None:
+    def _load(self, dataset: Dataset) -> None:
         make = getattr(plain(), self.loader)
         self._train_set, self._val_set = (
             make(split.images, split.labels, dataset.mean, dataset.std)
@@ -120,7 +120,7 @@ class OurTraining(Training):
     It trains as many trials at once as a worker would; the accuracy is the first one's.
     """
 
-    def _load(self, dataset: data.Dataset) -> None:
+    def _load(self, dataset: Dataset) -> None:
         self._n_train = len(dataset.train)
         self._n_trials = trials_per_batch(self.workload, "cpu")
 

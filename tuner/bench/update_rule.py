@@ -10,7 +10,9 @@ from tuner.rules import Setting
 
 SETTINGS: dict[str, dict[str, Setting]] = {
     "filter_flip": {"alpha": 1e-3, "gamma": 0.1},
+    "bop": {"gamma": 1e-3},
     "latent_sgd": {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+    "latent_adam": {"learning_rate": 1e-3, "weight_decay": 1e-4},
 }
 
 
@@ -19,34 +21,47 @@ class UpdateSteps(Job):
 
     Args:
         rule: A key of ``SETTINGS``, or ``sgd`` for ``torch.optim.SGD(fused=True)``.
-        n_weights: Weights in one buffer.
+        shape: Of each weight tensor.
+        n_tensors: How many there are.
         seconds: How long a slice is to last.
         precision: ``float32`` or ``bfloat16``, of weights and gradients; state is float32.
     """
 
     def __init__(
-        self, rule: str, *, n_weights: int, seconds: float, precision: str = "float32"
+        self,
+        rule: str,
+        *,
+        shape: tuple[int, ...],
+        n_tensors: int = 1,
+        seconds: float,
+        precision: str = "float32",
     ) -> None:
         self.rule = rule
-        self.precision = precision
-        self.n_weights = n_weights
+        self.shape = shape
+        self.n_tensors = n_tensors
         self.seconds = seconds
+        self.precision = precision
 
     def start(self) -> None:
-        """Make weights and gradient, and take the first step."""
+        """Make weights and gradients, and take the first step."""
         torch.set_num_threads(1)
         generator = torch.Generator().manual_seed(0)
-        weights = torch.nn.Parameter(torch.randn(1, self.n_weights, generator=generator))
+        weights = [
+            torch.nn.Parameter(torch.randn(self.shape, generator=generator))
+            for _ in range(self.n_tensors)
+        ]
+        self._n_weights = sum(weight.numel() for weight in weights)
         self._optimizer: torch.optim.Optimizer
         if self.rule == "sgd":
             self._optimizer = torch.optim.SGD(
-                [weights], lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True
+                weights, lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True
             )
         else:
-            settings = [SETTINGS[self.rule]]
-            self._optimizer = rules.build_optimizer(self.rule, [weights], settings, steps=10**6)
-        weights.data = weights.data.to(getattr(torch, self.precision))
-        weights.grad = torch.randn(1, self.n_weights, generator=generator).to(weights.dtype)
+            settings = SETTINGS[self.rule]
+            self._optimizer = rules.optimizer_of(self.rule, weights, settings, steps=10**6)
+        for weight in weights:
+            weight.data = weight.data.to(getattr(torch, self.precision))
+            weight.grad = torch.randn(self.shape, generator=generator).to(weight.dtype)
         self._take(1)
 
     def gauge(self) -> None:
@@ -56,7 +71,7 @@ class UpdateSteps(Job):
 
     def run(self, number: int) -> Slice:  # noqa: ARG002  # every slice is the same
         """Take the steps; see ``Job``."""
-        return Slice(self._steps * self.n_weights, self._take(self._steps))
+        return Slice(self._steps * self._n_weights, self._take(self._steps))
 
     def _take(self, steps: int) -> float:
         start = time.perf_counter()

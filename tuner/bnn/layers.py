@@ -13,16 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tuner.bnn.finding import Choices, weights
 from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign
+from tuner.bnn.sign_conv import Way, sign_conv
 
 
-class BinaryParameter(nn.Parameter):
-    """A parameter that an update rule for binary weights trains; see ``binary_parameters``."""
-
-
-def _parameter(shape: tuple[int, ...], *, binary: bool) -> nn.Parameter:
+def _parameter(*shape: int) -> nn.Parameter:
     """An unset parameter; ``initialise`` fills it."""
-    return (BinaryParameter if binary else nn.Parameter)(torch.empty(shape))
+    return nn.Parameter(torch.empty(shape))
+
+
+def _names(*, binary: bool) -> tuple[str, ...]:
+    """Which of a layer's parameters are binary; see ``binary_parameters``."""
+    return ("weight",) if binary else ()
 
 
 def side_by_side(x_KNCHW: Tensor) -> Tensor:
@@ -87,10 +90,11 @@ class Linear(nn.Module):
         last: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = _parameter((n_trials, out_features, in_features), binary=binary)
+        self.weight = _parameter(n_trials, out_features, in_features)
+        self.binary_names = _names(binary=binary)
         self.last = last
         with_bias = last and not binary
-        self.bias = _parameter((n_trials, 1, out_features), binary=False) if with_bias else None
+        self.bias = _parameter(n_trials, 1, out_features) if with_bias else None
 
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
@@ -109,6 +113,9 @@ class Conv2d(nn.Module):
         size: Side of the kernel; zeros pad the image by half of it.
         stride: Step of the kernel.
         binary: Whether the weight, shape [K, O, C, size, size], is binary.
+
+    Attributes:
+        way: How signs are convolved where ``sign_conv`` can; set by who trains the network.
     """
 
     def __init__(
@@ -122,12 +129,15 @@ class Conv2d(nn.Module):
         binary: bool,
     ) -> None:
         super().__init__()
-        shape = (n_trials, out_channels, in_channels, size, size)
-        self.weight = _parameter(shape, binary=binary)
+        self.weight = _parameter(n_trials, out_channels, in_channels, size, size)
+        self.binary_names = _names(binary=binary)
         self.stride = stride
+        self.way = Way.TORCH
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
+        if (out := sign_conv(x, self.weight, self.stride, self.way)) is not None:
+            return out
         k, size = self.weight.shape[0], self.weight.shape[-1]
         weight = self.weight.to(x.dtype).flatten(0, 1)
         return F.conv2d(x, weight, stride=self.stride, padding=size // 2, groups=k)
@@ -146,8 +156,8 @@ class BatchNorm(nn.Module):
 
     def __init__(self, n_trials: int, channels: int) -> None:
         super().__init__()
-        self.weight = _parameter((n_trials, channels), binary=False)
-        self.bias = _parameter((n_trials, channels), binary=False)
+        self.weight = _parameter(n_trials, channels)
+        self.bias = _parameter(n_trials, channels)
         self.register_buffer("running_mean", torch.zeros(n_trials, channels))
         self.register_buffer("running_var", torch.ones(n_trials, channels))
 
@@ -179,14 +189,28 @@ class NormAddSign(BatchNorm):
         return norm_add_sign(x, self.norm, shortcut)
 
 
-def binary_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The binary weights of a network, for ``FilterFlip`` and the other update rules."""
-    return [p for p in module.parameters() if isinstance(p, BinaryParameter)]
+def binary_parameters(module: nn.Module, layers: Choices = ()) -> list[nn.Parameter]:
+    """The binary weights of a network, for ``FilterFlip`` and the other update rules.
+
+    Those of layers that say so in an attribute ``binary_names``, as the layers of this room and
+    of ``binarize`` do, and of Brevitas's layers of one bit.
+
+    Args:
+        module: Any network.
+        layers: Other layers whose weights are binary: names, patterns of names, types, or
+            functions of a layer that say whether it is one.
+
+    Raises:
+        InvalidInput: If something named is not there, or has no weight.
+    """
+    return list(weights(module, layers).values())
 
 
-def real_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """All other parameters: batch norm, biases, real-valued layers."""
-    return [p for p in module.parameters() if not isinstance(p, BinaryParameter)]
+def real_parameters(module: nn.Module, layers: Choices = ()) -> list[nn.Parameter]:
+    """All others that are trained: batch norm, biases, real layers; see ``binary_parameters``."""
+    binary = {id(param) for param in binary_parameters(module, layers)}
+    trained = (param for param in module.parameters() if param.requires_grad)
+    return [param for param in trained if id(param) not in binary]
 
 
 @torch.no_grad()
@@ -207,8 +231,7 @@ def initialise(module: nn.Module, seeds: list[int]) -> None:
             layer.bias.zero_()
         elif isinstance(layer, Linear | Conv2d):
             weight = layer.weight
-            binary = isinstance(weight, BinaryParameter)
-            bound = 1.0 if binary else 1 / math.sqrt(weight[0, 0].numel())
+            bound = 1.0 if layer.binary_names else 1 / math.sqrt(weight[0, 0].numel())
             for trial, generator in enumerate(generators):
                 draw = torch.rand(weight.shape[1:], generator=generator, dtype=torch.float64)
                 weight[trial] = ((2 * draw - 1) * bound).to(weight)

@@ -5,6 +5,7 @@ Each takes images [K, N, C, H, W] and returns logits [K, N, O].
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from math import prod
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -22,11 +23,12 @@ from tuner.bnn.layers import (
     trials_first,
 )
 from tuner.bnn.normsign import max_pool, sign_ste
+from tuner.bnn.own_network import own_network
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
-Shape = tuple[int, int, int]
-"""Channels, height, width of one image."""
+Shape = tuple[int, ...]
+"""Channels, height, width of one image; the mlp takes samples of any shape."""
 
 
 class MLP(nn.Module):
@@ -51,7 +53,7 @@ class MLP(nn.Module):
         binary_ends: bool,
     ) -> None:
         super().__init__()
-        sizes = [shape[0] * shape[1] * shape[2], *widths]
+        sizes = [prod(shape), *widths]
         self.hidden = nn.ModuleList(
             Linear(n_trials, a, b, binary=binary_ends or i > 0)
             for i, (a, b) in enumerate(pairwise(sizes))
@@ -240,13 +242,20 @@ def build_network(
 
     Args:
         workload: Names the model and its widths.
-        shape: One image's channels, height, width.
+        shape: One sample's shape; of an image channels, height, width.
         n_classes: Number of classes.
         seeds: The K trials' seeds.
 
     Raises:
         InvalidInput: If the model cannot take such images, or has no binary weight.
     """
+    if workload.own_model:
+        return own_network(workload, shape, n_classes, seeds)
+    if len(shape) != 3 and workload.model != "mlp":
+        raise InvalidInput(
+            f"model {workload.model}: takes images (channels, height, width), the data have shape "
+            f'{list(shape)}; use mlp, or a network of your own (model = "package.module:function")'
+        )
     widths = workload.layer_widths
     if workload.model in PLAIN:
         network: nn.Module = PLAIN[workload.model](

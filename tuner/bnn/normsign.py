@@ -163,9 +163,25 @@ def _sizes(flat: Tensor) -> tuple[int, int, int]:
 
 
 def _forward(
-    x: Tensor, weight: Tensor, bias: Tensor, norm: Norm, residual: Tensor | None, z: Tensor | None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    norm: Norm,
+    residual: Tensor | None,
+    z: Tensor | None,
+    mask: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Signs, and the [2, K, C] mean and 1/deviation that normalised x; writes z if given."""
+    """Signs, and the [2, K, C] mean and 1/deviation that normalised x; writes z and mask.
+
+    Args:
+        x: Activations [..., channels].
+        weight: Batch norm's.
+        bias: Batch norm's.
+        norm: Batch norm's other numbers.
+        residual: What is added, if anything.
+        z: Where the sum goes, if it is wanted.
+        mask: Where a bit goes for each number of z, whether its sign lets a gradient pass.
+    """
     statistics = torch.empty((2, *weight.shape))
     signs = torch.empty_like(x)
     kernels.call(
@@ -183,6 +199,7 @@ def _forward(
         statistics[0],
         statistics[1],
         z,
+        mask,
         signs,
     )
     return signs, statistics
@@ -192,21 +209,21 @@ def _backward(
     gz: Tensor | None,
     gs: Tensor,
     x: Tensor,
-    z: Tensor | None,
+    mask: Tensor | None,
     *parameters: Tensor,
     training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Gradients of x, weight, bias and, where there is z, of what was added."""
+    """Gradients of x, weight, bias and, where there is a mask, of what was added."""
     statistics, weight, bias = parameters
     dx = torch.empty_like(x)
-    inner = None if z is None else torch.empty_like(x)
+    inner = None if mask is None else torch.empty_like(x)
     dweight, dbias = torch.empty_like(weight), torch.empty_like(bias)
     kernels.call(
         f"tuner_norm_sign_backward_{kernels.suffix(x.dtype)}",
         gz,
         gs,
         x,
-        z,
+        mask,
         *_sizes(x),
         training,
         statistics[0],
@@ -225,7 +242,7 @@ class _NormSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: Norm) -> Tensor:
         flat = _innermost_channels(x)
-        signs, statistics = _forward(flat, weight, bias, norm, None, None)
+        signs, statistics = _forward(flat, weight, bias, norm, None, None, None)
         ctx.save_for_backward(flat, statistics, weight, bias)
         ctx.training = norm.training
         return _like(signs, x)
@@ -247,9 +264,10 @@ class _NormAddSign(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         flat = _innermost_channels(x)
         z = torch.empty_like(flat)
+        mask = torch.empty(kernels.mask_bytes(*_sizes(flat)), dtype=torch.uint8)
         added = None if residual is None else _innermost_channels(residual)
-        signs, statistics = _forward(flat, weight, bias, norm, added, z)
-        ctx.save_for_backward(flat, z, statistics, weight, bias)
+        signs, statistics = _forward(flat, weight, bias, norm, added, z, mask)
+        ctx.save_for_backward(flat, mask, statistics, weight, bias)
         ctx.adds, ctx.training = residual is not None, norm.training
         ctx.set_materialize_grads(False)
         return _like(z, x), _like(signs, x)
@@ -257,10 +275,10 @@ class _NormAddSign(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, z, *parameters = ctx.saved_tensors
+        x, mask, *parameters = ctx.saved_tensors
         gz, gs = (None if g is None else _innermost_channels(g) for g in gradients)
         gs = torch.zeros_like(x) if gs is None else gs
-        dx, dweight, dbias, inner = _backward(gz, gs, x, z, *parameters, training=ctx.training)
+        dx, dweight, dbias, inner = _backward(gz, gs, x, mask, *parameters, training=ctx.training)
         like = _like(dx, next(g for g in gradients if g is not None))
         added = _like(inner, like) if ctx.adds and inner is not None else None
         return like, dweight, dbias, added, None

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 from torch import Tensor
 
-from tuner.bnn.data import load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.bnn.layers import binary_parameters
 from tuner.bnn.models import build_network
 from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, Share, part

@@ -41,7 +41,7 @@ class _AnyKind(Declared):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, data: Any) -> Any:  # Any: whatever the file held
+    def _refuse_at_once(cls, data: Any) -> Any:  # Any: whatever the file held
         if "arms" in data and "kind" not in data:
             raise InvalidInput("declares a comparison, not a claim; use: tuner run FILE")
         return data

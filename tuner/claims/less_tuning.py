@@ -19,7 +19,8 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.results.arms import arms
 from tuner.search.watch.progress import Progress
 from tuner.search.work import launch
-from tuner.train import check
+from tuner.search.work.trainers import check
+from tuner.wording import count
 
 
 class LessTuning(Claim):
@@ -85,10 +86,12 @@ def outcome_of(comparison: Comparison) -> ClaimOutcome:
         arm = by_name[name]
         if arm.selected is not None:
             chosen, n = arm.selected.median, arm.selected.n
-            reported.append(_median(f"{name}, settings selected", chosen, f"{n} searches"))
+            reported.append(
+                _median(f"{name}, settings selected", chosen, count(n, "search", "searches"))
+            )
         if arm.retrained is not None:
             test, n = arm.retrained.test, arm.retrained.seeds
-            reported.append(_median(f"{name}, incumbent on test", test, f"{n} seeds"))
+            reported.append(_median(f"{name}, incumbent on test", test, count(n, "seed")))
     at_least = f"at least -{100 * rope:g} points"
     inside = f"within ±{100 * rope:g} points"
     return ClaimOutcome(

@@ -49,6 +49,14 @@ COMMANDS = {
     "tuner.cli.commands.control:delete": (
         "Remove a comparison, its studies and its trials from the database for good."
     ),
+    "tuner.cli.commands.control:note": "Write notes on a comparison, or print them.",
+    "tuner.cli.commands.control:tag": (
+        "Add tags to a comparison, take some away, and print those that it has."
+    ),
+    "tuner.cli.commands.control:archive": (
+        "Leave a comparison that is not active out of the lists; nothing of it is lost."
+    ),
+    "tuner.cli.commands.control:unarchive": "Take an archived comparison into the lists again.",
     "tuner.cli.commands.train:train": (
         "Train one configuration and print accuracy and flip ratio per epoch."
     ),
@@ -67,8 +75,16 @@ COMMANDS = {
     "tuner.cli.commands.bench:bench": (
         "Measure this software on this machine: its speed, and how often its verdicts are right."
     ),
+    "tuner.cli.commands.doctor:doctor": (
+        "Check the set-up: database, disks, keys, compiler, GPUs, data sets; say what to do."
+    ),
     "tuner.cli.commands.keys:keys": "Who may use the server: its API keys.",
-    "tuner.cli.commands.db:db": "Bring a database up to date; move comparisons between databases.",
+    "tuner.cli.commands.serve:notify": (
+        "Send a test by every way of telling people that the environment sets up."
+    ),
+    "tuner.cli.commands.db:db": (
+        "Bring a database up to date; move comparisons between databases; remove what is old."
+    ),
 }
 """Where each command is, in the order of the list, and the first line of its help."""
 
@@ -93,7 +109,11 @@ class Commands(TyperGroup):
             shown, refused = TunerError(f"{error.filename}: {error.strerror}"), True
         except _database_error() as error:
             shown, refused = DatabaseProblem(f"the database said: {error.orig}"), True
-        typer.echo(f"tuner: {' '.join(str(shown).split())}", err=True)
+        from tuner.cli.present import as_typed  # which imports what a list of commands needs not
+
+        typer.echo(f"tuner: {as_typed(' '.join(str(shown).split()))}", err=True)
+        for note in getattr(shown, "__notes__", ()):  # such as the user's own traceback
+            typer.echo(note, err=True)
         raise typer.Exit(2 if refused else 1)
 
 

@@ -17,9 +17,10 @@ from tuner.compare.report.data import to_json
 from tuner.compare.report.html import to_html
 from tuner.compare.report.sheets import sheets
 from tuner.compare.report.terminal import print_table
+from tuner.search.database.finished import uncollected
 from tuner.search.database.store import open_store
 from tuner.search.foreign.arm import Reading
-from tuner.search.foreign.compare import compare_studies
+from tuner.search.foreign.compare import judged_studies
 from tuner.search.results.arms import arms as read_arms
 from tuner.search.results.arms import arms_in_full
 
@@ -33,7 +34,7 @@ def declared(name: str, database: str, outputs: Outputs) -> Comparison:
     They take seconds for each arm, so it is said whose are being computed. The store is gone
     before the arms are compared: it keeps every trial that it has read.
     """
-    with Stages(outputs.console) as stage:
+    with Stages(outputs.console) as stage, uncollected():
         with closing(open_store(database, must_exist=True)) as store:
             read = (
                 arms_in_full(store, name, on_arm=lambda arm: stage(_importance(arm)))
@@ -54,9 +55,9 @@ def foreign(
     outputs: Outputs,
 ) -> Comparison:
     """Any studies as arms; it is said whose importances are being computed."""
-    with Stages(outputs.console) as stage:
+    with Stages(outputs.console) as stage, uncollected():
         stage("reading the studies")
-        return compare_studies(
+        return judged_studies(
             studies,
             protocol,
             reading=reading,
@@ -77,7 +78,7 @@ def write(comparison: Comparison, outputs: Outputs) -> None:
     written: list[Path] = []
     if outputs.json == "-":
         sys.stdout.write(as_text(to_json(comparison)))
-    with console.status("report: drawing and writing"):
+    with console.status("report: drawing and writing"), uncollected():
         if outputs.json not in (None, "-"):
             written.append(Path(str(outputs.json)))
             written[-1].write_text(as_text(to_json(comparison)), encoding="utf-8")

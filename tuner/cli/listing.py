@@ -4,11 +4,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tuner.cli.present import as_typed
 from tuner.search.foreign.address import parse
 from tuner.search.foreign.shown import printable, typed
 from tuner.search.foreign.storages.kinds import opened
+from tuner.wording import count
 
 _MOST_READ, _MOST_NAMED = 20, 100
+_ELSEWHERE = ("OTHER_STORAGE::STUDY", "OTHER_STORAGE::STUDY")
 
 
 def print_studies(storage: str, console: Console) -> None:
@@ -25,8 +28,8 @@ def print_studies(storage: str, console: Console) -> None:
     address = parse(storage)
     with opened(address) as studies:
         names = list(studies)
-        count = "one study" if len(names) == 1 else f"{len(names):,} studies"
-        console.print(Text(f"{address.shown} holds {count if names else 'no studies'}"))
+        held = count(len(names), "study", "studies") if names else "no studies"
+        console.print(Text(f"{address.shown} holds {held}"))
         if not names:
             return
         table = Table(box=None, pad_edge=False)
@@ -46,9 +49,16 @@ def print_studies(storage: str, console: Console) -> None:
             for name in names[:_MOST_NAMED]:
                 table.add_row(Text(printable(name)))
         console.print(table)
+        if len(names) > _MOST_READ:
+            console.print(
+                f"trials are counted of {_MOST_READ} studies at most, which takes reading them",
+                highlight=False,
+            )
     if len(names) > max(_MOST_READ, _MOST_NAMED):
         console.print(f"and {len(names) - _MOST_NAMED:,} more")
-    first = typed(f"{storage}::{names[0]}")
-    second = typed(f"{storage}::{names[1]}" if len(names) > 1 else "OTHER_STORAGE::STUDY")
+    named = [name for name in names if name.strip()]  # an address without a name is a storage's
+    first, second, *_ = [*(f"{storage}::{name}" for name in named), *_ELSEWHERE]
+    first, second = typed(first), typed(second)
     console.print("compare two, the new search space first:", highlight=False)
-    console.print(Text(f"  tuner compare {first} {second}"), soft_wrap=True)
+    line = as_typed(f"tuner compare {first} {second}")
+    console.print(Text(f"  {line}"), soft_wrap=True)

@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import re
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -43,6 +45,8 @@ Folder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+_NAME = "tuner"
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -125,8 +129,35 @@ def as_text(data: object) -> str:
 
 
 def when(seconds: float) -> str:
-    """A time as people read it, in their time zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    """A time as people read it, in their time zone, which it names."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
+
+
+def as_typed(text: str) -> str:
+    """A line that names commands, each as it can be typed where this one was.
+
+    ``tuner`` is what a shell finds once the environment is activated; before, what was started is
+    named by its path, such as ``.venv/bin/tuner``, or ``python -m tuner``.
+    """
+    program = _program()
+    if program == _NAME:
+        return text
+    return re.sub(rf"(?<=: ){_NAME} (?=[a-z]+\b)|^{_NAME} (?=[a-z]+\b)", f"{program} ", text)
+
+
+def _program() -> str:
+    """What starts this software here."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py" and started.parent.name == _NAME:
+        return f"{_found(Path(sys.executable))} -m {_NAME}"
+    return _found(started) if started.name == _NAME else _NAME
+
+
+def _found(program: Path) -> str:
+    """A program by its name, where a shell finds it so, else by its path."""
+    known = shutil.which(program.name)
+    here = known is not None and Path(known).absolute() == program.absolute()
+    return program.name if here else typed(str(program))
 
 
 def provenance() -> dict[str, str]:

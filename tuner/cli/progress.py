@@ -14,9 +14,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tuner.compare.words import written
 from tuner.search.watch.progress import ArmProgress
 from tuner.search.watch.progress import Progress as State
 from tuner.signals import at_once
+from tuner.wording import count
+from tuner.workload import ACCURACY
 
 _LINES = 10
 _SECONDS = 300.0
@@ -28,10 +31,12 @@ class Display:
 
     Args:
         console: Where to show them.
+        unit: What scores are called.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, unit: str = ACCURACY) -> None:
         self._console = console
+        self._unit = unit
         self._tasks: dict[str, TaskID] = {}
         self._lines = 0
         self._last_line = 0.0
@@ -68,6 +73,9 @@ class Display:
     def _show(self, state: State) -> None:
         if self._before is not None:
             self._say_looks(self._before, state)
+        elif not self._console.is_terminal:  # where bars stand from the first moment on
+            done, total = _sum(state)
+            self._console.print(f"{done:,} of {count(total, 'trial')} done; workers are starting")
         self._before = state
         if self._console.is_terminal:
             for arm in state.arms:
@@ -86,7 +94,10 @@ class Display:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total, best="")
         self._bars.update(
-            self._tasks[name], completed=done, total=total, best="" if arm is None else _best(arm)
+            self._tasks[name],
+            completed=done,
+            total=total,
+            best="" if arm is None else _best(arm, self._unit),
         )
 
     def _print(self, state: State) -> None:
@@ -95,7 +106,7 @@ class Display:
         if line > self._lines or state.seconds - self._last_line >= _SECONDS:
             self._lines, self._last_line = line, state.seconds
             arms = ", ".join(
-                f"{arm.name} {arm.done}/{arm.total}{_best(arm)}" for arm in state.arms
+                f"{arm.name} {arm.done}/{arm.total}{_best(arm, self._unit)}" for arm in state.arms
             )
             self._console.print(
                 f"{done}/{total} trials after {state.seconds:.0f} s: {arms}", soft_wrap=True
@@ -110,6 +121,6 @@ def _sum(state: State) -> tuple[int, int]:
     )
 
 
-def _best(arm: ArmProgress) -> str:
+def _best(arm: ArmProgress, unit: str) -> str:
     failed = f", {arm.failed} failed" if arm.failed else ""
-    return ("" if arm.best is None else f" best {arm.best:.2%}") + failed
+    return ("" if arm.best is None else f" best {written(arm.best, unit)}") + failed

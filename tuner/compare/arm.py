@@ -14,6 +14,7 @@ from tuner.compare.statistics.estimate import Bools, Floats, Ints
 from tuner.compare.statistics.ranking import Importance
 from tuner.compare.trial_filters import TrialFilters
 from tuner.errors import InvalidInput
+from tuner.trial import DataCounts
 
 DEFAULTS = "defaults"
 """The sampler that draws nothing: every trial has the space's documented setting."""
@@ -152,6 +153,10 @@ class Arm:
             ``None`` where each trained by itself.
         filters: The gradient filter of each trial, where they are known.
         importance: How much each hyperparameter matters, where it was computed.
+        code: The versions of the user's own code that its trials ran, if it is theirs.
+        data: The data of the user's own that they were trained on, if it is theirs.
+        settings: The hyperparameters of each trial as they were drawn, n of them, or none where
+            nobody knows.
 
     Raises:
         InvalidInput: If there is no trial, lengths differ, or a score is not finite.
@@ -172,6 +177,9 @@ class Arm:
     batch: Ints | None = None
     filters: TrialFilters | None = None
     importance: Importance | None = None
+    code: tuple[str, ...] = ()
+    data: tuple[DataCounts, ...] = ()
+    settings: tuple[Mapping[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         self._store("scores", self.scores, np.float64)
@@ -184,6 +192,11 @@ class Arm:
             self._store("epochs", self.epochs, np.float64)
         if self.batch is not None:
             self._store("batch", self.batch, np.int64)
+        if self.settings and len(self.settings) != self.n:
+            raise InvalidInput(
+                f"arm {self.name!r}: needs the settings of all {self.n} trials or of none, got "
+                f"{len(self.settings)}"
+            )
         if self.n == 0:
             raise InvalidInput(
                 f"arm {self.name!r}: needs at least one finished trial, got none; "

@@ -21,6 +21,7 @@ from tuner.compare.summary import ArmSummary, summarize
 from tuner.compare.verdict import Evidence, Verdict
 from tuner.compare.verdict_text import judge
 from tuner.errors import InvalidInput
+from tuner.wording import count, setting
 
 _SURE = 0.999
 
@@ -49,6 +50,11 @@ class Comparison:
     notes: tuple[str, ...]
     details: tuple[ArmDetail, ...] = ()
     over_budgets: OverBudgets | None = None
+
+    def __str__(self) -> str:
+        """The verdict, and what must be known of it, a line each."""
+        said = (f"{self.verdict.heading}.", *self.verdict.sentences, self.verdict.ranges)
+        return "\n".join((*said, *(f"- {note}" for note in self.notes)))
 
     @property
     def names(self) -> list[str]:
@@ -157,16 +163,18 @@ def _resolve(arms: Sequence[Arm], protocol: Protocol) -> tuple[tuple[str, str], 
     k = protocol.k or min(smallest.n, max(2, smallest.n // 20))
     if k > smallest.n:
         raise InvalidInput(
-            f"protocol.k: the best of k needs k <= n in every arm, got k={k} and n={smallest.n} "
-            f"in arm {smallest.name!r}"
+            f"{setting('k')}: the best of k needs k <= n in every arm, got k={k} and "
+            f"n={smallest.n} in arm {smallest.name!r}"
         )
     least, greatest = protocol.range
     for arm in arms:
         outside = arm.scores[(arm.scores < least) | (arm.scores > greatest)]
         if outside.size:
+            low, high = protocol.own_bounds(protocol.range)
             raise InvalidInput(
                 f"arm {arm.name!r}: a score of unit {protocol.unit!r} must lie in "
-                f"[{least:g}, {greatest:g}], got {outside[0]:g}; name another unit or its bounds"
+                f"[{low:g}, {high:g}], got {protocol.own(outside[0]):g}; name another unit or its "
+                "bounds"
             )
     return primary, k
 
@@ -177,8 +185,8 @@ def _unfit(arm: Arm, k: int) -> str | None:
     if of in (None, k):
         return None
     return (
-        f"{arm.name}: its settings trained afresh were selected by searches of {of:,} trials, not "
-        f"of {k:,}: they are left out."
+        f"{arm.name}: its settings trained afresh were selected by searches of "
+        f"{count(of, 'trial')}, not of {k:,}: they are left out."
     )
 
 
@@ -191,7 +199,6 @@ def _with_secondary(
     return replace(
         verdict,
         text=f"Interim, {protocol.interim}. {verdict.text}" if protocol.interim else verdict.text,
-        interim=bool(protocol.interim),
         **secondary_sentences(evidence, repeated, arms),
     )
 

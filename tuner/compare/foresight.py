@@ -8,6 +8,7 @@ from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
 from tuner.compare.statistics.selected import detectable_shift, searches_until_shown
 from tuner.compare.statistics.speedup import FEWEST_REPEATS
+from tuner.wording import count
 
 _BASE_SHARE = 0.05
 _LEVEL = 0.05
@@ -87,12 +88,12 @@ def _primary(design: Design) -> Iterator[Outlook]:
 def _searches(design: Design) -> Iterator[Outlook]:
     """What the settings selected, trained afresh, can show: the verdict."""
     n = design.searches
-    each = f" of {design.k} trials" if design.independent else ""
-    searches = f"{n} independent search{'' if n == 1 else 'es'}{each} per arm"
+    each = f" of {count(design.k, 'trial')}" if design.independent else ""
+    searches = f"{count(n, 'independent search', 'independent searches')}{each} per arm"
     shift = detectable_shift(n, design.looks, confidence=1 - _LEVEL, power=power.POWER)
     if shift is None:
         least = FEWEST_SEARCHES
-        other = f", {least * design.k:,} trials per arm" if design.independent else ""
+        other = f", {count(least * design.k, 'trial')} per arm" if design.independent else ""
         yield Outlook(
             f"{searches}: no verdict can rest on them; it takes at least {least}{other}.",
             warns=True,
@@ -138,7 +139,8 @@ def _on_validation(design: Design) -> Iterator[Outlook]:
     if detectable.value is None:
         other = ", or a smaller k" if k > 2 else ", or k = 2" if k == 1 else ""
         yield Outlook(
-            f"{n} trials per arm give no interval of the best of {k} on validation: it takes at "
+            f"{count(n, 'trial per arm gives', 'trials per arm give')} no interval of the best of "
+            f"{k} on validation: it takes at "
             f"least {trials_for_interval(k):,}{other}.",
             warns=True,
         )
@@ -161,7 +163,7 @@ def _share(design: Design) -> Iterator[Outlook]:
         )
         return
     yield Outlook(
-        f"{start}, {design.n} trials per arm show with {power.POWER:.0%} power that the other's "
+        f"{start}, {design.n:,} trials per arm show with {power.POWER:.0%} power that the other's "
         f"share is larger from {detectable.value:.2g} times as many on."
     )
 
@@ -173,8 +175,9 @@ def _repeats(design: Design) -> Iterator[Outlook]:
     smallest = power.smallest_signed_rank_p(r)
     if smallest > _LEVEL:
         yield Outlook(
-            f"{r} repeats of a search can never reach p = {_LEVEL:g}: the smallest p of an exact "
-            f"test of {r} pairs is {smallest:.4g}. Declare {FEWEST_REPEATS} or more.",
+            f"{count(r, 'repeat')} of a search can never reach p = {_LEVEL:g}: the smallest p of "
+            f"an exact test of {count(r, 'pair')} is {smallest:.4g}. Declare {FEWEST_REPEATS} or "
+            "more.",
             warns=True,
         )
         return

@@ -9,8 +9,9 @@ from tuner.compare.arm import INDEPENDENT, Arm
 from tuner.compare.contrast import Contrast, combination, trials_needed
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import COMPARABLE, batch_size
-from tuner.compare.statistics.estimate import Bounds
+from tuner.compare.statistics.estimate import Bools, Bounds
 from tuner.compare.statistics.targets import good_region_share, trials_for_success
+from tuner.wording import count, setting
 
 
 def notes(
@@ -62,19 +63,20 @@ def _about(arm: Arm, luck: str | None, protocol: Protocol) -> Iterator[str]:
     if arm.sampler == "unknown":
         yield (
             f"{arm.name}: nobody recorded the sampler: {left_out}. If every trial was drawn at "
-            "random, say so with --sampler random."
+            f"random, say so with {setting('sampler', 'random')}."
         )
     elif arm.sampler not in INDEPENDENT:
         of = "its trials" if arm.sampler == "other" else f"trials of the {arm.sampler} sampler"
         yield f"{arm.name}: {of} are no independent draws: {left_out}."
     elif arm.pruned.any():
-        yield f"{arm.name}: {int(arm.pruned.sum())} of {arm.n} trials were pruned: {left_out}."
+        pruned = _of_all(arm.pruned, "was pruned", "were pruned")
+        yield f"{arm.name}: {pruned}: {left_out}."
     if arm.failed.all():
-        yield f"{arm.name}: all {arm.n} trials diverged or failed."
+        yield f"{arm.name}: all {count(arm.n, 'trial')} diverged or failed."
     elif arm.failed.any():
         yield (
-            f"{arm.name}: {int(arm.failed.sum())} of {arm.n} trials diverged or failed; they keep "
-            "the worst score and stay in every denominator."
+            f"{arm.name}: {int(arm.failed.sum()):,} of {arm.n:,} trials diverged or failed; what "
+            "did keeps the worst score and stays in every denominator."
         )
     if protocol.target is not None and arm.independent and arm.scores.max() < protocol.target:
         yield _never(arm, protocol.target, protocol)
@@ -86,9 +88,11 @@ def _never(arm: Arm, target: float, protocol: Protocol) -> str:
     """What a target that no trial reached still says."""
     share = good_region_share(0, arm.n, confidence=protocol.confidence)
     most, needed = 100 * (share.high or 0.0), trials_for_success(share).low
-    then = f", so a chance of 95% takes at least {needed:,} trials" if arm.random else ""
+    then = ""
+    if arm.random and needed is not None:
+        then = f", so a chance of 95% takes at least {count(needed, 'trial')}"
     return (
-        f"{arm.name}: no trial reached the target of {words.score(target, protocol.unit)}; "
+        f"{arm.name}: no trial reached the target of {words.score(target, protocol)}; "
         f"at most {most:.2g}% of its trials do ({words.level(protocol)} CI){then}."
     )
 
@@ -110,7 +114,7 @@ def _about_protocol(
     if k > 1 and random and protocol.k is None:
         yield f"k* was not declared: {k:,} is a twentieth of the smallest arm, but at least 2."
     if by_k and not protocol.bounded:
-        yield _about_losses(arms, k)
+        yield _about_losses(arms, k, protocol)
     if primary.best_of_k_seen is not None and primary.best_of_k_seen.interval is not None:
         yield _about_seen(primary, k, protocol, seen)
     if len({arm.n for arm in by_k}) > 1:
@@ -120,10 +124,10 @@ def _about_protocol(
     selected = primary.selected
     if selected is not None and selected.n < selected.planned and not protocol.interim:
         yield (
-            f"The comparison ended at the look after {selected.n} of {selected.planned} searches "
-            "of each arm, as it was declared to. The verdict's interval allows for every look. "
-            "The estimate itself is likelier too large where a difference ended it, too near zero "
-            "where equivalence did, and the other intervals do not allow for that."
+            f"The comparison ended at the look after {selected.n:,} of {selected.planned:,} "
+            "searches of each arm, as it was declared to. The verdict's interval allows for every "
+            "look. The estimate itself is likelier too large where a difference ended it, too "
+            "near zero where equivalence did, and the other intervals do not allow for that."
         )
     elif selected is not None and protocol.looks:
         shares = ", ".join(f"{share:.0%}" for share in protocol.looks)
@@ -140,6 +144,20 @@ def _about_protocol(
         )
     if protocol.scored_on:
         yield protocol.scored_on
+    codes = dict.fromkeys(code for arm in arms for code in arm.code)
+    if len(codes) > 1:
+        yield (
+            f"The workload's code was changed between trials ({', '.join(codes)}): what ran "
+            "before and after may be two workloads."
+        )
+    data = dict.fromkeys(data for arm in arms for data in arm.data)
+    if len(data) > 1:
+        states = " / ".join(f"{each} ({each.digest})" for each in data)
+        yield (
+            f"The data were changed between trials ({states}): what was trained before and after "
+            "does not compare."
+        )
+    yield from dict.fromkeys(each.warning for each in data if each.warning)
     if protocol.target is None:
         yield "No target was declared, so the good-region share and trials to target are left out."
     if all(arm.retrained is None and arm.selected is None for arm in arms):
@@ -154,6 +172,12 @@ def _about_protocol(
         )
     if protocol.declaration_hash is None:
         yield "Nothing was declared before the trials ran, so this comparison is exploratory."
+
+
+def _of_all(trials: Bools, one: str, several: str) -> str:
+    """How many of all trials something befell: ``1 of 40 trials was pruned``."""
+    of_all = f"of {trials.size:,} trials"
+    return count(int(trials.sum()), f"{of_all} {one}", f"{of_all} {several}")
 
 
 def _lacks_interval(arm: Arm, k: int, protocol: Protocol) -> bool:
@@ -174,10 +198,12 @@ def _about_seconds(arms: Sequence[Arm]) -> Iterator[str]:
         )
 
 
-def _about_losses(arms: Sequence[Arm], k: int) -> str:
+def _about_losses(arms: Sequence[Arm], k: int, protocol: Protocol) -> str:
     """What is compared where scores have no known bounds, and a hint where they may have."""
     shares = all(0 <= arm.scores.min() and arm.scores.max() <= 1 for arm in arms)
-    hint = "; if they are accuracies, --unit accuracy bounds them" if shares else ""
+    accuracies = shares and not protocol.minimized
+    accuracy = setting("unit", "accuracy")
+    hint = f"; if they are accuracies, {accuracy} bounds them" if accuracies else ""
     return (
         "These scores have no known bounds, so one exploded trial could decide every mean: what "
         f"is compared is the median of the best of {k:,}, which half of all searches beat, and "
@@ -188,8 +214,7 @@ def _about_losses(arms: Sequence[Arm], k: int) -> str:
 def _about_seen(primary: Contrast, k: int, protocol: Protocol, seen: Bounds) -> str:
     """The narrower interval of the best of k, and what it supposes."""
     assert primary.best_of_k_seen is not None
-    span = " to ".join(words.score(bound, protocol.unit) for bound in seen)
-    known = " to ".join(words.score(bound, protocol.unit) for bound in protocol.range)
+    span, known = words.span(seen, protocol), words.span(protocol.range, protocol)
     narrower = words.difference(primary.best_of_k_seen, protocol)
     none = "; no width, since all scores are one" if seen[0] == seen[1] else ""
     return (

@@ -17,6 +17,7 @@ from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.speedup import FEWEST_REPEATS, Speedup
 from tuner.compare.verdict import Evidence
+from tuner.wording import count
 
 OPEN = "an earlier question is open, so this one is not judged"
 
@@ -73,7 +74,7 @@ def retrained_sentence(primary: Contrast, protocol: Protocol, *, judged: bool) -
     """
     if primary.test is None or primary.test_typical is None:
         return None
-    rope = words.width(protocol.rope, protocol.unit)
+    rope = words.width(protocol.rope, protocol)
     typical = words.difference(primary.test_typical, protocol)
     start = (
         "Retrained with fresh seeds and read on the test set, the incumbent of "
@@ -122,10 +123,11 @@ def _on_side_of(mean: float, median: Estimate) -> bool:
 
 def _of_the_mean(mean: Estimate, protocol: Protocol) -> str:
     """What is known of the mean, which a rare collapse would move."""
-    value = words.points(mean.value, protocol.unit)
+    value = words.points(mean.value, protocol)
     if mean.interval is None:
         return f", by {value} in the mean of these seeds: "
-    low, high = (words.points(end, protocol.unit) for end in mean.interval)
+    ends = sorted(mean.interval, key=protocol.own)
+    low, high = (words.points(end, protocol) for end in ends)
     return (
         f", by {value} in the mean of these seeds (of all seeds, rare collapses included, by "
         f"{low} to {high}): "
@@ -137,7 +139,7 @@ def speedup_sentence(primary: Contrast, protocol: Protocol, *, judged: bool) -> 
     speedup = primary.speedups.get("trials")
     if speedup is None or protocol.target is None:
         return None
-    target = words.score(protocol.target, protocol.unit)
+    target = words.score(protocol.target, protocol)
     first, second = primary.first, primary.second
     if speedup.value is None and speedup.low is None and speedup.high is None:
         return f"How many times fewer trials reach {target} cannot be told: {speedup.reason}."
@@ -174,7 +176,7 @@ def repeated_sentence(
         difference = searches.difference
         shown = (
             f"{words.difference(difference, protocol)} in the median over "
-            f"{words.count(searches.n, 'search', 'searches')} of each, settings trained afresh"
+            f"{count(searches.n, 'search', 'searches')} of each, settings trained afresh"
         )
     else:
         repeats = contrast.repeats
@@ -184,12 +186,12 @@ def repeated_sentence(
             )
         difference = repeats.difference
         shown = (
-            f"{words.difference(difference, protocol)} at the end of the search; {repeats.n} "
-            f"pairs of searches, exact Wilcoxon p {words.p_value(repeats.p)}"
+            f"{words.difference(difference, protocol)} at the end of the search; "
+            f"{count(repeats.n, 'pair')} of searches, exact Wilcoxon p {words.p_value(repeats.p)}"
         )
         if repeats.n < FEWEST_REPEATS:
             return f"{start}: {shown}, too few to rest anything on."
-    rope = words.width(protocol.rope, protocol.unit)
+    rope = words.width(protocol.rope, protocol)
     kind = classify(difference, protocol.rope)
     if kind == "supported" and not judged:
         return f"{start}: {shown}; {OPEN}."

@@ -239,9 +239,10 @@ def luck(arm: Arm, protocol: Protocol) -> str | None:
     again = _median(arm.retrained.val, protocol)
     if again.high is None or not again.high < protocol.target <= arm.scores.max():
         return None
-    target = words.score(protocol.target, protocol.unit)
-    median = words.bracketed(again, protocol.unit)
+    target = words.score(protocol.target, protocol)
+    median = words.bracketed(again, protocol)
+    side = "below" if protocol.minimized else "above"
     return (
-        f"its best setting, found above the target of {target}, reaches {median} in the "
+        f"its best setting, found {side} the target of {target}, reaches {median} in the "
         "median of its fresh seeds; part of the trials that reach it are lucky."
     )

@@ -49,6 +49,7 @@ class Verdict:
         speedup: How many times fewer trials reach the target, in one sentence; ``None`` without
             a target.
         interim: Whether it rests on part of the declared trials.
+        heading: The kind and, where the interval excludes zero, which arm does better.
     """
 
     kind: Kind
@@ -60,15 +61,7 @@ class Verdict:
     repeated: str | None = None
     speedup: str | None = None
     interim: bool = False
-
-    @property
-    def heading(self) -> str:
-        """The kind and, where the interval excludes zero, which arm does better."""
-        kind = f"Interim, {self.kind}" if self.interim else self.kind.capitalize()
-        if self.winner is None:
-            return kind
-        how = "scores higher" if self.kind == "unconfirmed" else "ahead"
-        return f"{kind}: {self.winner} {how}"
+    heading: str = field(kw_only=True)
 
     @property
     def sentences(self) -> tuple[str, ...]:

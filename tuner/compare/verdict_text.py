@@ -5,10 +5,12 @@ import numpy as np
 from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.contrast import trials_needed
+from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate, classify
 from tuner.compare.statistics.looks import FEWEST_SEARCHES, looks
 from tuner.compare.statistics.speedup import FEWEST_REPEATS
 from tuner.compare.verdict import MOST, Evidence, Kind, Verdict
+from tuner.wording import count, rounded, setting
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -27,7 +29,17 @@ def judge(evidence: Evidence) -> Verdict:
         ranges=_ranges(evidence.new, evidence.old),
         winner=winner,
         more=evidence.more if kind == "inconclusive" else None,
+        interim=bool(evidence.protocol.interim),
+        heading=_heading(kind, winner, evidence.protocol),
     )
+
+
+def _heading(kind: Kind, winner: str | None, protocol: Protocol) -> str:
+    said = f"Interim, {kind}" if protocol.interim else kind.capitalize()
+    if winner is None:
+        return said
+    how = f"scores {words.higher(protocol)}" if kind == "unconfirmed" else "ahead"
+    return f"{said}: {winner} {how}"
 
 
 def _text(evidence: Evidence, estimate: Estimate | None, kind: Kind) -> str:
@@ -60,7 +72,7 @@ def _samplers(evidence: Evidence) -> str:
 def _search(evidence: Evidence) -> str:
     """What is compared: one search of each space."""
     if evidence.by_budget:
-        return f"a search of {words.count(evidence.k, 'random trial')}"
+        return f"a search of {count(evidence.k, 'random trial')}"
     return f"a whole search by {_samplers(evidence)}"
 
 
@@ -77,6 +89,11 @@ def _measure(evidence: Evidence) -> str:
     return words.measure(evidence.protocol)
 
 
+def _better(evidence: Evidence) -> str:
+    """``higher validation accuracy``, ``lower loss``."""
+    return f"{words.higher(evidence.protocol)} {_measure(evidence)}"
+
+
 def _rounding(evidence: Evidence) -> float:
     """What rounding may leave of a difference of equal scores; below 0 where scores differ."""
     arms = (evidence.new, evidence.old)
@@ -91,7 +108,7 @@ def _rounding(evidence: Evidence) -> float:
 def _numbers(evidence: Evidence, estimate: Estimate, *, winner_first: bool = False) -> str:
     """The difference, and in how many pairs or with which chance or p-value beside it."""
     flip = winner_first and estimate.value < 0
-    text = words.difference(_negated(estimate) if flip else estimate, evidence.protocol)
+    text = words.difference(estimate.negated if flip else estimate, evidence.protocol)
     ahead, behind = (evidence.old, evidence.new) if flip else (evidence.new, evidence.old)
     if estimate.interval is not None and np.ptp(estimate.interval) <= _rounding(evidence):
         text += ", without width only because all scores are the same"
@@ -99,7 +116,7 @@ def _numbers(evidence: Evidence, estimate: Estimate, *, winner_first: bool = Fal
     if primary.selected is not None:
         searches = primary.selected
         wins = 1 - searches.wins if flip else searches.wins
-        number = words.count(searches.n, "search", "searches")
+        number = count(searches.n, "search", "searches")
         if searches.n < searches.planned:
             number = f"the first {searches.n} of {searches.planned} searches"
         return (
@@ -113,14 +130,15 @@ def _numbers(evidence: Evidence, estimate: Estimate, *, winner_first: bool = Fal
     repeats = primary.repeats
     if repeats is None:
         return text
-    return f"{text} in the median of {repeats.n} repeats, Wilcoxon p {words.p_value(repeats.p)}"
+    of_all = count(repeats.n, "repeat")
+    return f"{text} in the median of {of_all}, Wilcoxon p {words.p_value(repeats.p)}"
 
 
 def _ahead(evidence: Evidence, estimate: Estimate) -> str:
     new, old, protocol = evidence.new, evidence.old, evidence.protocol
     won, lost = (new, old) if estimate.value > 0 else (old, new)
     text = (
-        f"{_given(evidence)}, {_subject(evidence)} reaches higher {_measure(evidence)} "
+        f"{_given(evidence)}, {_subject(evidence)} reaches {_better(evidence)} "
         f"in {won.name} than in {lost.name}: "
         f"{_numbers(evidence, estimate, winner_first=True)}."
         f"{_on_other_images(evidence, estimate)}"
@@ -129,13 +147,13 @@ def _ahead(evidence: Evidence, estimate: Estimate) -> str:
         text += f" The result goes against {new.name}, the arm taken as new."
     low, high = estimate.interval or (0.0, 0.0)
     if min(abs(low), abs(high)) < protocol.rope:
-        rope = words.width(protocol.rope, protocol.unit)
+        rope = words.width(protocol.rope, protocol)
         text += f" The difference may still be smaller than {rope}, too little to matter."
     return text
 
 
 def _equivalent(evidence: Evidence, estimate: Estimate) -> str:
-    rope = words.width(evidence.protocol.rope, evidence.protocol.unit)
+    rope = words.width(evidence.protocol.rope, evidence.protocol)
     return (
         f"{_given(evidence)}, {_subject(evidence)} reaches the same {_measure(evidence)} "
         f"in {evidence.new.name} and {evidence.old.name} within the region of "
@@ -152,7 +170,7 @@ def _on_other_images(evidence: Evidence, estimate: Estimate) -> str:
     if wider is None or wider.interval is None or classify(wider, protocol.rope) == kind:
         return ""
     flip = kind == "supported" and estimate.value < 0
-    bounds = (_negated(wider) if flip else wider).interval
+    bounds = (wider.negated if flip else wider).interval
     assert bounds is not None
     holds = "leaves that region" if kind == "equivalent" else "holds 0"
     return (
@@ -163,10 +181,11 @@ def _on_other_images(evidence: Evidence, estimate: Estimate) -> str:
 
 def _unconfirmed(evidence: Evidence) -> str:
     missing = [arm.name for arm in (evidence.new, evidence.old) if arm.selected is None]
+    raised = "lowered" if evidence.protocol.minimized else "raised"
     return (
         " Whether the settings that it selects are so too is not known: the best of several "
-        "scores is raised by noise, most where runs are noisiest, and nothing that the searches "
-        f"of {' and '.join(missing) or 'both arms'} selected was trained afresh."
+        f"scores is {raised} by noise, most where runs are noisiest, and nothing that the "
+        f"searches of {' and '.join(missing) or 'both arms'} selected was trained afresh."
     )
 
 
@@ -195,25 +214,25 @@ def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
     if protocol.interim and evidence.units < evidence.planned:
         return (
             f"{_given(evidence)}, this look does not settle whether {_subject(evidence)} reaches "
-            f"higher {_measure(evidence)} in {new.name} or in {old.name}: {numbers}.{control}"
+            f"{_better(evidence)} in {new.name} or in {old.name}: {numbers}.{control}"
         )
-    unit = "trials" if evidence.by_budget else "repeats"
+    unit = "trial" if evidence.by_budget else "repeat"
     more = evidence.more
     if more is None:
         why = (
             "without a region of practical equivalence no number of "
-            f"{unit} shows that there is none"
+            f"{unit}s shows that there is none"
             if estimate.value == protocol.rope == 0
-            else f"it would take more than {MOST:,} further {unit} per arm"
+            else f"it would take more than {MOST:,} further {unit}s per arm"
         )
         return (
             f"{_given(evidence)}, no difference was shown between {new.name} and {old.name} in "
             f"what {_subject(evidence)} reaches, {numbers}; {why}.{control}"
         )
     return (
-        f"{_given(evidence)}, too few {unit} were run to tell whether {_subject(evidence)} "
-        f"reaches higher {_measure(evidence)} in {new.name} or in {old.name}: {numbers}; about "
-        f"{words.count(more, f'more {unit[:-1]}')} per arm would be needed if the estimate holds."
+        f"{_given(evidence)}, too few {unit}s were run to tell whether {_subject(evidence)} "
+        f"reaches {_better(evidence)} in {new.name} or in {old.name}: {numbers}; about "
+        f"{count(rounded(more), f'more {unit}')} per arm would be needed if the estimate holds."
         f"{control}"
     )
 
@@ -274,7 +293,7 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
         shares = evidence.protocol.looks
         due = min(looks(planned, level, shares), default=max(FEWEST_SEARCHES, planned))
         what = (
-            f"{words.count(n, 'search', 'searches')} of each selected a setting that was trained "
+            f"{count(n, 'search', 'searches')} of each selected a setting that was trained "
             f"afresh, and the {'first' if shares else 'only'} look is due after {due}"
         )
         return (
@@ -301,7 +320,7 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
             "best of a search to compare; declare two searches as the primary contrast."
         )
     unknown = "unknown" in (new.sampler, old.sampler)
-    unsaid = " (if it was, say so with --sampler random)" if unknown else ""
+    unsaid = f" (if it was, say so with {setting('sampler', 'random')})" if unknown else ""
     return (
         f"{start}; nothing was tested. One search by a sampler that learns, by an unknown one or "
         "with pruned trials is a single observation however many trials it has. "
@@ -316,7 +335,7 @@ def _traces(evidence: Evidence) -> str:
     at = sorted({max(1, shorter // 10), max(1, shorter // 2), shorter})
     best = [
         " and ".join(
-            f"{words.score(float(arm.scores[:n].max()), evidence.protocol.unit)} in {arm.name}"
+            f"{words.score(float(arm.scores[:n].max()), evidence.protocol)} in {arm.name}"
             for arm in (evidence.new, evidence.old)
         )
         for n in at
@@ -335,15 +354,8 @@ def _ranges(*arms: Arm) -> str:
     return f"Ranges: {', '.join(ranges)}."
 
 
-def _negated(estimate: Estimate) -> Estimate:
-    if estimate.interval is None:
-        return Estimate(-estimate.value)
-    low, high = estimate.interval
-    return Estimate(-estimate.value, -high, -low)
-
-
 def _complement(chance: Estimate) -> Estimate:
-    flipped = _negated(chance)
+    flipped = chance.negated
     if flipped.interval is None:
         return Estimate(1 + flipped.value)
     return Estimate(1 + flipped.value, 1 + flipped.interval[0], 1 + flipped.interval[1])

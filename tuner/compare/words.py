@@ -1,7 +1,10 @@
-"""Numbers as a reader sees them: accuracies in per cent, differences in points, intervals."""
+"""Numbers as a reader sees them: accuracies in per cent, differences in points, intervals.
+
+Scores come in as they are compared, higher ones better, and go out in the studies' own sign.
+"""
 
 from tuner.compare.protocol import ACCURACY, Protocol
-from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.statistics.estimate import Bounds, Estimate
 from tuner.compare.statistics.speedup import Speedup
 from tuner.compare.statistics.targets import Trials
 
@@ -21,32 +24,50 @@ def best_of(k: int, protocol: Protocol) -> str:
     return f"{'expected' if protocol.bounded else 'median'} best of {k:,}"
 
 
-def score(value: float, unit: str) -> str:
+def higher(protocol: Protocol) -> str:
+    """What a better score is: higher than another, or lower where the studies minimize."""
+    return "lower" if protocol.minimized else "higher"
+
+
+def score(value: float, protocol: Protocol) -> str:
     """A score with its unit: ``97.41%``, or four digits of any other score."""
+    return written(protocol.own(value), protocol.unit)
+
+
+def written(value: float | None, unit: str) -> str:
+    """A score in the studies' own sign, or a dash where there is none: ``97.41%``, ``0.2841``."""
+    if value is None:
+        return "–"
     return f"{100 * value:.2f}%" if unit == ACCURACY else f"{value:.4g}"
 
 
-def points(value: float, unit: str) -> str:
+def span(bounds: Bounds, protocol: Protocol) -> str:
+    """From one score to another: ``10.00% to 97.41%``."""
+    return " to ".join(score(bound, protocol) for bound in _ascending(bounds, protocol))
+
+
+def points(value: float, protocol: Protocol) -> str:
     """A difference of scores with its sign: ``+0.52 points``."""
-    return f"{_signed(value, unit)} points" if unit == ACCURACY else _signed(value, unit)
+    signed = _signed(protocol.own(value), protocol)
+    return f"{signed} points" if protocol.unit == ACCURACY else signed
 
 
-def width(value: float, unit: str) -> str:
+def width(value: float, protocol: Protocol) -> str:
     """A half-width: ``±0.30 points``."""
-    return f"±{100 * value:.2f} points" if unit == ACCURACY else f"±{value:.4g}"
+    return f"±{100 * value:.2f} points" if protocol.unit == ACCURACY else f"±{value:.4g}"
 
 
 def difference(estimate: Estimate, protocol: Protocol) -> str:
     """A difference with its interval: ``+0.52 points (95% CI +0.11 to +0.93)``."""
-    value = points(estimate.value, protocol.unit)
+    value = points(estimate.value, protocol)
     if estimate.interval is None:
         return value
     return f"{value} ({interval(estimate.interval, protocol)})"
 
 
-def interval(bounds: tuple[float, float], protocol: Protocol) -> str:
+def interval(bounds: Bounds, protocol: Protocol) -> str:
     """The interval of a difference: ``95% CI +0.11 to +0.93``."""
-    low, high = (_signed(bound, protocol.unit) for bound in bounds)
+    low, high = (_signed(protocol.own(bound), protocol) for bound in _ascending(bounds, protocol))
     return f"{level(protocol)} CI {low} to {high}"
 
 
@@ -58,12 +79,14 @@ def probability(estimate: Estimate, protocol: Protocol) -> str:
     return f"{value} ({level(protocol)} CI {estimate.low:.2f} to {estimate.high:.2f})"
 
 
-def bracketed(estimate: Estimate, unit: str) -> str:
+def bracketed(estimate: Estimate, protocol: Protocol) -> str:
     """A score and, where it has one, its interval: ``97.41% [96.80, 97.92]``."""
-    value = score(estimate.value, unit)
+    value = score(estimate.value, protocol)
     if estimate.interval is None:
         return value
-    low, high = (score(bound, unit).rstrip("%") for bound in estimate.interval)
+    low, high = (
+        score(bound, protocol).rstrip("%") for bound in _ascending(estimate.interval, protocol)
+    )
     return f"{value} [{low}, {high}]"
 
 
@@ -103,19 +126,19 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def count(n: int, unit: str, several: str = "") -> str:
-    """A number of things: ``1 more trial``, ``2,000 more trials``, ``20 searches``."""
-    return f"{n:,} {unit if n == 1 else several or f'{unit}s'}"
-
-
 def level(protocol: Protocol) -> str:
     """The confidence level: ``95%``."""
     return f"{100 * protocol.confidence:g}%"
 
 
-def _signed(value: float, unit: str) -> str:
+def _ascending(bounds: Bounds, protocol: Protocol) -> list[float]:
+    """Both, the one first that is the lower in the studies' own sign."""
+    return sorted(bounds, key=protocol.own)
+
+
+def _signed(value: float, protocol: Protocol) -> str:
     value = 0.0 if abs(value) < 1e-12 else value  # what rounding left of equal scores
-    return f"{100 * value:+.2f}" if unit == ACCURACY else f"{value:+.4g}"
+    return f"{100 * value:+.2f}" if protocol.unit == ACCURACY else f"{value:+.4g}"
 
 
 def speedup(estimate: Speedup, protocol: Protocol) -> str:

@@ -13,10 +13,12 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,10 +26,13 @@ from torch import Tensor
 from tuner import config
 from tuner.machine import instruction_line
 
+Argument: TypeAlias = "Tensor | array[int] | int | float | None"
+"""What an operation takes."""
+
 _FOLDER = Path(__file__).parent
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 _FOR_THIS_PROCESSOR = ("-march=native", "-Wno-psabi")
-_SECONDS = 120
+_SECONDS = 300
 _DIGEST = hashlib.sha256().digest_size
 _log = logging.getLogger(__name__)
 
@@ -35,7 +40,7 @@ _log = logging.getLogger(__name__)
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled operations, or None where they cannot be had; then one line says why."""
-    if os.environ.get("TUNER_KERNELS", "").lower() in ("off", "0", "false"):
+    if switched_off():
         return None
     try:
         return _load(_target())
@@ -43,6 +48,34 @@ def library() -> ctypes.CDLL | None:
         _log.warning("no compiled operations, training takes about twice as long: %s", _why(error))
         os.environ["TUNER_KERNELS"] = "off"  # processes started from here need not say it again
         return None
+
+
+def switched_off() -> bool:
+    """Whether the compiled operations are left out."""
+    return os.environ.get("TUNER_KERNELS", "").lower() in ("off", "0", "false")
+
+
+def compiled() -> Path | None:
+    """The file of the compiled operations; None as long as it is yet to be compiled.
+
+    Raises:
+        OSError: If there is no compiler to ask, or it cannot be started.
+        ValueError: If $CXX is not a command.
+        subprocess.SubprocessError: If the compiler fails.
+    """
+    target = _target()
+    return target if target.exists() and _whole(target) else None
+
+
+def identity() -> str:
+    """What tells the library from those of other sources, compilers and processors.
+
+    Raises:
+        OSError: As ``compiled`` does.
+        ValueError: As ``compiled`` does.
+        subprocess.SubprocessError: As ``compiled`` does.
+    """
+    return _target().name
 
 
 def usable(*tensors: Tensor | None) -> bool:
@@ -55,11 +88,28 @@ def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
-def call(name: str, *arguments: Tensor | int | float | None) -> None:
-    """Call an operation: tensors as pointers, int as int64_t, bool as int, float as float."""
+def call(name: str, *arguments: Argument) -> None:
+    """Call an operation.
+
+    Tensors and arrays go as pointers, int as int64_t, bool as int, float as float.
+    """
     loaded = library()
     assert loaded is not None
     getattr(loaded, name)(*map(_as_c, arguments))
+
+
+def holds(name: str, *arguments: Tensor | int | float | None) -> bool:
+    """Call an operation that answers yes or no; see ``call``."""
+    loaded = library()
+    assert loaded is not None
+    return bool(getattr(loaded, name)(*map(_as_c, arguments)))
+
+
+def mask_bytes(groups: int, rows: int, channels: int) -> int:
+    """The size of the mask that batch norm with sign keeps: a bit for each number."""
+    loaded = library()
+    assert loaded is not None
+    return int(loaded.tuner_mask_bytes(ctypes.c_int64(groups * rows), ctypes.c_int64(channels)))
 
 
 def suffix(dtype: torch.dtype) -> str | None:
@@ -67,8 +117,10 @@ def suffix(dtype: torch.dtype) -> str | None:
     return {torch.float32: "f32", torch.bfloat16: "bf16"}.get(dtype)
 
 
-def _as_c(value: Tensor | int | float | None) -> object:
+def _as_c(value: Argument) -> object:
     match value:
+        case array():
+            return ctypes.c_void_p(value.buffer_info()[0])
         case bool():
             return ctypes.c_int(value)
         case int():

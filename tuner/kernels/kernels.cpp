@@ -2,14 +2,21 @@
 // called through ctypes; single-threaded, since a worker is one process per core. Every one has a
 // twin in torch that it is tested against.
 
+#include "binary_forward.h"
+#include "binary_gradient.h"
 #include "layers.h"
 #include "steps.h"
+
+extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
+  return rows * row_lanes(channels) * int64_t(sizeof(Lanes));
+}
 
 #define LAYERS(T, SUFFIX)                                                                         \
   extern "C" void tuner_norm_sign_##SUFFIX(                                                       \
       const T* x, int64_t groups, int64_t rows, int64_t channels, int training, float eps,        \
       float momentum, float* running_mean, float* running_var, const float* weight,               \
-      const float* bias, const T* residual, float* mean, float* invstd, T* z, T* signs) {         \
+      const float* bias, const T* residual, float* mean, float* invstd, T* z, Lanes* mask,        \
+      T* signs) {                                                                                 \
     for (int64_t g = 0; g < groups; g++) {                                                        \
       int64_t c = g * channels, at = c * rows;                                                    \
       if (training)                                                                               \
@@ -19,16 +26,18 @@
         for (int64_t j = c; j < c + channels; j++)                                                \
           mean[j] = running_mean[j], invstd[j] = 1 / std::sqrt(running_var[j] + eps);             \
       normalise(x + at, rows, channels, mean + c, invstd + c, weight + c, bias + c,               \
-                residual ? residual + at : nullptr, z ? z + at : nullptr, signs + at);            \
+                residual ? residual + at : nullptr, z ? z + at : nullptr,                         \
+                mask ? mask + g * rows * row_lanes(channels) : nullptr, signs + at);              \
     }                                                                                             \
   }                                                                                               \
   extern "C" void tuner_norm_sign_backward_##SUFFIX(                                              \
-      const T* gz, const T* gs, const T* x, const T* z, int64_t groups, int64_t rows,             \
+      const T* gz, const T* gs, const T* x, const Lanes* mask, int64_t groups, int64_t rows,      \
       int64_t channels, int training, const float* mean, const float* invstd,                     \
       const float* weight, const float* bias, T* inner, T* dx, float* dweight, float* dbias) {    \
     for (int64_t g = 0; g < groups; g++) {                                                        \
       int64_t c = g * channels, at = c * rows;                                                    \
-      normalise_backward(gz ? gz + at : nullptr, gs + at, x + at, z ? z + at : nullptr, rows,     \
+      normalise_backward(gz ? gz + at : nullptr, gs + at, x + at,                                 \
+                         mask ? mask + g * rows * row_lanes(channels) : nullptr, rows,            \
                          channels, training != 0, mean + c, invstd + c, weight + c, bias + c,     \
                          inner ? inner + at : nullptr, dx + at, dweight + c, dbias + c);          \
     }                                                                                             \
@@ -50,31 +59,87 @@
   }
 
 #define STEPS(T, SUFFIX)                                                                          \
-  extern "C" void tuner_cascade_##SUFFIX(T* b, float* m, float* s, const T* gradient,             \
-                                         const float* alpha, const float* gamma, int settled,     \
-                                         int64_t trials, int64_t weights, int64_t* flips) {       \
-    for (int64_t k = 0; k < trials; k++) {                                                        \
-      int64_t at = k * weights;                                                                   \
-      flips[k] = cascade(b + at, m ? m + at : nullptr, s + at, gradient + at, alpha[k], gamma[k], \
-                         settled != 0, weights);                                                  \
-    }                                                                                             \
+  extern "C" void tuner_cascade_##SUFFIX(                                                         \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* b, float* const* m, float* const* s,                      \
+      const T* const* gradient, const float* alpha, const float* gamma) {                         \
+    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
+      return cascade(b[i] + at, from(m[i], at), s[i] + at, gradient[i] + at, alpha[k], gamma[k],  \
+                     settled[i] != 0, weights[i]);                                                \
+    });                                                                                           \
+  }                                                                                               \
+  extern "C" void tuner_bop_##SUFFIX(                                                             \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* b, float* const* m, const T* const* gradient,             \
+      const float* gamma, const float* tau) {                                                     \
+    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
+      return bop(b[i] + at, m[i] + at, gradient[i] + at, gamma[k], tau[k], settled[i] != 0,       \
+                 weights[i]);                                                                     \
+    });                                                                                           \
   }                                                                                               \
   extern "C" void tuner_latent_sgd_##SUFFIX(                                                      \
-      T* p, float* w, float* m, const T* gradient, const float* rate, const float* decay,         \
-      const float* momentum, const float* clip, const float* scaled, float dampening,             \
-      int coupled, int nesterov, int fresh, int settled, int64_t channels, int64_t trials,        \
-      int64_t weights, int64_t* flips) {                                                          \
-    for (int64_t k = 0; k < trials; k++) {                                                        \
-      int64_t at = k * weights;                                                                   \
-      LatentOptions o = {rate[k],      decay[k],      momentum[k], clip[k],                       \
-                         dampening,    coupled != 0,  nesterov != 0, fresh != 0,                  \
-                         settled != 0 && scaled[k] == 0};                                         \
-      flips[k] = latent_sgd(p + at, w + at, m ? m + at : nullptr, gradient + at, o, weights);     \
-      if (scaled[k] != 0) scale(p + at, w + at, channels, weights / channels);                    \
-    }                                                                                             \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* p, float* const* w, float* const* m,                      \
+      const T* const* gradient, const int64_t* channels, const int64_t* fresh, const float* rate, \
+      const float* decay, const float* momentum, const float* clip, const float* scaled,          \
+      float dampening, int coupled, int nesterov) {                                               \
+    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
+      LatentOptions o = {rate[k],      decay[k],      momentum[k],   clip[k],                     \
+                         dampening,    coupled != 0,  nesterov != 0, fresh[i] != 0,               \
+                         settled[i] != 0 && scaled[k] == 0};                                      \
+      int64_t flipped =                                                                           \
+          latent_sgd(p[i] + at, w[i] + at, from(m[i], at), gradient[i] + at, o, weights[i]);      \
+      if (scaled[k] != 0) scale(p[i] + at, w[i] + at, channels[i], weights[i] / channels[i]);     \
+      return flipped;                                                                             \
+    });                                                                                           \
+  }                                                                                               \
+  extern "C" void tuner_latent_adam_##SUFFIX(                                                     \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* p, float* const* w, float* const* m, float* const* v,     \
+      const T* const* gradient, const int64_t* channels, const float* rate, const float* decay,   \
+      const float* keep, const float* first, const float* second, const float* unbias,            \
+      const float* clip, const float* scaled, float eps, int coupled) {                           \
+    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
+      AdamOptions o = {rate[k], decay[k], keep[k],     first[k],                                  \
+                       second[k], unbias[k], eps, clip[k],                                        \
+                       coupled != 0, settled[i] != 0 && scaled[k] == 0};                          \
+      int64_t flipped = latent_adam(p[i] + at, w[i] + at, m[i] + at, v[i] + at,                   \
+                                    gradient[i] + at, o, weights[i]);                             \
+      if (scaled[k] != 0) scale(p[i] + at, w[i] + at, channels[i], weights[i] / channels[i]);     \
+      return flipped;                                                                             \
+    });                                                                                           \
   }
 
 LAYERS(float, f32)
 LAYERS(bf16, bf16)
 STEPS(float, f32)
 STEPS(bf16, bf16)
+
+#ifdef TUNER_BINARY
+#define BINARY(T, SUFFIX)                                                                         \
+  extern "C" int tuner_binary_pack_##SUFFIX(const T* x, int64_t images, int64_t groups,           \
+                                            int64_t height, int64_t width, int64_t channels,      \
+                                            uint16_t* bits) {                                     \
+    return pack({images, groups, height, width, channels, 0, 1}, x, bits);                        \
+  }                                                                                               \
+  extern "C" int tuner_binary_pack_weights_##SUFFIX(const T* w, int64_t rows, int64_t channels,   \
+                                                    uint16_t* bits) {                             \
+    return pack_weights(w, rows, channels, bits);                                                 \
+  }                                                                                               \
+  extern "C" void tuner_binary_forward_##SUFFIX(                                                  \
+      const uint16_t* bits, const uint16_t* weights, int64_t images, int64_t groups,              \
+      int64_t height, int64_t width, int64_t channels, int64_t outputs, int64_t stride, T* out) { \
+    binary_forward({images, groups, height, width, channels, outputs, stride}, bits, weights,     \
+                   out);                                                                          \
+  }                                                                                               \
+  extern "C" void tuner_binary_backward_##SUFFIX(                                                 \
+      const T* g, const uint16_t* bits, const uint16_t* weights, int64_t images, int64_t groups,  \
+      int64_t height, int64_t width, int64_t channels, int64_t outputs, int64_t stride, T* dx,    \
+      T* dw) {                                                                                    \
+    binary_backward({images, groups, height, width, channels, outputs, stride}, g, bits, weights, \
+                    dx, dw);                                                                      \
+  }
+BINARY(float, f32)
+BINARY(bf16, bf16)
+extern "C" int tuner_binary_most() { return MOST; }
+#endif

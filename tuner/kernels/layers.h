@@ -71,37 +71,47 @@ struct Affine {
   }
 };
 
-// z = batch norm of x, + residual where there is one, written where z is wanted; and its sign.
+// The vectors of a row, each of which has one `Lanes` of a row's mask.
+inline int64_t row_lanes(int64_t channels) { return (channels + LANES - 1) / LANES; }
+
+// z = batch norm of x, + residual where there is one, written where z is wanted; and its sign. With
+// z goes the mask of what passes the sign: backward then reads a bit instead of z.
 template <class T>
 void normalise(const T* x, int64_t rows, int64_t channels, const float* mean, const float* invstd,
-               const float* weight, const float* bias, const T* residual, T* z, T* signs) {
+               const float* weight, const float* bias, const T* residual, T* z, Lanes* mask,
+               T* signs) {
   by_channels(channels, [&](int64_t c, auto vectors, auto n) {
     Affine<vectors> affine(c, n, mean, invstd, weight, bias);
+    Lanes* passed = mask + (mask ? c / LANES : 0);
+    const int64_t next = mask ? row_lanes(channels) : 0;
     auto over_rows = [&](auto also) {
-      for (int64_t row = c; row < rows * channels; row += channels)
+      for (int64_t row = c; row < rows * channels; row += channels, passed += next)
         for (int i = 0; i < vectors; i++) {
           int64_t at = row + i * LANES;
           F y = (load(x + at, n) - affine.centre[i]) * affine.scale[i] + affine.offset[i];
-          store(signs + at, sign(also(at, y)), n);
+          store_sign(signs + at, also(at, i, y), n);
         }
     };
+    auto keep = [&](int64_t at, int i, F y) {
+      store(z + at, y, n);
+      passed[i] = lanes_inside<T>(y);
+      return y;
+    };
     if (residual)
-      over_rows([&](int64_t at, F y) {
-        return y += load(residual + at, n), store(z + at, y, n), y;
-      });
+      over_rows([&](int64_t at, int i, F y) { return keep(at, i, y + load(residual + at, n)); });
     else if (z)
-      over_rows([&](int64_t at, F y) { return store(z + at, y, n), y; });
+      over_rows(keep);
     else
-      over_rows([&](int64_t, F y) { return y; });
+      over_rows([&](int64_t, int, F y) { return y; });
   });
 }
 
 // Backward of normalise; outside training the statistics are constants. `inner` receives the
 // gradient that reaches batch norm, masked to |z| < 1 where it came through the sign; it is the
-// residual's gradient too, and dx is written from it. z is what forward wrote, or nullptr: then it
-// is computed again from x.
+// residual's gradient too, and dx is written from it. The mask is what forward wrote, or nullptr: then
+// it is computed again from x.
 template <class T>
-void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_t rows,
+void normalise_backward(const T* gz, const T* gs, const T* x, const Lanes* mask, int64_t rows,
                         int64_t channels, bool training, const float* mean, const float* invstd,
                         const float* weight, const float* bias, T* inner, T* dx, float* dweight,
                         float* dbias) {
@@ -111,21 +121,24 @@ void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_
     auto through_sign = [&](int64_t at, int i, F deviation) {
       return inside(deviation * affine.scale[i] + affine.offset[i], load(gs + c + at, n));
     };
-    auto from_z = [&](int64_t at, int, F) {
-      F g = inside(load(z + c + at, n), load(gs + c + at, n));
+    const Lanes* passed = mask + (mask ? c / LANES : 0);
+    auto from_signs = [&](int64_t at, int i, F) {
+      F g = of_lanes(passed[i], load(gs + c + at, n));
+      if (i == vectors - 1) passed += row_lanes(channels);
       return store(inner + c + at, g, n), g;
     };
-    auto from_both = [&](int64_t at, int, F) {
-      F g = inside(load(z + c + at, n), load(gs + c + at, n)) + load(gz + c + at, n);
+    auto from_both = [&](int64_t at, int i, F) {
+      F g = of_lanes(passed[i], load(gs + c + at, n)) + load(gz + c + at, n);
+      if (i == vectors - 1) passed += row_lanes(channels);
       return store(inner + c + at, g, n), g;
     };
     auto sum = [&](auto value) {
       sum_rows(x + c, rows, channels, vectors, n, affine.centre, plain, scaled, value);
     };
-    if (!z)
+    if (!mask)
       sum(through_sign);
     else if (!gz)
-      sum(from_z);
+      sum(from_signs);
     else
       sum(from_both);
     F along[vectors] = {}, constant[vectors] = {};  // dx = scale g + along (x - mean) + constant
@@ -148,7 +161,7 @@ void normalise_backward(const T* gz, const T* gs, const T* x, const T* z, int64_
           store(dx + c + at, affine.scale[i] * g + along[i] * d + constant[i], n);
         }
     };
-    if (z)
+    if (mask)
       write([&](int64_t at, int, F) { return load(inner + c + at, n); });
     else
       write(through_sign);

@@ -1,12 +1,28 @@
 // Steps of update rules: state, signs and the count of flips in one pass. Twins in torch:
 // tuner/optim/flip.py, tuner/optim/latent.py. T, the type of weights and gradients, is float or
-// bf16; state is float.
+// bf16; state is float. A call is about many tensors, each of K trials one after the other.
 
 #pragma once
+
+#include <algorithm>
 
 #include "vectors.h"
 
 namespace {
+
+// Call step(tensor, trial, where the trial begins in it) for each; add up the flips it returns.
+template <class Step>
+inline void each_trial(int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,
+                       Step step) {
+  std::fill_n(flips, trials, 0);
+  for (int64_t i = 0; i < tensors; i++)
+    for (int64_t k = 0; k < trials; k++) flips[k] += step(i, k, k * weights[i]);
+}
+
+template <class T>
+inline T* from(T* tensor, int64_t first) {  // a tensor that is not there is nullptr
+  return tensor ? tensor + first : nullptr;
+}
 
 // Call step(i, n) over the vectors of P weights; returns the sum of the 0 and -1 it gives, negated.
 template <class Step>
@@ -52,30 +68,53 @@ int64_t cascade(T* b, float* m, float* s, const T* gradient, float alpha, float 
   });
 }
 
+// Bop's step on P weights: one moving average, flip where m b > tau. Settled as in `cascade`.
+template <class T>
+int64_t bop(T* b, float* m, const T* gradient, float gamma, float tau, bool settled,
+            int64_t weights) {
+  return count_flips(weights, [&](int64_t i, auto n) {
+    F next = lerp(load(m + i, n), load(gradient + i, n), gamma);
+    store(m + i, next, n);
+    auto strong = (next > tau) | (next < -tau);
+    if (settled && !any((U32)strong)) return strong;
+    F before = load(b + i, n);
+    auto flip = next * before > tau;
+    if (any((U32)flip)) store(b + i, flip ? -before : before, n);
+    return flip;
+  });
+}
+
+// A latent rule's step on P weights: `move` gives the next latent weights, which are clipped. `p`
+// holds the signs, or the scaled signs that forward used, and receives the new signs. Settled: p is
+// what the last step left, the signs of w, and is only looked at where w changes its own.
+template <class T, class Move>
+inline int64_t latent(T* p, float* w, const T* gradient, float clip, bool settled, int64_t weights,
+                      Move move) {
+  return count_flips(weights, [&](int64_t i, auto n) {
+    F last = load(w + i, n), next = move(i, n, last, load(gradient + i, n));
+    next = next > clip ? all(clip) : next;
+    next = next < -clip ? all(-clip) : next;
+    F after = sign(next);
+    store(w + i, next, n);
+    auto turned = after != sign(last);
+    if (settled && !any((U32)turned)) return turned;
+    auto flip = after * load(p + i, n) < 0;
+    store(p + i, after, n);
+    return flip;
+  });
+}
+
 struct LatentOptions {
   float rate, decay, momentum, clip, dampening;
   bool coupled, nesterov, fresh, settled;
 };
 
-// LatentSGD's step on P weights; see its docstring. `p` holds the signs, or the scaled signs that
-// forward used, and receives the new signs. m is nullptr without momentum. Settled: p is what the
-// last step left, the signs of w, and is only looked at where w changes its own.
+// LatentSGD's step on P weights; see its docstring. m is nullptr without momentum.
 template <class T>
 int64_t latent_sgd(T* p, float* w, float* m, const T* gradient, const LatentOptions& o,
                    int64_t weights) {
   auto step = [&](auto move) {
-    return count_flips(weights, [&](int64_t i, auto n) {
-      F last = load(w + i, n), next = move(i, n, last, load(gradient + i, n));
-      next = next > o.clip ? all(o.clip) : next;
-      next = next < -o.clip ? all(-o.clip) : next;
-      F after = sign(next);
-      store(w + i, next, n);
-      auto turned = after != sign(last);
-      if (o.settled && !any((U32)turned)) return turned;
-      auto flip = after * load(p + i, n) < 0;
-      store(p + i, after, n);
-      return flip;
-    });
+    return latent(p, w, gradient, o.clip, o.settled, weights, move);
   };
   float keep = 1 - o.rate * o.decay, fed = o.momentum > 0 ? 1 - o.dampening : 1;
   if (!o.coupled && !m)
@@ -92,6 +131,26 @@ int64_t latent_sgd(T* p, float* w, float* m, const T* gradient, const LatentOpti
     store(m + i, average, n);
     return x - o.rate * (o.nesterov ? d + o.momentum * average : average);
   });
+}
+
+struct AdamOptions {
+  float rate, decay, keep, first, second, unbias, eps, clip;
+  bool coupled, settled;
+};
+
+// LatentAdam's step on P weights, or LatentAdamW's if it is not coupled. `rate` holds the first
+// average's bias correction, `unbias` is the second's; `first` and `second` weigh what is new.
+template <class T>
+int64_t latent_adam(T* p, float* w, float* m, float* v, const T* gradient, const AdamOptions& o,
+                    int64_t weights) {
+  auto move = [&](int64_t i, auto n, F x, F g) {
+    if (o.coupled) g = g + o.decay * x;
+    F mean = lerp(load(m + i, n), g, o.first), square = lerp(load(v + i, n), g * g, o.second);
+    store(m + i, mean, n), store(v + i, square, n);
+    F direction = mean / (root(square / o.unbias) + o.eps);
+    return o.coupled ? x - o.rate * direction : x * o.keep - o.rate * direction;
+  };
+  return latent(p, w, gradient, o.clip, o.settled, weights, move);
 }
 
 // Multiplies the signs p of each channel by the channel's mean |w|.

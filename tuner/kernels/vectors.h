@@ -1,16 +1,29 @@
-// Vectors of 16 in GCC's and clang's own notation: compiled for whatever the processor has.
+// Vectors of floats in GCC's and clang's own notation, as wide as the processor's registers: wider
+// ones are compared one number after the other.
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
+#if defined(__AVX512F__)
 constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
 
 using F = float __attribute__((vector_size(LANES * 4)));
+using S32 = int32_t __attribute__((vector_size(LANES * 4)));
 using U8 = uint8_t __attribute__((vector_size(LANES)));
 using U16 = uint16_t __attribute__((vector_size(LANES * 2)));
 using U32 = uint32_t __attribute__((vector_size(LANES * 4)));
@@ -56,20 +69,72 @@ inline void store(float* to, F x, N n) {
 }
 template <class N>
 inline void store(bf16* to, F x, N n) {  // to nearest, ties to even; NaN stays NaN
+#if defined(__AVX512BF16__)
+  __m256bh rounded = _mm512_cvtneps_pbh((__m512)x);  // what is smaller than 2^-126 becomes 0
+#else
   U32 bits = (U32)x;
   U32 nearest = x == x ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
   U16 rounded = __builtin_convertvector(nearest >> 16, U16);
+#endif
   std::memcpy(to, &rounded, n * sizeof(bf16));
 }
 
 inline F all(float x) { return x - F{}; }
 inline F sign(F x) { return x >= 0 ? all(1) : all(-1); }
+template <class N>
+inline void store_sign(float* to, F x, N n) {
+  store(to, sign(x), n);
+}
+template <class N>
+inline void store_sign(bf16* to, F x, N n) {
+  const U16 plus = U16{} + 0x3f80, minus = U16{} + 0xbf80;
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  __mmask16 positive = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GE_OQ);
+  U16 signs = (U16)_mm256_mask_blend_epi16(positive, (__m256i)minus, (__m256i)plus);
+#else
+  U16 positive = __builtin_convertvector((U32)(x >= 0), U16);
+  U16 signs = (plus & positive) | (minus & ~positive);
+#endif
+  std::memcpy(to, &signs, n * sizeof(bf16));
+}
+inline F root(F x) {
+  F roots;
+  for (int lane = 0; lane < LANES; lane++) roots[lane] = std::sqrt(x[lane]);
+  return roots;
+}
 inline bool any(U32 mask) {
   using U64 = uint64_t __attribute__((vector_size(LANES * 4)));
   U64 pairs = (U64)mask;
   uint64_t found = 0;
   for (int i = 0; i < LANES / 2; i++) found |= pairs[i];
   return found != 0;
+}
+
+// Which lanes have passed the sign: a bit each.
+using Lanes = std::conditional_t<LANES == 16, uint16_t, uint8_t>;
+
+// Where |x| < 1, for x as T will have it: what bf16 rounds to 1 is not inside.
+template <class T>
+inline Lanes lanes_inside(F x) {
+  constexpr float end = sizeof(T) == 2 ? 1 - 0x1p-9f : 1;
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(_mm512_abs_ps((__m512)x), _mm512_set1_ps(end), _CMP_LT_OQ);
+#elif defined(__AVX__)
+  return Lanes(_mm256_movemask_ps((__m256)((x < end) & (x > -end))));
+#else
+  Lanes lanes = 0;
+  for (int lane = 0; lane < LANES; lane++) lanes |= (x[lane] < end && x[lane] > -end) << lane;
+  return lanes;
+#endif
+}
+inline F of_lanes(Lanes lanes, F x) {  // 0 in the others
+#if defined(__AVX512F__)
+  return (F)_mm512_maskz_mov_ps(lanes, (__m512)x);
+#else
+  U32 bit;
+  for (int lane = 0; lane < LANES; lane++) bit[lane] = 1u << lane;
+  return (F)((U32)x & (U32)(((U32{} + uint32_t(lanes)) & bit) == bit));
+#endif
 }
 inline F inside(F x, F gradient) {  // what passes a sign: the straight-through estimator
   return (x < 1) & (x > -1) ? gradient : all(0);

@@ -7,13 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tuner.optim.binary import Binary
     from tuner.optim.flip import Bop, FilterFlip
     from tuner.optim.latent import LatentAdam, LatentAdamW, LatentSGD
     from tuner.optim.schedules import Schedule
 
-__all__ = ["Bop", "FilterFlip", "LatentAdam", "LatentAdamW", "LatentSGD", "Schedule"]
+__all__ = ["Binary", "Bop", "FilterFlip", "LatentAdam", "LatentAdamW", "LatentSGD", "Schedule"]
 
 _HOME = {
+    "Binary": "binary",
     "Bop": "flip",
     "FilterFlip": "flip",
     "LatentAdam": "latent",

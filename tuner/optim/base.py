@@ -5,90 +5,141 @@ one). Everything else, such as latent weights and filter states, is optimizer st
 replaces another without touching the module.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import eq, is_
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.optim.schedules import Schedule
+from tuner.optim import compiled, groups
+from tuner.optim.filters import product
+from tuner.optim.groups import Group, Known, Value
+from tuner.optim.notices import Notices
+from tuner.optim.parameters import (
+    Lot,
+    State,
+    called,
+    dense,
+    keep_types,
+    refuse_others,
+    same_shape,
+    tensors,
+    total,
+    trainable,
+)
+from tuner.optim.plain import (
+    Mark,
+    first_values,
+    is_plain,
+    marks,
+    may_look,
+    not_signs,
+    numbers,
+    outside_inference,
+)
+from tuner.optim.schedules import Decay, PerTrial
+from tuner.optim.uncompiled import Optimizer
 
-Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
-
-
-@runtime_checkable
-class PerTrial(Protocol):
-    """Holds hyperparameters that may be vectors along the trial axis: a filter, a schedule."""
-
-    per_trial: bool
-
-    def select_trials(self, keep: Tensor) -> None:
-        """Keep only the trials at these positions, shape [k]."""
-        ...
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 def sign(x: Tensor) -> Tensor:
     """+1 where x >= 0 and -1 elsewhere, so the sign of either zero is +1."""
-    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)
+    if is_plain(x):
+        return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)
+    return torch.copysign(torch.ones_like(x), x + 0.0)  # a DTensor takes no other kind beside it
 
 
-def vector(value: object) -> bool:
-    """Whether a hyperparameter has one value per trial, itself or inside a filter or schedule."""
-    if isinstance(value, Tensor):
-        return value.dim() == 1
-    return isinstance(value, PerTrial) and value.per_trial
-
-
-def select_vectors(owner: object, keep: Tensor) -> None:
-    """Keep only these trials' entries in the attributes of ``owner`` that are vectors."""
-    for name, value in vars(owner).items():
-        if isinstance(value, Tensor) and value.dim() == 1:
-            setattr(owner, name, value[keep])
-        elif isinstance(value, PerTrial) and value.per_trial:
-            value.select_trials(keep)
-
-
-class BinaryOptimizer(torch.optim.Optimizer):
+class BinaryOptimizer(Optimizer):
     """Base of the update rules; it turns its parameters into signs when it is made.
 
-    Hyperparameters are floats, or tensors of shape [K], one value per trial along the leading
-    axis of every parameter. ``flips`` holds how many signs the last step changed: shape [K] if
-    any hyperparameter is a vector, else [].
+    Hyperparameters lie in ``param_groups``, as in torch's optimizers: floats, or tensors of shape
+    [K], one value per trial along the leading axis of every parameter. They may be changed
+    between steps; ``lr`` is the one that torch's schedulers drive. ``flips`` holds how many signs
+    the last step changed: shape [K] if any hyperparameter is a vector, else [].
 
-    Subclasses give ``_start`` and ``_update``, and set what those need before ``__init__`` here.
+    Subclasses give ``known``, ``_start``, ``_update``, ``holds`` and ``_adopt``.
     """
+
+    known: Known
+    """Names and ranges of the hyperparameters in a group."""
 
     recordable = True
     """Whether ``update`` may be recorded and replayed: no number of Python's changes in it."""
 
-    def __init__(self, params: Parameters) -> None:
-        self.per_trial = any(vector(value) for value in vars(self).values())
-        self.step_count = 0
-        self.factor: float | Tensor = 1.0
+    counted_by: str | None = None
+    """What of a state must be the same for all parameters of one compiled call."""
+
+    _adopted: str
+    """What was done about weights that others wrote, in words."""
+
+    def __init__(
+        self, params: Parameters, defaults: dict[str, Any], schedule: Decay | None = None
+    ) -> None:
+        self.schedule = schedule
+        self.factor: Value = 1.0
         self.flips = torch.zeros((), dtype=torch.int64)
-        self._left: dict[int, list[tuple[int, int]]] = {}
-        super().__init__(params, {})
+        self.resumed = False
+        listed: list[Any] = [] if isinstance(params, Tensor) else list(params)
+        own = [group for group in listed if isinstance(group, dict)]
+        self.per_trial = (isinstance(schedule, PerTrial) and schedule.per_trial) or any(
+            map(groups.any_along_trials, [defaults, *own])
+        )
+        self._forget()
+        super().__init__(params if isinstance(params, Tensor) else listed, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, replacing their values by signs.
 
+        Args:
+            param_group: ``params``, and hyperparameters of their own; a ``name`` if you like.
+
         Raises:
-            InvalidInput: If the group names hyperparameters of its own.
+            InvalidInput: If a hyperparameter is unknown, out of range or of another length than
+                the parameters' leading axis, or a parameter cannot be made binary.
         """
-        if own := set(param_group) - {"params"}:
-            raise InvalidInput(
-                f"{type(self).__name__}: a parameter group cannot have its own {sorted(own)[0]}; "
-                "make one optimizer for each set of hyperparameters"
-            )
-        super().add_param_group(param_group)
-        with torch.no_grad():
-            for param in self.param_groups[-1]["params"]:
-                self.state[param].update(self._start(param))
+        super().add_param_group(self.known.given(param_group, type(self).__name__))
+        group = self.param_groups[-1]
+        try:
+            self._check(group, first=True)
+            for param in group["params"]:
+                trainable(param, f"{type(self).__name__}: {called(self.param_groups, param)}")
+        except InvalidInput:
+            self.param_groups.pop()
+            raise
+        group.setdefault("step_count", self.step_count)
+        self._aliases[id(group)] = group["lr"]
+        with torch.inference_mode(False), torch.no_grad():
+            for param in group["params"]:
+                self._notices.given(param)
+                state = self.state[param]
+                state.update(self._start(param, group))
+                (self._left[id(param)],) = marks([param], [state])
+                self._notices.starts_as(param)
+
+    @property
+    def step_count(self) -> int:
+        """Steps taken: a schedule's place. It lies in the groups, and so in what is saved."""
+        return int(self.param_groups[0].get("step_count", 0)) if self.param_groups else 0
+
+    @step_count.setter
+    def step_count(self, count: int) -> None:
+        for group in self.param_groups:
+            group["step_count"] = count
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's overloads
+        """Update every parameter that has a gradient; returns the closure's loss.
+
+        torch's compiler leaves it alone: it would take the count of steps for a constant.
+        """
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(self._take_step)(closure)  # type: ignore[no-any-return, no-untyped-call]  # torch's
+        return self._take_step(closure)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's overloads
-        """Update every parameter that has a gradient; returns the closure's loss."""
+    def _take_step(self, closure: Callable[[], float] | None) -> float | None:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -99,90 +150,244 @@ class BinaryOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def tick(self) -> None:
-        """Begin a step: count it, and bring the schedule's factor up to it."""
-        schedule: Schedule | None = getattr(self, "schedule", None)
-        if schedule is not None:
-            factor = schedule(self.step_count)
-            if isinstance(self.factor, Tensor) and isinstance(factor, Tensor):
-                self.factor.copy_(factor)  # where a recorded step reads it
-            else:
-                self.factor = factor
-        self.step_count += 1
+        """Begin a step: see that hyperparameters are legal, count, bring the schedule's factor up.
 
+        Raises:
+            InvalidInput: If a hyperparameter or the schedule's factor is out of range.
+        """
+        for group in self.param_groups:
+            self._check(group, first=False)
+        step = self.step_count
+        if self.schedule is not None:
+            self._bring_up(self.schedule(step), step)
+        self.step_count = step + 1
+
+    @outside_inference
     @torch.no_grad()
     def update(self) -> None:
-        """The rest of a step, after ``tick``: always the same operations on the same tensors."""
-        flips = []
+        """The rest of a step, after ``tick``: always the same operations on the same tensors.
+
+        Weights that others wrote since the last step are taken in first.
+
+        Raises:
+            InvalidInput: If a gradient is sparse.
+            RuntimeError: If a parameter is no longer of its state's shape.
+        """
+        first = self.step_count == 1
+        flips = list[Tensor]()
         for group in self.param_groups:
             for param in group["params"]:
-                if param.grad is not None:
-                    flips.append(self._update(param, param.grad, self.state[param]))
-                    self._left[id(param)] = self._mark(param)
+                self._notices.look_at_gradient(param)
+            found = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            if not found:
+                continue
+            params, gradients = zip(*found, strict=True)
+            states = [self.state[param] for param in params]
+            settled = self._look_at(params, states, group, first=first)
+            as_before = all(settled) and self._compiled.issuperset(map(id, params))
+            lot = Lot(params, gradients, states, settled, self.per_trial, as_before)
+            flips += self._update_lot(lot, group)
+            self._left.update(zip(map(id, params), marks(params, states), strict=True))
+            if self._at_times and not self.per_trial:
+                for param, state in zip(params, states, strict=True):
+                    self._notices.look_at_state(param, state)
         if flips:
-            self.flips = torch.stack(flips).sum(0) if len(flips) > 1 else flips[0]
+            self.flips = total(flips)
+        owner = type(self).__name__
+        self._notices.say(owner, lambda param: called(self.param_groups, param), self._adopted)
+        if first and not self.resumed:
+            self._notices.say_trained(owner)
 
-    def _settled(self, param: Tensor) -> bool:
-        """Whether nobody wrote to the parameter or its state since this optimizer's last step.
+    @property
+    def _at_times(self) -> bool:
+        """Whether to look at values: what is written through .data shows there only."""
+        step = self.step_count - 1
+        return step & (step - 1) == 0
 
-        Writes through ``.data`` go unseen, as they do to autograd.
-        """
-        return self._left.get(id(param)) == self._mark(param)
+    def _look_at(
+        self, params: Sequence[Tensor], states: Sequence[State], group: Group, *, first: bool
+    ) -> list[bool]:
+        """Of each whether nobody wrote to it since the last step; what was written is taken in."""
+        watched = self._at_times or any(map(self._rewrites, {param.dtype for param in params}))
+        now, left = marks(params, states), list(map(self._left.get, map(id, params)))
+        settled = list(map(eq, left, now))
+        if all(settled) and not (watched or first):
+            return settled
+        for place, (param, state) in enumerate(zip(params, states, strict=True)):
+            strange = watched and self._is_strange(param, group)
+            if settled[place] and not (strange or first):
+                continue
+            if not state:  # what was loaded had none for it
+                state.update(self._start(param, group))
+            same_shape(param, state, type(self).__name__, self.param_groups)
+            values = (
+                numbers(param) if may_look(param, urgent=first or not settled[place]) else None
+            )
+            if values is None:
+                continue
+            if not self.holds(values, state, group):
+                self._adopt(param, state, group)
+                settled[place] = False
+                self._notices.see("written", param)
+            elif (mark := left[place]) and mark[0] != now[place][0]:  # written, not moved
+                self._notices.written(param)
+        return settled
 
-    def _mark(self, param: Tensor) -> list[tuple[int, int]]:
-        """Changes with whatever torch writes to the parameter or its state, or puts there."""
-        return [(x._version, x.data_ptr()) for x in (param, *self.state[param].values())]
-
-    def finite(self) -> Tensor:
-        """Whether every number of a trial's state is finite, shape [K]; needs ``per_trial``."""
+    def finite(self, n_trials: int) -> Tensor:
+        """Whether every number of a trial's state is finite, shape [K], for K = ``n_trials``."""
         checks = [
-            torch.isfinite(value).flatten(1).all(1)
+            torch.isfinite(value).reshape(n_trials, -1).all(1)
             for state in self.state.values()
-            for value in state.values()
+            for _, value in tensors(state)
         ]
         return torch.stack(checks).all(0)
 
     def select_trials(self, keep: Tensor) -> None:
         """Keep only the trials at these positions of the leading axis, shape [k]."""
         for state in self.state.values():
-            for name, value in state.items():
-                state[name] = value[keep]
-        select_vectors(self, keep)
+            state.update({name: value[keep] for name, value in tensors(state)})
+        for group in (self.defaults, *self.param_groups):
+            groups.keep_trials(group, keep)
+        if isinstance(self.schedule, PerTrial) and self.schedule.per_trial:
+            self.schedule.select_trials(keep)
+        if isinstance(self.factor, Tensor) and self.factor.dim() == 1:
+            self.factor = self.factor[keep]
+
+    def __repr__(self) -> str:
+        schedule = "" if self.schedule is None else f"schedule: {self.schedule!r}\n"
+        return super().__repr__()[:-1] + schedule + ")"
 
     def __getstate__(self) -> dict[str, Any]:
-        """All that is public: torch's own would lose the hyperparameters in a copy or a pickle."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        """What a copy or a pickle needs; not what a scheduler hung on ``step``."""
+        ours = ("schedule", "factor", "flips", "resumed", "per_trial")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in ours}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As torch's; a copy has seen no step."""
         super().__setstate__(state)
-        self._left = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """As torch's, with the number of steps taken; hyperparameters are not state."""
-        return {**super().state_dict(), "step_count": self.step_count}
+        self._forget()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """As torch's; the parameters' own values come with the module's state dict."""
-        kept = dict(state_dict)
-        self.step_count = int(kept.pop("step_count"))
-        super().load_state_dict(kept)
-        saved = (index for group in kept["param_groups"] for index in group["params"])
-        params = (param for group in self.param_groups for param in group["params"])
-        for index, param in zip(saved, params, strict=True):
-            for name, value in kept["state"].get(index, {}).items():
-                self.state[param][name] = value.to(param.device)  # torch rounds it to the param's
+        """As torch's: state, hyperparameters, steps taken; the schedule itself is the program's.
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
+        The parameters' own values come with the module's state dict, before or after.
+
+        Raises:
+            InvalidInput: If it is another optimizer's.
+        """
+        names = {name for state in self.state.values() for name in state}
+        keys = {*self.known.kinds, "step_count"}
+        refuse_others(state_dict, type(self).__name__, keys=keys, names=names)
+        before = self.param_groups
+        super().load_state_dict(dict(state_dict))
+        keep_types(state_dict, self.state, self.param_groups, before)
+        self.resumed = True
+
+    def _forget(self) -> None:
+        """Know nothing of what was seen so far."""
+        self._left: dict[int, Mark] = {}
+        self._compiled: set[int] = set()
+        self._checked: dict[int, list[Any]] = {}
+        self._aliases: dict[int, Any] = {}
+        self._notices = Notices()
+
+    def _check(self, group: Group, *, first: bool) -> None:
+        """See that the hyperparameters are legal, where they changed."""
+        owner, known, alias = type(self).__name__, self.known.kinds, self.known.driven
+        if not first and alias in group and alias not in known:
+            self._renamed(group, group.pop(alias))
+        checked = self._checked.get(id(group))
+        if checked is not None and all(map(is_, map(group.get, known), checked)):
+            return
+        for key in known:
+            if group[key] is None:
+                raise InvalidInput(f"{owner}: give {self.known.driven}, or the same as {key}")
+            group[key] = self.known.checked(key, group[key], first=first)
+        groups.fits_rows(group, owner)
+        self.per_trial = self.per_trial or groups.any_along_trials(group)
+        self._together(group)
+        self._checked[id(group)] = [group[key] for key in known]
+
+    def _renamed(self, group: Group, value: Any) -> None:
+        """Take a value that was put under the rule's own name for ``lr`` between two steps.
+
+        A wrapper of optimizers writes the constructor's arguments there at each step: only what
+        is new counts.
+        """
+        kept = self._aliases.setdefault(id(group), self.defaults["lr"])
+        if value is not kept and not bool(torch.as_tensor(value == kept).all()):
+            group["lr"] = self._aliases[id(group)] = value
+
+    def _together(self, group: Group) -> None:
+        """Refuse hyperparameters that do not go together."""
+
+    def _bring_up(self, factor: Value, step: int) -> None:
+        if isinstance(factor, Tensor):
+            if isinstance(self.factor, Tensor):
+                self.factor.copy_(factor)  # where a recorded step reads it
+            else:
+                self.factor = factor
+            return
+        self.factor = float(factor)
+        owner = type(self).__name__
+        if not 0 <= self.factor < float("inf"):
+            raise InvalidInput(
+                f"{owner}: the schedule must give a number in [0, inf), "
+                f"got {self.factor} at step {step}"
+            )
+        for group in self.param_groups:
+            if not isinstance(group["lr"], Tensor):
+                self.known.checked("lr", self._rate(group), first=False)
+
+    def _rate(self, group: Group) -> Value:
+        """What ``lr`` is at this step."""
+        return product(group["lr"], self.factor)
+
+    def _rewrites(self, dtype: torch.dtype) -> bool:  # noqa: ARG002
+        """Whether a step writes all values of that type anew: others' are to be seen before it."""
+        return False
+
+    def _is_strange(self, param: Tensor, group: Group) -> bool:  # noqa: ARG002
+        """Whether the first values are no signs: who writes to a parameter writes to all of it."""
+        return param.is_cpu and is_plain(param) and not_signs(first_values(param))
+
+    def _as_state(self, gradient: Tensor, like: Tensor) -> Tensor:
+        """The gradient in the state's type, where it is dense."""
+        dense(gradient, type(self).__name__)
+        return gradient.to(like.dtype)
+
+    def _start(self, param: Tensor, group: Group) -> State:
         """The state of a new parameter; writes its first signs."""
         raise NotImplementedError
 
-    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Take one step on a parameter; returns how many signs changed, as ``_count`` does."""
+    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
+        """Take one step on parameters of a group; returns how many signs changed.
+
+        Those to which a compiled step can be taken, take it together.
+        """
+        together, apart = compiled.parted(lot, by=self.counted_by)
+        self._compiled.difference_update(map(id, apart.params))
+        self._compiled.update(*(map(id, each.params) for each in together))
+        return [
+            *(self._update_together(each, group) for each in together),
+            *(self._update(*each, group) for each in apart),
+        ]
+
+    def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        """Take the compiled step; returns how many signs changed, as ``_count`` does."""
         raise NotImplementedError
 
-    def _no_flips(self, param: Tensor) -> Tensor:
-        """Room for a count, shaped as ``_count``'s."""
-        return param.new_empty(param.shape[:1] if self.per_trial else (), dtype=torch.int64)
+    def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
+        """Take one step on a parameter in torch; returns how many signs changed, by ``_count``."""
+        raise NotImplementedError
+
+    def holds(self, values: Tensor, state: State, group: Group) -> bool:
+        """Whether a parameter's values are such as this rule leaves."""
+        raise NotImplementedError
+
+    def _adopt(self, param: Tensor, state: State, group: Group) -> None:
+        """Go on from values that others wrote."""
+        raise NotImplementedError
 
     def _count(self, changed: Tensor) -> Tensor:
         """How many are true, int64: of each trial, [K], or of all, []."""

@@ -1,119 +1,191 @@
 """Steps of update rules as compiled operations: one pass over the weights, flips counted.
 
-Each does what its rule does in torch, up to rounding; ``fits`` says where it can.
+One call is for all parameters of a group. Each does what its rule does in torch, up to rounding;
+``parted`` says to which parameters it can.
 """
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from operator import attrgetter
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from tuner import kernels
-from tuner.optim.filters import Value
+from tuner.optim.groups import Group, Value
+from tuner.optim.parameters import Lot
+from tuner.optim.plain import all_plain
+
+_TYPES = (torch.float32, torch.bfloat16)
+_SHAPE, _MEMORY = attrgetter("shape"), attrgetter("dtype", "layout", "is_cpu")
 
 
-def fits(param: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> bool:
-    """Whether the compiled steps can work on these: in a CPU's memory, without gaps, float32."""
-    return (
-        kernels.suffix(param.dtype) is not None
-        and gradient.dtype == param.dtype
-        and kernels.usable(param, gradient)
-        and param.is_contiguous()
-        and gradient.is_contiguous()
-        and all(v.dtype == torch.float32 and v.is_contiguous() for v in state.values())
-    )
+def there_for(dtype: torch.dtype) -> bool:
+    """Whether there are compiled steps for weights of this type."""
+    return dtype in _TYPES and kernels.library() is not None
 
 
-def cascade(
-    flips: Tensor,
-    param: Tensor,
-    gradient: Tensor,
-    state: Mapping[str, Tensor],
-    *,
-    alpha: Value,
-    gamma: Value,
-    settled: bool,
-) -> None:
-    """``FilterFlip``'s step with a ``Cascade``; counts the flips into ``flips``, [] or [K].
+def fits(lot: Lot) -> bool:
+    """Whether the compiled steps can work on all of these: a CPU's plain memory, all of one type.
 
-    ``settled`` says that the parameter is as the last step left it.
+    Without gaps and as it is to be read, not negated when it is; state is float32, and each
+    parameter's tensors are of its shape.
     """
-    kernels.call(
-        f"tuner_cascade_{kernels.suffix(param.dtype)}",
-        param,
-        state.get("m"),
-        state["s"],
-        gradient,
-        _per_row(alpha, flips),
-        _per_row(gamma, flips),
-        settled,
-        *_rows(param, flips),
-        flips,
+    dtype, found = lot.params[0].dtype, lot.columns
+    if found is None or not there_for(dtype):
+        return False
+    shapes = list(map(_SHAPE, lot.params))
+    if not _reachable(lot.gradients, shapes, dtype):
+        return False
+    return lot.as_before or (
+        _reachable(lot.params, shapes, dtype)
+        and all(_reachable(column, shapes, torch.float32) for column in found.values())
     )
 
 
-def latent_sgd(
-    flips: Tensor,
-    param: Tensor,
-    gradient: Tensor,
-    state: Mapping[str, Tensor],
-    *,
-    learning_rate: Value,
-    weight_decay: Value,
-    momentum: Value,
-    clip: Value,
-    scaling: bool | Tensor,
-    dampening: float,
-    coupled: bool,
-    nesterov: bool,
-    fresh: bool,
-    settled: bool,
-    channels: int,
-) -> None:
-    """``LatentSGD``'s step, its momentum in ``state["m"]``.
+def _reachable(tensors: Sequence[Tensor], shapes: list[torch.Size], dtype: torch.dtype) -> bool:
+    return (
+        all_plain(tensors)
+        and set(map(_MEMORY, tensors)) == {(dtype, torch.strided, True)}
+        and list(map(_SHAPE, tensors)) == shapes
+        and all(map(Tensor.is_contiguous, tensors))
+        and not any(map(Tensor.is_neg, tensors))
+    )
+
+
+def parted(lot: Lot, *, by: str | None) -> tuple[list[Lot], Lot]:
+    """Lots that take a compiled step in one call each, and a lot of those that take none.
 
     Args:
-        flips: Room for the number of flips, int64, [] or [K].
-        param: As the rule has it.
-        gradient: Its gradient.
-        state: The latent weights and, with momentum, its buffer.
-        learning_rate: At this step.
-        weight_decay: As the rule has it.
-        momentum: As the rule has it.
-        clip: As the rule has it.
-        scaling: As the rule has it.
-        dampening: As the rule has it.
-        coupled: As the rule has it.
-        nesterov: As the rule has it.
-        fresh: Whether the buffer is yet to be set.
-        settled: Whether the parameter is as the last step left it.
-        channels: Output channels of a trial, each with a scale of its own.
+        lot: Parameters of one group.
+        by: What in their states must be the same within a call, if anything.
     """
-    per_row = (learning_rate, weight_decay, momentum, clip, scaling)
-    kernels.call(
-        f"tuner_latent_sgd_{kernels.suffix(param.dtype)}",
-        param,
-        state["w"],
-        state.get("m"),
-        gradient,
-        *(_per_row(value, flips) for value in per_row),
-        float(dampening),
-        coupled,
-        nesterov,
-        fresh,
-        settled,
-        channels,
-        *_rows(param, flips),
-        flips,
+
+    def kinds(these: Lot) -> set[tuple[object, ...]]:
+        first = {param.shape[:1] for param in these.params} if lot.per_trial else {None}
+        value = {state[by] for state in these.states} if by else {None}
+        return {(trials, common) for trials in first for common in value}
+
+    if len(kinds(lot)) == 1 and fits(lot):
+        return [lot], lot.part([])
+    together: dict[tuple[object, ...], list[int]] = {}
+    rest = []
+    for position, (param, _, state) in enumerate(lot):
+        alone = lot.part([position])
+        if fits(alone):
+            kind = (param.dtype, *state, *kinds(alone))
+            together.setdefault(kind, []).append(position)
+        else:
+            rest.append(position)
+    return [lot.part(positions) for positions in together.values()], lot.part(rest)
+
+
+def cascade(lot: Lot, *, alpha: Value, gamma: Value) -> Tensor:
+    """``FilterFlip``'s step with a cascade of averages.
+
+    Args:
+        lot: Parameters that take it in one call; see ``parted``.
+        alpha: At this step.
+        gamma: As the rule has it.
+
+    Returns:
+        How many signs changed, int64, [] or [K].
+    """
+    return _call("cascade", lot, ("m", "s"), _per_row(lot, alpha, gamma))
+
+
+def bop(lot: Lot, *, gamma: Value, tau: Value) -> Tensor:
+    """``Bop``'s step; returns how many signs changed.
+
+    Args:
+        lot: As in ``cascade``.
+        gamma: At this step.
+        tau: As the rule has it.
+    """
+    return _call("bop", lot, ("m",), _per_row(lot, gamma, tau))
+
+
+def latent_sgd(lot: Lot, group: Group, *, learning_rate: Value, channels: Sequence[int]) -> Tensor:
+    """``LatentSGD``'s step; returns how many signs changed.
+
+    Args:
+        lot: As in ``cascade``.
+        group: The rule's hyperparameters.
+        learning_rate: At this step.
+        channels: Output channels of a trial of each parameter, each with a scale of its own.
+    """
+    fresh = [state.get("unset", False) for state in lot.states]
+    names = ("weight_decay", "momentum", "clip", "scaling")
+    more: tuple[kernels.Argument, ...] = (
+        array("q", channels),
+        array("q", fresh),
+        *_per_row(lot, learning_rate, *map(group.__getitem__, names)),
+        float(group["dampening"]),
+        group["coupled"],
+        group["nesterov"],
     )
+    return _call("latent_sgd", lot, ("w", "m"), more)
 
 
-def _rows(param: Tensor, flips: Tensor) -> tuple[int, int]:
-    """Trials, and weights of each."""
-    return flips.numel(), param.numel() // flips.numel()
+def latent_adam(
+    lot: Lot, group: Group, *, learning_rate: Value, channels: Sequence[int], coupled: bool
+) -> Tensor:
+    """``LatentAdam``'s step, or ``LatentAdamW``'s; returns how many signs changed.
+
+    Args:
+        lot: As in ``cascade``; its parameters have taken equally many steps.
+        group: The rule's hyperparameters.
+        learning_rate: At this step.
+        channels: As in ``latent_sgd``.
+        coupled: Whether weight decay is added to the gradient.
+    """
+    beta1, beta2, decay = group["beta1"], group["beta2"], group["weight_decay"]
+    steps = lot.states[0]["step"] + 1
+    rate = learning_rate / (1 - beta1**steps)
+    new = (1 - beta1, 1 - beta2)
+    rows = (rate, decay, 1 - learning_rate * decay, *new, 1 - beta2**steps)
+    more: tuple[kernels.Argument, ...] = (
+        array("q", channels),
+        *_per_row(lot, *rows, group["clip"], group["scaling"]),
+        float(group["eps"]),
+        coupled,
+    )
+    return _call("latent_adam", lot, ("w", "m", "v"), more)
 
 
-def _per_row(value: Value, flips: Tensor) -> Tensor:
-    """The hyperparameter as float32, one for each row."""
-    row = torch.as_tensor(value, dtype=torch.float32)
-    return row.expand(flips.numel()).contiguous()
+def _call(rule: str, lot: Lot, names: Sequence[str], more: Iterable[kernels.Argument]) -> Tensor:
+    """Have a rule's step done on these of the states, with what it takes beside them."""
+    found, trials = lot.columns or {}, _trials(lot)
+    flips = torch.empty(trials if lot.per_trial else (), dtype=torch.int64)
+    kernels.call(
+        f"tuner_{rule}_{kernels.suffix(lot.params[0].dtype)}",
+        len(lot.params),
+        trials,
+        array("q", [param.numel() // trials for param in lot.params]),
+        flips,
+        array("q", lot.settled),
+        _addresses(lot, lot.params),
+        *(_addresses(lot, found.get(name)) for name in names),
+        _addresses(lot, lot.gradients),
+        *more,
+    )
+    increment_version((*lot.params, *chain.from_iterable(found.values())))
+    return flips
+
+
+def _trials(lot: Lot) -> int:
+    """How many trials lie along the leading axis."""
+    return len(lot.params[0]) if lot.per_trial else 1
+
+
+def _addresses(lot: Lot, tensors: Sequence[Tensor] | None) -> "array[int]":
+    """Where they lie; null pointers if there are none."""
+    return array("q", [0] * len(lot.params) if tensors is None else map(Tensor.data_ptr, tensors))
+
+
+def _per_row(lot: Lot, *values: Value) -> list[Tensor]:
+    """The hyperparameters as float32, each with a number for each trial."""
+    rows = (torch.as_tensor(value, dtype=torch.float32) for value in values)
+    return [row.expand(_trials(lot)).contiguous() for row in rows]

@@ -1,40 +1,54 @@
 """Update rules that look at gradients alone: the binary weight is all there is."""
 
+from typing import Any, Self
+
+import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.optim import compiled
+from tuner.optim import compiled, filters
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
-from tuner.optim.filters import (
-    Cascade,
-    Filter,
-    Sections,
-    Value,
-    along,
-    legal,
-    lerp_,
-    product,
-    state_like,
-)
-from tuner.optim.schedules import Schedule
+from tuner.optim.filters import along, lerp_, state_like
+from tuner.optim.groups import Group, Known, Value, either
+from tuner.optim.parameters import Lot, State
+from tuner.optim.plain import not_signs
+from tuner.optim.schedules import Decay
+
+_CASCADE = Known("filter_flip", driven="alpha")
+_SECTIONS = Known("filter_flip", driven="alpha", without=("gamma",))
 
 
-class FilterFlip(BinaryOptimizer):
+class _Flipping(BinaryOptimizer):
+    """What the rules share whose parameters are signs and nothing else."""
+
+    def holds(self, values: Tensor, state: State, group: Group) -> bool:  # noqa: ARG002
+        """See ``BinaryOptimizer``."""
+        return not not_signs(values)
+
+    def _adopt(self, param: Tensor, state: State, group: Group) -> None:  # noqa: ARG002
+        param.copy_(sign(param))
+
+    _adopted = "they were made +1 and -1 again, and the rule's averages were kept"
+
+
+class FilterFlip(_Flipping):
     """Flip a binary weight to the side that the filtered gradient asks for.
 
     s_t = filter(g_1, ..., g_t);    flip b where s_t b > 0;    at s_t = 0 the sign stays
 
-    The filter is a cascade of two moving averages (see ``Cascade``), a single one if gamma is 1,
-    or any stable linear filter given as second-order sections (see ``Sections``).
+    The filter is a cascade of two moving averages (see ``cascade``), a single one if gamma is 1,
+    or any stable linear filter given as second-order sections (see ``sections``).
 
     The filter starts at rest, so the first step sets every weight against its first gradient: the
-    initial signs are forgotten at once. To keep them, as when training goes on from a trained
-    network, start the filter on their side: ``rule.state[p]["s"].copy_(-strength * p)``.
+    initial signs are forgotten at once. ``from_trained`` keeps them.
 
     Args:
-        params: Parameters to make binary and train, each of shape [...] or [K, ...].
-        alpha: Filter coefficient in (0, 1], shape [] or [K]. Memory is about 1/alpha steps.
+        params: Parameters to make binary and train, each of shape [...] or [K, ...]; or parameter
+            groups with hyperparameters of their own.
+        alpha: Filter coefficient in (0, 1], shape [] or [K]. Memory is about 1/alpha steps. It
+            lies under ``lr`` in the groups, where torch's schedulers drive it.
         gamma: Second coefficient in (0, 1], shape [] or [K]; 1 if left out.
+        lr: Another name for alpha.
         schedule: Factor on alpha at each step; gamma is not decayed.
         sos: Second-order sections, instead of alpha and gamma.
 
@@ -61,44 +75,98 @@ class FilterFlip(BinaryOptimizer):
         alpha: Value | None = None,
         gamma: Value | None = None,
         *,
-        schedule: Schedule | None = None,
+        lr: Value | None = None,
+        schedule: Decay | None = None,
         sos: object = None,
     ) -> None:
-        if (alpha is None) == (sos is None):
+        driven = either("FilterFlip", "alpha", alpha, lr)
+        defaults: dict[str, Any]
+        if sos is None:
+            defaults = {"lr": driven, "gamma": 1.0 if gamma is None else gamma}
+        elif driven is not None:
             raise InvalidInput("FilterFlip: give alpha (and gamma), or sos, and not both")
-        if sos is not None and not (schedule is None and gamma is None):
+        elif not (schedule is None and gamma is None):
             raise InvalidInput("FilterFlip: sos replaces alpha, gamma, schedule; leave them out")
-        self.filter: Filter
-        if alpha is None:
-            self.filter = Sections(sos)
         else:
-            self.filter = Cascade(alpha) if gamma is None else Cascade(alpha, gamma)
-        self.schedule = schedule
-        super().__init__(params)
+            defaults = {"lr": 1.0, "sos": filters.sections(sos)}
+        super().__init__(params, defaults, schedule)
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
-        param.copy_(sign(param))
-        return self.filter.init(param)
+    @classmethod
+    def from_trained(
+        cls,
+        params: Parameters,
+        strength: float,
+        alpha: Value | None = None,
+        gamma: Value | None = None,
+        *,
+        lr: Value | None = None,
+        schedule: Decay | None = None,
+    ) -> Self:
+        """An optimizer that goes on from the parameters' signs instead of forgetting them.
 
-    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        if isinstance(self.filter, Cascade) and compiled.fits(param, gradient, state):
-            flips = self._no_flips(param)
-            alpha, gamma = product(self.filter.alpha, self.factor), self.filter.gamma
-            compiled.cascade(
-                flips,
-                param,
-                gradient,
-                state,
-                alpha=alpha,
-                gamma=gamma,
-                settled=self._settled(param),
+        s_0 = -strength b: a sign stays until the filtered gradient outweighs it.
+
+        Args:
+            params: Trained parameters; their signs are kept.
+            strength: How firmly, > 0, in units of the gradient. A latent weight w under weight
+                decay lambda is as firm as strength = lambda |w|.
+            alpha: As for the class.
+            gamma: As for the class.
+            lr: As for the class.
+            schedule: As for the class.
+
+        Raises:
+            InvalidInput: If strength is not positive and finite, and as the class does.
+        """
+        if not 0 < strength < float("inf"):
+            raise InvalidInput(f"FilterFlip: strength must be in (0, inf), got {strength}")
+        rule = cls(params, alpha, gamma, lr=lr, schedule=schedule)
+        with torch.no_grad():
+            for group in rule.param_groups:
+                for param in group["params"]:
+                    rule.state[param]["s"].copy_(param).mul_(-strength)
+        rule.resumed = True
+        return rule
+
+    @property
+    def known(self) -> Known:  # type: ignore[override]  # it depends on what was given
+        """See ``BinaryOptimizer``."""
+        return _SECTIONS if "sos" in self.defaults else _CASCADE
+
+    def _together(self, group: Group) -> None:
+        if "sos" in group and not (isinstance(group["lr"], float) and group["lr"] == 1):
+            raise InvalidInput(
+                "FilterFlip: sos takes no schedule, its coefficients are constant; leave lr at 1"
             )
-            return flips
-        s = self.filter.update(state, gradient.to(next(iter(state.values())).dtype), self.factor)
+
+    def _start(self, param: Tensor, group: Group) -> State:
+        param.copy_(sign(param))
+        if "sos" in group:
+            return filters.sections_at_rest(param, group["sos"])
+        return filters.cascade_at_rest(param, group["gamma"])
+
+    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
+        if "sos" in group:
+            return [self._update(*each, group) for each in lot]
+        if not filters.one_average(group["gamma"]):
+            for param, state in zip(lot.params, lot.states, strict=True):
+                if "m" not in state:
+                    state["m"] = state_like(param)
+        return super()._update_lot(lot, group)
+
+    def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        return compiled.cascade(lot, alpha=self._rate(group), gamma=group["gamma"])
+
+    def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
+        if "sos" in group:
+            s = filters.run_sections(state, self._as_state(gradient, state["z1_0"]), group["sos"])
+        else:
+            gradient = self._as_state(gradient, state["s"])
+            s = filters.cascade(state, gradient, self._rate(group), group["gamma"])
         return self._count(flip_where(param, s * param > 0))
 
 
-class Bop(BinaryOptimizer):
+class Bop(_Flipping):
     """Binary optimizer: flip where the averaged gradient is strong and agrees with the weight.
 
     m_t = (1 - gamma) m_{t-1} + gamma g_t;    flip b where m_t b > tau
@@ -106,9 +174,12 @@ class Bop(BinaryOptimizer):
     With tau = 0 it is FilterFlip with alpha = gamma_Bop and gamma = 1.
 
     Args:
-        params: Parameters to make binary and train, each of shape [...] or [K, ...].
-        gamma: Weight of the newest gradient, in (0, 1], shape [] or [K].
+        params: As in ``FilterFlip``.
+        gamma: Weight of the newest gradient, in (0, 1], shape [] or [K]; 1e-4 if left out. It
+            lies under ``lr`` in the groups, where torch's schedulers drive it.
         tau: Threshold on the averaged gradient, >= 0, shape [] or [K].
+        lr: Another name for gamma.
+        schedule: Factor on gamma at each step.
 
     Raises:
         InvalidInput: If gamma or tau is out of range.
@@ -116,19 +187,31 @@ class Bop(BinaryOptimizer):
     Source: Helwegen et al. (2019), arXiv:1906.02107.
     """
 
-    def __init__(self, params: Parameters, gamma: Value = 1e-4, tau: Value = 1e-8) -> None:
-        legal("bop", gamma=gamma, tau=tau)
-        self.gamma = gamma
-        self.tau = tau
-        super().__init__(params)
+    known = Known("bop", driven="gamma")
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
+    def __init__(
+        self,
+        params: Parameters,
+        gamma: Value | None = None,
+        tau: Value = 1e-8,
+        *,
+        lr: Value | None = None,
+        schedule: Decay | None = None,
+    ) -> None:
+        driven = either("Bop", "gamma", gamma, lr)
+        super().__init__(params, {"lr": 1e-4 if driven is None else driven, "tau": tau}, schedule)
+
+    def _start(self, param: Tensor, group: Group) -> State:  # noqa: ARG002
         param.copy_(sign(param))
         return {"m": state_like(param)}
 
-    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        m = lerp_(state["m"], gradient.to(state["m"].dtype), along(self.gamma, param))
-        return self._count(flip_where(param, m * param > along(self.tau, param)))
+    def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        return compiled.bop(lot, gamma=self._rate(group), tau=group["tau"])
+
+    def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
+        gradient = self._as_state(gradient, state["m"])
+        m = lerp_(state["m"], gradient, along(self._rate(group), param))
+        return self._count(flip_where(param, m * param > along(group["tau"], param)))
 
 
 def flip_where(weight: Tensor, where: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ optimizer state and takes the parameter's gradient as its own (straight-through 
 """
 
 import math
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -13,18 +13,23 @@ from torch import Tensor
 from tuner.errors import InvalidInput
 from tuner.optim import compiled
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
-from tuner.optim.filters import Value, along, legal, lerp_, product, state_like
-from tuner.optim.schedules import Schedule
+from tuner.optim.filters import along, lerp_, state_like
+from tuner.optim.groups import Group, Known, Value, either
+from tuner.optim.parameters import Lot, State
+from tuner.optim.plain import is_plain, numbers
+from tuner.optim.schedules import Decay
+from tuner.rules import Number
 
 
 class LatentOptions(TypedDict, total=False):
     """The arguments that all latent rules share; see ``Latent``."""
 
+    lr: Value | None
     weight_decay: Value
     init_scale: Value
     clip: Value
     scaling: bool | Tensor
-    schedule: Schedule | None
+    schedule: Decay | None
 
 
 class Latent(BinaryOptimizer):
@@ -35,8 +40,11 @@ class Latent(BinaryOptimizer):
 
     Args:
         params: Parameters to make binary and train, each of shape [...] or [K, ...]; their
-            values, times ``init_scale``, are the first latent weights.
+            values, times ``init_scale``, are the first latent weights. Or parameter groups with
+            hyperparameters of their own.
+        own: The hyperparameters of the rule itself, as a group has them.
         learning_rate: eta > 0, shape [] or [K].
+        lr: Another name for the learning rate.
         weight_decay: lambda >= 0, shape [] or [K].
         init_scale: Factor on the first latent weights, > 0, shape [] or [K].
         clip: Bound on |w|, > 0; infinite for none; shape [] or [K].
@@ -47,71 +55,98 @@ class Latent(BinaryOptimizer):
         InvalidInput: If a hyperparameter is out of range.
     """
 
+    _adopted = "their values are the latent weights now"
+
     def __init__(
         self,
         params: Parameters,
+        own: dict[str, Any],
+        learning_rate: Value | None,
         *,
-        learning_rate: Value,
+        lr: Value | None = None,
         weight_decay: Value = 0.0,
         init_scale: Value = 1.0,
         clip: Value = math.inf,
         scaling: bool | Tensor = False,
-        schedule: Schedule | None = None,
+        schedule: Decay | None = None,
     ) -> None:
-        legal(
-            "latent_sgd",
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            init_scale=init_scale,
-            clip=clip,
-        )
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.init_scale = init_scale
-        self.clip = clip
-        self.scaling = scaling
-        self.scales = bool(torch.as_tensor(scaling).any())
-        self.schedule = schedule
-        super().__init__(params)
+        defaults = {
+            "lr": either(type(self).__name__, "learning_rate", learning_rate, lr),
+            "weight_decay": weight_decay,
+            "init_scale": init_scale,
+            "clip": clip,
+            "scaling": scaling,
+            **own,
+        }
+        super().__init__(params, defaults, schedule)
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
-        w = state_like(param).copy_(param).mul_(along(self.init_scale, param))
-        self._write(param, w)
+    def _start(self, param: Tensor, group: Group) -> State:
+        w = state_like(param)
+        self._begin_at(param, w, group)
         return {"w": w}
 
-    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        w = state["w"]
-        self._move(w, gradient.to(w.dtype), state, along(self._rate(), w))
-        if isinstance(self.clip, Tensor) or self.clip < math.inf:
-            clip = torch.as_tensor(along(self.clip, w), dtype=w.dtype, device=w.device)
+    def _begin_at(self, param: Tensor, w: Tensor, group: Group) -> None:
+        """Let the parameter's values be the latent weights, and its signs be the parameter."""
+        w.copy_(param).mul_(along(group["init_scale"], param))
+        self._write(param, w, group)
+
+    def holds(self, values: Tensor, state: State, group: Group) -> bool:
+        """See ``BinaryOptimizer``."""
+        w = numbers(state["w"])
+        if w is None:
+            return True
+        other = sign(w) * values < 0
+        if group["scaling"] is False:
+            other |= values.abs() != 1
+        elif is_plain(state["w"]):  # of a part alone the mean is another
+            expected = torch.empty_like(values)
+            self._write(expected, w, group)
+            other |= (values - expected).abs() > 0.02 * expected.abs()  # it may have been rounded
+        return not bool((other & ~w.isnan()).any())  # what diverged has any sign
+
+    def _rewrites(self, dtype: torch.dtype) -> bool:
+        return not compiled.there_for(dtype)  # that writes what turns
+
+    def _is_strange(self, param: Tensor, group: Group) -> bool:
+        return group["scaling"] is False and super()._is_strange(param, group)
+
+    def _adopt(self, param: Tensor, state: State, group: Group) -> None:
+        self._begin_at(param, state["w"], group)
+
+    def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
+        w, clip = state["w"], group["clip"]
+        self._move(self._as_state(gradient, w), state, group, along(self._rate(group), w))
+        if isinstance(clip, Tensor):
+            bound = torch.as_tensor(along(clip, w), dtype=w.dtype)
+            w.clamp_(-bound, bound)
+        elif clip < math.inf:
             w.clamp_(-clip, clip)
         flips = self._count(sign(w) * param < 0)
-        self._write(param, w)
+        self._write(param, w, group)
         return flips
 
-    def _rate(self) -> Value:
-        """The learning rate at this step."""
-        return product(self.learning_rate, self.factor)
-
-    def _move(
-        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
-    ) -> None:
+    def _move(self, gradient: Tensor, state: State, group: Group, learning_rate: Value) -> None:
         """Take one step on the latent weight, in place."""
         raise NotImplementedError
 
-    def _write(self, param: Tensor, w: Tensor) -> None:
+    def _write(self, param: Tensor, w: Tensor, group: Group) -> None:
         """Let the parameter hold the signs of w, scaled where asked."""
         param.copy_(sign(w))
-        self._scale(param, w)
-
-    def _scale(self, param: Tensor, w: Tensor) -> None:
-        """Multiply each output channel by its mean |w|, in the trials that want it."""
-        if not self.scales:
+        scaling = group["scaling"]
+        if scaling is False:
             return
-        wanted = torch.as_tensor(self.scaling, device=w.device)
         means = w.abs().mean(tuple(range(self._first_scaled(w), w.dim())), keepdim=True)
-        factors = torch.where(wanted.view(-1, *[1] * (w.dim() - 1)), means, torch.ones_like(means))
-        param.mul_(factors)
+        if isinstance(scaling, Tensor):
+            wanted = along(scaling, w)
+            means = torch.where(torch.as_tensor(wanted), means, torch.ones_like(means))
+        param.mul_(means)
+
+    def _channels(self, lot: Lot, group: Group) -> list[int]:
+        """How many output channels a trial of each parameter has; where none is scaled, one."""
+        if group["scaling"] is False:
+            return [1] * len(lot.params)
+        first = int(self.per_trial)
+        return [max(1, math.prod(p.shape[first : self._first_scaled(p)])) for p in lot.params]
 
     def _first_scaled(self, w: Tensor) -> int:
         """The first axis inside an output channel."""
@@ -138,7 +173,7 @@ class LatentSGD(Latent):
 
     Args:
         params: As in ``Latent``.
-        learning_rate: As in ``Latent``.
+        learning_rate: As in ``Latent``; the same as ``lr``.
         momentum: mu in [0, 1), shape [] or [K].
         coupled: Whether weight decay enters the momentum, as in torch.optim.SGD.
         nesterov: Nesterov momentum; coupled form only, momentum above 0, dampening 0.
@@ -152,86 +187,92 @@ class LatentSGD(Latent):
     the coupled form.
     """
 
+    known = Known(
+        "latent_sgd", driven="learning_rate", for_all=("dampening", "coupled", "nesterov")
+    )
+
     def __init__(
         self,
         params: Parameters,
+        learning_rate: Value | None = None,
         *,
-        learning_rate: Value,
         momentum: Value = 0.0,
         coupled: bool = False,
         nesterov: bool = False,
         dampening: float = 0.0,
         **options: Unpack[LatentOptions],
     ) -> None:
-        legal("latent_sgd", momentum=momentum, dampening=dampening)
-        if not coupled and (nesterov or dampening):
+        own = {
+            "momentum": momentum,
+            "coupled": coupled,
+            "nesterov": nesterov,
+            "dampening": dampening,
+        }
+        super().__init__(params, own, learning_rate, **options)
+
+    def _together(self, group: Group) -> None:
+        nesterov, dampening = group["nesterov"], group["dampening"]
+        if not group["coupled"] and (nesterov or dampening):
             raise InvalidInput("LatentSGD: nesterov and dampening need coupled=True")
-        if nesterov and (dampening or not bool((torch.as_tensor(momentum) > 0).all())):
+        if nesterov and (dampening or not bool((torch.as_tensor(group["momentum"]) > 0).all())):
             raise InvalidInput("LatentSGD: nesterov needs momentum > 0 and dampening 0")
-        self.momentum = momentum
-        self.coupled = coupled
-        self.nesterov = nesterov
-        self.dampening = dampening
-        super().__init__(params, learning_rate=learning_rate, **options)
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
-        state = super()._start(param)
-        return state if self._plain or self.coupled else {**state, "m": state_like(param)}
+    def _start(self, param: Tensor, group: Group) -> State:
+        state = super()._start(param, group)
+        self._make_average(param, state, group)
+        return state
 
-    def _update(self, param: Tensor, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        if not compiled.fits(param, gradient, state):
-            return super()._update(param, gradient, state)
-        fresh = not self._plain and "m" not in state
-        if fresh:
-            state["m"] = torch.empty_like(state["w"])
-        flips = self._no_flips(param)
-        compiled.latent_sgd(
-            flips,
-            param,
-            gradient,
-            state,
-            learning_rate=self._rate(),
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
-            clip=self.clip,
-            scaling=self.scaling,
-            dampening=self.dampening,
-            coupled=self.coupled,
-            nesterov=self.nesterov,
-            fresh=fresh,
-            settled=self._settled(param),
-            channels=math.prod(param.shape[int(self.per_trial) : self._first_scaled(param)]),
-        )
+    def _make_average(self, param: Tensor, state: State, group: Group) -> None:
+        """Have an average where there is momentum: at rest, or in torch's form yet to be set."""
+        if "m" in state or _plain(group):
+            return
+        state["m"] = state_like(param)
+        if group["coupled"]:
+            state["unset"] = True
+
+    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
+        for param, state in zip(lot.params, lot.states, strict=True):
+            self._make_average(param, state, group)
+        return super()._update_lot(lot, group)
+
+    def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        rate, channels = self._rate(group), self._channels(lot, group)
+        flips = compiled.latent_sgd(lot, group, learning_rate=rate, channels=channels)
+        for state in lot.states:
+            if "unset" in state:
+                state["unset"] = False
         return flips
 
-    @property
-    def _plain(self) -> bool:
-        """Whether there is no momentum, hence no buffer."""
-        return not isinstance(self.momentum, Tensor) and self.momentum == 0
-
-    def _move(
-        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
-    ) -> None:
-        mu, decay = along(self.momentum, w), along(self.weight_decay, w)
-        if self.coupled:
-            direction = self._torch_direction(gradient + decay * w, state, mu)
+    def _move(self, gradient: Tensor, state: State, group: Group, learning_rate: Value) -> None:
+        w = state["w"]
+        mu, decay = along(group["momentum"], w), along(group["weight_decay"], w)
+        if group["coupled"]:
+            direction = _torch_direction(gradient + decay * w, state, mu, group)
             descend_(w, learning_rate, direction)
             return
         m = gradient
-        if not self._plain:
+        if "m" in state:
             m = lerp_(state["m"], gradient, 1 - mu)
         descend_(w.mul_(1 - learning_rate * decay), learning_rate, m)
 
-    def _torch_direction(self, d: Tensor, state: dict[str, Tensor], mu: Value) -> Tensor:
-        """torch.optim.SGD's direction; where momentum is 0 it ignores the dampening."""
-        if self._plain:
-            return d
-        if "m" not in state:
-            state["m"] = d.clone()
-        else:
-            used = (mu > 0).to(d.dtype) if isinstance(mu, Tensor) else 1.0
-            state["m"].mul_(mu).add_((1 - self.dampening * used) * d)
-        return d + mu * state["m"] if self.nesterov else state["m"]
+
+def _plain(group: Group) -> bool:
+    """Whether there is no momentum, hence no average."""
+    return not isinstance(group["momentum"], Tensor) and group["momentum"] == 0
+
+
+def _torch_direction(d: Tensor, state: State, mu: Value, group: Group) -> Tensor:
+    """torch.optim.SGD's direction; where momentum is 0 it ignores the dampening."""
+    if _plain(group):
+        return d
+    if state.get("unset", False):
+        state["m"].copy_(d)
+        state["unset"] = False
+    else:
+        used = (mu > 0).to(d.dtype) if isinstance(mu, Tensor) else 1.0
+        state["m"].mul_(mu).add_((1 - group["dampening"] * used) * d)
+    m: Tensor = state["m"]
+    return d + mu * m if group["nesterov"] else m
 
 
 class LatentAdam(Latent):
@@ -241,7 +282,7 @@ class LatentAdam(Latent):
 
     Args:
         params: As in ``Latent``.
-        learning_rate: As in ``Latent``.
+        learning_rate: As in ``Latent``, 1e-3 if left out; the same as ``lr``.
         beta1: Memory of the gradient average, in [0, 1), shape [] or [K].
         beta2: Memory of the squared gradient's average, in [0, 1), shape [] or [K].
         eps: Added to the denominator.
@@ -253,41 +294,57 @@ class LatentAdam(Latent):
     Source: Kingma & Ba (2015), arXiv:1412.6980.
     """
 
+    known = Known(
+        "latent_adam",
+        driven="learning_rate",
+        more={"eps": Number(1e-8, open_high=True)},
+        for_all=("eps",),
+    )
     recordable = False  # its bias correction counts the steps
+    counted_by = "step"
+    _coupled = True
 
     def __init__(
         self,
         params: Parameters,
+        learning_rate: Value | None = None,
         *,
-        learning_rate: Value = 1e-3,
         beta1: Value = 0.9,
         beta2: Value = 0.999,
         eps: float = 1e-8,
         **options: Unpack[LatentOptions],
     ) -> None:
-        legal("latent_adam", beta1=beta1, beta2=beta2)
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.eps = eps
-        super().__init__(params, learning_rate=learning_rate, **options)
+        if learning_rate is None and options.get("lr") is None:
+            learning_rate = 1e-3
+        own = {"beta1": beta1, "beta2": beta2, "eps": eps}
+        super().__init__(params, own, learning_rate, **options)
 
-    def _start(self, param: Tensor) -> dict[str, Tensor]:
-        return {**super()._start(param), "m": state_like(param), "v": state_like(param)}
+    def _start(self, param: Tensor, group: Group) -> State:
+        averages = {"m": state_like(param), "v": state_like(param)}
+        return {**super()._start(param, group), **averages, "step": 0}
 
-    def _move(
-        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
-    ) -> None:
-        self._adam(w, gradient + along(self.weight_decay, w) * w, state, learning_rate)
+    def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        rate, channels = self._rate(group), self._channels(lot, group)
+        flips = compiled.latent_adam(
+            lot, group, learning_rate=rate, channels=channels, coupled=self._coupled
+        )
+        for state in lot.states:
+            state["step"] += 1
+        return flips
 
-    def _adam(
-        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
-    ) -> None:
+    def _move(self, gradient: Tensor, state: State, group: Group, learning_rate: Value) -> None:
+        w = state["w"]
+        self._adam(gradient + along(group["weight_decay"], w) * w, state, group, learning_rate)
+
+    def _adam(self, gradient: Tensor, state: State, group: Group, learning_rate: Value) -> None:
         """Adam's step without weight decay."""
-        beta1, beta2 = along(self.beta1, w), along(self.beta2, w)
+        w = state["w"]
+        beta1, beta2 = along(group["beta1"], w), along(group["beta2"], w)
         m = lerp_(state["m"], gradient, 1 - beta1)
         v = lerp_(state["v"], gradient.square(), 1 - beta2)
-        steps = self.step_count
-        root = (v / (1 - beta2**steps)).sqrt_().add_(self.eps)
+        state["step"] += 1
+        steps = state["step"]
+        root = (v / (1 - beta2**steps)).sqrt_().add_(group["eps"])
         descend_(w, learning_rate / (1 - beta1**steps), m / root)
 
 
@@ -300,8 +357,15 @@ class LatentAdamW(LatentAdam):
     Source: Loshchilov & Hutter (2019), arXiv:1711.05101.
     """
 
-    def _move(
-        self, w: Tensor, gradient: Tensor, state: dict[str, Tensor], learning_rate: Value
-    ) -> None:
-        w.mul_(1 - learning_rate * along(self.weight_decay, w))
-        self._adam(w, gradient, state, learning_rate)
+    known = Known(
+        "latent_adamw",
+        driven="learning_rate",
+        more=LatentAdam.known.more,
+        for_all=LatentAdam.known.for_all,
+    )
+    _coupled = False
+
+    def _move(self, gradient: Tensor, state: State, group: Group, learning_rate: Value) -> None:
+        w = state["w"]
+        w.mul_(1 - learning_rate * along(group["weight_decay"], w))
+        self._adam(gradient, state, group, learning_rate)

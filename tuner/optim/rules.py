@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.optim.base import BinaryOptimizer
+from tuner.optim.base import BinaryOptimizer, Parameters
 from tuner.optim.flip import Bop, FilterFlip
 from tuner.optim.latent import LatentAdam, LatentAdamW, LatentSGD
 from tuner.optim.schedules import Schedule
@@ -58,11 +58,38 @@ def build_optimizer(
                 raise InvalidInput(f"{rule}.{name} must be the same for all trials of a batch")
             values[name] = column[0]
         elif name.endswith("_decay") and not isinstance(kind, Number):
-            values["schedule"] = Schedule(
-                [str(decay) for decay in column], steps, device=weights[0].device
-            )
+            decays = [str(decay) for decay in column]
+            if set(decays) != {"constant"}:  # nor does a factor of 1
+                values["schedule"] = Schedule(decays, steps, device=weights[0].device)
         else:
             wide = torch.promote_types(weights[0].dtype, torch.float32)
             dtype = wide if isinstance(kind, Number) else torch.bool
-            values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)
+            if dtype != torch.bool or any(column):  # what no trial wants costs a step nothing
+                values[name] = torch.tensor(column, dtype=dtype, device=weights[0].device)
+            if f"{name}_decay" in HYPERPARAMETERS[rule]:  # as times a schedule's factors
+                values[name] = values[name].double()
     return OPTIMIZERS[rule](weights, **values)
+
+
+def optimizer_of(
+    rule: str, parameters: Parameters, settings: Mapping[str, Setting], *, steps: int
+) -> BinaryOptimizer:
+    """The optimizer of one trial of a rule, for weights without a trial axis.
+
+    Args:
+        rule: A name in ``OPTIMIZERS``.
+        parameters: The binary weights, or groups of them; they become signs.
+        settings: The trial's settings; what they leave out takes the rule's default.
+        steps: Length of the run, for the schedules.
+
+    Raises:
+        UnknownName: If the rule or a hyperparameter does not exist.
+        InvalidInput: If a value is out of range.
+    """
+    values: dict[str, Any] = {}
+    for name, value in complete(rule, settings).items():
+        if name.endswith("_decay") and not isinstance(HYPERPARAMETERS[rule][name], Number):
+            values["schedule"] = Schedule(str(value), steps)
+        else:
+            values[name] = value
+    return OPTIMIZERS[rule](parameters, **values)

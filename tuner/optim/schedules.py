@@ -1,11 +1,26 @@
 """Schedules of a known length, for one trial or for K."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tuner.optim.decay import factor
+
+Decay = Callable[[int], float | Tensor]
+"""The factor at a step (0-based): a ``Schedule``, or any function that gives a float."""
+
+
+@runtime_checkable
+class PerTrial(Protocol):
+    """A schedule that may give one factor per trial."""
+
+    per_trial: bool
+
+    def select_trials(self, keep: Tensor) -> None:
+        """Keep only the trials at these positions, shape [k]."""
+        ...
 
 
 class Schedule:
@@ -40,6 +55,9 @@ class Schedule:
         if not self.per_trial:
             return factor(self.kinds[0], step, self.steps)
         return self.table[min(step, self.steps)][self.row]
+
+    def __repr__(self) -> str:
+        return f"Schedule({self.kinds if self.per_trial else self.kinds[0]!r}, {self.steps})"
 
     def select_trials(self, keep: Tensor) -> None:
         """Keep only the schedules at these positions, shape [k]."""

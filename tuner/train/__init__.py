@@ -1,7 +1,7 @@
 """How it is trained: K trials of one workload as one program."""
 
 from tuner.train.checkpoint import Keep
-from tuner.train.fuse import trials_per_batch
+from tuner.train.fuse import Watched, chosen, trials_per_batch
 from tuner.train.loop import check, train
 from tuner.train.parts import Parts, shifted
 from tuner.train.precision import conditions
@@ -14,7 +14,9 @@ __all__ = [
     "Parts",
     "TrialConfig",
     "TrialResult",
+    "Watched",
     "check",
+    "chosen",
     "conditions",
     "shifted",
     "train",

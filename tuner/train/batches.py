@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuner.bnn.data import Dataset, Split, augment
+from tuner.bnn.data.dataset import Dataset, Split, augment
+from tuner.bnn.data.streamed import Rows
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
@@ -41,11 +42,21 @@ class Batches:
             )
         self.batch_size = workload.batch_size
         self.steps_per_epoch = n_train // self.batch_size
+        if workload.augment != "none" and len(data.shape) != 3:
+            raise InvalidInput(
+                f"workload.augment: is for images (channels, height, width), {data.name} has "
+                f"samples of shape {list(data.shape)}; drop it"
+            )
+        if not data.scaled:  # as the user's function gave them
+            whole = not data.train.images.is_floating_point()
+            self._kept = workload.own_model and whole and data.train.images.dtype != torch.bool
+            return
         # A pixel that is always black must reach a binary layer as exactly 0: its gradient is 0 in
         # truth, and a rule that looks at signs would flip its weights on rounding noise.
         mean = torch.zeros_like(data.mean) if workload.binary_ends else data.mean
-        self.scale = (1 / (255 * data.std)).view(-1, 1, 1).to(dtype)
-        self.shift = (-mean / data.std).view(-1, 1, 1).to(dtype)
+        ones = (1,) * (len(data.shape) - 1)
+        self.scale = (1 / (255 * data.std)).view(-1, *ones).to(dtype)
+        self.shift = (-mean / data.std).view(-1, *ones).to(dtype)
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the training split; a last, smaller batch is left out.
@@ -78,12 +89,24 @@ class Batches:
             images = self._prepare(split.images[start : start + size])
             yield images.expand(n_trials, *images.shape), split.labels[start : start + size]
 
+    def few(self, n_trials: int) -> Tensor:
+        """Some samples of the training split, as the network takes them: [K, n, ...]."""
+        samples = self._prepare(self.data.train.images[:2])
+        return samples.expand(n_trials, *samples.shape)
+
     def _prepare(self, images: Tensor) -> Tensor:
-        """uint8 [..., C, H, W] to normalised numbers."""
-        return images.to(self.dtype).mul_(self.scale).add_(self.shift)
+        """uint8 [..., C, H, W] to normalised numbers; other samples as they are, copied.
+
+        A network of the user's own takes whole numbers as such: they may be places in a table.
+        """
+        if self.data.scaled:
+            return images.to(self.dtype).mul_(self.scale).add_(self.shift)
+        return images.clone() if self._kept else images.to(self.dtype, copy=True)
 
 
-def _rows(images: Tensor, rows_KN: Tensor) -> Tensor:
+def _rows(images: Tensor | Rows, rows_KN: Tensor) -> Tensor:
     """``images[rows_KN]``; torch copies whole rows nine times as fast as it indexes."""
+    if isinstance(images, Rows):
+        return images[rows_KN]
     chosen = images.flatten(1).index_select(0, rows_KN.flatten())
     return chosen.view(*rows_KN.shape, *images.shape[1:])

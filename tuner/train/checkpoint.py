@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from tuner import __version__
-from tuner.bnn.data import load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.errors import Interrupted
 from tuner.rules import complete
 from tuner.train import files
@@ -24,9 +24,6 @@ from tuner.train.precision import conditions
 from tuner.train.run import Run
 from tuner.trial import TrialConfig
 from tuner.workload import Workload
-
-_UNFIT = (KeyError, IndexError, TypeError, ValueError, RuntimeError)
-"""What a state of another shape makes ``Run.restore`` raise."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,22 +62,12 @@ def digest(
     about = {
         "versions": [__version__, torch.__version__],
         "workload": dataclasses.asdict(workload),
-        "data": _data_digest(workload),
+        "data": load_data(workload).digest,
         "trials": [(t.rule, complete(t.rule, t.settings), t.seed) for t in trials],
         "conditions": conditions(workload, device),
         "more": more,
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def _data_digest(workload: Workload) -> str:
-    """Of the images' shape and statistics and of all labels: a folder's images may change."""
-    data = load_data(workload)
-    labels = [split.labels for split in (data.train, data.val, data.test)]
-    known = hashlib.sha256(repr((data.shape, [len(part) for part in labels])).encode())
-    for numbers in (*labels, data.mean, data.std):
-        known.update(numbers.numpy().tobytes())
-    return known.hexdigest()
 
 
 class Checkpoint:
@@ -114,7 +101,7 @@ class Checkpoint:
             run.restore(state)
         except torch.OutOfMemoryError:
             raise
-        except _UNFIT as error:
+        except Exception as error:  # a file can hold anything
             files.discard(self._file, error)
             return Run(self._workload, self._trials, self._device)
         return run

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from tuner.bnn.data import load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.train.loop import train
 from tuner.trial import EpochReport, TrialConfig
 from tuner.workload import Workload

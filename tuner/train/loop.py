@@ -6,16 +6,22 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 
 from tuner import kernels
-from tuner.bnn.data import load_data
+from tuner.bnn.checking import check as layers_that_will_not_train
+from tuner.bnn.data.dataset import load_data
+from tuner.bnn.losses import loss_of
 from tuner.bnn.models import build_network
+from tuner.bnn.own_network import seeded
+from tuner.bnn.sign_conv import Way
 from tuner.errors import InvalidInput
+from tuner.named import setting_up
 from tuner.train.batches import Batches
 from tuner.train.checkpoint import Checkpoint, Keep
-from tuner.train.precision import has_bfloat16
+from tuner.train.convolutions import ways
+from tuner.train.precision import activation_dtype, has_bfloat16
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
-from tuner.trial import EpochReport, TrialConfig, TrialResult
-from tuner.workload import Workload
+from tuner.trial import DataCounts, EpochReport, TrialConfig, TrialResult
+from tuner.workload import LOSSES, Workload
 
 _log = logging.getLogger(__name__)
 
@@ -93,10 +99,15 @@ def _nothing(_run: Run) -> None:
     """Nothing is to be done between two epochs."""
 
 
-def check(workload: Workload) -> None:
+def check(workload: Workload) -> DataCounts | None:
     """Refuse a workload that cannot be trained, before anybody waits for it.
 
-    Says once, for all workers, what this machine lacks to be fast, and compiles the kernels.
+    Says once, for all workers, what this machine lacks to be fast, or rounds to be so, what was
+    passed over in the data and which layers of a network of the user's will not train; compiles
+    the kernels, and times the convolutions.
+
+    Returns:
+        How much data there is, where it is the user's own.
 
     Raises:
         InvalidInput: If data, network and batch size do not fit each other.
@@ -106,5 +117,27 @@ def check(workload: Workload) -> None:
     if workload.precision == "auto" and not any(map(has_bfloat16, ("cpu", "cuda"))):
         _log.warning("this processor has no bfloat16: training in float32, 1.5 to 3 times slower")
     data = load_data(workload)
-    Batches(data, workload, dtype=torch.float32)
-    build_network(workload, data.shape, data.n_classes, [0])
+    if not (workload.own_model or workload.own_metric or workload.loss != LOSSES[0]):
+        Batches(data, workload, dtype=torch.float32)
+        build_network(workload, data.shape, data.n_classes, [0])
+    else:
+        run = Run(workload, [TrialConfig("filter_flip", {}, 0)], torch.device("cpu"))
+        samples, targets = next(iter(run.batches.epoch([0], 1)))
+        with seeded(0):
+            where = f"workload.loss: {workload.loss}"
+            setting_up(where, lambda: loss_of(workload)(run.network(samples), targets))
+        for problem in layers_that_will_not_train(run.network, run.rule, samples):
+            _log.warning("%s: %s", workload.model, problem.removeprefix("network."))
+    cpu = torch.device("cpu")
+    if Way.BOTH in ways(workload, cpu, activation_dtype(workload, cpu)):
+        _log.warning(
+            "on a CPU here, binary convolutions round their gradients to 11 bits, by chance up or "
+            'down, which is faster; precision = "float32" in the workload never does'
+        )
+    for note in data.notes:
+        _log.warning("%s", note)
+    if not (workload.own_dataset or workload.folder):
+        return None
+    if data.counts.warning:
+        _log.warning("%s", data.counts.warning)
+    return data.counts

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.train import files
 from tuner.train.checkpoint import digest
+from tuner.train.files import check_curve
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
 
@@ -49,9 +50,15 @@ class Parts:
         if kept is None:
             return
         try:
-            self.results, self.most = [_result(values) for values in kept["results"]], kept["most"]
-        except (KeyError, TypeError) as error:
+            results, most = [_result(values) for values in kept["results"]], kept["most"]
+            for result in results:
+                check_curve(result.curve, workload)
+            if len(results) >= len(trials) or type(most) is not int or not 0 < most <= len(trials):
+                raise ValueError(f"{len(results)} results and parts of {most!r} of {len(trials)}")
+        except Exception as error:  # a file can hold anything
             files.discard(self._file, error)
+        else:
+            self.results, self.most = results, most
 
     def limit(self, most: int) -> None:
         """Have parts of at most so many trials from now on, in a later attempt too."""

@@ -1,11 +1,18 @@
 """Which number type the activations take; weights, states and statistics stay as they are."""
 
+from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import torch
 
 from tuner import kernels
+from tuner.bnn.data.dataset import load_data
+from tuner.bnn.own_network import trains_alone
+from tuner.errors import InvalidInput
 from tuner.machine import instruction_sets
+from tuner.named import code_version
+from tuner.train.convolutions import in_words, ways
 from tuner.workload import Workload
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -16,20 +23,54 @@ def activation_dtype(workload: Workload, device: torch.device) -> torch.dtype:
 
     Binary weights and activations are exact in bfloat16, and so are their sums up to 256. Batch
     norm's statistics, the last layer, the loss and all optimizer state are float32 at least.
+
+    Raises:
+        InvalidInput: If a network of the user's, without a trial axis, is to take bfloat16: its
+            layers would take nothing but that. ``auto`` is float32 for it.
     """
+    if trains_alone(workload):
+        if workload.precision == "bfloat16":
+            raise InvalidInput(
+                "workload.precision: bfloat16 is for networks of tuner.bnn.layers; another may "
+                "use torch.autocast in its forward"
+            )
+        return torch.float64 if workload.precision == "float64" else torch.float32
     if workload.precision != "auto":
         return _NAMED[workload.precision]
     return torch.bfloat16 if has_bfloat16(device.type) else torch.float32
 
 
-def conditions(workload: Workload, device: str) -> dict[str, str | bool]:
-    """What decides speed and rounding here: device, precision, whether the kernels are in use."""
+def conditions(workload: Workload, device: str) -> dict[str, Any]:  # Any: JSON values
+    """What decides speed and rounding here: device, precision, whether the kernels are in use.
+
+    And how binary convolutions are done, where the network has any; where network or data are the
+    user's, which code and which data they are too.
+
+    Raises:
+        InvalidInput: If data and network do not fit each other.
+        DataMissing: If the data set is not there.
+    """
     place = torch.device(device)
+    dtype = activation_dtype(workload, place)
+    chosen = ways(workload, place, dtype)
+    convolutions = {"convolutions": in_words(chosen)} if chosen else {}
     return {
+        **_of_the_user(workload),
         "device": place.type,
-        "precision": str(activation_dtype(workload, place)).removeprefix("torch."),
+        "precision": str(dtype).removeprefix("torch."),
         "kernels": place.type == "cpu" and kernels.library() is not None,
+        **convolutions,
     }
+
+
+def _of_the_user(workload: Workload) -> dict[str, Any]:
+    """Which code and which data of the user's this is."""
+    found: dict[str, Any] = {}
+    if workload.functions:
+        found["code"] = code_version(workload)
+    if workload.own_dataset or workload.folder:
+        found["data"] = asdict(load_data(workload).counts)
+    return found
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple
 from functools import partial
 from typing import Any
@@ -10,14 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tuner.bnn.data import Split, load_data
+from tuner.bnn.data.dataset import load_data
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
+from tuner.bnn.losses import loss_of
 from tuner.bnn.models import build_network
+from tuner.bnn.own_network import Alone, seeded, try_out
 from tuner.optim import rules
+from tuner.optim.base import BinaryOptimizer
 from tuner.optim.decay import factor
-from tuner.train.batches import Batches
+from tuner.optim.uncompiled import Adam
+from tuner.train import convolutions
+from tuner.train.batches import Batches, generator
+from tuner.train.files import check_progress
 from tuner.train.precision import activation_dtype
 from tuner.train.replay import Replay, Step
+from tuner.train.scores import Scores
 from tuner.train.step import operations
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
@@ -47,7 +54,6 @@ class Run:
         self.trials = trials
         self.device = device
         self.data = load_data(workload).to(device)
-        self.chance = 1 / self.data.n_classes
         dtype = activation_dtype(workload, device)
         self.batches = Batches(self.data, workload, dtype=dtype)
         self.steps = workload.epochs * self.batches.steps_per_epoch
@@ -56,22 +62,24 @@ class Run:
         weights = torch.float64 if dtype == torch.float64 else torch.float32
         network = build_network(workload, self.data.shape, self.data.n_classes, seeds)
         self.network = network.to(device=device, dtype=weights)
+        if workload.own_model:
+            with seeded(seeds[0]):
+                samples = self.batches.few(len(trials))
+                try_out(self.network, samples, self.data.known_classes, workload)
+        convolutions.apply(self.network, convolutions.ways(workload, device, dtype))
         self.binary = binary_parameters(self.network)
         self.real = real_parameters(self.network)
-        self.rule = rules.build_optimizer(
-            trials[0].rule,
-            self.binary,
-            [trial.settings for trial in trials],
-            steps=self.steps,
-        )
+        self.rule = self._make_rule()
         for weight in self.binary:  # signs are exact in any type; the rule's state stays as it is
             weight.data = weight.data.to(dtype)
+        self.scores = Scores(workload, self.network, self.batches, n_trials=len(trials))
+        self.chance = self.scores.chance
         self.rate = torch.tensor(workload.real_learning_rate, device=device)
-        self.adam = torch.optim.Adam(
-            self.real, lr=self.rate, fused=True, capturable=device.type == "cuda"
-        )
+        real = [{"params": self.real}]  # perhaps none
+        self.adam = Adam(real, lr=self.rate, fused=True, capturable=device.type == "cuda")
         # Not a method: what holds itself, through the recorded step, would keep its memory.
-        self._operations = partial(operations, self.network, self.rule, self.adam)
+        loss = loss_of(workload)
+        self._operations = partial(operations, self.network, self.rule, self.adam, loss)
 
         self.finished = 0
         self.active = list(range(len(trials)))
@@ -80,16 +88,39 @@ class Run:
         self.stopped: set[int] = set()
         self._record()
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Tells the time that a step takes: on a CPU what else runs there has no part in it."""
+        return time.process_time if self.device.type == "cpu" else time.perf_counter
+
+    def _make_rule(self) -> BinaryOptimizer:
+        """The update rule of all trials; of one whose weights have no trial axis, its own."""
+        rule, settings = self.trials[0].rule, [trial.settings for trial in self.trials]
+        if isinstance(self.network, Alone):
+            (only,) = settings
+            return rules.optimizer_of(rule, self.binary, only, steps=self.steps)
+        return rules.build_optimizer(rule, self.binary, settings, steps=self.steps)
+
     def epoch(self, epoch: int) -> EpochReport:
-        """Train and validate one epoch, drop what diverged, report."""
-        start = time.perf_counter()
+        """Train and validate one epoch, drop what diverged, report.
+
+        What code of the user's draws, such as who drops out, comes from seed and epoch.
+        """
+        if not (self.workload.own_model or self.data.streamed):
+            return self._epoch(epoch)
+        seed = self.trials[self.active[0]].seed
+        with seeded(generator(seed, epoch, 1).initial_seed()):
+            return self._epoch(epoch)
+
+    def _epoch(self, epoch: int) -> EpochReport:
+        start, began = time.perf_counter(), self.clock()
         loss, flips = self._train_epoch(epoch)
-        healthy = (
-            torch.isfinite(loss) & self.rule.finite() & _finite(self.real)
-        ).tolist()  # waits for the device
+        healthy = (torch.isfinite(loss) & self._finite()).tolist()  # waits for the device
+        step_seconds = (self.clock() - began) / self.batches.steps_per_epoch
         k = len(self.active)
         train_seconds = (time.perf_counter() - start) / k
-        accuracy = self._accuracy(self.data.val)
+        scores = self.scores.of(self.data.val, healthy).values
+        healthy = [ok and math.isfinite(v) for ok, v in zip(healthy, scores, strict=True)]
         seconds = (time.perf_counter() - start) / k
         report = EpochReport(
             epoch=epoch,
@@ -98,11 +129,12 @@ class Run:
                 value if ok else math.nan for value, ok in zip(loss.tolist(), healthy, strict=True)
             ),
             val_accuracy=tuple(
-                value if ok else self.chance for value, ok in zip(accuracy, healthy, strict=True)
+                value if ok else self.chance for value, ok in zip(scores, healthy, strict=True)
             ),
             flip_ratio=tuple(flips.tolist()),
             seconds=(seconds,) * k,
             train_seconds=(train_seconds,) * k,
+            step_seconds=step_seconds,
         )
         for row, position in enumerate(self.active):
             self.curves[position].append(
@@ -146,11 +178,13 @@ class Run:
         """Take over the state of a run with the same arguments; this one is new.
 
         Raises:
-            KeyError, IndexError, TypeError, ValueError, RuntimeError: If it is another run's. This
-                one is of no use then.
+            Exception: If it is another run's, or no run's: it may hold anything. This one is of no
+                use then.
         """
+        check_progress(state, len(self.trials), self.workload)
         self._leave(set(self.active) - set(state["active"]))
         self.network.load_state_dict(state["network"])
+        shapes = _shapes(self.rule)
         self.rule.load_state_dict(state["rule"])
         for parameter, moments in zip(self.real, state["adam"], strict=True):
             # Adam's own way would put another tensor in the place of the learning rate.
@@ -158,15 +192,31 @@ class Run:
         self.curves = [[EpochPoint(*point) for point in curve] for curve in state["curves"]]
         self.diverged, self.stopped = set(state["diverged"]), set(state["stopped"])
         self.finished = state["finished"]
+        steps = self.finished * self.batches.steps_per_epoch
+        if self.rule.step_count != steps or _shapes(self.rule) != shapes:
+            raise ValueError(f"the update rule's state is not one after {steps} steps")
+        for parameter in self.real:
+            moments = self.adam.state[parameter]
+            if not moments and self.workload.own_model:  # forward does not use it
+                continue
+            if moments["step"] != steps or any(
+                moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")
+            ):
+                raise ValueError(f"the state of Adam is not one after {steps} steps")
+        if not self._finite().all():
+            raise ValueError("an active trial has numbers that are not finite")
 
     def results(self, *, test: bool) -> list[TrialResult]:
         """The trials' results; the test split is read here and nowhere else."""
         tested = dict.fromkeys(range(len(self.trials)), self.chance) if test else {}
         hits: dict[int, tuple[bool, ...]] = {}
         if test and self.active:
-            right_KN = self._right(self.data.test).tolist()
-            hits = {p: tuple(right) for p, right in zip(self.active, right_KN, strict=True)}
-            tested |= {p: sum(right) / len(right) for p, right in hits.items()}
+            scored = self.scores.of(self.data.test, [True] * len(self.active))
+            finite = (v if math.isfinite(v) else self.chance for v in scored.values)
+            tested |= dict(zip(self.active, finite, strict=True))
+            if scored.right_KN is not None:
+                rows = map(tuple, scored.right_KN.tolist())
+                hits = dict(zip(self.active, rows, strict=True))
         return [
             TrialResult(
                 val_accuracy=curve[-1].val_accuracy,
@@ -186,7 +236,7 @@ class Run:
         self.network.train()
         k = len(self.active)
         steps = self.batches.steps_per_epoch
-        n_binary = sum(weight[0].numel() for weight in self.binary)
+        n_binary = sum(weight.numel() for weight in self.binary) // k
         loss_sum = torch.zeros(k, device=self.device)
         flip_sum = torch.zeros(k, device=self.device)
         seeds = [self.trials[position].seed for position in self.active]
@@ -204,22 +254,20 @@ class Run:
 
     def _record(self) -> None:
         """Have the step recorded again, for the trials that are left."""
-        recorded = self.device.type == "cuda" and self.rule.recordable
+        ordinary = isinstance(self.network, Alone)  # may do another thing at every step
+        own_loss = ":" in self.workload.loss
+        recorded = (
+            self.device.type == "cuda" and self.rule.recordable and not (ordinary or own_loss)
+        )
         self._advance: Step = Replay(self._operations) if recorded else self._operations
 
-    def _accuracy(self, split: Split) -> list[float]:
-        """Share of the split that each active trial classifies rightly."""
-        return [count / len(split.labels) for count in self._right(split).sum(1).tolist()]
-
-    @torch.no_grad()
-    def _right(self, split: Split) -> Tensor:
-        """Whether each active trial classifies each image of the split rightly, [K, N]."""
-        self.network.eval()
-        right = []
-        for images, labels in self.batches.evaluation(split, len(self.active)):
-            predicted = self.network(images).max(2).indices  # argmax is many times slower
-            right.append(predicted == labels)
-        return torch.cat(right, dim=1)
+    def _finite(self) -> Tensor:
+        """Whether all numbers of each active trial are finite, [K]."""
+        k = len(self.active)
+        finite = self.rule.finite(k)
+        for parameter in self.real:
+            finite &= torch.isfinite(parameter).reshape(k, -1).all(1)
+        return finite
 
     def _leave(self, positions: Collection[int]) -> None:
         """Compact the trial axis of everything that has one."""
@@ -242,6 +290,6 @@ class Run:
         self._record()
 
 
-def _finite(parameters: Sequence[Tensor]) -> Tensor:
-    """Whether all numbers of a trial are finite, shape [K]."""
-    return torch.stack([torch.isfinite(p).flatten(1).all(1) for p in parameters]).all(0)
+def _shapes(rule: BinaryOptimizer) -> list[dict[str, torch.Size]]:
+    """The shapes of the rule's state, parameter by parameter."""
+    return [{name: v.shape for name, v in state.items()} for state in rule.state.values()]

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from tuner.bnn.losses import Loss
 from tuner.optim.base import BinaryOptimizer
 
 
@@ -11,8 +11,9 @@ def operations(
     network: nn.Module,
     rule: BinaryOptimizer,
     adam: torch.optim.Adam,
-    images: Tensor,
-    labels_KN: Tensor,
+    loss: Loss,
+    inputs: Tensor,
+    targets_KN: Tensor,
 ) -> Tensor:
     """Forward, backward, update; returns the losses [K].
 
@@ -22,18 +23,13 @@ def operations(
         network: K networks in one.
         rule: Updates the binary weights, after its ``tick``.
         adam: Updates the real ones.
-        images: [K, N, C, H, W].
-        labels_KN: [K, N].
+        loss: Of each trial.
+        inputs: [K, N, ...], such as images [K, N, C, H, W].
+        targets_KN: [K, N], or [K, N, ...] where they are no classes.
     """
-    loss_K = _cross_entropy(network(images), labels_KN)
+    loss_K = loss(network(inputs), targets_KN)
     torch.autograd.backward(loss_K.sum())
     rule.update()
     adam.step()
     network.zero_grad()
     return loss_K.detach()
-
-
-def _cross_entropy(logits_KNO: Tensor, labels_KN: Tensor) -> Tensor:
-    """Mean cross-entropy of each trial, shape [K], in nats."""
-    logits_KON = logits_KNO.transpose(1, 2).contiguous()  # torch is slow over a short last axis
-    return F.cross_entropy(logits_KON, labels_KN, reduction="none").mean(1)

@@ -6,7 +6,7 @@
   if (!root) return;
 
   const KINDS = ["submitted", "claimed", "released", "lost", "finished", "failed", "paused",
-    "resumed", "cancelled", "retried", "complete", "deleted"];
+    "resumed", "cancelled", "retried", "labelled", "complete", "deleted", "operation"];
   const APART = 1000, // milliseconds between two looks, however much happens
     ANYWAY = 15000; // ages and workers that fell silent make no event
   const announcement = document.getElementById("announcement");
@@ -64,6 +64,7 @@
       // The server is away; the next look may find it.
     } finally {
       busy = false;
+      if (root.querySelector("[data-soon]")) soon(); // something is being made
     }
   }
 
@@ -91,4 +92,5 @@
     soon();
   }, ANYWAY);
   follow();
+  if (root.querySelector("[data-soon]")) soon();
 })();

@@ -1,5 +1,6 @@
 """A server in this process over an SQLite file, and browsers of it that run no scripts."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,6 +23,12 @@ Serve = Callable[..., TestClient]
 @pytest.fixture
 def address(sqlite_url: str) -> str:
     return sqlite_url
+
+
+@pytest.fixture
+def complete(address: str, sqlite_complete: Path) -> None:
+    """Has the small comparison in the file, run to its end; before anything opens it."""
+    shutil.copy(sqlite_complete, address.removeprefix("sqlite:///"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Reading pages: what they hold, and whether they are sound."""
 
 import re
+import time
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -88,7 +89,10 @@ class Document(HTMLParser):
 
 def get(browser, path: str, status: int = 200) -> Document:
     """The page at a path, sound as every page is."""
-    answer = browser.get(path)
+    deadline = time.monotonic() + 60
+    while "data-soon" in (answer := browser.get(path)).text:  # something is being made
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert answer.status_code == status, answer.text
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
     assert "unsafe" not in answer.headers["Content-Security-Policy"]

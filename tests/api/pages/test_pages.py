@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +15,7 @@ from tuner.search.database.store import open_store
 from tuner.search.queue import control, roster
 from tuner.search.watch import views
 from tuner.search.work.keeper import Keeper
+from tuner.trial import DataCounts
 
 
 @pytest.fixture
@@ -93,6 +94,21 @@ def test_a_comparison_tells_what_was_declared_and_how_far_it_is(browser):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("submitted")
+def test_the_page_counts_data_of_the_users_own_once_a_trial_was_trained_on_them(browser, store):
+    class Counting(LightTrainer):
+        def conditions(self, _workload):
+            return {"data": asdict(DataCounts(3, 90, 10, 20, 2, "ab"))}
+
+    Keeper(store).tend()
+    assert "Data" not in get(browser, "/comparisons/small").text
+    work_here(store, trainer=Counting("cpu"))
+    assert "Data 3 classes; 90 samples to train on, 10 to validate on, 20 to test on. 2 of 20" in (
+        get(browser, "/comparisons/small").text
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("submitted")
 def test_what_changes_can_be_had_alone(browser, store):
     def live() -> Document:
         answer = browser.get("/comparisons/small/progress", headers={"Accept": "*/*"})
@@ -115,6 +131,7 @@ def test_what_changes_can_be_had_alone(browser, store):
     run(store)
     assert live().bars == {"old": (11, 11), "new": (11, 11)}
     assert "small: complete, 100 per cent done" in announced(live())
+    get(browser, "/comparisons/small")  # waits until its verdict is made
     for path in ("/", "/comparisons/small"):
         assert "refresh" not in browser.get(path).text
     home = Document(browser.get("/progress").text)
@@ -135,11 +152,11 @@ def test_a_finished_comparison_shows_what_came_out(serve, database):
     assert "Inconclusive" in page.text
     assert re.search(r"Best settings, retrained .* new alpha \S+ gamma \S+", page.text)
     assert re.search(r"new alpha \S+ gamma \S+ .*?( \d\d\.\d\d%){3} 2 ", page.text)
-    for how in ("html", "json", "csv"):
-        link = f"/v1/comparisons/small/report?format={how}"
+    data = "/v1/comparisons/small/report?format="
+    for link in ("/comparisons/small/report", f"{data}json", f"{data}csv"):
         assert link in page.links
-        assert browser.get(link).status_code == 200
-    number = views.optuna_id(store, "small/new")
+        assert browser.get(link, follow_redirects=True).status_code == 200
+    number = store.study_id("small/new")
     assert f"/dashboard/studies/{number}" in page.links
     assert browser.get(f"/dashboard/studies/{number}").status_code == 200
     (picture,) = [i["src"] for i in page.all("img") if "figure" in i["src"]]
@@ -161,8 +178,7 @@ class OnceLucky(LightTrainer):
 
 
 @pytest.mark.slow
-def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(serve, database):
-    browser, store = serve(database), open_store(database)
+def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(browser, store):
     arms = [
         {"name": "old", "space": "magnitude"},
         {"name": "new", "space": "filter"},
@@ -179,7 +195,6 @@ def test_a_best_setting_is_called_lucky_where_its_fresh_seeds_show_it(serve, dat
     assert re.search(
         r"untuned alpha \S+ gamma \S+ .*?\d\d\.\d\d% \[\d\d\.\d\d, \d\d\.\d\d\]", page.text
     )
-    store.close()
 
 
 @pytest.mark.slow
@@ -204,13 +219,13 @@ def test_the_best_trials_of_an_arm_lead_to_their_pages(browser, store):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("submitted")
+@pytest.mark.usefixtures("complete")
 def test_a_trial_shows_its_settings_its_filter_and_its_curves(browser, store):
-    run(store)
     (row, *_) = views.best_trials(store, "small/old", 1)
     _, trial = views.get_trial(store, row.trial_id)
     page = get(browser, f"/trials/{row.trial_id}")
     assert f"learning_rate {trial.params['learning_rate']:.3g}" in page.text
+    assert re.search(r"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", page.text)
     assert "latent_sgd" in page.text
     assert "half-life inf steps" in page.text
     titles = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
@@ -259,7 +274,8 @@ def test_failed_trials_are_shown_with_their_traceback_and_can_be_retried(
 def test_the_buttons_are_those_that_the_state_allows_and_they_work(browser, store):
     def buttons() -> set[str]:
         actions = get(browser, "/comparisons/small").actions
-        return {action.removeprefix("/comparisons/small/") for action in actions}
+        every = {action.removeprefix("/comparisons/small/") for action in actions}
+        return every - {"labels"}  # there in any state
 
     def press(action: str) -> str:
         answer = browser.post(f"/comparisons/small/{action}")
@@ -269,11 +285,11 @@ def test_the_buttons_are_those_that_the_state_allows_and_they_work(browser, stor
     assert buttons() == {"pause", "cancel"}
     assert press("pause") == "/comparisons/small"
     assert store.status("small") == "paused"
-    assert buttons() == {"resume", "cancel", "delete"}
+    assert buttons() == {"resume", "cancel", "archive", "delete"}
     press("resume")
     assert buttons() == {"pause", "cancel"}
     press("cancel")
-    assert buttons() == {"delete"}
+    assert buttons() == {"archive", "delete"}
     refused = browser.post("/comparisons/small/resume")
     assert refused.status_code == 409
     assert "cancelled; only paused ones can be resumed" in Document(refused.text).text

@@ -17,8 +17,7 @@ from tuner.search.work.worker import Worker
 
 
 @pytest.mark.slow
-def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
-    browser, store = serve(database), open_store(database)
+def test_a_page_tells_the_whole_verdict_and_the_whole_question(browser, store):
     arms = [
         *({"name": name, "space": "filter"} for name in ("new", "old", "again")),
         *({"name": f"{name}_tpe", "space": "filter", "sampler": "tpe"} for name in ("new", "old")),
@@ -37,7 +36,6 @@ def test_a_page_tells_the_whole_verdict_and_the_whole_question(serve, database):
     told = browser.get("/v1/comparisons/small/report?format=json").json()["verdict"]
     for name in ("heading", "text", "speedup", "repeated", "test"):
         assert told[name] and told[name] in page.text, name
-    store.close()
 
 
 @pytest.mark.slow
@@ -68,8 +66,7 @@ def test_a_running_comparison_shows_the_verdict_of_its_last_look(serve, database
 
 
 @pytest.mark.slow
-def test_a_look_without_a_stop_is_shown_while_the_searches_go_on(serve, database):
-    browser, store = serve(database), open_store(database)
+def test_a_look_without_a_stop_is_shown_while_the_searches_go_on(browser, store):
     arms = [{"name": "old", "space": "magnitude"}, {"name": "new", "space": "filter"}]
     verdict = {"primary": ["new", "old"], "k": 2, "looks": [0.5]}
     control.submit(store, comparison(arms=arms, n_trials=40, verdict=verdict))
@@ -90,7 +87,6 @@ def test_a_look_without_a_stop_is_shown_while_the_searches_go_on(serve, database
     page = get(browser, "/comparisons/small")
     assert "Supported: new ahead" in page.text and "over 20 searches of each" in page.text
     assert page.bars == {"old": (62, 62), "new": (62, 62)}
-    store.close()
 
 
 def work_until(store: Store, reached: Callable[[ArmProgress], bool]) -> None:

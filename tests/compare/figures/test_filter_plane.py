@@ -6,6 +6,7 @@ import pytest
 from made_filters import filters
 from matplotlib.collections import PathCollection
 
+from tuner.compare import Protocol
 from tuner.compare.evidence.redundancy import redundancy
 from tuner.compare.figures.filter_plane import plane_figure
 from tuner.compare.figures.flip_ratio import flip_law_figure
@@ -75,7 +76,7 @@ def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
     arm = filters([1e-3, 1e-2, NAN, 1e-1], violated={"stable": [True, False, False, False]})
     scores = np.array([0.3, 0.8, 0.1, 0.5])
     other = filters([1e-6, 1.0], [1.0, 1e-3])
-    drawing = plane_figure([("old", arm, scores), ("new", other, scores[:2])], "accuracy", STYLES)
+    drawing = plane_figure([("old", arm, scores), ("new", other, scores[:2])], Protocol(), STYLES)
     old, new, bar = drawing.axes
     assert [old.get_title(loc="left"), new.get_title(loc="left")] == ["old", "new"]
     assert bar.get_ylabel() == "validation accuracy"
@@ -85,7 +86,7 @@ def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
     assert filled.get_offsets().data.tolist() == [[1e-1, 0.1], [1e-2, 0.1]]  # the best on top
     assert hollow.get_facecolors().size == 0 and len(filled.get_facecolors()) == 2
     assert not filled.get_rasterized()
-    assert old.get_xlabel() == "alpha\n1 of 4 trials have no real filter"
+    assert old.get_xlabel() == "alpha\nno real filter: 1 of 4 trials"
     assert new.get_xlabel() == "alpha"
     drawing.canvas.draw()
 
@@ -93,7 +94,9 @@ def test_the_plane_has_a_panel_per_arm_with_hollow_and_filled_trials():
 def test_the_best_score_of_all_arms_is_the_darkest_colour():
     arm = filters([1e-3, 1e-2])
     drawing = plane_figure(
-        [("a", arm, np.array([0.1, 0.5])), ("b", arm, np.array([0.5, 0.9]))], "loss", STYLES
+        [("a", arm, np.array([0.1, 0.5])), ("b", arm, np.array([0.5, 0.9]))],
+        Protocol(unit="loss"),
+        STYLES,
     )
     colours = [marks(axes)[1].get_facecolors().tolist() for axes in drawing.axes[:2]]
     assert colours[0][1] == colours[1][0]
@@ -103,14 +106,14 @@ def test_the_best_score_of_all_arms_is_the_darkest_colour():
 
 def test_many_points_are_an_image_also_in_a_vector_format():
     arm = filters(np.geomspace(1e-6, 1, 20_000))
-    drawing = plane_figure([("many", arm, np.linspace(0, 1, 20_000))], "accuracy", STYLES)
+    drawing = plane_figure([("many", arm, np.linspace(0, 1, 20_000))], Protocol(), STYLES)
     assert all(one.get_rasterized() for one in marks(drawing.axes[0]))
 
 
 @pytest.mark.parametrize("alpha", [[NAN], [1e-3], [1e-3, 1e-3, 1e-3]])
 def test_tiny_arms_with_equal_scores_are_drawn(alpha: list[float]):
     arm = filters(alpha)
-    plane_figure([("tiny", arm, np.zeros(arm.n))], "accuracy", STYLES).canvas.draw()
+    plane_figure([("tiny", arm, np.zeros(arm.n))], Protocol(), STYLES).canvas.draw()
     flip_law_figure([("tiny", arm)], STYLES).canvas.draw()
 
 
@@ -134,8 +137,8 @@ def test_the_law_s_figure_shows_positive_ratios_and_fills_those_that_violate_not
 
 def test_figures_without_arms_or_with_broken_scores_are_refused():
     with pytest.raises(InvalidInput, match="plane figure: needs at least one arm"):
-        plane_figure([], "accuracy", STYLES)
+        plane_figure([], Protocol(), STYLES)
     with pytest.raises(InvalidInput, match="flip law figure: needs at least one arm"):
         flip_law_figure([], STYLES)
     with pytest.raises(InvalidInput, match="plane figure, arm 'old': needs a finite score"):
-        plane_figure([("old", filters([1e-3]), np.array([NAN]))], "accuracy", STYLES)
+        plane_figure([("old", filters([1e-3]), np.array([NAN]))], Protocol(), STYLES)

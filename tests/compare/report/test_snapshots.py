@@ -10,6 +10,8 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "snapshots.py"
 ROOT = SCRIPT.parents[2]
+CASES = ("full_5", "minimized", "equivalent")
+"""Between them they have everything that a report can hold."""
 
 
 @pytest.mark.slow
@@ -18,10 +20,10 @@ def test_two_processes_make_the_same_reports_to_the_byte(tmp_path: Path) -> None
     for seed in ("1", "2"):  # sets and dicts of names come in another order
         folders.append(tmp_path / seed)
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, SCRIPT, folders[-1]], env=environment, check=True)
-    cases = sorted(folder.name for folder in folders[0].iterdir())
-    assert "full_5" in cases
-    for case in cases:
+        command = [sys.executable, SCRIPT, folders[-1], *CASES]
+        subprocess.run(command, env=environment, check=True)
+    assert sorted(folder.name for folder in folders[0].iterdir()) == sorted(CASES)
+    for case in CASES:
         before, after = (folder / case for folder in folders)
         names = sorted(file.name for file in before.iterdir())
         assert {"report.json", "report.html", "tuning_curves.svg"} <= set(names)

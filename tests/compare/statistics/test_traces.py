@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tuner.compare import Protocol
 from tuner.compare.figures.repeated_searches import traces_figure
 from tuner.compare.figures.styles import arm_styles
 from tuner.compare.statistics.speedup import rmst_ratio
@@ -86,13 +87,16 @@ def test_a_search_without_scores_is_refused() -> None:
 def test_the_figure_draws_steps_and_a_band_only_where_there_is_one() -> None:
     rng = np.random.default_rng(0)
     many, one = incumbent_traces(list(rng.random((8, 30)))), incumbent_traces([rng.random(50)])
-    axes = traces_figure({"tpe": many, "hand": one}, arm_styles(["tpe", "hand"])).axes[0]
+    axes = traces_figure({"tpe": many, "hand": one}, Protocol(), arm_styles(["tpe", "hand"])).axes[
+        0
+    ]
     assert [line.get_label() for line in axes.lines] == ["tpe (8 repeats)", "hand (1 repeat)"]
     assert all(line.get_drawstyle() == "steps-post" for line in axes.lines)
     assert np.asarray(axes.lines[1].get_ydata()) == pytest.approx(one.median)
     assert len(axes.collections) == 1
     assert axes.get_xlim()[1] == 50
-    assert traces_figure({}, {}, unit="loss").axes[0].get_ylabel() == "best loss so far"
+    of_losses = traces_figure({}, Protocol(unit="loss"), {})
+    assert of_losses.axes[0].get_ylabel() == "best loss so far"
 
 
 def test_the_ratio_of_mean_trials_is_old_over_new() -> None:

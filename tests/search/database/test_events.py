@@ -1,21 +1,12 @@
-from collections.abc import Iterator
-
 import pytest
 from comparisons import comparison, enqueue, work_here
 from sqlalchemy import delete, insert, update
 
 from tuner.search.database import events
 from tuner.search.database.events import events_after, newest, record, trim
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import Now
 from tuner.search.database.tables import events as table
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 def happen(store: Store, *kinds: str, comparison: str | None = "a") -> None:

@@ -117,7 +117,7 @@ def test_a_half_run_comparison_goes_on_after_the_upgrade_to_the_same_results(
     database: str, undisturbed: dict[str, list[FrozenTrial]]
 ):
     make_version_1(database, undisturbed)
-    with pytest.raises(DatabaseProblem, match=r"0001, this .* needs 0003; .*: tuner db upgrade$"):
+    with pytest.raises(DatabaseProblem, match=rf"0001, .* needs {SCHEMA}; .*: tuner db upgrade$"):
         open_store(database)
     assert databases.upgrade(database) == ("0001", SCHEMA)
     assert databases.upgrade(database) == (SCHEMA, SCHEMA)

@@ -1,5 +1,6 @@
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,14 @@ def test_tables_of_an_older_version_are_refused_with_the_command_that_mends_them
     assert line.endswith("with: tuner db upgrade")
 
 
-def test_as_many_connections_stay_open_as_a_server_has_threads(database: str):
-    with closing(open_store(database)) as store:
-        assert store.engine.pool.size() == 40
-        if store.engine.dialect.name == "postgresql":
+def test_as_many_connections_can_be_open_as_a_server_has_threads(database: str):
+    with closing(open_store(database)) as store, ExitStack() as busy:
+        for _ in range(50):
+            busy.enter_context(store.engine.connect())
+        busy.close()
+        if store.engine.dialect.name == "sqlite":
+            assert store.engine.pool.checkedin() == 40
+        else:
             with store.engine.connect() as connection:
                 found = connection.connection.driver_connection.info.get_parameters()
             assert (found["keepalives_idle"], found["connect_timeout"]) == ("30", "10")
@@ -180,3 +185,30 @@ def test_no_message_shows_a_password_wherever_it_stands(address: str):
     with pytest.raises((DatabaseProblem, InvalidInput)) as refusal:
         open_store(address)
     assert "hunter2" not in str(refusal.value)
+
+
+def test_every_connection_to_postgres_has_limits_to_how_long_it_holds_up_others(postgres_url: str):
+    with closing(open_store(postgres_url)) as store:
+        for _ in range(2):
+            with store.engine.connect() as connection:
+                shown = {
+                    name: connection.exec_driver_sql(f"SHOW {name}").scalar()
+                    for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+                }
+            assert shown == {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10min"}
+            store.engine.dispose()
+
+
+def test_connections_that_are_not_needed_any_more_are_given_back(postgres_url: str):
+    count = "select count(*) from pg_stat_activity where datname = current_database()"
+    with closing(open_store(postgres_url)) as store, ExitStack() as busy:
+        for _ in range(30):
+            busy.enter_context(store.engine.connect()).exec_driver_sql("select 1")
+        with closing(open_store(postgres_url)) as other, other.reader.connect() as watching:
+            assert watching.exec_driver_sql(count).scalar() > 30
+            busy.close()
+            deadline = time.monotonic() + 60
+            while watching.exec_driver_sql(count).scalar() > 8 + 2:
+                assert time.monotonic() < deadline, "they are kept"
+                time.sleep(0.05)
+        assert store.engine.pool.checkedin() == 8  # type: ignore[attr-defined]

@@ -22,17 +22,11 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.transfer import export, load
 from tuner.search.queue import control
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    """A database of either kind."""
-    with closing(open_store(database)) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -203,7 +197,9 @@ def test_a_cancelled_trial_of_which_optuna_was_not_told_arrives_as_ended(
 ):
     enqueue(store, SPEC)
     with monkeypatch.context() as patch:
-        patch.setattr(control, "end_cancelled", lambda _: None)  # the process died before it
+        patch.setattr(
+            control, "end_cancelled", lambda *_, **__: False
+        )  # the process died before it
         control.change_comparison(store, "small", "cancel")
     load(other, exported(store, "small"))
     trials = optuna.load_study(study_name="small/old", storage=other.rdb).trials

@@ -36,6 +36,21 @@ def in_space(change: str) -> str:
         ("verdict = 3", rf"verdict: {A_TABLE} 3"),
         ("workload = 3", rf"workload: {A_TABLE} 3"),
         ("workload.widths = 64", r"workload\.widths: must be a list, got 64"),
+        ('workload = {objective = "a:b", dataset = "digits"}', r"workload: key 'dataset' is "
+         r"unknown \(choose from chance, direction, epochs, metric, objective, options, "
+          r"scored_on\)"),
+        ('workload = {objective = "a.b"}', r"workload\.objective: must name a function as "
+         r"package\.module:function, got 'a\.b'"),
+        ('workload = {objective = "a:b", epochs = 0}', r"workload\.epochs: must be >= 1, got 0"),
+        ('workload = {objective = "a:b", epochs = "x"}', r"workload: epochs: must be of type int, "
+         r"got 'x'"),
+        ('workload = {objective = "a:b", options = 3}', r"workload: options: must be a table"),
+        ('workload = {objective = "a:b", options = {x = [1]}}', r"workload: options\.x: must be a "
+         r"number, a text, true or false, got \[1\]"),
+        ('workload = {objective = "a:b", chance = 1.5}', r"workload\.chance: must be in \[0, 1\), "
+         r"got 1\.5"),
+        ('arms = [{name = "new", space = {parameters.alpha = {low = 0.1, high = 0.2}}}]',
+         r"arms: the space of 'new' needs an update rule, such as rule = .filter_flip. \(there "),
         ("arms = 3", r"arms: must be a list, got 3"),
         ("arms = []", r"arms: must have at least 1 item, got \[\]"),
         ('arms = ["new"]', rf"arms\.0: {A_TABLE} 'new'"),

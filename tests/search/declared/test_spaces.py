@@ -111,3 +111,35 @@ def test_a_bad_space_is_refused_in_one_line(changes: dict[str, object], words: s
         space(**changes)
     assert str(refusal.value).startswith("mine.toml: ")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"low": 0.5}, "must be whole where integer=true, got 0.5 and 4.0"),
+        ({"complement": True}, "a complement is of a share"),
+        ({"low": 0, "log": True}, "low must be > 0"),
+    ],
+)
+def test_a_range_of_whole_numbers_is_refused_where_it_is_none(changes, words: str):
+    whole = {"low": 1, "high": 4, "integer": True}
+    with pytest.raises(InvalidInput, match=words):
+        space(rule="own", parameters={"n": whole | changes})
+
+
+def test_a_space_without_an_update_rule_has_hyperparameters_of_any_name():
+    parameters = {
+        "depth": {"low": 1, "high": 100, "log": True, "integer": True},
+        "rate": {"low": 0.0, "high": 1.0},
+        "kind": {"choices": ["a", "b"]},
+    }
+    mine = space(rule="own", parameters=parameters, fixed={"width": 3})
+    assert mine.middle == {"width": 3, "depth": 10, "rate": 0.5, "kind": "a"}
+    settings = suggest(mine, FixedTrial({"depth": 7, "rate": 0.25, "kind": "b"}))
+    assert settings == {"width": 3, "depth": 7, "rate": 0.25, "kind": "b"}
+    with pytest.raises(InvalidInput, match="rate is both in"):
+        space(rule="own", parameters=parameters, fixed={"rate": 3})
+
+
+def test_what_existed_before_whole_numbers_is_declared_as_it_was():
+    assert "integer" not in space().model_dump_json()

@@ -13,12 +13,12 @@ from comparisons import comparison, enqueue, work_here
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tuner.compare import Protocol
+from tuner.compare import Protocol, compare_studies
 from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import Store, open_store
 from tuner.search.foreign.address import parse
 from tuner.search.foreign.arm import AS_IT_STANDS, ForeignArm, Reading, arm_of
-from tuner.search.foreign.compare import compare_studies, stored_studies
+from tuner.search.foreign.compare import judged_studies, stored_studies
 from tuner.search.foreign.storages.kinds import study_at
 from tuner.search.results.arms import arms
 
@@ -79,7 +79,6 @@ def test_any_study_is_an_arm_with_failures_scored_as_the_worst(foreign: str):
     assert arm.sampler == "unknown"
     assert arm.ranges == {"x": "0.001 .. 1, log", "kind": "a, b"}
     assert any("2 unfinished trials are left out" in note for note in notes)
-    assert any("opposite sign" in note for note in notes)
 
 
 def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str):
@@ -89,7 +88,7 @@ def test_the_direction_and_the_name_of_a_foreign_study_can_be_given(foreign: str
     assert not found.minimized
     assert arm.name == "mine"
     assert arm.scores.tolist() == [0.5, 0.2, 0.2, 0.2, 0.2, 0.2]
-    assert any("says minimize; --direction maximize overrides" in note for note in found.notes)
+    assert any("says minimize; direction=maximize overrides" in note for note in found.notes)
 
 
 @pytest.mark.slow
@@ -151,13 +150,13 @@ def quiet_optuna():
 
 def test_studies_in_memory_are_compared_the_new_one_first():
     better, worse = losses("better", 1.0), losses("worse", 3.0)
-    comparison = compare_studies(
+    comparison = judged_studies(
         [better, worse], Protocol(target=0.5, unit="loss", rope=0.0), reading=RANDOM
     )
     assert comparison.protocol.primary == ("better", "worse")
     assert comparison.protocol.target == -0.5
     assert comparison.verdict.winner == "better"
-    turned = compare_studies([worse, better], Protocol(unit="loss", rope=0.0), reading=RANDOM)
+    turned = judged_studies([worse, better], Protocol(unit="loss", rope=0.0), reading=RANDOM)
     assert turned.contrasts[0].first == "worse"
     assert turned.contrasts[0].best_of_k.value < 0
     assert turned.verdict.winner == "better"
@@ -165,28 +164,55 @@ def test_studies_in_memory_are_compared_the_new_one_first():
 
 def test_studies_that_say_what_drew_them_are_noted_where_another_sampler_is_given():
     with pytest.raises(UnknownName, match="'rand' is unknown; did you mean 'random'"):
-        compare_studies(
+        judged_studies(
             [losses("a", 1.0), losses("b", 2.0)], Protocol(), reading=Reading(sampler="rand")
         )
     with pytest.raises(InvalidInput, match=r"0.3 is ±30 points; for ±0.3 points give 0.003"):
-        compare_studies([], Protocol(rope=0.3))
+        judged_studies([], Protocol(rope=0.3))
+
+
+def test_studies_and_addresses_are_compared_in_one_call(tmp_path: Path):
+    kept = []
+    for name, sign in (("better", 1.0), ("worse", 3.0)):
+        optuna.copy_study(
+            from_study_name=name,
+            from_storage=losses(name, sign)._storage,
+            to_storage=f"sqlite:///{tmp_path}/{name}.db",
+        )
+        kept.append(f"{tmp_path}/{name}.db")
+    studies = [losses("better", 1.0), losses("worse", 3.0)]
+    found = compare_studies(
+        *studies, target=0.5, k=2, unit="loss", sampler="random", names=("new", "old")
+    )
+    expected = judged_studies(
+        studies, Protocol(target=0.5, k=2, unit="loss", rope=0), reading=RANDOM
+    )
+    assert found.contrasts[0].best_of_k == expected.contrasts[0].best_of_k
+    assert (found.names, found.verdict.winner, found.protocol.target) == (
+        ["new", "old"],
+        "new",
+        -0.5,
+    )
+    addressed = compare_studies(*kept, target=0.5, k=2, unit="loss", sampler="random")
+    assert addressed.contrasts[0].best_of_k == expected.contrasts[0].best_of_k
+    assert compare_studies(*studies).contrasts[0].best_of_k is None  # nobody said what drew them
 
 
 def test_a_study_alone_is_not_compared():
     with pytest.raises(InvalidInput, match="needs at least two arms, the new one and what it is"):
-        compare_studies([losses("a", 1.0)], Protocol(unit="loss"))
+        judged_studies([losses("a", 1.0)], Protocol(unit="loss"))
 
 
 def test_a_study_is_not_held_against_itself():
     study = losses("a", 1.0)
     with pytest.raises(InvalidInput, match="study 'a' is given twice"):
-        compare_studies([study, losses("b", 2.0), study], Protocol(unit="loss"))
+        judged_studies([study, losses("b", 2.0), study], Protocol(unit="loss"))
 
 
 def test_a_study_given_twice_is_named_without_its_password():
     twice = "postgresql://u:secret@127.0.0.1:1/db::a"
     with pytest.raises(InvalidInput, match=r"u:\*\*\*@127\.0\.0\.1:1/db::a' is given twice"):
-        compare_studies([twice, twice], Protocol())
+        judged_studies([twice, twice], Protocol())
 
 
 def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
@@ -216,17 +242,17 @@ def test_arms_are_called_by_what_tells_them_apart(
         Path(path).parent.mkdir(exist_ok=True)
         made = optuna.create_study(storage=f"sqlite:///{path}", study_name=name)
         made.add_trials([create_trial(value=value / 10) for value in range(5)])
-    assert compare_studies(files, Protocol(unit="loss")).names == names
-    given = compare_studies(files, Protocol(unit="loss"), names=("mine", "theirs")).names
+    assert judged_studies(files, Protocol(unit="loss")).names == names
+    given = judged_studies(files, Protocol(unit="loss"), names=("mine", "theirs")).names
     assert given == ["mine", "theirs", *names[2:]]
     if names[0] == "new":
-        assert "new: study 's' of new.db" in compare_studies(files, Protocol(unit="loss")).notes
+        assert "new: study 's' of new.db" in judged_studies(files, Protocol(unit="loss")).notes
     with pytest.raises(InvalidInput, match="two studies are called 'mine'"):
-        compare_studies(files, Protocol(unit="loss"), names=("mine", "mine"))
+        judged_studies(files, Protocol(unit="loss"), names=("mine", "mine"))
 
 
 def test_studies_of_one_name_from_python_are_told_apart_by_the_caller():
     studies = [losses("a", 1.0), losses("a", 2.0)]
-    with pytest.raises(InvalidInput, match="tell them apart with --names"):
-        compare_studies(studies, Protocol(unit="loss"))
-    assert compare_studies(studies, Protocol(unit="loss"), names=("b", "a")).names == ["b", "a"]
+    with pytest.raises(InvalidInput, match="tell them apart with names"):
+        judged_studies(studies, Protocol(unit="loss"))
+    assert judged_studies(studies, Protocol(unit="loss"), names=("b", "a")).names == ["b", "a"]

@@ -9,7 +9,7 @@ from optuna.trial import TrialState, create_trial
 
 from tuner.compare import Protocol
 from tuner.search.foreign.arm import ForeignArm, Reading, arm_of
-from tuner.search.foreign.compare import compare_studies
+from tuner.search.foreign.compare import judged_studies
 from tuner.search.foreign.record import record_of
 
 X = {"x": FloatDistribution(0, 1)}
@@ -33,7 +33,7 @@ def test_settings_enqueued_by_hand_are_no_random_draws(study: optuna.Study):
     assert (random.arm.n, learned.arm.n) == (30, 40)
     assert random.arm.scores.tolist() == [trial.value for trial in study.trials[10:]]
     assert any("10 trials whose setting was enqueued by hand" in note for note in random.notes)
-    assert any("of 10 trials were enqueued by hand" in note for note in learned.notes)
+    assert any("10 trials were enqueued by hand" in note for note in learned.notes)
 
 
 def test_where_all_were_enqueued_they_are_kept_and_it_is_said(study: optuna.Study):
@@ -82,9 +82,9 @@ def test_a_comparison_counts_draws_and_says_what_it_left_out(study: optuna.Study
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=41)
     old = optuna.create_study(direction="maximize", study_name="old")
     old.add_trials([create_trial(value=17 * value % 40 / 40) for value in range(40)])
-    comparison = compare_studies([study, old], Protocol(k=2), reading=Reading(sampler="random"))
+    comparison = judged_studies([study, old], Protocol(k=2), reading=Reading(sampler="random"))
     assert [arm.n for arm in comparison.arms] == [40, 40]
-    assert any("1 trials whose setting was enqueued" in note for note in comparison.notes)
+    assert any("1 trial whose setting was enqueued" in note for note in comparison.notes)
 
 
 def test_a_setting_that_is_drawn_again_counts_once(study: optuna.Study):
@@ -110,7 +110,7 @@ def test_values_outside_their_range_were_not_drawn_there(study: optuna.Study):
     trials = (*study.get_trials(), outside)
     found = arm_of(replace(record_of(study), trials=trials), reading=Reading(sampler="random"))
     assert found.arm.n == 30 and found.arm.scores.max() < 1
-    assert any("1 trials have values outside their range (x)" in note for note in found.notes)
+    assert any("1 trial has values outside their range (x)" in note for note in found.notes)
 
 
 def test_of_ranges_that_changed_in_mid_study_the_longer_ones_count(study: optuna.Study):
@@ -120,7 +120,7 @@ def test_of_ranges_that_changed_in_mid_study_the_longer_ones_count(study: optuna
     assert found.arm.ranges == {"x": "0 .. 1"} and found.arm.n == 30
     words = "the range of x changed in mid-study: 0 .. 1 (30 trials), then 0.4 .. 0.6 (20 trials)"
     assert f"new: {words}" in found.notes
-    assert any("the 20 others are draws from another space" in note for note in found.notes)
+    assert any("left out, as draws from another space: 20" in note for note in found.notes)
     learned = read(study, "tpe")
     assert learned.arm.n == 50 and f"new: {words}" in learned.notes
 

@@ -21,7 +21,7 @@ from recomputed.walk import Within, differences
 from tuner.compare import Protocol
 from tuner.compare.report.data import to_json
 from tuner.search.foreign.arm import Reading
-from tuner.search.foreign.compare import compare_studies
+from tuner.search.foreign.compare import judged_studies
 
 EXEMPT = {
     "schema_version": "of the file's form: no result",
@@ -91,7 +91,7 @@ def made_report(storage: Path, asked: Asked) -> dict[str, Any]:
         objective=None if asked.objective is None else str(asked.objective),
     )
     addresses = [f"sqlite:///{storage}::{study}" for study in asked.studies]
-    comparison = compare_studies(
+    comparison = judged_studies(
         addresses, protocol, reading=reading, with_importances=asked.in_full
     )
     return dict(to_json(comparison))

@@ -1,6 +1,7 @@
 """What other people's studies hold is read as they mean it."""
 
 import datetime
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from tuner.compare import Protocol
 from tuner.errors import InvalidInput
 from tuner.search.foreign.address import parse
 from tuner.search.foreign.arm import AS_IT_STANDS, ForeignArm, Reading, arm_of
-from tuner.search.foreign.compare import compare_studies
+from tuner.search.foreign.compare import judged_studies
 from tuner.search.foreign.record import record_of
 from tuner.search.foreign.storages.kinds import study_at
 
@@ -54,7 +55,7 @@ def test_a_trial_that_ends_before_it_begins_by_its_clock_has_no_seconds(study: o
     study.add_trial(trial)
     found = read(study)
     assert np.isnan(found.arm.seconds[-1]) and found.arm.scores[-1] == 0.7
-    assert any("1 trials ended before they began by their" in note for note in found.notes)
+    assert any("by the machine's clock 1 trial ended before" in note for note in found.notes)
 
 
 def test_a_pruned_trial_has_no_result_unless_its_last_report_is_asked_for(study: optuna.Study):
@@ -64,10 +65,18 @@ def test_a_pruned_trial_has_no_result_unless_its_last_report_is_asked_for(study:
     found = read(study)
     assert (found.arm.scores[-1], found.arm.scores.max()) == (0.5, 0.59)
     assert found.arm.pruned[-1] and not found.arm.failed[-1] and found.without[-1]
-    assert any("1 pruned trials were stopped before they had a result" in n for n in found.notes)
+    assert any("1 pruned trial was stopped before there was a result" in n for n in found.notes)
     asked = read(study, Reading(last_reports=True))
     assert asked.arm.scores[-1] == 0.99 and not asked.without[-1]
-    assert any("1 pruned trials score their last" in note for note in asked.notes)
+    assert any("1 pruned trial scores the value" in note for note in asked.notes)
+
+
+def test_a_value_without_bounds_is_no_result(study: optuna.Study):
+    for value in (math.inf, -math.inf):
+        study.add_trial(create_trial(value=value))
+    found = read(study)
+    assert found.arm.scores[-2:].tolist() == [0.5, 0.5]
+    assert any("2 trials ended with a value that is infinite" in note for note in found.notes)
 
 
 def test_an_infeasible_trial_is_no_result(study: optuna.Study):
@@ -77,7 +86,7 @@ def test_an_infeasible_trial_is_no_result(study: optuna.Study):
     found = read(study)
     assert found.arm.scores[-2:].tolist() == [0.5, 0.6]
     assert found.arm.failed[-2:].tolist() == [True, False]
-    assert any("1 trials violate a constraint" in note for note in found.notes)
+    assert any("1 trial violates a constraint" in note for note in found.notes)
 
 
 def test_a_constraint_that_the_trial_set_by_name_counts_too(study: optuna.Study):
@@ -98,7 +107,8 @@ def test_one_of_several_objectives_is_chosen():
     study = optuna.create_study(study_name="two", directions=["minimize", "maximize"])
     study.add_trials([create_trial(values=[index / 9, index / 18]) for index in range(10)])
     with pytest.raises(
-        InvalidInput, match=r"has 2 objectives \(0, 1\); choose one with --objective"
+        InvalidInput,
+        match=r"has 2 objectives \(0, 1\); choose one with objective, such as",
     ):
         read(study)
     first, second = (read(study, Reading(objective=each)) for each in "01")
@@ -166,7 +176,7 @@ def test_a_studys_name_may_hold_colons(tmp_path: Path, names: Sequence[str]):
     for name in names:
         made = optuna.create_study(storage=url, study_name=name, direction="maximize")
         made.add_trials([create_trial(value=value / 10) for value in range(5)])
-    comparison = compare_studies([f"{url}::{name}" for name in names], Protocol())
+    comparison = judged_studies([f"{url}::{name}" for name in names], Protocol())
     assert comparison.names == list(names)
 
 
@@ -192,10 +202,10 @@ def test_whole_numbers_of_any_size_are_drawn_evenly():
 
 
 NO_RESULT = [
-    ("all 5 finished trials were pruned, so none has a result; add --last-reports", "pruned", {}),
-    ("those that completed violate a constraint", "complete", {"constraints": [1.0]}),
+    ("all 5 finished trials were pruned, so none has a result; last_reports takes", "pruned", {}),
+    ("what completed violates a constraint", "complete", {"constraints": [1.0]}),
     ("all failed or were pruned before they reported", "fail", {}),
-    ("has no finished trial yet, 5 are running or waiting", "running", {}),
+    ("has no finished trial yet, 5 running or waiting", "running", {}),
 ]
 
 

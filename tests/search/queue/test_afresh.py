@@ -1,6 +1,6 @@
 """What the searches selected is enqueued to be trained afresh: the right settings, once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -17,20 +17,14 @@ from tuner.search.database.tables import studies, trials
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.queue import control
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
 from tuner.search.watch.progress import progress
 from tuner.search.work.keeper import Keeper
 
 ONE_ARM = [{"name": "new", "space": "filter"}]
 FAILED = None
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 def one_arm(n_trials: int, **changes: object) -> ComparisonSpec:
@@ -222,7 +216,7 @@ def test_retrying_a_search_selects_anew(store: Store):
     keep_and_work(store)
     assert store.status("small") == "complete"
     others = [row.trial_id for row in queued(store, "small/new/selected")]
-    assert control.retry_failed(store, "small") == 2
+    assert control.retry_failed(store, "small").total == 2
     assert queued(store, "small/old/selected") == []
     keep_and_work(store)
     assert store.status("small") == "complete"
@@ -243,7 +237,7 @@ def test_a_fresh_run_that_failed_is_retried_alone(store: Store):
     keep_and_work(store)
     kept = queued(store, "small/old/retrain")
     before = afresh(store, "small/old/selected")[0]
-    assert control.retry_failed(store, "small") == 1
+    assert control.retry_failed(store, "small").total == 1
     assert queued(store, "small/old/retrain") == kept
     again = afresh(store, "small/old/selected")[0]
     assert (again.params, again.user_attrs["seed"]) == (before.params, before.user_attrs["seed"])
@@ -298,7 +292,7 @@ def test_deleting_a_comparison_leaves_nothing_of_what_was_selected(store: Store)
     control.delete(store, "small")
     assert queued(store, "small/old/selected") == []
     assert not any(name.study_name.startswith("small/") for name in store.optuna.get_all_studies())
-    assert events_after(store.engine, 0)[-1].kind == "deleted"
+    assert "deleted" in [event.kind for event in events_after(store.engine, 0)]
 
 
 @pytest.mark.slow

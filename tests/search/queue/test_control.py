@@ -1,7 +1,6 @@
 """Submitting, pausing, resuming, cancelling, retrying and deleting, in every state of things."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,12 +13,13 @@ from sqlalchemy import Row, select, update
 from tuner.errors import Conflict, NotFound
 from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue import filling as filling
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import StudyProgress, study_progress
 from tuner.search.work.keeper import Keeper
 
@@ -31,13 +31,6 @@ LEADS_TO = {
     ("cancel", "active"): "cancelled",
     ("cancel", "paused"): "cancelled",
 }
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 def row(store: Store, name: str = "small") -> Row:

@@ -2,31 +2,26 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import optuna
 import pytest
 from comparisons import comparison, enqueue, enqueue_afresh, remove, work_here
 from light_trainer import LightTrainer
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from tuner.search.database.finished import finished_trials, incumbent
 from tuner.search.database.store import NUMBERS, Store, open_store
+from tuner.search.database.tables import trials
+from tuner.search.queue.claims import NextUp, TrialOutcome
 from tuner.search.queue.filling import add, positions
-from tuner.search.queue.queue import NextUp, Queue, TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import StudyProgress, study_progress
 
 EVERYTHING = range(1000)
 GOOD = TrialOutcome(TrialState.COMPLETE, 0.9, {"seconds": 1.0}, {3: 0.9})
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -68,7 +63,8 @@ def test_enqueueing_that_was_interrupted_is_completed(store):
     spec = comparison(n_trials=60)
     queue = Queue(store)
     store.declare(spec)
-    optuna.create_study(storage=store.rdb, study_name="small/old", direction="maximize")
+    with store.transaction():
+        store.make_study(spec.studies()[0])
     some = {i: create_trial(state=TrialState.WAITING, user_attrs={"index": i}) for i in (0, 1, 7)}
     add(store, "small", "small/old", some)
     assert queue.next_up("small") is None
@@ -79,13 +75,15 @@ def test_enqueueing_that_was_interrupted_is_completed(store):
     assert indices == list(range(60))
 
 
-def test_a_trial_is_enqueued_in_both_places_or_in_neither(store):
+def test_a_trial_that_is_there_is_not_enqueued_again(store):
     enqueue(store, comparison())
+    before = positions(store, "small/old")
     two = {i: create_trial(state=TrialState.WAITING) for i in (6, 5)}  # 5 is taken
-    with pytest.raises(IntegrityError):
-        add(store, "small", "small/old", two)
-    assert len(trials_of(store)) == 6
-    assert sorted(positions(store, "small/old")) == list(range(6))
+    assert add(store, "small", "small/old", two)
+    after = positions(store, "small/old")
+    assert {place: after[place] for place in range(6)} == before
+    assert sorted(after.values()) == sorted(trial._trial_id for trial in trials_of(store))
+    assert len(after) == 7
 
 
 @pytest.mark.slow
@@ -107,11 +105,11 @@ def test_each_trial_is_claimed_exactly_once_by_many_threads(store):
 
 
 def test_arms_take_turns(queue):
-    assert queue.next_up("small") == NextUp("small/new", 0, retry=False)
+    assert queue.next_up("small") == NextUp("small/new", 0, retry=False, strikes=0)
     queue.claim("small/new", "a", range(2))
-    assert queue.next_up("small") == NextUp("small/old", 0, retry=False)
+    assert queue.next_up("small") == NextUp("small/old", 0, retry=False, strikes=0)
     queue.claim("small/old", "a", EVERYTHING)
-    assert queue.next_up("small") == NextUp("small/new", 2, retry=False)
+    assert queue.next_up("small") == NextUp("small/new", 2, retry=False, strikes=0)
     queue.claim("small/new", "a", EVERYTHING)
     assert queue.next_up("small") is None
 
@@ -149,6 +147,28 @@ def test_trials_that_cannot_be_written_down_stay_running_in_both_places(store, q
     assert study_progress(store, "small")["small/old"].running == 3
 
 
+@pytest.mark.parametrize("step", ["claim", "release"])
+def test_what_optuna_cannot_be_told_is_not_done_in_the_queue_either(
+    store, queue, step: str, monkeypatch: pytest.MonkeyPatch
+):
+    if step == "release":
+        queue.claim("small/old", "a", range(2))
+    with store.engine.connect() as connection:
+        before = connection.execute(select(trials)).all()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(store.optuna, "set_trial_state_values", broken)
+    with suppress(RuntimeError):
+        if step == "claim":
+            queue.claim("small/old", "a", range(2))
+        else:
+            queue.release(["a"])
+    with store.engine.connect() as connection:
+        assert connection.execute(select(trials)).all() == before
+
+
 @pytest.mark.slow
 def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(database: str):
     store = open_store(database)
@@ -156,7 +176,8 @@ def test_a_worker_killed_while_it_finishes_trials_leaves_none_half_written(datab
     code = f"""
 import os, signal
 from optuna.trial import TrialState
-from tuner.search.queue.queue import TrialOutcome, Queue
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.database.store import open_store
 
 class Deadly(dict):
@@ -246,7 +267,7 @@ def test_a_trial_that_raises_is_retried_once_and_then_fails(store, queue):
     assert states(store) == {"WAITING": 6}
     queue.claim("small/old", "a", range(1, 1000))
     queue.claim("small/new", "a", EVERYTHING)
-    assert queue.next_up("small") == NextUp("small/old", 0, retry=True)
+    assert queue.next_up("small") == NextUp("small/old", 0, retry=True, strikes=0)
     queue.claim("small/old", "b", range(1))
     queue.fail("b", trial_ids, "Traceback: two")
     trial = trials_of(store)[0]

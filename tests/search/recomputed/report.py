@@ -6,7 +6,7 @@ from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
-from recomputed import bands, best_of_k, shares
+from recomputed import bands, best_of_k, shares, signs
 from recomputed.rows import Trials, trials_of
 
 TABLE = (1, 5, 10)
@@ -43,14 +43,14 @@ class Asked:
 
 
 def expected_report(path: Path, asked: Asked, *, minimized: bool) -> dict[str, object]:
-    """The tree of all numbers."""
+    """The tree of all numbers, in the studies' own sign."""
     arms = asked.read(path)
     target = -asked.target if minimized and asked.target is not None else asked.target
     smallest = min(arm.n for arm in arms[:2])
     k = asked.k or max(2, smallest // 20)
     curves = [_curve(arm, k, asked) for arm in arms]
     contrasts = [_contrast(arms[0], other, k, target, asked) for other in arms[1:]]
-    return {
+    report: dict[str, object] = {
         "k": k,
         "protocol": {
             "k": asked.k, "target": target, "rope": asked.rope, "confidence": 0.95, "seed": 0,
@@ -66,6 +66,7 @@ def expected_report(path: Path, asked: Asked, *, minimized: bool) -> dict[str, o
             _detail(arm, curve, asked) for arm, curve in zip(arms, curves, strict=True)
         ],
     }  # fmt: skip
+    return signs.of_minimized(report, arms) if minimized else report
 
 
 def _arm(

@@ -14,6 +14,7 @@ _OF_RULES = {
     "95": "the confidence of all intervals",
     "10": "searches that a verdict on whole searches takes",
     "0": "what accuracies score without a result",
+    "1": "what they score where they are minimized",
 }
 """Numbers in sentences that no study decides, and what they are."""
 
@@ -37,7 +38,10 @@ def sentences(report: Mapping[str, Any]) -> Iterator[str]:
 def ways_to_print(path: Path, asked: Asked, report: Mapping[str, Any]) -> set[str]:
     """The numbers that sentences may hold; those of the report were recomputed before."""
     k, primary, arms = report["k"], report["contrasts"][0], report["arms"]
-    counts = {k, report["verdict"]["more"], fewest_for_ends(k), fewest_for_interval(k)}
+    more = report["verdict"]["more"]
+    counts = {k, more, fewest_for_ends(k), fewest_for_interval(k)}
+    if more is not None:
+        counts.add(round(more, min(0, 2 - len(str(more)))))  # an estimate, to two digits
     for name in asked.studies:
         counts |= _counts(path, name, asked)
     scores = {0.0, 1.0, report["protocol"]["target"]} | {arm["best"] for arm in arms}
@@ -72,7 +76,8 @@ def _counts(path: Path, study: str, asked: Asked) -> set[int]:
     pruned = sum(row.state == "PRUNED" for row in kept)
     infinite = sum(row.state == "COMPLETE" and row.result(0) is None for row in kept)
     enqueued = sum(row.enqueued for row in ended)
-    return {len(rows) - len(ended), failed, infeasible, pruned, enqueued, failed + infinite}
+    known = {len(rows) - len(ended), failed, infeasible, pruned, enqueued, infinite}
+    return known | {failed + infinite}
 
 
 def _ends(estimate: Mapping[str, Any]) -> list[float]:

@@ -13,7 +13,8 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import comparisons
 from tuner.search.declared.spec import declaration_hash
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.results import arms as reading
 from tuner.search.results.arms import arms
 from tuner.workload import Workload, in_words, scored_on

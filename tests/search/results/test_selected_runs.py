@@ -14,7 +14,8 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.foreign.arm import arm_of
 from tuner.search.foreign.record import record_of
 from tuner.search.queue import control
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
 from tuner.search.work.batch import packed
 

@@ -260,7 +260,7 @@ def test_trials_that_failed_before_a_hyperparameter_was_drawn_are_counted_out_lo
     bare = create_trial(state=TrialState.FAIL)
     found = assessed([bare, *trials], np.concatenate([[0.0], scores]))
     assert (found.n, found.n_used) == (61, 60)
-    assert found.notes == ("1 of 61 trials have no hyperparameters and are left out.",)
+    assert found.notes == ("1 of 61 trials has no hyperparameters and is left out.",)
     assert found.left_out == {}
     assert found.ranking == assessed(trials, scores).ranking
 

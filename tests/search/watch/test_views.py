@@ -9,22 +9,17 @@ from optuna.trial import TrialState
 from sqlalchemy import event, insert, select, update
 
 from tuner.errors import NotFound
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, events, trials, workers
 from tuner.search.queue import control, roster
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.claims import TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.watch import counts, views
 from tuner.search.watch.progress import StudyProgress, progress, study_progress
+from tuner.search.watch.searching import Sought
 from tuner.search.work.keeper import Keeper
 
 GOOD = TrialOutcome(TrialState.COMPLETE, 0.9)
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -177,7 +172,7 @@ def test_comparisons_come_newest_first_each_once_however_they_are_cut(store: Sto
             before = (page[-1].created, page[-1].name)
         assert names == ["c6", "c5", "c4", "c3", "c2", "c1", "c0"]
     control.change_comparison(store, "c3", "pause")
-    paused = views.list_comparisons(store, limit=50, status="paused")
+    paused = views.list_comparisons(store, limit=50, sought=Sought(status="paused"))
     assert [(row.name, row.revision) for row in paused] == [("c3", 2)]
 
 

@@ -83,7 +83,9 @@ def all_trials(database: str, study_name: str) -> list[FrozenTrial]:
 
 @pytest.mark.slow
 def test_eight_workers_on_200_trials_complete_exactly_200_and_none_twice(database: str):
-    spec = comparison(arms=ONE_ARM, verdict={}, n_trials=200, retrain_seeds=0)
+    spec = comparison(
+        arms=ONE_ARM, verdict={}, n_trials=200, retrain_seeds=0, workload={"epochs": 1}
+    )
     end = run(spec, database, 8)
     trials = all_trials(database, "small/old")
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 200
@@ -203,7 +205,9 @@ def test_a_finished_comparison_is_not_run_again(sqlite: str):
 
 @pytest.mark.slow
 def test_workers_that_die_again_and_again_end_in_one_line(sqlite: str):
-    with pytest.raises(TunerError, match=r"worker processes stopped .* signal 9; .* to resume"):
+    with pytest.raises(
+        TunerError, match=r"worker processes stopped .* signal 9 \(SIGKILL\); .* to resume"
+    ):
         run(comparison(), sqlite, 1, DyingTrainer)
     assert {trial.state.name for trial in all_trials(sqlite, "small/old")} == {"WAITING"}
 

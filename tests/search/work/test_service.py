@@ -13,7 +13,7 @@ from comparisons import comparison
 from sqlalchemy import select
 
 from tuner.errors import InvalidInput
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, workers
 from tuner.search.queue.control import submit
 from tuner.search.watch.progress import study_progress
@@ -53,13 +53,6 @@ def start(tmp_path: Path, database: str) -> Iterator[Callable[..., subprocess.Po
     for process in started:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -131,7 +124,7 @@ def test_they_stop_when_their_parent_is_another(start, store: Store):
 def test_processes_that_die_again_and_again_end_in_their_last_words(start, store: Store):
     submit(store, SPEC)
     process = start("DyingTrainer")
-    _, words = process.communicate(timeout=60)
+    _, words = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "6 worker processes stopped without finishing a trial" in words
     assert running(store) == 0

@@ -1,6 +1,5 @@
 """Comparisons that are looked at while they run, and those that end at the look that settles."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.transfer import export, load
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.foreign.compare import compare_studies, stored_studies
+from tuner.search.foreign.compare import judged_studies, stored_studies
 from tuner.search.queue import control
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
@@ -39,13 +38,6 @@ def looked_at(arms: list[dict[str, Any]], **verdict: Any) -> ComparisonSpec:
 
 def settling(arms: list[dict[str, Any]], **verdict: Any) -> ComparisonSpec:
     return looked_at(arms, stop="when settled", **verdict)
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 def keep_and_work(store: Store, rounds: int = 10) -> None:
@@ -108,7 +100,7 @@ def test_read_as_any_studies_its_looks_count_too(store: Store):
     enqueue(store, settling(FAR))
     keep_and_work(store)
     studies = stored_studies(store, ["small/new", "small/old"])
-    found = compare_studies(studies, Protocol(k=2, rope=0.003, unit="accuracy"))
+    found = judged_studies(studies, Protocol(k=2, rope=0.003, unit="accuracy"))
     here = compared(store).contrasts[0].selected
     there = found.contrasts[0].selected
     assert here is not None and there is not None
@@ -242,7 +234,7 @@ def test_failed_trials_are_run_again_and_a_comparison_that_ended_stays_so(store:
     keep_and_work(store)
     before = ended(store, spec)
     assert before["old"] == 20 and looks_taken(store) == [("settled", 10)]
-    assert control.retry_failed(store, "small") == 1
+    assert control.retry_failed(store, "small").total == 1
     assert progress(store, spec).arms[0].failed == 0
     keep_and_work(store)
     assert ended(store, spec) == before and looks_taken(store) == [("settled", 10)]

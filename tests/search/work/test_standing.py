@@ -1,6 +1,6 @@
 """A worker and those who pause, cancel, delete, or bring other comparisons beside it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import optuna
 import pytest
@@ -11,11 +11,12 @@ from sqlalchemy import select, update
 
 from tuner.errors import DataMissing
 from tuner.search.database.finished import finished_trials
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, studies, workers
 from tuner.search.queue import roster
+from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.control import change_comparison, change_study, delete
-from tuner.search.queue.queue import Queue, TrialOutcome
+from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
@@ -28,13 +29,6 @@ LONG = comparison(
     retrain_seeds=0,
     workload={"epochs": 9},
 )
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = open_store(database)
-    yield opened
-    opened.close()
 
 
 class Watched(LightTrainer):

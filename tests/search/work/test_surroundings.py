@@ -135,6 +135,8 @@ def test_where_no_server_can_be_had_a_process_does_without(tmp_path):
 LAUNCHER = """
 import sys, time
 from tests.search.work.test_surroundings import spawn, watch
+from tuner.search.work import surroundings
+surroundings.IMPORTED = []  # they watch, and need no torch
 if __name__ == "__main__":
     started = [spawn(watch, slot=slot) for slot in range(2)]
     print(*(pipe.recv() for _, pipe in started), flush=True)

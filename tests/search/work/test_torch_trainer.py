@@ -65,6 +65,7 @@ def new_process(tmp_path, monkeypatch):
     def make(*, measured: int, room: int = 100, device: str = "cuda"):
         trainer, memory = TorchTrainer("cpu", checkpoints=tmp_path), Memory(measured, room)
         trainer._device = device
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a stand-in")
         monkeypatch.setattr(tuner.train, "train", memory.train)
         monkeypatch.setattr(tuner.train, "trials_per_batch", memory.trials_per_batch)
         return trainer, memory

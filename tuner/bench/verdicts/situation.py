@@ -34,7 +34,8 @@ class Situation:
         afresh: Whether what the searches select is trained afresh.
         target: The score that counts as success.
         rope: Half-width of the region of practical equivalence.
-        losses: Whether the scores are negated losses, without bounds.
+        losses: Whether the scores are those of losses, lower ones better and without bounds; the
+            spaces hold them as they are compared, with the opposite sign.
         chance: The score of guessing.
         nothing_learned: Whether no setting is worth more than that.
         looks: When the comparison is looked at; at the first "supported" it ends.
@@ -69,7 +70,8 @@ class Situation:
             k=self.k,
             target=self.target,
             rope=self.rope,
-            unit="negated loss" if self.losses else "accuracy",
+            unit="loss" if self.losses else "accuracy",
+            minimized=self.losses,
             chance=self.chance,
             looks=DECLARED if self.looks == "after every pair" else (),
             seed=seed,

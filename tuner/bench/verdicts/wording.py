@@ -137,7 +137,9 @@ def _word(pattern: str, right: Right, *, apart: bool = True) -> Word:
 WORDS: Mapping[str, Word] = MappingProxyType(
     {
         "supported": _word(r"^[\w, ]+: (?P<winner>\w+) ahead$", _ahead),
-        "scores higher": _word(r"^[\w, ]+: (?P<winner>\w+) scores higher$", _scores_higher),
+        "scores higher": _word(
+            r"^[\w, ]+: (?P<winner>\w+) scores (higher|lower)$", _scores_higher
+        ),
         "equivalent": _word(r"^(Interim, e|E)quivalent$", _equivalent, apart=False),
         "equivalent too": _word(r"; equivalent too\.", _equivalent_too, apart=False),
         "fragile": _word(r"^(Interim, f|F)ragile(: (?P<winner>\w+) ahead)?$", _fragile),

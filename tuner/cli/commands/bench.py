@@ -50,13 +50,18 @@ def bench(
     Speed is measured against plain PyTorch and Optuna. The sides take turns,
     in processes of one thread each. A ratio is formed within a round, from
     slices of work measured one after the other. Printed are the median over
-    the rounds and, as low and high, the least and the greatest. The contests:
+    the rounds and, as low and high, the least and the greatest; load is how
+    much of the processors other processes took meanwhile, and above 5% no
+    result is clean. The contests:
 
     digits: finished trials of a search per hour, on all cores
 
+    own_network: the same on one core, of a network of ordinary torch layers
+
     fashion_cnn, resnet20, fashion_mlp: training samples per second, one core
 
-    update_rule: time of a step on ten million weights, against torch's SGD
+    update_rule: time of a step on ten million weights, and on 300 small
+    tensors, against torch's SGD
 
     outside: share of a worker's time outside training and validation
 
@@ -201,6 +206,15 @@ def _show(results: "BenchResults", console: Console) -> None:
         console.print(f"\n{contest} skipped: {reason}", highlight=False, soft_wrap=True)
     for contest, reason in results.failed.items():
         console.print(f"\n{contest} failed: {reason}", highlight=False, soft_wrap=True)
+    if any(row.clean is False for row in results.rows):
+        from tuner.bench.measured_on import CLEAN
+
+        console.print(
+            f"\nnot clean: where load is above {CLEAN:.0%}, other processes took so much of the "
+            "processors in a round; measure again on a machine that does nothing else",
+            highlight=False,
+            soft_wrap=True,
+        )
     if results.machine is not None:
         console.print(f"\n{_in_words(results.machine)}", highlight=False, soft_wrap=True)
 
@@ -220,6 +234,7 @@ def _table(rows: list["Row"]) -> Table:
         "high": [_number(row.high) for row in rows],
         "ours": [_number(row.value) for row in rows],
         "other": [_number(row.baseline_value) for row in rows],
+        "load": [None if row.load is None else f"{row.load:.0%}" for row in rows],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     table = Table(box=None, pad_edge=False)
@@ -246,6 +261,7 @@ def _in_words(machine: "Machine") -> str:
         else f"operations compiled in {machine.kernels_seconds:.1f} s, once per machine"
     )
     return (
-        f"{machine.processor}, {machine.cores} cores, {' '.join(has) or 'no flag of interest'}\n"
+        f"{machine.processor} ({machine.microarchitecture}), {machine.cores} cores, "
+        f"{' '.join(has) or 'no flag of interest'}{'' if machine.has_amx else ', no AMX'}\n"
         f"{versions}\n{machine.compiler or 'no C++ compiler'}; {compiled}"
     )

@@ -1,13 +1,15 @@
 """``tuner compare``: what finished trials say, ours or anyone's Optuna studies."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from tuner.cli.present import Database, Folder, HtmlFile, JsonFile, Outputs, PictureFile
 from tuner.config import database_url
-from tuner.errors import InvalidInput
+from tuner.errors import DatabaseProblem, InvalidInput, UnknownName
 from tuner.search.foreign.address import names_storage
+from tuner.wording import by_options
 
 
 def compare(
@@ -82,13 +84,13 @@ def compare(
     """
     outputs = Outputs(json, html, picture, folder)
     outputs.check()
-    if len(studies) == 1 and names_storage(studies[0]):
+    if len(studies) == 1 and (names_storage(studies[0]) or _holds_studies(Path(studies[0]))):
         from tuner.cli.listing import print_studies
 
         print_studies(studies[0], outputs.console)
         return
     from tuner.cli.comparing import declared, foreign, write  # takes two seconds to import
-    from tuner.compare.protocol import Protocol
+    from tuner.compare.protocol import SCORE, UNNAMED, Protocol
     from tuner.search.foreign.arm import Reading
 
     if len(studies) == 1 and "::" not in studies[0]:
@@ -109,17 +111,36 @@ def compare(
             raise InvalidInput(
                 f"{', '.join(extra)}: comparison {studies[0]!r} declares this itself; leave it out"
             )
-        write(declared(studies[0], database or database_url(), outputs), outputs)
+        try:
+            comparison = declared(studies[0], database or database_url(), outputs)
+        except (UnknownName, DatabaseProblem) as error:
+            if not Path(studies[0]).is_dir():
+                raise
+            raise InvalidInput(
+                f"{error}; if the folder of that name is meant, write ./{studies[0]}"
+            ) from error
+        write(comparison, outputs)
         return
-    protocol = Protocol(
-        target=target,
-        k=k,
-        workload=workload or "the workload of these studies",
-        unit=unit or "score",
-        rope=0.0 if rope is None else rope,
-    )
-    reading = Reading(_direction(direction), sampler, objective, last_reports)
-    write(foreign(studies, protocol, reading, names or (), outputs), outputs)
+    with by_options():
+        protocol = Protocol(
+            target=target,
+            k=k,
+            workload=workload or UNNAMED,
+            unit=unit or SCORE,
+            rope=0.0 if rope is None else rope,
+        )
+        reading = Reading(_direction(direction), sampler, objective, last_reports)
+        comparison = foreign(studies, protocol, reading, names or (), outputs)
+    write(comparison, outputs)
+
+
+def _holds_studies(folder: Path) -> bool:
+    """Whether a name without a slash is a folder such as ``mlruns``; no comparison writes one."""
+    if not folder.is_dir():
+        return False
+    from tuner.search.foreign.storages.kinds import is_a_study
+
+    return is_a_study(folder)
 
 
 def _direction(given: str | None) -> Literal["maximize", "minimize"] | None:

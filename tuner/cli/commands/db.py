@@ -1,5 +1,7 @@
-"""``tuner db``: bring a database up to date, move comparisons between databases."""
+"""``tuner db``: bring a database up to date, move comparisons out and in, remove what is old."""
 
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -9,15 +11,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tuner.cli.databases import open_existing
 from tuner.cli.present import Database
 from tuner.config import database_url
 from tuner.errors import InvalidInput
 from tuner.search.database import opening as databases
 from tuner.search.database import transfer
 from tuner.search.database.store import open_store
+from tuner.search.queue.retention import Old, Retention, old
+from tuner.search.queue.retention import prune as remove_old
+from tuner.wording import count
 
 db = typer.Typer(
-    help="Bring a database up to date; move comparisons between databases.",
+    help="Bring a database up to date; move comparisons between databases; remove what is old.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
@@ -53,7 +59,9 @@ def export_(
 ) -> None:
     """Write comparisons to a file, with all their studies and trials.
 
-    Trials in training are written down as waiting. Workers, events and API keys are not in it.
+    All as they are at one moment; workers need not stop. Trials in training are written down as
+    waiting. Workers, events, sessions and API keys are not in it. The file appears under its name
+    when it is complete: if the export breaks off, an older one of that name stays; run it again.
 
     For example:
 
@@ -61,17 +69,16 @@ def export_(
 
     tuner db export - digits | tuner db import - --database postgresql://me@host/tuner
     """
-    with closing(open_store(database or database_url(), must_exist=True)) as store:
-        wanted = list(dict.fromkeys(names or store.names()))
-        for name in wanted:
-            store.comparison(name)  # refused before the file is touched
-        lines = transfer.export(store, wanted)
-        if file == "-":
-            sys.stdout.writelines(lines)
-        else:
-            _write(Path(file), lines)
-    count = "1 comparison" if len(wanted) == 1 else f"{len(wanted)} comparisons"
-    typer.echo(f"exported: {count}", err=True)
+    with closing(open_existing(database)) as store:
+        for name in names or ():
+            store.comparison(name)  # refused before anything is written
+        done: list[str] = []
+        with closing(transfer.export(store, names or None, on_comparison=done.append)) as lines:
+            if file == "-":
+                sys.stdout.writelines(lines)
+            else:
+                _write(Path(file), lines)
+    typer.echo(f"exported: {count(len(done), 'comparison')}", err=True)
 
 
 @db.command("import")
@@ -81,8 +88,9 @@ def import_(
 ) -> None:
     """Take over the comparisons of a file: all of them, or none if anything is wrong.
 
-    Those that are there already are left alone. Trials that were in training wait again. Workers,
-    events and API keys are not in the file.
+    The whole file is checked before anything is written. Comparisons that are there already are
+    left alone: an import that broke off is run again. Trials that were in training wait again.
+    Workers, events, sessions and API keys are not in the file.
 
     For example:
 
@@ -92,7 +100,7 @@ def import_(
     """
     console, done = Console(stderr=True), 0
 
-    def count(n_trials: int) -> None:
+    def say(n_trials: int) -> None:
         nonlocal done
         if done // 1000 < (done + n_trials) // 1000:
             console.print(f"{done + n_trials:,} trials", highlight=False)
@@ -100,7 +108,7 @@ def import_(
 
     with _read(file) as lines, closing(open_store(database or database_url())) as store:
         try:
-            taken, there = transfer.load(store, lines, on_trials=count)
+            taken, there = transfer.load(store, lines, on_trials=say)
         except InvalidInput as error:
             raise InvalidInput(f"{file}: {error}") from error
     for name in taken:
@@ -109,6 +117,77 @@ def import_(
         typer.echo(f"{name}: is there already, left alone")
     if not taken and not there:
         typer.echo("no comparison is in it")
+
+
+@db.command()
+def prune(
+    older_than: Annotated[
+        str,
+        typer.Option(metavar="AGE", help="such as 90d; hours h, days d or weeks w, a day or more"),
+    ],
+    comparison: Annotated[
+        list[str] | None,
+        typer.Option(help="only what is this one's; repeat it for others \\[all]"),
+    ] = None,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="cancelled comparisons too, with all their trials")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would go, and stop")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do it: this cannot be undone")] = False,
+    database: Database = None,
+) -> None:
+    """Remove what is old: events, workers long gone, answers to repeated requests, old sessions.
+
+    With --cancelled also cancelled comparisons to which nothing happened since. Never removed are
+    other comparisons, their studies and trials, and API keys, revoked ones included. Servers and
+    workers need not stop. A file of SQLite does not shrink; what was freed in it is used again.
+
+    For example:
+
+    tuner db prune --older-than 90d --dry-run
+
+    tuner db prune --older-than 26w --cancelled --yes
+    """
+    with closing(open_existing(database)) as store:
+        for name in comparison or ():
+            store.status(name)
+        retention = Retention(_age(older_than), tuple(comparison or ()), cancelled)
+        if not (dry_run or yes):
+            raise InvalidInput(
+                f"prune: would remove {_in_words(old(store, retention))} for good; add --yes if "
+                "you mean it"
+            )
+        said = "would be removed" if dry_run else "removed"
+        went = old(store, retention) if dry_run else remove_old(store, retention)
+        typer.echo(f"{said}: {_in_words(went)}")
+
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
+_UNITS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def _age(text: str) -> float:
+    """Seconds."""
+    form = _AGE.fullmatch(text)
+    if form is None:
+        raise InvalidInput(f"--older-than: must be such as 90d, 12w or 48h, got {text!r}")
+    return int(form[1]) * _UNITS[form[2]]
+
+
+def _in_words(rows: Old) -> str:
+    words = [
+        count(number, kind)
+        for kind, number in (
+            ("event", rows.events),
+            ("worker", rows.workers),
+            ("answer", rows.requests),
+            ("session", rows.sessions),
+        )
+    ]
+    words += [f"comparison {name}" for name in rows.comparisons]
+    return ", ".join(words)
 
 
 @contextmanager
@@ -129,10 +208,12 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     """Write a file that appears under its name when it is complete."""
     if not path.resolve().parent.is_dir():
         raise InvalidInput(f"{path}: the folder {path.parent} does not exist; make it")
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two may write it at once
     try:
         with part.open("w", encoding="utf-8") as out:
             out.writelines(lines)
+            out.flush()
+            os.fsync(out.fileno())  # or the new name could outlive the new content
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tuner.cli.present import AsJson, Database, as_text, when
+from tuner.cli.databases import open_existing
+from tuner.cli.present import AsJson, Database, as_text, as_typed, when
 from tuner.config import database_url
 from tuner.search.database import keys as stored
 from tuner.search.database.store import open_store
@@ -55,7 +56,7 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
 
     tuner keys list --json
     """
-    store = open_store(database or database_url(), must_exist=True)
+    store = open_existing(database)
     try:
         listed = stored.listed(store)
     finally:
@@ -69,7 +70,8 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     for key in listed:
         revoked = "" if key.revoked is None else when(key.revoked)
         table.add_row(key.id, key.name, " ".join(key.scopes), when(key.created), revoked)
-    Console().print(table if listed else "no key yet; make one with: tuner keys create NAME")
+    none = as_typed("no key yet; make one with: tuner keys create NAME")
+    Console().print(table if listed else none)
 
 
 @keys.command()
@@ -83,7 +85,7 @@ def revoke(
 
     tuner keys revoke 0a1b2c3d4e5f
     """
-    store = open_store(database or database_url(), must_exist=True)
+    store = open_existing(database)
     try:
         stored.revoke(store, key_id)
     finally:

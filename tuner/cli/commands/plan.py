@@ -13,6 +13,7 @@ from tuner.compare.foresight import Design, Outlook, outlook
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash, load
 from tuner.search.work.plan import Plan
 from tuner.search.work.plan import plan as make_plan
+from tuner.wording import count
 from tuner.workload import in_words
 
 
@@ -79,6 +80,10 @@ def design(spec: ComparisonSpec) -> Design:
 def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> None:
     console = Console()
     console.print(f"[bold]{spec.name}[/]: {in_words(spec.workload)}", highlight=False)
+    if made.data is not None:
+        console.print(f"data: {made.data}", highlight=False)
+        if made.data.warning:
+            console.print(f"[yellow]![/] {made.data.warning}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("arm", "sampler", "trials", "afresh", "together", "epochs", "time"):
         left = heading in ("arm", "sampler")
@@ -95,10 +100,10 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
             words.duration(arm.seconds / made.workers),
         )
     console.print(table)
-    workers = f"{made.workers} worker{'s' if made.workers > 1 else ''}"
+    workers = count(made.workers, "worker")
     console.print(
-        f"\n{'At most ' if spec.verdict.stop else ''}{made.n_trials:,} trials, "
-        f"{made.epochs:,} epochs: about "
+        f"\n{'At most ' if spec.verdict.stop else ''}{count(made.n_trials, 'trial')}, "
+        f"{count(made.epochs, 'epoch')}: about "
         f"[bold]{words.duration(made.seconds)}[/] with {workers} on this machine, if it does "
         f"nothing else: {words.duration(made.start_seconds)} until they train, then the arms' "
         "times. A full report (--html, --json, --folder) takes about "

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.databases import DEMO, DEMO_FOLDER, demo_database
 from tuner.cli.present import (
     INTERRUPTED,
     Database,
@@ -14,13 +15,18 @@ from tuner.cli.present import (
     JsonFile,
     Outputs,
     PictureFile,
+    as_typed,
 )
 from tuner.cli.progress import Display
+from tuner.cli.stages import Stages
 from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search.declared.spec import ComparisonSpec, load
+from tuner.search.foreign.shown import typed
 from tuner.search.work import launch
 from tuner.search.work.surroundings import prepare
+from tuner.trial import DataCounts
+from tuner.wording import count
 from tuner.workload import in_words
 
 Workers = Annotated[
@@ -55,7 +61,7 @@ def run(
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="where database and report go")] = Path("results"),
+    folder: Annotated[Path, typer.Option(help="where database and report go")] = DEMO_FOLDER,
     workers: Workers = None,
 ) -> None:
     """Compare the two parametrizations on 8x8 digits: half a minute on two cores.
@@ -69,17 +75,18 @@ def demo(
 
     tuner demo --folder /tmp/demo --workers 8
     """
-    spec = load("digits")
+    spec = load(DEMO)
     folder.mkdir(parents=True, exist_ok=True)
     outputs = Outputs(
-        json=str(folder / "digits.json"),
-        html=folder / "digits.html",
-        picture=folder / "digits.png",
+        json=str(folder / f"{DEMO}.json"),
+        html=folder / f"{DEMO}.html",
+        picture=folder / f"{DEMO}.png",
     )
     outputs.check()
-    database = f"sqlite:///{folder / 'digits.db'}"
+    database = demo_database(folder)
     finish(spec, database, workers, outputs)
-    outputs.console.print(f"more: tuner compare digits --database {database} --folder {folder}")
+    more = f"more: tuner compare {DEMO} --database {database} --folder {folder}"
+    outputs.console.print(as_typed(more), soft_wrap=True, highlight=False)
 
 
 def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Outputs) -> None:
@@ -91,17 +98,24 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     console = outputs.console
     what = " ".join(spec.description.split()) or in_words(spec.workload)
     console.print(f"{spec.name}: {what}", highlight=False)
-    _check(spec)
+    with Stages(console) as stage:
+        stage("looking at data and network")
+        data = _check(spec)
+    if data is not None:
+        console.print(f"data: {data}", highlight=False)
     try:
-        with Display(console) as display:
+        with Display(console, spec.workload.unit) as display:
             state = launch.run(spec, database=database, workers=workers, on_progress=display)
     except KeyboardInterrupt:
-        again = " ".join(["tuner", *sys.argv[1:]])
-        console.print(f"\nstopped; finished trials are kept. Go on with: {again}", soft_wrap=True)
+        again = as_typed(f"Go on with: {' '.join(['tuner', *map(typed, sys.argv[1:])])}")
+        console.print(f"\nstopped; finished trials are kept. {again}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     failed = sum(arm.failed for arm in state.arms)
     if failed:
-        console.print(f"{failed} trials raised twice; tuner status {spec.name} shows why")
+        why = as_typed(
+            f"{count(failed, 'trial')} raised twice; see why with: tuner status {spec.name}"
+        )
+        console.print(why)
     if any(arm.best is None for arm in state.arms):
         raise TunerError(f"{spec.name}: an arm has no finished trial, so nothing can be compared")
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
@@ -110,11 +124,15 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     write(declared(spec.name, database, outputs), outputs)
 
 
-def _check(spec: ComparisonSpec) -> None:
-    """Refuse here, before a database is made, what every worker would refuse."""
+def _check(spec: ComparisonSpec) -> DataCounts | None:
+    """Refuse here, before a database is made, what every worker would refuse.
+
+    Returns:
+        How much there is to train on, where the data are the user's own.
+    """
     if len(spec.arms) < 2:
         raise InvalidInput(f"{spec.name}: a comparison needs at least two arms, got 1")
     prepare()  # imports torch for the workers meanwhile
-    from tuner.train import check  # torch takes a second or two to import
+    from tuner.search.work.trainers import check  # torch takes a second or two to import
 
-    check(spec.workload)
+    return check(spec.workload)

@@ -1,7 +1,9 @@
 """``tuner serve``: the REST API, the page and the Optuna dashboard."""
 
+import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,7 +18,8 @@ import typer
 
 from tuner.cli.present import Database
 from tuner.config import database_url
-from tuner.errors import InvalidInput
+from tuner.doctor.checks import SERVING, examine
+from tuner.errors import InvalidInput, TunerError
 from tuner.logs import LogFormat, configure
 from tuner.search.database import keys
 from tuner.search.database.store import open_store
@@ -25,9 +28,15 @@ from tuner.signals import hearing
 APPLICATION = "tuner.api.app:create"
 """Where uvicorn finds the application: it imports this package, never the reverse."""
 
+CONNECTION = "tuner.api.middleware.connections:Connection"
+"""Where uvicorn finds what reads requests off a connection."""
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _BACKLOG = 2048
+_FILES = 8192
+"""As many files and connections are asked of the system, where its limit is lower."""
+
 _GRACE_SECONDS = 90.0
 """So long a worker that is told to stop is waited for; it gives its own processes a minute."""
 
@@ -44,13 +53,31 @@ def serve(
     dashboard_writes: Annotated[
         bool, typer.Option("--dashboard-writes", help="let the dashboard change studies")
     ] = False,
+    keep_alive_seconds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            envvar="TUNER_KEEP_ALIVE_SECONDS",
+            help="so long a connection may be idle; more than a proxy in front lets it be",
+        ),
+    ] = 75,
+    trusted_proxies: Annotated[
+        str,
+        typer.Option(
+            envvar="TUNER_TRUSTED_PROXIES",
+            metavar="ADDRESSES",
+            help="addresses or networks, with commas between them, whose X-Forwarded-For and "
+            "X-Forwarded-Proto are believed",
+        ),
+    ] = "",
     log_format: Annotated[LogFormat, typer.Option(help="how log lines look")] = LogFormat.text,
 ) -> None:
     """Serve the REST API, the page and the Optuna dashboard.
 
     Trials are run by workers: tuner worker, here or elsewhere, or --with-workers. Without an API
-    key the server answers this machine only; tuner keys create makes one. The environment
-    variables that set its limits are in docs/service.md.
+    key the server answers this machine only; tuner keys create makes one. What tuner doctor would
+    warn of is logged at the start. The environment variables that set the server's limits are in
+    docs/service.md.
 
     For example:
 
@@ -60,6 +87,7 @@ def serve(
     """
     import uvicorn
 
+    proxies = _proxies(trusted_proxies)
     configure(log_format)
     url = database or database_url()
     store = open_store(url)
@@ -77,12 +105,18 @@ def serve(
     listening = _listen(host, port)
     where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     typer.echo(f"{where}  (REST {where}/v1/docs, Optuna dashboard {where}/dashboard)")
+    _allow_files()
+    _warn(url)
     config = uvicorn.Config(
         APPLICATION,
         factory=True,
+        http=CONNECTION,
+        ws="none",
         log_config=None,
         access_log=False,
-        proxy_headers=True,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        timeout_keep_alive=keep_alive_seconds,
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
@@ -97,6 +131,39 @@ def serve(
         hearing(stop, signal.SIGINT, signal.SIGTERM),
     ):
         server.run(sockets=[listening])
+
+
+def _proxies(written: str) -> list[str]:
+    """The addresses and networks.
+
+    Raises:
+        InvalidInput: If one of them is neither.
+    """
+    proxies = [each.strip() for each in written.split(",") if each.strip()]
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError as error:
+            raise InvalidInput(
+                f"--trusted-proxies: {each!r} is no address and no network ({error}); write them "
+                "as in 10.0.0.2,10.1.0.0/16"
+            ) from error
+    return proxies
+
+
+def _allow_files() -> None:
+    """Let this process have many connections, as far as the system lets it."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now != resource.RLIM_INFINITY and now < possible:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, most))
+
+
+def _warn(url: str) -> None:
+    """Log what ``tuner doctor`` would warn a server of."""
+    for name, finding in examine(url, os.environ, SERVING).items():
+        if finding.status != "ok":
+            _log.warning("%s: %s; %s", name, finding.found, finding.fix)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -132,7 +199,8 @@ class _Workers:
     """
 
     def __init__(self, processes: int, log_format: str) -> None:
-        self._command = [sys.executable, "-m", "tuner", "worker"]
+        # -P: what happens to lie in the working directory is not imported in place of a package.
+        self._command = [sys.executable, "-P", "-m", "tuner", "worker"]
         self._command += ["--processes", str(processes)]
         self._command += ["--log-format", log_format, "--parent", str(os.getpid())]
         self._ended = threading.Event()
@@ -170,3 +238,28 @@ class _Workers:
             )
             self._ended.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def notify() -> None:
+    """Send a test by every way of telling people that the environment sets up.
+
+    ``tuner serve`` tells them when a comparison ends, stalls or begins to fail.
+
+    For example:
+
+    TUNER_WEBHOOK_URL=https://example.org/hook TUNER_WEBHOOK_SECRET=... tuner notify
+    """
+    from tuner.search.watch.notify.notifier import send_sample
+    from tuner.search.watch.notify.settings import from_environment
+
+    settings = from_environment()
+    if not settings.channels:
+        raise InvalidInput(
+            "notify: nobody is told; set TUNER_WEBHOOK_URL and TUNER_WEBHOOK_SECRET, or "
+            "TUNER_SMTP_URL, TUNER_MAIL_FROM and TUNER_MAIL_TO"
+        )
+    outcomes = send_sample(settings)
+    for channel, failure in outcomes.items():
+        typer.echo(f"{channel}: {failure or 'delivered'}")
+    if any(outcomes.values()):
+        raise TunerError("not every way of telling works; see above")

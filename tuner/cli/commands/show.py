@@ -8,22 +8,31 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from tuner.cli.present import AsJson, Database, as_text
-from tuner.config import database_url
+from tuner.cli.databases import open_existing
+from tuner.cli.present import AsJson, Database, as_text, as_typed
+from tuner.compare.words import written
 from tuner.search.database.finished import finished_trials
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, PAUSED
 from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import declared, load
 from tuner.search.watch.looks_progress import LooksProgress
 from tuner.search.watch.progress import ArmProgress, Progress, progress
 from tuner.search.watch.views import STARTING_NOTE, get_comparison, note
+from tuner.wording import count
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, in_words
 
 Name = Annotated[str | None, typer.Argument(help="one of them, in full")]
 
 
-def status(name: Name = None, database: Database = None, as_json: AsJson = False) -> None:
+def status(
+    name: Name = None,
+    database: Database = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="those that were archived instead of the others")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """How far the comparisons in a database are, and what failed.
 
     For example:
@@ -32,12 +41,14 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
 
     tuner status digits --database sqlite:///results/digits.db --json
     """
-    store = open_store(database or database_url(), must_exist=True)
+    store = open_existing(database)
     try:
         names = store.names() if name is None else [name]
-        states = {each: progress(store, store.comparison(each)) for each in names}
         rows = {each: get_comparison(store, each) for each in names}
-        notes = {each: note(store, row, states[each].arms) for each, row in rows.items()}
+        names = [each for each in names if name or rows[each].hidden == archived]
+        specs = {each: store.comparison(each) for each in names}
+        states = {each: progress(store, spec) for each, spec in specs.items()}
+        notes = {each: note(store, rows[each], states[each].arms) for each in names}
         errors = {each: _errors(store, each) for each in names}
     finally:
         store.close()
@@ -48,6 +59,8 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
                     each: {
                         "status": rows[each].status,
                         "note": notes[each],
+                        "notes": rows[each].notes,
+                        "tags": rows[each].tags,
                         "looks": None if state.looks is None else asdict(state.looks),
                         "arms": [asdict(arm) for arm in state.arms],
                         "errors": errors[each],
@@ -58,10 +71,18 @@ def status(name: Name = None, database: Database = None, as_json: AsJson = False
         )
         return
     console = Console()
-    if not states:
-        console.print("no comparison yet; start one with: tuner run digits")
+    if not states and archived:
+        console.print("no comparison is archived")
+    elif not rows:
+        console.print(as_typed("no comparison yet; start one with: tuner run digits"))
+    elif not states:
+        console.print(
+            as_typed("all comparisons are archived; see them with: tuner status --archived")
+        )
     for each, state in states.items():
-        console.print(_progress_table(f"{each}, {rows[each].status}", state.arms))
+        tags = "".join(f" #{tag}" for tag in rows[each].tags)
+        title, unit = f"{each}, {rows[each].status}{tags}", specs[each].workload.unit
+        console.print(_progress_table(title, state.arms, unit))
         for line in (*_looks(state.looks, rows[each].status), *_waits(each, notes[each], state)):
             console.print(line, highlight=False)
         for error in errors[each]:
@@ -83,7 +104,7 @@ def _waits(comparison: str, waits_for: str | None, state: Progress) -> list[str]
     if waits_for is None:
         return []
     again = None if waits_for == STARTING_NOTE else _again(comparison, state.arms)
-    return [waits_for, *([again] if again else [])]
+    return [as_typed(waits_for), *([as_typed(again)] if again else [])]
 
 
 def _again(comparison: str, arms: tuple[ArmProgress, ...]) -> str | None:
@@ -105,7 +126,7 @@ def _errors(store: Store, comparison: str) -> list[str]:
     ]
 
 
-def _progress_table(title: str, arms: tuple[ArmProgress, ...]) -> Table:
+def _progress_table(title: str, arms: tuple[ArmProgress, ...], unit: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("arm", "done", "running", "failed", "best validation", "afresh"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
@@ -115,7 +136,7 @@ def _progress_table(title: str, arms: tuple[ArmProgress, ...]) -> Table:
             f"{arm.done}/{arm.total}",
             str(arm.running),
             str(arm.failed),
-            "-" if arm.best is None else f"{arm.best:.2%}",
+            "-" if arm.best is None else written(arm.best, unit),
             f"{arm.retrained}/{arm.to_retrain}",
         )
     return table
@@ -185,7 +206,7 @@ def workloads(name: Name = None, as_json: AsJson = False) -> None:
         return
     console = Console()
     for each, spec in specs.items():
-        trials = f"{spec.n_searched:,} trials in {len(spec.arms)} arms"
+        trials = f"{count(spec.n_searched, 'trial')} in {count(len(spec.arms), 'arm')}"
         console.print(f"[bold]{each}[/]: {in_words(spec.workload)}; {trials}", highlight=False)
         if name is not None:
             console.print(" ".join(spec.description.split()), highlight=False)

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 
 from tuner.cli.present import AsJson, as_text
+from tuner.compare.words import written
 from tuner.errors import InvalidInput
 from tuner.rules import Setting, complete
 from tuner.search.declared.spaces import load_space
 from tuner.search.declared.spec import load
-from tuner.workload import Workload
+from tuner.wording import count
+from tuner.workload import Objective, Workload
 
 if TYPE_CHECKING:
     from tuner.train import EpochReport, TrialResult
@@ -47,6 +49,11 @@ def train(
     given = dict(_parse(text) for text in settings or [])
     full = complete(chosen.rule, {**chosen.fixed, **chosen.defaults, **given})
     workload = load(spec).workload
+    if isinstance(workload, Objective):
+        raise InvalidInput(
+            f"{spec}: trains by an objective of your own ({workload.objective}); call it, or "
+            "search it with: tuner run"
+        )
     if epochs is not None:
         workload = Workload(**{**vars(workload), "epochs": epochs})
 
@@ -62,7 +69,7 @@ def train(
     def show(report: "EpochReport") -> tuple[int, ...]:
         console.print(
             f"epoch {report.epoch:>3}/{workload.epochs}  loss {mean(report.train_loss):.4f}  "
-            f"validation {mean(report.val_accuracy):.2%}  "
+            f"validation {written(mean(report.val_accuracy), workload.unit)}  "
             f"flip ratio {mean(report.flip_ratio):.2e}",
             highlight=False,
         )
@@ -81,12 +88,15 @@ def train(
     if as_json:
         typer.echo(as_text(_document(workload, chosen.rule, full, results, asdict(record))))
         return
-    console.print(f"validation {_spread([r.val_accuracy for r in results])}", highlight=False)
     console.print(
-        f"test       {_spread([r.test_accuracy or 0.0 for r in results])}", highlight=False
+        f"validation {_spread([r.val_accuracy for r in results], workload.unit)}", highlight=False
+    )
+    console.print(
+        f"test       {_spread([r.test_accuracy or 0.0 for r in results], workload.unit)}",
+        highlight=False,
     )
     if diverged := sum(result.diverged for result in results):
-        console.print(f"{diverged} of {seeds} seeds diverged and score chance")
+        console.print(f"diverged, so they score chance: {diverged} of {count(seeds, 'seed')}")
     if record.alpha is not None:
         open_points = [c.name for c in record.conditions if c.holds is not True]
         exact = f"not shown to hold: {', '.join(open_points)}" if open_points else "exactly"
@@ -120,10 +130,12 @@ def _check_device(make: type, device: str) -> None:
         raise InvalidInput(f"--device {device!r} cannot be used here: {reason}") from None
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: list[float], unit: str) -> str:
+    average = written(mean(values), unit)
     if len(values) == 1:
-        return f"{values[0]:.2%}"
-    return f"{mean(values):.2%}, standard deviation {stdev(values):.2%} over {len(values)} seeds"
+        return average
+    spread = written(stdev(values), unit)
+    return f"{average}, standard deviation {spread} over {len(values)} seeds"
 
 
 def _document(

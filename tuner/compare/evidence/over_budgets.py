@@ -98,7 +98,7 @@ def _word(estimate: Estimate, protocol: Protocol) -> Word:
         return "equivalent"
     if kind == "inconclusive":
         return "not told apart"
-    return "higher" if estimate.value > 0 else "lower"
+    return "higher" if protocol.own(estimate.value) > 0 else "lower"
 
 
 def runs_of(words: Sequence[str]) -> list[tuple[str, int, int]]:

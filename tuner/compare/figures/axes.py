@@ -1,15 +1,18 @@
 """What every figure has in common: quiet axes, the target, a legend that covers nothing."""
 
 import re
+import warnings
 from collections.abc import Sequence
+from io import StringIO
 from math import ceil
 from typing import Literal
 
+from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import Formatter, PercentFormatter, ScalarFormatter
 
 from tuner.compare import words
 from tuner.compare.figures.log_ticks import FONT_SIZE, text_width
@@ -21,6 +24,7 @@ PER_ROW = 3
 """Panels beside each other, so that a page of usual width shows them legibly."""
 MANY = 1000
 """More points than this are drawn as an image, also in a vector format."""
+_XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 _LINE, _HANDLE = 1.45 * FONT_SIZE, 5.5 * FONT_SIZE
 
 
@@ -38,10 +42,36 @@ def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] = "y") -> None:
         label.set_fontsize(9.5)
 
 
-def in_unit(axis: Axis, unit: str) -> None:
-    """Per cent where the scores are accuracies."""
-    if unit == ACCURACY:
-        axis.set_major_formatter(PercentFormatter(1.0))
+def in_unit(axis: Axis, protocol: Protocol) -> None:
+    """Show the scores of an axis, or their differences, as the studies have them.
+
+    Per cent where they are accuracies. Where the studies minimize, the axis is turned round and
+    labelled in their own sign: values rise upwards and to the right, and the better ones lie below
+    and to the left. To be called once the limits are set: setting them turns an axis back.
+    """
+    per_cent = PercentFormatter(1.0) if protocol.unit == ACCURACY else None
+    if protocol.minimized:
+        axis.set_inverted(True)
+        axis.set_major_formatter(_OwnSign(per_cent or ScalarFormatter(useOffset=False), axis))
+    elif per_cent is not None:
+        axis.set_major_formatter(per_cent)
+
+
+class _OwnSign(Formatter):
+    """Labels of the values with the opposite sign."""
+
+    def __init__(self, shown: Formatter, axis: Axis) -> None:
+        self._shown = shown
+        shown.set_axis(axis)
+
+    def set_locs(self, locs: list[float]) -> None:
+        self._shown.set_locs(locs)
+
+    def get_offset(self) -> str:
+        return self._shown.get_offset()
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self._shown(0.0 - x, pos)
 
 
 def title(axes: Axes, text: str, *, longest: int = 60, pad: float = 6.0) -> None:
@@ -76,7 +106,7 @@ def label_target(axes: Axes, protocol: Protocol) -> None:
     """The target's value beside its line, right of the axes, where no curve runs."""
     if protocol.target is not None:
         axes.annotate(
-            f"target\n{words.score(protocol.target, protocol.unit)}",
+            f"target\n{words.score(protocol.target, protocol)}",
             (1, protocol.target),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
@@ -127,3 +157,32 @@ def panels(n: int, *, width: float, height: float, share: bool) -> tuple[Figure,
     for axes in grid[:n]:
         axes.tick_params(labelbottom=True)
     return drawing, list(grid[:n])
+
+
+def as_svg(drawing: Figure, *, salt: str) -> str:
+    """The drawing as an ``<svg>`` element to put into a page; the same numbers, same bytes.
+
+    Args:
+        drawing: The figure.
+        salt: Of the identifiers: the parts of two figures of a page must not be taken for each
+            other's.
+    """
+    buffer = StringIO()
+    with (
+        rc_context({"svg.hashsalt": f"tuner {salt}", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands in for it
+        drawing.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
+    text = buffer.getvalue()
+    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
+
+
+def standalone(svg: str) -> str:
+    """An ``<svg>`` element as a file that stands alone."""
+    return svg.replace("<svg", f"<svg {_XML}", 1)

@@ -85,7 +85,7 @@ def _finish(axes: Axes, axis: str, curves: Sequence[BudgetCurve], protocol: Prot
         label += "\n" + broken(f"left out, cost unknown: {missing}", 44)
     axes.set_xlabel(label)
     title(axes, f"By {axis}")
-    in_unit(axes.yaxis, protocol.unit)
+    in_unit(axes.yaxis, protocol)
     tidy(axes)
 
 

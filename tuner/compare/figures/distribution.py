@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from tuner.compare import words
 from tuner.compare.arm import Arm
@@ -12,9 +13,10 @@ from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import in_unit, legend_below, plain, tidy, title
 from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.styles import Style, arm_styles
-from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.edf import empirical_distribution
-from tuner.compare.statistics.estimate import Floats
+from tuner.compare.statistics.estimate import Bounds, Floats
+from tuner.wording import count
 
 _FAR = 20
 _MOST_STEPS = 2000
@@ -24,21 +26,23 @@ _MOST_STEPS = 2000
 def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Style]) -> Figure:
     """Each arm's empirical distribution; with its band where the trials are independent.
 
-    The further to the right, the better; how far up a curve starts is the share that failed.
+    The further to the right, the better; how far up a curve starts is the share that failed. Where
+    the studies minimize, it is the distribution of their values: the further to the left, the
+    better.
 
     Args:
         arms: Those to show.
-        protocol: For the unit and the level.
+        protocol: For the unit, the direction and the level.
         styles: Arm name -> its style.
     """
     drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
     axes = drawing.subplots()
     everything = visible(arms)
     margin = 0.03 * float(np.ptp(everything)) or 0.01
-    left, right = float(everything.min()) - margin, float(everything.max()) + margin
+    worst, best = float(everything.min()) - margin, float(everything.max()) + margin
     for arm in arms:
-        _steps(axes, arm, styles[arm.name], protocol, ends=(left, right))
-    axes.set_xlim(left, right)
+        _steps(axes, arm, styles[arm.name], protocol, ends=(worst, best))
+    axes.set_xlim(worst, best)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(plain(words.measure(protocol)))
     axes.set_ylabel("share of trials at or below")
@@ -46,8 +50,8 @@ def edf_figure(arms: Sequence[Arm], protocol: Protocol, styles: Mapping[str, Sty
     bands = f", simultaneous {words.level(protocol)} bands"
     title(axes, f"All trials{failed}{bands if any(arm.independent for arm in arms) else ''}")
     legend_below(drawing, axes.get_legend_handles_labels()[0])
-    in_unit(axes.xaxis, protocol.unit)
-    in_unit(axes.yaxis, ACCURACY)
+    in_unit(axes.xaxis, protocol)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     tidy(axes)
     return drawing
 
@@ -68,11 +72,10 @@ def visible(arms: Sequence[Arm]) -> Floats:
     return levels[penalties[-1] + 1 :] if penalties.size else levels
 
 
-def _steps(
-    axes: Axes, arm: Arm, style: Style, protocol: Protocol, *, ends: tuple[float, float]
-) -> None:
-    edf = empirical_distribution(arm.scores, confidence=protocol.confidence)
-    x = np.concatenate([[ends[0]], np.maximum(edf.scores, ends[0]), [ends[1]]])
+def _steps(axes: Axes, arm: Arm, style: Style, protocol: Protocol, *, ends: Bounds) -> None:
+    edf = empirical_distribution(protocol.own(arm.scores), confidence=protocol.confidence)
+    left, right = protocol.own_bounds(ends)
+    x = protocol.own(np.concatenate([[left], np.clip(edf.scores, left, right), [right]]))
     share = np.concatenate([[0.0], edf.share, [1.0]])
     kept = np.unique(np.linspace(0, x.size - 1, min(x.size, _MOST_STEPS)).astype(int))
     x, share = x[kept], share[kept]
@@ -115,7 +118,15 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
     drawn = arms(comparison)
     yield "The share of trials that score this or less; marked: the median."
     if penalties := sum(int((arm.scores < visible(drawn).min()).sum()) for arm in drawn):
-        yield f"{penalties} trials score far less than is drawn, and count from the left end on."
+        far = "more" if comparison.protocol.minimized else "less"
+        from_where = (
+            "at the right end" if comparison.protocol.minimized else "from the left end on"
+        )
+        rest = f"far {far} than is drawn, and"
+        yield (
+            count(penalties, f"trial scores {rest} counts", f"trials score {rest} count")
+            + f" {from_where}."
+        )
     if any(arm.failed.any() for arm in drawn):
         yield "Failed trials stay in, at chance or the worst score."
     if any(arm.independent for arm in drawn):

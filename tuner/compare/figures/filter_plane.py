@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from tuner.compare import words
 from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.axes import (
@@ -28,14 +29,16 @@ from tuner.compare.figures.axes import (
 from tuner.compare.figures.captions import left_out
 from tuner.compare.figures.log_ticks import FONT_SIZE, log_axis, power
 from tuner.compare.figures.styles import Style, arm_styles
-from tuner.compare.protocol import ACCURACY
+from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.trial_filters import TrialFilters, check_scores
 from tuner.errors import InvalidInput
 
 
 def plane_figure(
-    arms: Sequence[tuple[str, TrialFilters, Floats]], unit: str, styles: Mapping[str, Style]
+    arms: Sequence[tuple[str, TrialFilters, Floats]],
+    protocol: Protocol,
+    styles: Mapping[str, Style],
 ) -> Figure:
     """Every trial in the plane (alpha, gamma), coloured by its score: one panel per arm.
 
@@ -44,7 +47,7 @@ def plane_figure(
 
     Args:
         arms: Name, filters and scores [n] of each arm.
-        unit: Of the scores: ``"accuracy"``, or any other name.
+        protocol: For the unit and the direction.
         styles: Arm name -> its style.
 
     Raises:
@@ -66,8 +69,8 @@ def plane_figure(
     for axes in grid[::PER_ROW]:
         axes.set_ylabel("gamma")
     bar = drawing.colorbar(colours, ax=grid, pad=0.01, aspect=20 * ceil(len(grid) / PER_ROW))
-    bar.set_label("validation accuracy" if unit == ACCURACY else unit, color=INK, fontsize=9.5)
-    in_unit(bar.ax.yaxis, unit)
+    bar.set_label(words.measure(protocol), color=INK, fontsize=9.5)
+    in_unit(bar.ax.yaxis, protocol)
     bar.ax.tick_params(colors=QUIET, labelsize=FONT_SIZE)
     violated = np.concatenate([filters.any_violated[filters.real] for _, filters, _ in arms])
     legend_below(drawing, _kinds(violated))
@@ -105,7 +108,7 @@ def _panel(
     log_axis(axes.xaxis, power)
     log_axis(axes.yaxis, power)
     missing = filters.n - shown.size
-    note = f"\n{missing:,} of {filters.n:,} trials have no real filter" if missing else ""
+    note = f"\nno real filter: {missing:,} of {filters.n:,} trials" if missing else ""
     axes.set_xlabel(f"alpha{note}")
     tidy(axes, grid="both")
 
@@ -126,7 +129,7 @@ def draw(comparison: Comparison) -> Figure:
         for name, arm in arms(comparison).items()
         if arm.filters is not None
     ]
-    return plane_figure(panels, comparison.protocol.unit, arm_styles(comparison.names))
+    return plane_figure(panels, comparison.protocol, arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:

@@ -3,15 +3,13 @@
 A new figure is one file, with the functions of ``FigureFile``, and one line in ``FIGURES``.
 """
 
-import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import Literal, Protocol
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tuner.compare.comparison import Comparison
@@ -25,6 +23,7 @@ from tuner.compare.figures import (
     repeated_searches,
     tuning_curves,
 )
+from tuner.compare.figures.axes import as_svg
 
 ReportSection = Literal["verdict", "budgets", "filters", "importance"]
 """The report's part that a figure stands in."""
@@ -101,25 +100,8 @@ class Picture:
 
     @property
     def svg(self) -> str:
-        """The drawing as an ``<svg>`` element to put into a page; the same numbers, same bytes.
-
-        Identifiers are salted with the name: the parts of two figures of a page must not be
-        taken for each other's.
-        """
-        buffer = StringIO()
-        with (
-            rc_context({"svg.hashsalt": f"tuner {self.name}", "svg.fonttype": "none"}),
-            warnings.catch_warnings(),
-        ):
-            warnings.filterwarnings("ignore", "Glyph .* missing from")
-            self.drawing.savefig(
-                buffer,
-                format="svg",
-                transparent=True,
-                metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
-            )
-        text = buffer.getvalue()
-        return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
+        """The drawing as an ``<svg>`` element to put into a page; the same numbers, same bytes."""
+        return as_svg(self.drawing, salt=self.name)
 
 
 def pictures(comparison: Comparison) -> list[Picture]:

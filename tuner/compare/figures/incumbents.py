@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from tuner.compare import words
 from tuner.compare.figures.axes import INK, in_unit, plain, tidy, title
 from tuner.compare.figures.styles import Style
-from tuner.compare.protocol import ACCURACY
+from tuner.compare.protocol import ACCURACY, Protocol
 from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.compare.summary import ArmSummary
 
@@ -21,8 +21,8 @@ FAR = 5
 """The axis is at most so many times as long as the better half of the arms needs."""
 
 
-def leftmost(arms: Sequence[ArmSummary]) -> float:
-    """The lowest test score that the panel shows; -inf if it shows all.
+def worst_shown(arms: Sequence[ArmSummary]) -> float:
+    """The worst test score that the panel shows; -inf if it shows all.
 
     ``top - FAR (top - low)``, with the highest score of the better half of the arms, by their
     medians, and the lowest of their lower quartiles. More than half of the arms are the better
@@ -35,16 +35,16 @@ def leftmost(arms: Sequence[ArmSummary]) -> float:
     return top - FAR * (top - low) if low < top else -np.inf
 
 
-def hidden_left(arms: Sequence[ArmSummary], unit: str) -> dict[str, str]:
-    """Name of each arm of which the panel does not show everything -> what lies left of it."""
-    least, hidden = leftmost(arms), {}
+def hidden(arms: Sequence[ArmSummary], protocol: Protocol) -> dict[str, str]:
+    """Name of each arm of which the panel does not show everything -> what lies beyond it."""
+    least, beyond = worst_shown(arms), {}
     for arm in arms:
         runs = _scores(arm)
         if _hides_median(arm, least):
-            hidden[arm.name] = f"median {words.score(_median(arm).value, unit)}"
-        elif lower := int((runs < least).sum()):
-            hidden[arm.name] = f"{lower} of {runs.size} runs"
-    return hidden
+            beyond[arm.name] = f"median {words.score(_median(arm).value, protocol)}"
+        elif worse := int((runs < least).sum()):
+            beyond[arm.name] = f"{worse} of {runs.size} runs"
+    return beyond
 
 
 def scores_panel(
@@ -52,7 +52,7 @@ def scores_panel(
     arms: Sequence[ArmSummary],
     names: Sequence[str],
     styles: Mapping[str, Style],
-    unit: str,
+    protocol: Protocol,
 ) -> None:
     """Every fresh run as a dot, the median with its interval below them: a row for each arm.
 
@@ -61,11 +61,11 @@ def scores_panel(
         arms: Those with fresh runs.
         names: Theirs, as they are to be written.
         styles: Arm name -> its style.
-        unit: Of the scores.
+        protocol: For the unit and the direction.
     """
     for row, arm in enumerate(arms):
         _row(axes, row, arm, styles[arm.name])
-    least, beyond = leftmost(arms), hidden_left(arms, unit)
+    least, beyond = worst_shown(arms), hidden(arms, protocol)
     if beyond:
         shown = np.concatenate([runs[runs >= least] for runs in map(_scores, arms)])
         margin = 0.06 * float(np.ptp(shown))
@@ -73,14 +73,14 @@ def scores_panel(
     for row, arm in enumerate(arms):
         if arm.name in beyond:
             free = row + 0.3 if _hides_median(arm, least) else row - 0.25
-            _arrow(axes, free, beyond[arm.name], styles[arm.name])
+            _arrow(axes, free, beyond[arm.name], styles[arm.name], protocol)
     axes.set_yticks(range(len(arms)), list(map(plain, names)))
     axes.set_ylim(len(arms) - 0.4, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     selected = any(arm.selected for arm in arms)
     title(axes, "Settings selected, afresh" if selected else "Incumbents, fresh seeds", pad=18)
-    axes.set_xlabel("test accuracy" if unit == ACCURACY else "test score")
-    in_unit(axes.xaxis, unit)
+    axes.set_xlabel("test accuracy" if protocol.unit == ACCURACY else "test score")
+    in_unit(axes.xaxis, protocol)
     tidy(axes, grid="x")
     axes.tick_params(axis="y", labelcolor=INK)
 
@@ -120,15 +120,17 @@ def _row(axes: Axes, row: int, arm: ArmSummary, style: Style) -> None:
     axes.plot(median.value, row + 0.3, marker=style.marker, color=style.colour, markersize=6)
 
 
-def _arrow(axes: Axes, height: float, text: str, style: Style) -> None:
-    """An arrow out of the panel's left side, and beside it what lies there."""
+def _arrow(axes: Axes, height: float, text: str, style: Style, protocol: Protocol) -> None:
+    """An arrow out of the side where the worse scores are, and beside it what lies there."""
+    side, beside = (1, -18) if protocol.minimized else (0, 18)
     axes.annotate(
         text,
-        (0, height),
+        (side, height),
         xycoords=("axes fraction", "data"),
-        xytext=(18, 0),
+        xytext=(beside, 0),
         textcoords="offset points",
         va="center",
+        ha="right" if protocol.minimized else "left",
         color=INK,
         fontsize=8,
         arrowprops={"arrowstyle": "-|>", "color": style.colour, "shrinkA": 1, "shrinkB": 1},

@@ -40,7 +40,7 @@ def draw(comparison: Comparison) -> Figure:
     first, second = arms(comparison)
     axes.set_ylabel(plain(f"difference of {words.measure(protocol)}"))
     title(axes, f"Best of k: {first} minus {second}")
-    in_unit(axes.yaxis, protocol.unit)
+    in_unit(axes.yaxis, protocol)
     legend_below(drawing, axes.get_legend_handles_labels()[0])
     tidy(axes)
     return drawing

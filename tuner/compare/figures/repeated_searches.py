@@ -13,19 +13,20 @@ from tuner.compare.figures.axes import in_unit, legend_below, plain, tidy, title
 from tuner.compare.figures.captions import listed
 from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
-from tuner.compare.protocol import ACCURACY
+from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.traces import Traces
+from tuner.wording import count
 
 
 def traces_figure(
-    arms: Mapping[str, Traces], styles: Mapping[str, Style], *, unit: str = ACCURACY
+    arms: Mapping[str, Traces], protocol: Protocol, styles: Mapping[str, Style]
 ) -> Figure:
     """Median best so far of each arm as steps, with its pointwise interval where there is one.
 
     Args:
         arms: Arm name -> its traces.
+        protocol: For the unit and the direction.
         styles: Arm name -> its style.
-        unit: Of the scores.
     """
     drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
     axes = drawing.subplots()
@@ -34,10 +35,10 @@ def traces_figure(
     log_axis(axes.xaxis, plain_number, least=1)
     axes.set_xlim(1, max([2, *(traces.median.size for traces in arms.values())]))
     axes.set_xlabel("trials")
-    axes.set_ylabel(plain(f"best {'validation accuracy' if unit == ACCURACY else unit} so far"))
+    axes.set_ylabel(plain(f"best {words.measure(protocol)} so far"))
     title(axes, "Incumbent: median over repeats")
     legend_below(drawing, axes.get_legend_handles_labels()[0])
-    in_unit(axes.yaxis, unit)
+    in_unit(axes.yaxis, protocol)
     tidy(axes)
     return drawing
 
@@ -66,7 +67,7 @@ def _steps(axes: Axes, name: str, traces: Traces, style: Style) -> None:
         markersize=5,
         markevery=[traces.median.size - 1],
         clip_on=False,
-        label=plain(f"{name} ({r} repeat{'s' if r > 1 else ''})"),
+        label=plain(f"{name} ({count(r, 'repeat')})"),
     )
 
 
@@ -81,9 +82,7 @@ def arms(comparison: Comparison) -> dict[str, Traces]:
 
 def draw(comparison: Comparison) -> Figure:
     """The traces of all arms shown."""
-    return traces_figure(
-        arms(comparison), arm_styles(comparison.names), unit=comparison.protocol.unit
-    )
+    return traces_figure(arms(comparison), comparison.protocol, arm_styles(comparison.names))
 
 
 def caption(comparison: Comparison) -> str:

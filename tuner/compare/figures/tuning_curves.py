@@ -20,7 +20,7 @@ from tuner.compare.figures.axes import (
     title,
 )
 from tuner.compare.figures.captions import left_out, listed, target_line
-from tuner.compare.figures.incumbents import hidden_left, scores_panel
+from tuner.compare.figures.incumbents import hidden, scores_panel
 from tuner.compare.figures.log_ticks import log_axis, plain_number
 from tuner.compare.figures.styles import Style, arm_styles
 from tuner.compare.summary import ArmSummary
@@ -44,7 +44,7 @@ def draw(comparison: Comparison) -> Figure:
         height = max(4.4, 1.2 + (_GAP + _LINE * lines) * len(names))
         drawing = Figure(figsize=(9.8, height), layout="constrained")
         left, right = drawing.subplots(1, 2, width_ratios=(2.4, 1))
-        scores_panel(right, retrained, names, looks, comparison.protocol.unit)
+        scores_panel(right, retrained, names, looks, comparison.protocol)
     else:
         drawing = Figure(figsize=(6.8, 4.4), layout="constrained")
         left = drawing.subplots()
@@ -115,8 +115,11 @@ def _about_incumbents(comparison: Comparison) -> Iterator[str]:
     ]
     sure = any(median is not None and median.interval for median in medians)
     yield sentence + (f" with its {words.level(comparison.protocol)} interval." if sure else ".")
-    beyond = hidden_left(drawn, comparison.protocol.unit)
-    yield from listed("Further to the left than the panel reaches, at an arrow", beyond)
+    side = "right" if comparison.protocol.minimized else "left"
+    yield from listed(
+        f"Further to the {side} than the panel reaches, at an arrow",
+        hidden(drawn, comparison.protocol),
+    )
     there = {arm.name for arm in drawn}
     repeated = comparison.protocol.repeated or ()
     yield from listed(
@@ -160,7 +163,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, styles: Mapping[str, Style]
     title(axes, heading if curves else "Best so far", pad=18)
     kind = "expected" if protocol.bounded else "median"
     axes.set_ylabel(plain(f"{f'{kind} ' if curves else ''}best {words.measure(protocol)}"))
-    in_unit(axes.yaxis, protocol.unit)
+    in_unit(axes.yaxis, protocol)
     tidy(axes)
 
 

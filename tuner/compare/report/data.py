@@ -3,7 +3,7 @@
     schema_version   4
     verdict          {kind, heading, interim, text, speedup, repeated, test, ranges, winner, more}
     k                the budget k*
-    protocol         the declaration
+    protocol         the declaration; minimized, only where it is true
     arms             [{name, sampler, ranges, n, searches, trials_per_search, failed, pruned,
                        best, median: estimate | null, seconds, seconds_per_trial,
                        curve: [{k, value, low, high}], best_of: [{k, value, low, high}],
@@ -26,13 +26,15 @@
     over_budgets     {k, value, low, high, words, narrow}, the primary difference over k | null
     notes            [text]
 
-An estimate is {value, low, high}. What is unknown or infinite is null. Long lists are thinned
-to 500 points. Version 2 added details, speedups and two sentences to version 1, version 3
-best_of_k_bounded. Version 4 turned the best of k round: best_of_k supposes the scores' known
-bounds alone, best_of_k_seen what version 3 called best_of_k; it added what was selected, trained
-afresh, which the verdict is about; importances are by one method, which they name. Keys that
-came later to version 4: test_other_images, test_typical_other_images, and scored_on of the
-protocol.
+An estimate is {value, low, high}. Where the studies minimize, scores and their differences are in
+their own sign, low <= high: the best is the least, and a difference below 0 is for the first arm.
+What is unknown or infinite is null. Long lists are thinned to 500 points. Version 2 added details,
+speedups and two sentences to version 1, version 3 best_of_k_bounded. Version 4 turned the best of
+k round: best_of_k supposes the scores' known bounds alone, best_of_k_seen what version 3 called
+best_of_k; it added what was selected, trained afresh, which the verdict is about; importances are
+by one method, which they name. Keys that came later to version 4: test_other_images,
+test_typical_other_images, and scored_on, minimized and data of the protocol: data, only where
+they are the user's own, {classes, train, validation, test, test_in_train, digest}.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +45,8 @@ import numpy as np
 
 from tuner.compare.comparison import Comparison
 from tuner.compare.evidence.details import ArmDetail
+from tuner.compare.protocol import Protocol
+from tuner.compare.report.own_sign import in_own_sign
 
 SCHEMA_VERSION = 4
 _MOST_POINTS = 500
@@ -52,17 +56,27 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 def to_json(comparison: Comparison) -> dict[str, Json]:
     """Everything in the comparison as dicts, lists, strings and finite numbers."""
+    minimized, comparison = comparison.protocol.minimized, in_own_sign(comparison)
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": {**_mapped(comparison.verdict), "heading": comparison.verdict.heading},
+        "verdict": _mapped(comparison.verdict),
         "k": comparison.k,
-        "protocol": _plain(comparison.protocol),
+        "protocol": _protocol(comparison.protocol, minimized=minimized),
         "arms": _plain(comparison.arms),
         "contrasts": _plain(comparison.contrasts),
         "over_budgets": _plain(comparison.over_budgets),
         "details": [_detail(detail) for detail in comparison.details],
         "notes": list(comparison.notes),
     }
+
+
+def _protocol(protocol: Protocol, *, minimized: bool) -> Json:
+    """The declaration in the studies' own sign, and whether lower values are better there."""
+    named = _mapped(protocol)
+    del named["minimized"]
+    if protocol.data is None:
+        del named["data"]
+    return {**named, "minimized": True} if minimized else named
 
 
 def _detail(detail: "ArmDetail") -> Json:

@@ -20,6 +20,7 @@ from tuner.compare.report.evidence_rows import (
 )
 from tuner.compare.report.rows import arm_rows, contrast_table
 from tuner.machine import versions
+from tuner.wording import count
 
 PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
 
@@ -145,13 +146,15 @@ def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
     target = protocol.target
     return [
         ("workload", protocol.workload),
+        *([("data", str(protocol.data))] if protocol.data else []),
+        *([("scores", "minimized: lower is better")] if protocol.minimized else []),
         ("primary contrast", f"{primary.first} against {primary.second}"),
         ("control", protocol.control or "none"),
         ("exact map", protocol.exact or "none"),
         ("repeated searches", " against ".join(protocol.repeated or ("none",))),
-        ("budget k*", f"{comparison.k:,} trials"),
-        ("target", "none" if target is None else words.score(target, protocol.unit)),
-        ("practical equivalence", words.width(protocol.rope, protocol.unit)),
+        ("budget k*", count(comparison.k, "trial")),
+        ("target", "none" if target is None else words.score(target, protocol)),
+        ("practical equivalence", words.width(protocol.rope, protocol)),
         ("confidence", words.level(protocol)),
         ("seed of draws and resamples", str(protocol.seed)),
         ("declaration", protocol.declaration_hash or "none"),

@@ -19,10 +19,10 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("trials", [_trials(arm) for arm in arms]),
         ("failed or diverged", [f"{arm.failed:,}" for arm in arms]),
         ("pruned", [f"{arm.pruned:,}" for arm in arms]),
-        ("best", ["-" if arm.median else words.score(arm.best, protocol.unit) for arm in arms]),
+        ("best", ["-" if arm.median else words.score(arm.best, protocol) for arm in arms]),
         (
             "median of all seeds",
-            [words.bracketed(arm.median, protocol.unit) if arm.median else "-" for arm in arms],
+            [words.bracketed(arm.median, protocol) if arm.median else "-" for arm in arms],
         ),
     ]
     budgets = sorted({point.k for arm in arms for point in arm.best_of})
@@ -30,7 +30,7 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
         label = words.best_of(budget, protocol) + (" (k*)" if budget == k else "")
         rows.append((label, [_best_of(arm, budget, protocol) for arm in arms]))
     if protocol.target is not None:
-        target = words.score(protocol.target, protocol.unit)
+        target = words.score(protocol.target, protocol)
         targets = [arm.target for arm in arms]
         rows += [
             (f"trials that reach {target}", [words.share(t.share) if t else "-" for t in targets]),
@@ -45,13 +45,14 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ]
     if any(arm.selected for arm in arms):
         chosen = [arm.selected for arm in arms]
+        worst = "their worst" if protocol.minimized else "their lowest"
         rows += [
             ("settings selected, trained afresh", [_searches(c) if c else "-" for c in chosen]),
             (
                 "their median on test",
-                [words.bracketed(c.median, protocol.unit) if c else "-" for c in chosen],
+                [words.bracketed(c.median, protocol) if c else "-" for c in chosen],
             ),
-            ("their lowest", [words.score(c.lowest, protocol.unit) if c else "-" for c in chosen]),
+            (worst, [words.score(c.lowest, protocol) if c else "-" for c in chosen]),
         ]
     rows.append(("training time", [words.duration(arm.seconds) for arm in arms]))
     if any(arm.retrained for arm in arms):
@@ -60,11 +61,11 @@ def arm_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
             ("incumbent, fresh seeds", [str(r.seeds) if r else "-" for r in runs]),
             (
                 "incumbent, validation (median)",
-                [words.bracketed(r.val, protocol.unit) if r else "-" for r in runs],
+                [words.bracketed(r.val, protocol) if r else "-" for r in runs],
             ),
             (
                 "incumbent, test (median)",
-                [words.bracketed(r.test, protocol.unit) if r else "-" for r in runs],
+                [words.bracketed(r.test, protocol) if r else "-" for r in runs],
             ),
         ]
     return [(label, cells) for label, cells in rows if set(cells) != {"-"}]
@@ -165,5 +166,5 @@ def _holm(contrast: Contrast, _: Protocol) -> str:
 def _best_of(arm: ArmSummary, k: int, protocol: Protocol) -> str:
     for point in arm.best_of:
         if point.k == k:
-            return words.bracketed(Estimate(point.value, point.low, point.high), protocol.unit)
+            return words.bracketed(Estimate(point.value, point.low, point.high), protocol)
     return "-"

@@ -1,25 +1,38 @@
-"""The comparison as CSV sheets: arms, contrasts, curves, and every trial with its filter."""
+"""The comparison as CSV sheets: arms, contrasts, curves, and every trial with its settings.
+
+Scores are in the studies' own sign, as in ``data``. A text that a spreadsheet would take for a
+formula has an apostrophe before it.
+"""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tuner.compare import words
+from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison
 from tuner.compare.contrast import Contrast
 from tuner.compare.evidence.details import ArmDetail
 from tuner.compare.protocol import Protocol
+from tuner.compare.report.own_sign import in_own_sign
 from tuner.compare.statistics.estimate import Estimate
 from tuner.compare.statistics.speedup import Speedup
 from tuner.compare.summary import ArmSummary
 
 SheetRow = tuple[object, ...]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a text begins with that a spreadsheet would compute; the last four are = + - @ full wide.
+
+Source: OWASP, CSV Injection.
+"""
+
 
 def sheets(comparison: Comparison) -> dict[str, str]:
     """Name -> CSV text; an unknown value is an empty cell. Needs the comparison's details."""
+    comparison = in_own_sign(comparison)
     return {
         "arms": _text(("arm", "sampler", "measure", "value", "low", "high"), _arms(comparison)),
         "contrasts": _text(
@@ -30,13 +43,7 @@ def sheets(comparison: Comparison) -> dict[str, str]:
             ("arm", "axis", "budget", "value", "low", "high", "expected"),
             (row for detail in comparison.details for row in _curves(detail)),
         ),
-        "trials": _text(
-            (
-                *("arm", "trial", "repeat", "score", "failed", "pruned", "seconds", "epochs"),
-                *("alpha", "gamma", "alpha_decay", "violated"),
-            ),
-            (row for detail in comparison.details for row in _trials(detail)),
-        ),
+        "trials": _trials([detail.arm for detail in comparison.details]),
     }
 
 
@@ -144,33 +151,54 @@ def _curves(detail: ArmDetail) -> Iterator[SheetRow]:
             yield curve.arm, curve.axis, x, value, lo, hi, curve.independent
 
 
-def _trials(detail: ArmDetail) -> Iterator[SheetRow]:
-    arm, filters = detail.arm, detail.arm.filters
+def _trials(arms: Sequence[Arm]) -> str:
+    """Every trial; the epochs and the filter have columns where an arm knows them.
+
+    A hyperparameter's column is called as in Optuna's ``trials_dataframe``.
+    """
+    of_filter = ("alpha", "gamma", "alpha_decay", "violated")
+    names = dict.fromkeys(name for arm in arms for trial in arm.settings for name in trial)
+    columns = (
+        *("arm", "trial", "repeat", "score", "failed", "pruned", "seconds"),
+        *(("epochs",) if any(arm.epochs is not None for arm in arms) else ()),
+        *(of_filter if any(arm.filters is not None for arm in arms) else ()),
+        *(f"params_{name}" for name in names),
+    )
+    cells = [cell for arm in arms for cell in _of_trials(arm)]
+    return _text(columns, ([row.get(column) for column in columns] for row in cells))
+
+
+def _of_trials(arm: Arm) -> Iterator[Mapping[str, object]]:
+    """What is known of each trial, by column."""
+    filters = arm.filters
     for i in range(arm.n):
-        yield (
-            arm.name,
-            i,
-            0 if arm.repeat is None else arm.repeat[i],
-            arm.scores[i],
-            arm.failed[i],
-            arm.pruned[i],
-            arm.seconds[i],
-            None if arm.epochs is None else arm.epochs[i],
-            None if filters is None else filters.alpha[i],
-            None if filters is None else filters.gamma[i],
-            None if filters is None else filters.decay[i],
-            None if filters is None else filters.any_violated[i],
-        )
+        row: dict[str, object] = {
+            "arm": arm.name,
+            "trial": i,
+            "repeat": 0 if arm.repeat is None else arm.repeat[i],
+            "score": arm.scores[i],
+            "failed": arm.failed[i],
+            "pruned": arm.pruned[i],
+            "seconds": arm.seconds[i],
+        }
+        if arm.epochs is not None:
+            row["epochs"] = arm.epochs[i]
+        if filters is not None:
+            row["alpha"], row["gamma"] = filters.alpha[i], filters.gamma[i]
+            row["alpha_decay"], row["violated"] = filters.decay[i], filters.any_violated[i]
+        if arm.settings:
+            row |= {f"params_{name}": value for name, value in arm.settings[i].items()}
+        yield row
 
 
 def _bounds(estimate: Estimate) -> tuple[float | None, ...]:
     return estimate.value, estimate.low, estimate.high
 
 
-def _text(names: tuple[str, ...], rows: Iterable[SheetRow]) -> str:
+def _text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     sheet = csv.writer(text, lineterminator="\n")
-    sheet.writerow(names)
+    sheet.writerow([_cell(name) for name in names])
     sheet.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
@@ -180,4 +208,6 @@ def _cell(value: object) -> object:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return None
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
     return str(value).lower() if isinstance(value, bool) else value

@@ -50,7 +50,7 @@ def _contrasts(comparison: Comparison) -> Group:
     headings, rows = contrast_table(comparison)
     lines, width = [], max(map(len, headings), default=0) + 2
     for label, cells in rows:
-        if set(cells) == {"-"}:
+        if set(cells) <= {"-"}:  # nothing at all, where no contrast has a number
             continue
         lines.append(Text(label, style="bold"))
         for heading, cell in zip(headings, cells, strict=True):

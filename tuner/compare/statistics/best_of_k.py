@@ -30,6 +30,7 @@ arXiv:1905.06208.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -46,6 +47,7 @@ MEAN_N = 1000
 
 _CELLS = 2**20
 _NEGLIGIBLE = 1e-20
+_REMEMBERED = 32
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,12 @@ def best_of_k_combinations(
     values = np.array([float(expected_best_of_k(arm, [k])[0]) for arm in arms])
     if min(arm.size for arm in arms) < trials_for_interval(k):
         return [Estimate(float(weights @ values)) for weights in np.array(weightings)]
-    rngs = np.random.default_rng(seed).spawn(len(arms))
-    ends = [_ends(arm, k, bounds, rng, draws) for arm, rng in zip(arms, rngs, strict=True)]
+    ends = [
+        _ends_at(
+            place, np.ascontiguousarray(arm, dtype=np.float64).tobytes(), k, bounds, seed, draws
+        )
+        for place, arm in enumerate(arms)
+    ]
     return [
         _between(float(weights @ values), *weighted_ends(ends, weights), confidence)
         for weights in np.array(weightings)
@@ -278,6 +284,18 @@ def _wilson(share: float, observations: float, confidence: float) -> Estimate:
 
 def _extremes(scores: Floats) -> Bounds:
     return float(scores.min()), float(scores.max())
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ends_at(
+    place: int, scores: bytes, k: int, bounds: Bounds, seed: int, draws: int
+) -> tuple[Floats, Floats]:
+    """The ends of an arm at its place in a sum: a report has it in one sum after the other."""
+    rng = np.random.default_rng(seed).spawn(place + 1)[place]
+    lower, upper = _ends(np.frombuffer(scores), k, bounds, rng, draws)
+    lower.setflags(write=False)
+    upper.setflags(write=False)
+    return lower, upper
 
 
 def _ends(

@@ -26,6 +26,12 @@ class Estimate:
         """Both bounds, or ``None``."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    @property
+    def negated(self) -> "Estimate":
+        """That of the number with the opposite sign; -0.0 is written 0.0."""
+        low, high = (None if end is None else 0.0 - end for end in (self.high, self.low))
+        return Estimate(0.0 - self.value, low, high)
+
     def clipped(self, least: float, greatest: float) -> "Estimate":
         """Without what the interval holds beyond the values possible."""
         if self.interval is None:

@@ -13,6 +13,7 @@ from scipy import optimize, stats
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.speedup import chance_to_win
 from tuner.errors import InvalidInput
+from tuner.wording import count
 
 POWER = 0.8
 LARGEST_SIMULATED_R = 30
@@ -75,7 +76,8 @@ def detectable_share_ratio(
     _check(power, confidence)
     chance = chance_to_win(n, share, confidence=confidence)
     if chance(1.0) < power:
-        why = f"{n} trials are too few: even a share of 1 is found above {share:g} with a chance"
+        few = count(n, "trial is too few", "trials are too few")
+        why = f"{few}: even a share of 1 is found above {share:g} with a chance"
         return Detectable(None, f"{why} of {chance(1.0):.2f}")
     better = float(optimize.brentq(lambda p: chance(p) - power, share, 1.0, xtol=1e-9))
     return Detectable(better / share)

@@ -13,6 +13,9 @@ from tuner.search.database.tables import Now, events
 KEPT = 100_000
 """So many events stay; who was away for longer reads the state instead."""
 
+ENDS = ("complete", "cancelled")
+"""Kinds of events that stay for good: whoever tells people of them may be away for long."""
+
 GAP_SECONDS = 5.0
 
 
@@ -25,7 +28,7 @@ class Event:
         created: When, in seconds since 1970.
         comparison: Whose it is, if any's.
         kind: submitted, claimed, released, lost, finished, failed, paused, resumed, cancelled,
-            retried, complete or deleted.
+            retried, labelled, complete, deleted or operation (see ``queue.operations``).
         data: More about it, such as the study's name and the number of trials.
     """
 
@@ -88,7 +91,8 @@ def events_after(
 
 
 def trim(engine: Engine) -> None:
-    """Forget all events but the newest."""
+    """Forget all events but the newest, and the ends of comparisons."""
     with engine.begin() as connection:
         last = connection.scalar(select(func.max(events.c.id))) or 0
-        connection.execute(delete(events).where(events.c.id <= last - KEPT))
+        old = (events.c.id <= last - KEPT) & events.c.kind.not_in(ENDS)
+        connection.execute(delete(events).where(old))

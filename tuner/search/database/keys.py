@@ -6,8 +6,9 @@ import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from tuner.errors import InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import Store
@@ -73,7 +74,12 @@ def listed(store: Store) -> list[Key]:
     """All keys, the oldest first, revoked ones too."""
     with store.engine.connect() as connection:
         rows = connection.execute(select(keys).order_by(keys.c.created, keys.c.id)).all()
-    return [Key(r.id, r.name, tuple(r.scopes.split()), r.created, r.revoked) for r in rows]
+    return [as_key(row) for row in rows]
+
+
+def as_key(row: Row[Any]) -> Key:  # Any: a row's columns
+    """A row of ``tables.keys`` without its secret's hash."""
+    return Key(row.id, row.name, tuple(row.scopes.split()), row.created, row.revoked)
 
 
 def revoke(store: Store, key_id: str) -> None:
@@ -117,11 +123,11 @@ def verify(store: Store, presented: str) -> Key | None:
     stored = row.secret_hash if row is not None else _hash("")
     if not hmac.compare_digest(stored, _hash(secret)) or row is None:
         return None
-    return Key(row.id, row.name, tuple(row.scopes.split()), row.created, row.revoked)
+    return as_key(row)
 
 
 def valid(store: Store, key_id: str) -> Key | None:
-    """The key of that id, if it is valid: for a session that was begun with it."""
+    """The key of that id, if it is valid."""
     return next((k for k in listed(store) if k.id == key_id and k.revoked is None), None)
 
 

@@ -22,14 +22,21 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from tuner.config import without_password
 from tuner.errors import DatabaseProblem, InvalidInput
+from tuner.search.database.patience import note_use, see_whether_alive
+from tuner.search.database.storage.rows import StorageByRows
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.database.untouched import untouched
 
 BUSY_SECONDS = 60
 """How long a SQLite writer waits for the others before it gives up."""
 
-_CONNECTIONS = 40
-"""As many may stay open as a server has threads: opening one for each request is slow."""
+_KEPT, _CONNECTIONS, _MORE = 8, 40, 10
+"""Connections that stay open when nobody needs them, as many as a server has threads, and some
+for threads that need two.
+
+SQLAlchemy's pool closes none of those it keeps, so of PostgreSQL's, which are few and shared with
+all workers, it keeps what a busy server needs most of the time; SQLite's cost nobody anything.
+"""
 
 _RECYCLE_SECONDS = 1800
 """Connections older than this are opened anew: proxies and firewalls drop those that last."""
@@ -41,6 +48,26 @@ _KEEPALIVES = {
     "keepalives_count": 3,
 }
 """Within a minute a connection is known to be dead, not after the two hours of the default."""
+
+_UNANSWERED_MILLISECONDS = 60_000
+"""So long the system waits for the other side to acknowledge what was sent."""
+
+_LIMITS = {
+    "lock_timeout": "10s",
+    "statement_timeout": "10min",
+    "idle_in_transaction_session_timeout": "10min",
+    "tcp_user_timeout": f"{_UNANSWERED_MILLISECONDS}ms",
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
+"""What PostgreSQL does about a client that is frozen or cut off in the middle of a transaction.
+
+It would hold its locks for ever, and all who need them would wait as long. What fails so is done
+again by whoever wanted it: at a worker's next beat, the keeper's next round, after a 503. Who
+only reads holds up nobody, and may think about thousands of trials meanwhile; for who writes see
+``store.FROZEN_SECONDS``.
+"""
 
 _newest: dict[str, str] = {}
 """Optuna's version -> that of its tables, once it has been asked."""
@@ -151,7 +178,9 @@ def _alone(storage: RDBStorage, address: URL) -> Iterator[Connection]:
         with storage.engine.connect() as connection:
             if storage.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # makes its DDL atomic
-            else:
+            else:  # tables may be large, and whoever changes them is waited for
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105811)")
             yield connection
             connection.commit()
@@ -214,7 +243,7 @@ def _refuse_optuna(storage: RDBStorage, where: str) -> NoReturn:
 
 def _storage(address: URL, *, must_exist: bool) -> RDBStorage:
     url = address.render_as_string(hide_password=False)
-    return RDBStorage(
+    return StorageByRows(
         url.replace("{", "{{").replace("}", "}}"),  # Optuna fills braces
         engine_kwargs=_engine_options(address),
         skip_compatibility_check=True,  # connect_optuna does it, in words of ours
@@ -228,13 +257,30 @@ def _engine_options(address: URL) -> dict[str, Any]:  # Any: keyword arguments
             "pool_events": [(_set_pragmas, "connect")],
             "connect_args": {"timeout": BUSY_SECONDS},
             "pool_size": _CONNECTIONS,
+            "max_overflow": _MORE,
         }
+    unanswered = {"tcp_user_timeout": _UNANSWERED_MILLISECONDS}
     return {
-        "connect_args": {"connect_timeout": 10, **_KEEPALIVES},
-        "pool_pre_ping": True,
+        "connect_args": {"connect_timeout": 10, **_KEEPALIVES, **unanswered},
+        "pool_events": [
+            (_set_limits, "connect"),
+            (note_use, "checkin"),
+            (see_whether_alive, "checkout"),
+        ],
         "pool_recycle": _RECYCLE_SECONDS,
-        "pool_size": _CONNECTIONS,
+        "pool_size": _KEPT,
+        "max_overflow": _CONNECTIONS - _KEPT + _MORE,
     }
+
+
+def _set_limits(connection: Any, _record: object) -> None:  # Any: a DBAPI connection
+    """Tell PostgreSQL ``_LIMITS``, by a statement: a pooler between refuses them as options."""
+    try:
+        connection.execute("; ".join(f"SET {name} = '{limit}'" for name, limit in _LIMITS.items()))
+        connection.commit()
+    except Exception:  # SQLAlchemy closes no connection that it was not given
+        connection.close()
+        raise
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:  # Any: a DBAPI connection
@@ -303,15 +349,17 @@ def _version(connection: Connection) -> str | None:
 
 def _refuse(version: str, where: str) -> NoReturn:
     """Say that tables are too old or too new, and what to do about it."""
-    fix = (
-        "bring them up to date with: tuner db upgrade"
-        if version in _known()
-        else "use the newer software that made them, or another database"
-    )
     raise DatabaseProblem(
         f"database {where}: its tables are of version {version}, "
-        f"this software needs {SCHEMA}; {fix}"
+        f"this software needs {SCHEMA}; {remedy(version)}"
     )
+
+
+def remedy(version: str) -> str:
+    """What to do about tables of a version that is not this software's."""
+    if version in _known():
+        return "bring them up to date with: tuner db upgrade"
+    return "use the newer software that made them, or another database"
 
 
 def _scripts() -> Config:
@@ -333,9 +381,15 @@ def _run_migrations(connection: Connection) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The driver's own words, on one line, without SQL."""
+    """The driver's own words, on one line, without SQL; what to do about a damaged file."""
     cause: BaseException | None = error
     while cause is not None and not getattr(cause, "orig", None):
         cause = cause.__cause__
-    words = str(getattr(cause, "orig", error)).strip()
-    return " ".join(words.split()) or type(error).__name__
+    said = getattr(cause, "orig", error)
+    words = " ".join(str(said).split()) or type(error).__name__
+    if getattr(said, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return (
+            f"{words}: the file is damaged or cut off; copy it afresh, or save what can still be "
+            "read with: sqlite3 FILE .recover | sqlite3 saved.db"
+        )
+    return words

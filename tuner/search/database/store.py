@@ -1,30 +1,33 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from threading import RLock
+from typing import Any
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from tuner import __version__
-from tuner.errors import InvalidInput, UnknownName
+from tuner.errors import Conflict, InvalidInput, NotFound, UnknownName
 from tuner.search.database.events import record
+from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
+from tuner.search.database.marks import FORMAT, MARK, is_ours
 from tuner.search.database.opening import connect, normalise
-from tuner.search.database.tables import Now, comparisons, studies, trials
+from tuner.search.database.tables import DELETING, Now, comparisons, studies
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
 
-MARK, FORMAT = "bnn_tuner.format", 1
-"""The attribute by which a study of ours is known, and the format of the others it then has."""
+FROZEN_SECONDS = 40
+"""A transaction that writes may be idle for so long before PostgreSQL ends it: less than a lease
+that was renewed before it began."""
 
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
@@ -52,6 +55,7 @@ class Store:
 
     Attributes:
         reader: The engine for single queries: they begin and end no transaction.
+        gives_numbers_again: Whether a deleted trial's number may become another's.
     """
 
     def __init__(self, storage: RDBStorage) -> None:
@@ -59,8 +63,11 @@ class Store:
         self.engine = storage.engine
         self.reader = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.optuna: BaseStorage = get_storage(storage)
-        sqlite = storage.engine.dialect.name == "sqlite"
-        self._turn: AbstractContextManager[object] = RLock() if sqlite else nullcontext()
+        self._read: dict[int, str] = {}
+        self.gives_numbers_again = storage.engine.dialect.name == "sqlite"
+        self._turn: AbstractContextManager[object] = nullcontext()
+        if self.gives_numbers_again:
+            self._turn = RLock()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -70,6 +77,7 @@ class Store:
         their turn, for seconds if there are many: so the threads of this process queue up here.
         """
         with self._turn, self.engine.begin() as connection:
+            _limit_idleness(connection)
             yield connection
 
     @contextmanager
@@ -85,7 +93,8 @@ class Store:
         sessions = self.rdb.scoped_session
         sessions.remove()
         with self._turn, self.engine.begin() as connection:
-            session = _LastingSession(
+            _limit_idleness(connection)
+            session = LastingSession(
                 bind=connection, join_transaction_mode="rollback_only", autoflush=False
             )
             sessions.registry.set(session)
@@ -95,6 +104,11 @@ class Store:
             finally:
                 sessions.registry.clear()
                 session.end()
+
+    def read_ahead(self, trial_ids: Collection[int], *parts: str) -> None:
+        """Within a transaction about these trials alone: see ``LastingSession.read_ahead``."""
+        session: Any = self.rdb.scoped_session()  # Any: ours, Optuna knows it as any
+        session.read_ahead(trial_ids, *parts)
 
     def close(self) -> None:
         """Let go of the database's connections."""
@@ -110,7 +124,9 @@ class Store:
         Raises:
             InvalidInput: If the database holds another comparison of that name, or if trials of
                 this one are to be run by another version of this software.
+            Conflict: If a study of it is to bear the name of one that is there already.
         """
+        self._check_names(spec)
         with suppress(IntegrityError), self.begin() as connection:  # it may be there
             connection.execute(
                 insert(comparisons).values(
@@ -129,11 +145,23 @@ class Store:
         self._check_declaration(spec)
         return False
 
+    def _check_names(self, spec: ComparisonSpec) -> None:
+        """Refuse a new comparison with a study whose name is taken; ``make_study`` looks again."""
+        names = [study.study_name for study in spec.every_study()]
+        taken = next((name for name in names if self.study_id(name) is not None), None)
+        if taken is not None and spec.name not in self.names():
+            raise Conflict(_taken(taken, "give the comparison another name, or rename that study"))
+
     def _check_declaration(self, spec: ComparisonSpec) -> None:
         declared = declaration_hash(spec)
         query = select(comparisons).where(comparisons.c.name == spec.name)
         with self.engine.connect() as connection:
-            row = connection.execute(query).one()
+            row = connection.execute(query).first()
+        if row is None or row.status == DELETING:
+            raise InvalidInput(
+                f"comparison {spec.name!r} is being deleted; submit it once that has ended, or "
+                "change the name"
+            )
         where = f"comparison {spec.name!r}: the database"  # whose address clients need not know
         if row.declaration_hash != declared:
             differing = differences(json.loads(row.spec), json.loads(spec.model_dump_json()))
@@ -179,7 +207,7 @@ class Store:
             return {row.study_name: row.n_trials for row in connection.execute(query)}
 
     def status(self, name: str) -> str:
-        """Whether the comparison is active, paused, cancelled or complete.
+        """Whether the comparison is active, paused, cancelled, complete or deleting.
 
         Raises:
             UnknownName: If the database holds none of that name.
@@ -191,37 +219,126 @@ class Store:
             raise UnknownName("comparison", name, self.names())
         return str(status)
 
-    def remove_studies(self, connection: Connection, which: ColumnElement[bool]) -> None:
-        """Remove studies and their trials, here and in Optuna, within a transaction."""
-        names = list(connection.scalars(select(studies.c.study_name).where(which)))
-        made = {study.study_name: study._study_id for study in self.optuna.get_all_studies()}
-        if self.engine.dialect.name == "sqlite":
-            self._keep_numbers(made)
-        connection.execute(delete(trials).where(trials.c.study_name.in_(names)))
-        connection.execute(delete(studies).where(studies.c.study_name.in_(names)))
-        for name in names:
-            if name in made:
-                self.optuna.delete_study(made[name])
+    def made_studies(self) -> dict[str, int]:
+        """Name of each study of ours in Optuna -> its number there, within a transaction."""
+        return {
+            study.study_name: study._study_id
+            for study in self.rdb.get_all_studies()
+            if is_ours(study.user_attrs, study.study_name)
+        }
+
+    def remove_some(self, names: Collection[str], n_trials: int) -> int | None:
+        """Remove so many trials of one of these studies in Optuna, within a transaction.
+
+        Optuna removes a study whole, however large, and asks six queries for each trial; so its
+        request is carried out for a part of what depends on the study, as long as there is more.
+
+        Returns:
+            About how many were removed; None if none of these studies is there.
+        """
+        made = self.made_studies()
+        study_id = next((made[name] for name in names if name in made), None)
+        if study_id is None:
+            return None
+        session = self.rdb.scoped_session()
+        session.info[AT_ONCE] = n_trials
+        self.optuna.delete_study(study_id)
+        return int(session.info[REMOVED])
+
+    def study_id(self, study_name: str) -> int | None:
+        """The number that Optuna and its dashboard have given the study; None if none is there.
+
+        Not within a transaction: there, what Optuna does not find ends it.
+        """
+        try:
+            return self.rdb.get_study_id_from_name(study_name)
+        except KeyError:
+            return None
+
+    def our_study(self, study_name: str) -> int | None:
+        """As ``study_id``; None too if the study of that name is another's."""
+        study_id = self.study_id(study_name)
+        try:
+            ours = study_id is not None and is_ours(
+                self.rdb.get_study_user_attrs(study_id), study_name
+            )
+        except KeyError:  # deleted just now
+            return None
+        return study_id if ours else None
+
+    def trials_of(self, study_name: str) -> list[FrozenTrial]:
+        """The study's trials, finished ones from a cache; not to be changed.
+
+        SQLite gives the number of a deleted study again, and what is remembered of the old one
+        would be taken for the new one's: then all is forgotten.
+
+        Raises:
+            KeyError: If Optuna has no study of that name.
+        """
+        study_id = self.rdb.get_study_id_from_name(study_name)
+        if self._read.setdefault(study_id, study_name) != study_name:
+            self.optuna, self._read = get_storage(self.rdb), {study_id: study_name}
+        return self.optuna.get_all_trials(study_id, deepcopy=False)
+
+    def study(self, study_name: str) -> StudySpec:
+        """What the study was declared as; what Optuna keeps of that, people can change.
+
+        Raises:
+            NotFound: If no comparison has such a study.
+        """
+        query = select(comparisons.c.spec).where(
+            comparisons.c.name == studies.c.comparison, studies.c.study_name == study_name
+        )
+        with self.reader.connect() as connection:
+            spec = connection.scalar(query)
+        if spec is None:
+            raise NotFound(f"no comparison has a study {study_name!r}")
+        return _studies_of(spec)[study_name]
 
     def make_study(self, study: StudySpec) -> None:
-        """Make the study in Optuna, unless it is there, within a transaction."""
-        if study.study_name not in {known.study_name for known in self.rdb.get_all_studies()}:
-            with self.written_at_once():
-                study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], study.study_name)
-            self.rdb.set_study_user_attr(study_id, MARK, FORMAT)
-            self.rdb.set_study_user_attr(study_id, "spec", study.model_dump(mode="json"))
+        """Make the study in Optuna, unless it is there, within a transaction.
 
-    def _keep_numbers(self, made: Mapping[str, int]) -> None:
+        Raises:
+            Conflict: If somebody else's study bears its name.
+        """
+        spec = study.model_dump(mode="json")
+        known = {each.study_name: each for each in self.rdb.get_all_studies()}
+        there = known.get(study.study_name)
+        if there is None:
+            with self.written_at_once():
+                lower = study.workload.minimized
+                direction = StudyDirection.MINIMIZE if lower else StudyDirection.MAXIMIZE
+                study_id = self.rdb.create_new_study([direction], study.study_name)
+            self.rdb.set_study_user_attr(study_id, MARK, FORMAT)
+            self.rdb.set_study_user_attr(study_id, "spec", spec)
+            return
+        if not is_ours(there.user_attrs, study.study_name):
+            raise Conflict(_taken(study.study_name, "rename that one, or cancel this comparison"))
+        if there.user_attrs.get("spec") != spec:  # changed from outside
+            self.rdb.set_study_user_attr(there._study_id, "spec", spec)
+
+    def keep_numbers(self, above: int = 0) -> None:
         """Put a trial after all others, since SQLite gives the numbers of the last ones again.
 
-        Whoever remembers a deleted trial by its number would take a new one for it: Optuna's
-        caches in this process and in others.
+        Within a transaction, before trials are deleted. Whoever remembers a deleted trial by its
+        number would take a new one for it: Optuna's caches in this process and in others.
+
+        Args:
+            above: A number that is not to be given again; that of a trial that may be gone.
         """
-        before = {name: study_id for name, study_id in made.items() if name.startswith(NUMBERS)}
+        if self.engine.dialect.name != "sqlite":
+            return
+        before = {
+            study.study_name: study._study_id
+            for study in self.rdb.get_all_studies()
+            if study.study_name.startswith(NUMBERS)
+        }
         turn = 1 + max((int(name.removeprefix(NUMBERS)) for name in before), default=0)
         with self.written_at_once():
             study_id = self.rdb.create_new_study([StudyDirection.MAXIMIZE], f"{NUMBERS}{turn}")
-            self.rdb.create_new_trial(study_id, create_trial(state=TrialState.FAIL))
+            template = create_trial(state=TrialState.FAIL)
+            while self.rdb.create_new_trial(study_id, template) <= above:
+                pass
         for outlived in before.values():
             self.optuna.delete_study(outlived)
 
@@ -245,10 +362,30 @@ class Store:
             session.autoflush = False
 
 
+def _limit_idleness(connection: Connection) -> None:
+    """Have the transaction end if its client is frozen: others may wait for what it has locked."""
+    if connection.dialect.name == "postgresql":
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'"
+        connection.exec_driver_sql(limit)
+
+
 @lru_cache(maxsize=256)
 def _parsed(spec: str) -> ComparisonSpec:
     """The declaration; those who watch ask for the same ones again and again."""
     return ComparisonSpec.model_validate_json(spec, context=STORED)
+
+
+@lru_cache(maxsize=256)
+def _studies_of(spec: str) -> Mapping[str, StudySpec]:
+    """The studies of a declaration by name; workers ask for the same ones again and again."""
+    return {study.study_name: study for study in _parsed(spec).every_study()}
+
+
+def _taken(study_name: str, way_out: str) -> str:
+    return (
+        f"study {study_name!r}: Optuna has one of this name in the database that belongs to no "
+        f"comparison, and it is left alone; {way_out}"
+    )
 
 
 def _row(study: StudySpec, n_trials: int) -> dict[str, object]:
@@ -261,17 +398,3 @@ def _row(study: StudySpec, n_trials: int) -> dict[str, object]:
         "retrain": study.trains_afresh,
         "n_trials": n_trials,
     }
-
-
-class _LastingSession(Session):
-    """A session that goes on after Optuna commits and closes it, as it does after each call."""
-
-    def commit(self) -> None:
-        """Do nothing: the transaction commits at its end."""
-
-    def close(self) -> None:
-        """Do nothing: see ``end``."""
-
-    def end(self) -> None:
-        """Let go of all objects and of the connection."""
-        super().close()

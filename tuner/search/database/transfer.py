@@ -4,7 +4,7 @@ Who works, what happened and the API keys stay behind. ``export_format`` is what
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,17 +22,26 @@ from tuner.search.database.export_format import (
     Attributes,
     ComparisonLine,
     Content,
-    Exported,
-    ExportedStudy,
     OptunaStudy,
     Place,
     StudyLine,
     TrialLine,
-    read_export,
     written,
 )
+from tuner.search.database.imported.reading import Exported, ExportedStudy, read_export
+from tuner.search.database.marks import MARK
 from tuner.search.database.store import Store
-from tuner.search.database.tables import CANCELLED, RUNNING, WAITING, comparisons, studies, trials
+from tuner.search.database.tables import (
+    CANCELLED,
+    DELETING,
+    FAILED,
+    RUNNING,
+    TO_RETRY,
+    WAITING,
+    comparisons,
+    studies,
+    trials,
+)
 
 _CHUNK = 50
 """So many trials are written at once."""
@@ -41,19 +50,55 @@ _ABOUT_A_TRIAL = re.compile(r"dashboard:(\d+):(.*)", re.DOTALL)
 """The dashboard's notes on a trial: attributes of its study, named after the trial's id."""
 
 
-def export(store: Store, names: Iterable[str]) -> Iterator[str]:
-    """The lines of a file with these comparisons, each as it was at one moment.
+def export(
+    store: Store,
+    names: Iterable[str] | None = None,
+    *,
+    on_comparison: Callable[[str], None] = lambda _: None,
+) -> Generator[str, None, None]:
+    """The lines of a file with these comparisons, all as they were at one moment.
 
+    Workers need not stop: they are not kept waiting, and what they write meanwhile is not in it.
     Trials in training are exported as waiting.
 
     Args:
         store: The database.
-        names: Comparisons.
+        names: Comparisons; all that there are at that moment if not given.
+        on_comparison: Hears the name of each comparison once it has been read.
 
     Raises:
         UnknownName: If the database does not hold one of them.
+        InvalidInput: If one of them is being deleted.
     """
-    return written(line for name in dict.fromkeys(names) for line in _contents(store, name))
+    return written(_all_contents(store, names, on_comparison))
+
+
+def _all_contents(
+    store: Store, names: Iterable[str] | None, on_comparison: Callable[[str], None]
+) -> Iterator[Content]:
+    with _snapshot(store) as connection:
+        there = list(
+            connection.scalars(
+                select(comparisons.c.name)
+                .where(comparisons.c.status != DELETING)
+                .order_by(comparisons.c.created)
+            )
+        )
+        wanted = there if names is None else list(dict.fromkeys(names))
+        for name in wanted:
+            if name not in there:
+                _refuse_deleted(connection, name)
+                raise UnknownName("comparison", name, there)
+        for name in wanted:
+            yield from _contents(store, connection, name)
+            on_comparison(name)
+
+
+def _refuse_deleted(connection: Connection, name: str) -> None:
+    """Say of a comparison that is there, but is being deleted, that it is."""
+    this = select(comparisons.c.name).where(comparisons.c.name == name)
+    if connection.scalar(this) is not None:
+        raise InvalidInput(f"comparison {name!r} is being deleted, so it cannot be exported")
 
 
 def load(
@@ -91,38 +136,41 @@ def load(
     return taken, there
 
 
-def _contents(store: Store, name: str) -> list[Content]:
-    """A comparison, its studies and their trials, as they are at one moment."""
-    with _snapshot(store) as connection:
-        row = connection.execute(select(comparisons).where(comparisons.c.name == name)).first()
-        if row is None:
-            raise UnknownName("comparison", name, connection.scalars(select(comparisons.c.name)))
-        its = select(studies).where(studies.c.comparison == name).order_by(studies.c.id)
-        queued = connection.execute(select(trials).where(trials.c.comparison == name))
+def _contents(store: Store, connection: Connection, name: str) -> Iterator[Content]:
+    """A comparison, its studies and their trials, a study at a time."""
+    row = connection.execute(select(comparisons).where(comparisons.c.name == name)).one()
+    yield ComparisonLine.model_validate(_columns(ComparisonLine, row))
+    made = {study.study_name: study for study in store.rdb.get_all_studies()}
+    its = select(studies).where(studies.c.comparison == name).order_by(studies.c.id)
+    for study in connection.execute(its).all():
+        queued = connection.execute(select(trials).where(trials.c.study_name == study.study_name))
         places = {place.trial_id: place for place in queued}
-        made = {study.study_name: study for study in store.rdb.get_all_studies()}
-        contents: list[Content] = [ComparisonLine.model_validate(_columns(ComparisonLine, row))]
-        for study in connection.execute(its).all():
-            known = made.get(study.study_name)
-            frozen = [] if known is None else _trials(store, known)
-            kept = None if known is None else _optuna(known, frozen)
-            values = {**_columns(StudyLine, study), "optuna": kept}
-            contents.append(StudyLine.model_validate(values))
-            for trial in frozen:
-                contents.append(_trial(study.study_name, trial, places.get(trial._trial_id)))
-    return contents
+        known = made.get(study.study_name)
+        frozen = [] if known is None else _trials(store, known)
+        kept = None if known is None else _optuna(known, frozen)
+        yield StudyLine.model_validate({**_columns(StudyLine, study), "optuna": kept})
+        for trial in frozen:
+            yield _trial(study.study_name, trial, places.get(trial._trial_id))
+        store.let_go()
 
 
 @contextmanager
 def _snapshot(store: Store) -> Iterator[Connection]:
-    """A transaction whose queries all see the same moment; writers are not kept waiting."""
+    """A transaction whose queries all see the same moment; writers are not kept waiting.
+
+    It may wait for whoever takes the lines, for as long as that takes.
+    """
     begin = (
-        "BEGIN"
+        ("BEGIN",)
         if store.engine.dialect.name == "sqlite"
-        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        else (
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
     )
     with store.transaction() as connection:
-        connection.exec_driver_sql(begin)
+        for statement in begin:
+            connection.exec_driver_sql(statement)
         yield connection
 
 
@@ -206,6 +254,8 @@ def _sorted(mapping: Mapping[Any, Any]) -> dict[Any, Any]:  # Any: an attribute'
 
 def _place(row: Row[Any]) -> Place:  # Any: a row's columns
     state = WAITING if row.state == RUNNING else row.state
+    if row.worker == TO_RETRY:
+        state = FAILED  # to be asked for again where it arrives
     return Place.model_validate({**_columns(Place, row), "state": state})
 
 
@@ -270,6 +320,8 @@ def _write_study(
         ids += made
         on_trials(len(made))
     for key, value in optuna.user_attrs.items():
+        if key in (MARK, "spec"):  # make_study wrote them, from the declaration
+            continue
         store.rdb.set_study_user_attr(study_id, key, value)
     for key, value in _renamed(optuna.system_attrs, dict(enumerate(ids))).items():
         store.rdb.set_study_system_attr(study_id, key, value)

@@ -1,7 +1,7 @@
 """Declared data: TOML files in ``studies/``, read strictly, refused in one line."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,22 +13,37 @@ from pydantic import (
     Field,
     StrictInt,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
 from tuner.errors import InvalidInput, UnknownName
+from tuner.search.declared.whole_trials import STORED
+from tuner.wording import count
+
+MOST_ITEMS = 1000
+"""No list or table that is declared has more: what each holds is checked one by one."""
 
 
 class Declared(BaseModel):
-    """A frozen model that refuses NaN, infinity and unknown keys, with a suggestion."""
+    """A frozen model that refuses NaN, infinity, unknown keys and lists without end.
+
+    An unknown key is refused with a suggestion.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, data: Any) -> Any:  # Any: whatever the file or request held
+    def _refuse_at_once(
+        cls,
+        data: Any,  # Any: whatever the file or request held
+        info: ValidationInfo,
+    ) -> Any:
         if isinstance(data, dict):
             refuse_unknown_keys(data, cls.model_fields)
+            if info.context != STORED:
+                refuse_too_many_items(data)
         return data
 
 
@@ -61,6 +76,13 @@ def refuse_unknown_keys(data: Iterable[str], known: Iterable[str]) -> None:
     for key in data:
         if key not in names:
             raise UnknownName("key", key, names)
+
+
+def refuse_too_many_items(data: Mapping[str, object]) -> None:
+    """Raise InvalidInput for the first list or table in ``data`` that is longer than any is."""
+    for key, value in data.items():
+        if isinstance(value, list | dict) and len(value) > MOST_ITEMS:
+            raise InvalidInput(f"{key}: must have at most {MOST_ITEMS} items, got {len(value)}")
 
 
 @cache
@@ -113,11 +135,15 @@ def parse(model: type[Model], data: Any, where: str) -> Model:  # Any: unchecked
         raise InvalidInput(f"{where}: {_one_line(first)}") from error
 
 
+TAGS = ("range", "choice", "of-tuner", "of-user")
+"""What pydantic puts among the names of fields where a value may be of several kinds."""
+
+
 def _one_line(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
-    names = [str(part) for part in error["loc"] if part not in ("range", "choice")]
-    field = ".".join(names)
-    prefix = f"{field}: " if field else ""
-    return prefix + rule_in_words(error)
+    names = [str(part) for part in error["loc"] if part not in TAGS]
+    field, rule = ".".join(names), rule_in_words(error)
+    said = not field or rule.startswith((f"{field}.", f"{field}:"))
+    return rule if said else f"{field}: {rule}"
 
 
 def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
@@ -157,7 +183,7 @@ def _rule(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed d
 
 
 def _items(number: int) -> str:
-    return f"{number} item{'' if number == 1 else 's'}"
+    return count(number, "item")
 
 
 def shown(value: object, most: int = 200) -> str:

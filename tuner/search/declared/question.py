@@ -8,6 +8,7 @@ from pydantic import Field, StrictFloat
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.files import Count, Declared, a_list, unless_none
+from tuner.workload import ACCURACY, AnyWorkload
 
 Share = Annotated[StrictFloat, Field(gt=0, lt=1)]
 Shares = Annotated[
@@ -30,8 +31,10 @@ class VerdictSpec(Declared):
             learns: the secondary endpoint.
         k: Budget of the primary endpoint, in trials; a twentieth of ``n_trials``,
             but at least 2, if not given.
-        target: A validation accuracy in (0, 1) that counts as good, if any.
-        rope: Region of practical equivalence, in percentage points.
+        target: A validation accuracy in (0, 1) that counts as good, if any; or a score of another
+            metric.
+        rope: Region of practical equivalence, in percentage points; of another metric, which has
+            no usual one, in its units.
         looks: Shares of the searches planned after which the verdict is looked at while they run,
             rising; what goes wrong at all looks together stays what it is without.
         stop: Whether the primary arms and their control end at the look that settles the verdict.
@@ -42,10 +45,31 @@ class VerdictSpec(Declared):
     exact: str | None = unless_none()
     repeated: Pair | None = unless_none()
     k: Count | None = None
-    target: Annotated[StrictFloat, Field(gt=0, lt=1)] | None = None
-    rope: Annotated[StrictFloat, Field(ge=0, le=100)] = 0.3
+    target: Annotated[StrictFloat, Field(allow_inf_nan=False)] | None = None
+    rope: Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] = 0.3
     looks: Shares | None = unless_none()
     stop: Literal["when settled"] | None = unless_none()
+
+    def check_unit(self, workload: AnyWorkload) -> None:
+        """Check what is given in units of the score.
+
+        Raises:
+            InvalidInput: If it is no accuracy where scores are, or the region of practical
+                equivalence is left out where they are not.
+        """
+        if workload.unit != ACCURACY:
+            if "rope" not in self.model_fields_set:
+                raise InvalidInput(
+                    "verdict.rope: say which difference does not matter, in units of "
+                    f"{workload.unit}; only accuracies have a usual one"
+                )
+            return
+        if self.target is not None and not 0 < self.target < 1:
+            raise InvalidInput(
+                f"verdict.target: must be an accuracy in (0, 1), got {self.target:g}"
+            )
+        if not self.rope <= 100:
+            raise InvalidInput(f"verdict.rope: must be at most 100 points, got {self.rope:g}")
 
     def check(self, names: Sequence[str]) -> None:
         """Check that the arms it names are there, and that none has two parts.

@@ -8,6 +8,7 @@ initial draw.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -17,10 +18,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StrictInt, model_validator
 
 from tuner.errors import InvalidInput, UnknownName
+from tuner.rules import OWN, RULES
 from tuner.search.declared.arm_spec import ArmSpec, Name
-from tuner.search.declared.files import Count, Declared, read_toml, studies_dir
+from tuner.search.declared.files import Count, Declared, read_toml, studies_dir, unless_none
 from tuner.search.declared.question import VerdictSpec
-from tuner.search.declared.study_spec import Part, Seed, StudySpec, WorkloadSpec
+from tuner.search.declared.study_spec import AnyWorkloadSpec, Part, Seed, StudySpec, TimeLimit
+from tuner.workload import Objective
 
 _CONFIDENCE = 0.95
 """Of every interval of a declared comparison."""
@@ -44,6 +47,7 @@ class ComparisonSpec(Declared):
         arms: At least one; names are unique.
         n_trials: Trials per arm and repeat.
         repeats: Independent searches per arm.
+        time_limit: Seconds that training a trial may take; see ``StudySpec``.
         seed: Everything random derives from it.
         retrain_seeds: Fresh seeds that each arm's incumbent is retrained with; 0 for none.
         verdict: The question.
@@ -51,10 +55,11 @@ class ComparisonSpec(Declared):
 
     name: Name
     description: str = ""
-    workload: WorkloadSpec
+    workload: AnyWorkloadSpec
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     n_trials: Count
     repeats: Count = 1
+    time_limit: TimeLimit | None = unless_none()
     seed: Seed = 0
     retrain_seeds: Annotated[StrictInt, Field(ge=0, le=10_000)] = 10
     verdict: VerdictSpec = Field(default_factory=VerdictSpec)
@@ -69,10 +74,18 @@ class ComparisonSpec(Declared):
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [arm.name for arm in self.arms]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = next((name for name, times in Counter(names).items() if times > 1), None)
         if twice is not None:
             raise InvalidInput(f"arms: every arm needs a name of its own, {twice!r} occurs twice")
+        ruleless = [arm for arm in self.arms if arm.space.rule == OWN]
+        if ruleless and not isinstance(self.workload, Objective):
+            raise InvalidInput(
+                f"arms: the space of {ruleless[0].name!r} needs an update rule, such as "
+                f'rule = "filter_flip" (there are {", ".join(RULES)}); only an objective of your '
+                "own (workload.objective) needs none"
+            )
         self.verdict.check(names)
+        self.verdict.check_unit(self.workload)
         if self.verdict.k is not None and self.verdict.k > self._smallest:
             raise InvalidInput(
                 f"verdict.k: must be at most n_trials={self._smallest}, got {self.verdict.k}"
@@ -198,6 +211,7 @@ class ComparisonSpec(Declared):
                 workload=self.workload,
                 n_trials=self.trials_of(arm),
                 stages=self._stages(arm, repeat),
+                time_limit=self.time_limit,
                 seed=self.seed,
             )
             for repeat in range(max(map(self.repeats_of, self.arms)))
@@ -234,6 +248,7 @@ class ComparisonSpec(Declared):
             n_trials=n_trials,
             k=self.k if part == "selected" and arm.independent else None,
             stages=self._shown(arm) if part == "selected" else None,
+            time_limit=self.time_limit,
             seed=self.seed,
         )
 

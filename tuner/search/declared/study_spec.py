@@ -5,30 +5,141 @@ import json
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    GetPydanticSchema,
+    SerializerFunctionWrapHandler,
+    StrictFloat,
+    StrictInt,
+    Tag,
+    ValidationInfo,
+    WrapSerializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tuner.errors import InvalidInput
 from tuner.search.declared.arm_spec import ArmSpec, Name
-from tuner.search.declared.files import Count, Declared, refuse_unknown_keys, unless_none
-from tuner.workload import Workload
+from tuner.search.declared.files import (
+    Count,
+    Declared,
+    refuse_too_many_items,
+    refuse_unknown_keys,
+    shown,
+    unless_none,
+)
+from tuner.search.declared.whole_trials import STORED
+from tuner.workload import CAME_LATER, OPTION, Objective, Workload
 
 Part = Literal["search", "selected", "retrain"]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**53)]
+TimeLimit = Annotated[StrictFloat, Field(gt=0, le=1e7)]
 
 
-def _workload(data: Any) -> Any:  # Any: unchecked outside data
+_KINDS = {
+    field.name: type(field.default)
+    for field in fields(Workload)
+    if isinstance(field.default, str | bool | int | float)
+}
+"""Fields of a workload that are of one plain type."""
+
+
+_OBJECTIVE_KINDS = {
+    "objective": str,
+    "epochs": int,
+    "scored_on": str,
+    "metric": str,
+    "direction": str,
+}
+
+
+def _workload(data: Any, info: ValidationInfo) -> Any:  # Any: unchecked outside data
     if isinstance(data, dict):
         refuse_unknown_keys(data, (field.name for field in fields(Workload)))
-        for field in fields(Workload):
-            value, kind = data.get(field.name, field.default), type(field.default)
-            exact = type(value) is kind or (kind is float and type(value) is int)
-            if not exact and kind is not tuple:
-                raise InvalidInput(f"{field.name}: must be of type {kind.__name__}, got {value!r}")
+        if info.context != STORED:
+            refuse_too_many_items(data)
+        for name, kind in _KINDS.items():
+            if name not in data:
+                continue
+            value = data[name]
+            if not (type(value) is kind or (kind is float and type(value) is int)):
+                raise InvalidInput(f"{name}: must be of type {kind.__name__}, got {shown(value)}")
+        for name in ("dataset_options", "model_options"):
+            _check_options(name, data.get(name, {}))
     return data
 
 
-WorkloadSpec = Annotated[Workload, BeforeValidator(_workload, json_schema_input_type=Workload)]
+def _objective(data: Any) -> Any:  # Any: unchecked outside data
+    if not isinstance(data, dict):
+        return data
+    refuse_unknown_keys(data, (field.name for field in fields(Objective)))
+    refuse_too_many_items(data)
+    _check_options("options", data.get("options", {}))
+    for name, kind in _OBJECTIVE_KINDS.items():
+        if name in data and type(data[name]) is not kind:
+            raise InvalidInput(f"{name}: must be of type {kind.__name__}, got {shown(data[name])}")
+    chance = data.get("chance")
+    if isinstance(chance, bool) or not isinstance(chance, int | float | None):
+        raise InvalidInput(f"chance: must be a number, got {shown(chance)}")
+    return data
+
+
+def _check_options(field: str, options: Any) -> None:  # Any: unchecked outside data
+    if not isinstance(options, dict):
+        raise InvalidInput(f"{field}: must be a table, got {shown(options)}")
+    for name, value in options.items():
+        if not isinstance(value, OPTION):
+            raise InvalidInput(
+                f"{field}.{name}: must be a number, a text, true or false, got {shown(value)}"
+            )
+
+
+def _trained_by(data: Any) -> str:  # Any: unchecked outside data
+    own = isinstance(data, Objective) or (isinstance(data, dict) and "objective" in data)
+    return "of-user" if own else "of-tuner"
+
+
+def _as_before(
+    workload: Workload | Objective, write: SerializerFunctionWrapHandler
+) -> Any:  # Any: JSON
+    """Leave out what came later where it says nothing: what was declared before stays the same."""
+    written = write(workload)
+    for name, said_nothing in CAME_LATER.items():
+        if name in written and written[name] == said_nothing:
+            del written[name]
+    return written
+
+
+def _described_as_read(schema: CoreSchema, describe: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """What is written looks as what is read does, of which some may be left out."""
+    return describe({name: part for name, part in schema.items() if name != "serialization"})
+
+
+WorkloadSpec = Annotated[
+    Workload,
+    BeforeValidator(_workload, json_schema_input_type=Workload),
+    WrapSerializer(_as_before),
+    GetPydanticSchema(get_pydantic_json_schema=_described_as_read),
+]
 """A workload whose keys and types are checked in our words."""
+
+ObjectiveSpec = Annotated[
+    Objective,
+    BeforeValidator(_objective, json_schema_input_type=Objective),
+    WrapSerializer(_as_before),
+    GetPydanticSchema(get_pydantic_json_schema=_described_as_read),
+]
+"""An objective of the user's, checked so too."""
+
+AnyWorkloadSpec = Annotated[
+    Annotated[WorkloadSpec, Tag("of-tuner")] | Annotated[ObjectiveSpec, Tag("of-user")],
+    Discriminator(_trained_by),
+]
+"""One of the two: an objective where the key ``objective`` is given."""
 
 
 class StudySpec(Declared):
@@ -46,6 +157,8 @@ class StudySpec(Declared):
         k: Of settings selected: the trials of each search; ``None`` of whole searches.
         stages: Numbers of its trials after which there is a look: those before and after one never
             train together, so that nothing hangs on when they were handed out.
+        time_limit: Seconds that training a trial may take; of trials that train together, so
+            many each. What takes longer fails.
         seed: The comparison's.
     """
 
@@ -54,10 +167,11 @@ class StudySpec(Declared):
     repeat: Annotated[StrictInt, Field(ge=0)] = 0
     repeats: Count = 1
     part: Part = "search"
-    workload: WorkloadSpec
+    workload: AnyWorkloadSpec
     n_trials: Count
     k: Count | None = unless_none()
     stages: tuple[Count, ...] | None = unless_none()
+    time_limit: TimeLimit | None = unless_none()
     seed: Seed = 0
 
     @model_validator(mode="before")

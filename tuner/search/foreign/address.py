@@ -8,6 +8,7 @@ from tuner.config import without_password
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3", ".log", ".journal", ".pkl", ".joblib", ".csv", ".jsonl")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PLACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s:]*(?::[^\s:]+)*")
 _HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?(?:\[[^]/]*\]|[^]/:[]*)(?::\d+)?")
 
 
@@ -18,10 +19,12 @@ class Address:
     Args:
         storage: An address such as ``sqlite:///a.db``, or the path of a file or folder.
         study: The study's name; None where only the storage was named.
+        called: What its readers call the storage, where they may not know where it lies.
     """
 
     storage: str
     study: str | None
+    called: str = ""
 
     @property
     def scheme(self) -> str | None:
@@ -37,6 +40,8 @@ class Address:
     @property
     def label(self) -> str:
         """The storage without what is the same in most: its scheme, host and suffix."""
+        if self.called:
+            return re.sub(r"(?<=[^/])\.[A-Za-z0-9]+$", "", self.called)
         found = _HOST.match(self.storage)
         rest = self.storage.partition("?")[0][found.end() if found else 0 :].strip("/")
         return re.sub(r"(?<=[^/])\.[A-Za-z0-9]+$", "", rest) or self.shown
@@ -44,7 +49,16 @@ class Address:
     @property
     def shown(self) -> str:
         """The storage as a person may see it: without the password."""
-        return without_password(self.storage)
+        return self.called or without_password(self.storage)
+
+    def veiled(self, text: str) -> str:
+        """What is said of the storage, as those may read it who may not know where it lies."""
+        if not self.called:
+            return text
+        for place in (self.storage, str(self.path)):
+            if place != ".":
+                text = text.replace(place, self.called)
+        return _PLACE.sub(self.called, text)
 
 
 def parse(text: str) -> Address:

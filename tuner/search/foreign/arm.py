@@ -16,10 +16,11 @@ from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.arm_spec import Searching
 from tuner.search.foreign.draws import draws
 from tuner.search.foreign.independence import doubt, marked_sampler, uneven
-from tuner.search.foreign.ranges import ranges
+from tuner.search.foreign.ranges import ranges, settings
 from tuner.search.foreign.record import Direction, StudyRecord
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
 from tuner.search.results.scores import NothingToCompare, failures, score, values
+from tuner.wording import count, setting
 
 SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
 """What may be said to have drawn the trials of a study that does not say so itself."""
@@ -103,13 +104,12 @@ def arm_of(
     scores = score(ended, called, sign=-1 if minimized else 1)
     believed, doubts = sampler, list[str]()
     if sampler == "random" and record.ours is None:
-        believed, doubts = _believed(record, called, marked, ended, scores)
+        believed, doubts = _believed(record, called, marked, ended, scores, minimized=minimized)
     arm = _arm(record, called, ended, scores, believed)
     notes = [*record.notes, *_overridden(record, called, objective, said, reading)]
     notes += _unfinished(called, len(read) - len(finished)) + left_out
-    notes += _without_result(called, record, ended, reading)
-    if minimized:
-        notes.append(f"{called}: minimized, so its values are shown with the opposite sign")
+    worst = f"the worst value seen, {int(minimized)} for accuracies"
+    notes += _without_result(called, record, ended, reading, worst)
     notes += doubts
     if record.ours is not None and arm.filters is None:
         notes.append(
@@ -130,22 +130,25 @@ def arm_of(
 def _objective(record: StudyRecord, chosen: str | None) -> int:
     """The number of the objective that is compared."""
     names = record.objectives
-    count = max(len(record.directions), len(names), 1)
+    n_objectives = max(len(record.directions), len(names), 1)
     if chosen is None:
-        if count == 1:
+        if n_objectives == 1:
             return 0
-        known = ", ".join(names or map(str, range(count)))
+        known = ", ".join(names or map(str, range(n_objectives)))
         raise InvalidInput(
-            f"study {record.name!r} has {count} objectives ({known}); choose one with "
-            f"--objective, such as --objective {names[0] if names else 0}"
+            f"study {record.name!r} has {n_objectives} objectives ({known}); choose one with "
+            f"{setting('objective')}, such as "
+            f"{setting('objective', names[0] if names else '0')}"
         )
     if chosen in names:
         return names.index(chosen)
-    if chosen.isdecimal() and int(chosen) < count:
+    if chosen.isdecimal() and int(chosen) < n_objectives:
         return int(chosen)
-    if count == 1 and not names:
+    if n_objectives == 1 and not names:
         return 0  # the only one, which nobody named
-    raise UnknownName(f"study {record.name!r}: objective", chosen, names or map(str, range(count)))
+    raise UnknownName(
+        f"study {record.name!r}: objective", chosen, names or map(str, range(n_objectives))
+    )
 
 
 def _minimized(
@@ -154,7 +157,7 @@ def _minimized(
     if direction is None and objective >= len(record.directions):
         raise InvalidInput(
             f"study {name!r}: nothing says whether lower or higher values are better; add "
-            "--direction minimize or --direction maximize"
+            f"{setting('direction', 'minimize')} or {setting('direction', 'maximize')}"
         )
     return (direction or record.directions[objective]) == "minimize"
 
@@ -205,20 +208,20 @@ def _check_results(record: StudyRecord, ended: Sequence[FrozenTrial], name: str)
         running = sum(not trial.state.is_finished() for trial in record.trials)
         raise NothingToCompare(
             f"arm {name!r}: has no finished trial yet"
-            + (f", {running} are running or waiting; wait for the first one" if running else "")
+            + (f", {running:,} running or waiting; wait for the first one" if running else "")
         )
     if all(state == TrialState.PRUNED for state in was):
         raise NothingToCompare(
-            f"arm {name!r}: all {len(was)} finished trials were pruned, so none has a result; add "
-            "--last-reports to take what they reported last"
+            f"arm {name!r}: all {count(len(was), 'finished trial was', 'finished trials were')} "
+            f"pruned, so none has a result; {setting('last_reports')} takes what was reported last"
         )
     if any(
         trial.state == TrialState.FAIL and state == TrialState.COMPLETE
         for trial, state in zip(ended, was, strict=True)
     ):
         raise NothingToCompare(
-            f"arm {name!r}: none of its {len(was)} finished trials is a result: those that "
-            "completed violate a constraint; run the study until one does not"
+            f"arm {name!r}: none of its {count(len(was), 'finished trial')} is a result: what "
+            "completed violates a constraint; run the study until one does not"
         )
 
 
@@ -228,20 +231,22 @@ def _believed(
     marked: str | None,
     trials: Sequence[FrozenTrial],
     scores: Floats,
+    *,
+    minimized: bool,
 ) -> tuple[str, list[str]]:
     """The sampler that trials said to be of random search count as, and why."""
     if marked is not None:
         reason: str | None = f"they bear the marks of the sampler {marked}"
     else:
-        reason = doubt(trials, scores)
+        reason = doubt(trials, scores, minimized=minimized)
     if reason is not None:
         return marked or "other", [f"{name}: its trials do not count as random draws: {reason}"]
     words = uneven(trials) if record.ranges_known else None
     if words is None:
         return "random", []
     return "random", [
-        f"{name}: {words}; if it was not random search, no interval holds: leave --sampler "
-        "random out"
+        f"{name}: {words}; if it was not random search, no interval holds: leave "
+        f"{setting('sampler', 'random')} out"
     ]
 
 
@@ -262,6 +267,7 @@ def _arm(
         epochs=epochs_of(ended) if ours else None,
         batch=batch_of(seconds) if ours and all(_recorded(trial) for trial in ours) else None,
         filters=filters_of(ended) if ours else None,
+        settings=tuple(map(settings, ended)),
     )
 
 
@@ -288,19 +294,22 @@ def _overridden(
     declared = record.directions[objective] if objective < len(record.directions) else None
     if declared is not None and reading.direction not in (None, declared):
         notes.append(
-            f"{name}: the study says {declared}; --direction {reading.direction} overrides it"
+            f"{name}: the study says {declared}; "
+            f"{setting('direction', str(reading.direction))} overrides it"
         )
     if reading.sampler not in (None, said) and record.ours is not None:
-        notes.append(f"{name}: the study says {said}; --sampler {reading.sampler} overrides it")
+        given = setting("sampler", str(reading.sampler))
+        notes.append(f"{name}: the study says {said}; {given} overrides it")
     return notes
 
 
-def _unfinished(name: str, count: int) -> list[str]:
-    return [f"{name}: {count} unfinished trials are left out"] if count else []
+def _unfinished(name: str, number: int) -> list[str]:
+    left_out = count(number, "unfinished trial is left out", "unfinished trials are left out")
+    return [f"{name}: {left_out}"] if number else []
 
 
 def _without_result(
-    name: str, record: StudyRecord, ended: Sequence[FrozenTrial], reading: Reading
+    name: str, record: StudyRecord, ended: Sequence[FrozenTrial], reading: Reading, worst: str
 ) -> list[str]:
     """Which trials have no result of a whole trial, and what stands in its place."""
     notes = []
@@ -309,31 +318,43 @@ def _without_result(
     infeasible = sum(trial.state == TrialState.FAIL for trial in ended) - failed
     pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
     backwards = sum(_clock(trial) < 0 for trial in ended)
+    completed = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    unbounded = int((~np.isfinite(values(completed))).sum())
     if failed:
+        scores = count(failed, "failed trial scores", "failed trials score")
+        notes.append(f"{name}: {scores} {worst}")
+    if unbounded:
         notes.append(
-            f"{name}: {failed} failed trials score the worst value seen, 0 for accuracies"
+            f"{name}: {count(unbounded, 'trial')} ended with a value that is infinite or no "
+            f"number, which is no result; {_scores(unbounded)} {worst}"
         )
     if infeasible:
         notes.append(
-            f"{name}: {infeasible} trials violate a constraint, so they are no results; they "
-            "score the worst value seen, 0 for accuracies"
+            f"{name}: {count(infeasible, 'trial violates', 'trials violate')} a constraint, which "
+            f"is no result; {_scores(infeasible)} {worst}"
         )
     if pruned and reading.last_reports:
         notes.append(
-            f"{name}: {pruned} pruned trials score their last reported value, which is no result "
-            "of a whole trial"
+            f"{name}: {count(pruned, 'pruned trial scores', 'pruned trials score')} the value "
+            "reported last, which is no result of a whole trial"
         )
     elif pruned:
         notes.append(
-            f"{name}: {pruned} pruned trials were stopped before they had a result and score the "
-            "worst value seen, 0 for accuracies; --last-reports takes what they reported last"
+            f"{name}: "
+            + count(pruned, "pruned trial was stopped", "pruned trials were stopped")
+            + f" before there was a result; {_scores(pruned)} {worst}; {setting('last_reports')} "
+            "takes what was reported last"
         )
     if backwards and record.ours is None:
         notes.append(
-            f"{name}: {backwards} trials ended before they began by their machine's clock, as at "
-            "the end of summer time; how long they took is not known"
+            f"{name}: by the machine's clock {count(backwards, 'trial')} ended before the "
+            "beginning, as at the end of summer time; how long that took is not known"
         )
     return notes
+
+
+def _scores(n: int) -> str:
+    return "it scores" if n == 1 else "they score"
 
 
 def _recorded(trial: FrozenTrial) -> float | None:

@@ -1,5 +1,6 @@
 """The comparison of any studies: the command, the server and Python share it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,25 +9,84 @@ import optuna
 from optuna.study import Study
 
 from tuner.compare.comparison import Comparison, judged
-from tuner.compare.protocol import ACCURACY, Protocol
+from tuner.compare.protocol import ACCURACY, SCORE, UNNAMED, Protocol, check_rope
 from tuner.config import without_password
-from tuner.errors import InvalidInput, NotFound, UnknownName
+from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import Store
 from tuner.search.foreign.address import Address, parse
 from tuner.search.foreign.arm import AS_IT_STANDS, SAMPLERS, ForeignArm, Reading, arm_of
 from tuner.search.foreign.names import arm_names
-from tuner.search.foreign.record import StudyRecord, record_of
+from tuner.search.foreign.record import Direction, StudyRecord, record_of
 from tuner.search.foreign.storages.kinds import study_at
 from tuner.search.results.trial_importance import importances
+from tuner.wording import setting
 
-_WIDEST_ROPE = 0.1
-"""Of accuracies: a wider one was meant in points."""
+_log = logging.getLogger(__name__)
+
+AnyStudy = Study | str | Address
+"""A study of Optuna's, or where one is kept."""
+
 _MOST_NAMED = 20
 """Studies that an error names."""
 
 
 def compare_studies(
-    studies: Sequence[Study | str],
+    new: AnyStudy,
+    old: AnyStudy,
+    *others: AnyStudy,
+    target: float | None = None,
+    k: int | None = None,
+    rope: float = 0.0,
+    unit: str = SCORE,
+    workload: str = UNNAMED,
+    confidence: float = 0.95,
+    sampler: str | None = None,
+    direction: Direction | None = None,
+    objective: str | None = None,
+    last_reports: bool = False,
+    names: Sequence[str] = (),
+) -> Comparison:
+    """Compare any studies, wherever they are kept, in one call.
+
+    comparison = compare_studies("a.db::new", "b.db::old", sampler="random", target=0.95)
+    print(comparison)
+
+    What decides the verdict is to be fixed before the trials are looked at: ``target``, ``k``,
+    ``rope`` and ``unit``. What is not said is not assumed: without ``sampler="random"`` the trials
+    of studies that others made are no random draws, without ``unit="accuracy"`` scores have no
+    bounds and medians are compared.
+
+    Args:
+        new: The study over the new search space: Optuna's, or an address such as
+            ``sqlite:///a.db::new``, ``sweep.csv``, ``journal.log::old`` or ``grpc://host:13000``.
+        old: The one it is held against.
+        others: Further ones, each of which the new one is held against.
+        target: The score that counts as good, in the studies' own sign.
+        k: The budget of the verdict, in trials; a twentieth of the smaller study by default.
+        rope: The difference that does not matter, in units of the score.
+        unit: ``"accuracy"`` for shares in [0, 1], else what the scores are called.
+        workload: The workload in words, for the verdict.
+        confidence: Of every interval, in (0, 1).
+        sampler: What drew the trials, in place of what the studies say.
+        direction: ``"maximize"`` or ``"minimize"``, in place of what the studies say.
+        objective: The name, or the number from 0, of the one to compare of several.
+        last_reports: Whether a pruned trial's last report is its result; else it has none.
+        names: What to call the studies, the new one first.
+
+    Raises:
+        InvalidInput: If the studies cannot be compared; see ``judged_studies``.
+        UnknownName: If a study, an objective or the sampler does not exist.
+        DatabaseProblem: If a storage cannot be read.
+    """
+    protocol = Protocol(
+        target=target, k=k, rope=rope, unit=unit, workload=workload, confidence=confidence
+    )
+    reading = Reading(direction, sampler, objective, last_reports)
+    return judged_studies([new, old, *others], protocol, reading=reading, names=names)
+
+
+def judged_studies(
+    studies: Sequence[AnyStudy],
     protocol: Protocol,
     *,
     reading: Reading = AS_IT_STANDS,
@@ -34,18 +94,18 @@ def compare_studies(
     with_importances: bool = False,
     on_arm: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Compare any studies.
+    """What ``compare_studies`` answers, as a protocol declares it.
 
     An arm is called by its study, by its storage where two studies have one name, or as is said.
     All scores are turned so that higher is better; where the studies minimize, the protocol's
-    target is turned too. A trial without a result scores the worst value that any of the studies
-    saw, 0 for accuracies.
+    target and bounds are turned too, and whatever is written for a reader is turned back. A trial
+    without a result scores the worst value that any of the studies saw, or accuracies can have.
 
     Args:
         studies: The new space first, the old one second, then any others: studies, or addresses
             such as ``sqlite:///a.db::new``, ``sweep.csv`` or ``journal.log::old``.
-        protocol: What was fixed beforehand, its target in the studies' own units; ``primary``
-            is the first study against the second.
+        protocol: What was fixed beforehand, its target and bounds as the studies have them;
+            ``primary`` is the first study against the second, ``minimized`` what the studies say.
         reading: How the studies are read, where they do not say it or say otherwise.
         names: What to call the first arms.
         with_importances: Whether to say which hyperparameters matter: seconds for each study.
@@ -58,20 +118,26 @@ def compare_studies(
         UnknownName: If a study, an objective or the sampler does not exist.
         DatabaseProblem: If a storage cannot be read.
     """
-    _check(protocol, reading)
+    check_question(protocol, reading)
     read = _read(studies, reading, names)
     if len({each.minimized for each in read}) > 1:
-        raise InvalidInput(
-            "some of these studies minimize and others maximize; --direction says what holds"
+        downwards, upwards = (
+            ", ".join(each.arm.name for each in read if each.minimized is minimized)
+            for minimized in (True, False)
         )
+        raise InvalidInput(
+            f"some of these studies minimize ({downwards}) and others maximize ({upwards}); if "
+            f"they measure the same, {setting('direction')} says what holds"
+        )
+    protocol = replace(protocol, minimized=False)
     if read and read[0].minimized:
-        target = None if protocol.target is None else -protocol.target
-        protocol = replace(protocol, target=target, unit=f"negated {protocol.unit}")
+        protocol = protocol.turned
     arms = [each.arm for each in read]
     if len(arms) > 1:
         protocol = replace(protocol, primary=(arms[0].name, arms[1].name))
         protocol = _with_looks(protocol, read[0], read[1])
-        worst = 0.0 if protocol.unit == ACCURACY else min(float(arm.scores.min()) for arm in arms)
+        seen = min(float(arm.scores.min()) for arm in arms)
+        worst = protocol.range[0] if protocol.unit == ACCURACY else seen
         arms = [
             replace(arm, scores=np.where(each.without | arm.failed, worst, arm.scores))
             for each, arm in zip(read, arms, strict=True)
@@ -90,6 +156,7 @@ def stored_studies(store: Store, names: Sequence[str]) -> list[Study]:
 
     Raises:
         NotFound: If there is none of a name.
+        InvalidInput: If one is named twice.
     """
     there = set(optuna.get_all_study_names(store.optuna))
     for name in names:
@@ -97,28 +164,38 @@ def stored_studies(store: Store, names: Sequence[str]) -> list[Study]:
             known = ", ".join(sorted(there)[:_MOST_NAMED]) or "none yet"
             more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
             raise NotFound(f"there is no study {name!r} (there are {known}{more})")
+    _check_once(names)
     return [optuna.load_study(study_name=name, storage=store.optuna) for name in names]
 
 
-def _check(protocol: Protocol, reading: Reading) -> None:
-    if protocol.unit == ACCURACY and protocol.rope >= _WIDEST_ROPE:
-        rope = protocol.rope
-        raise InvalidInput(
-            f"--rope: accuracies are shares, so {rope:g} is ±{100 * rope:g} points; for "
-            f"±{rope:g} points give {rope / 100:g}"
-        )
-    if reading.sampler is not None and reading.sampler not in SAMPLERS:
-        raise UnknownName("--sampler", reading.sampler, SAMPLERS)
-
-
-def _read(
-    studies: Sequence[Study | str], reading: Reading, names: Sequence[str]
-) -> list[ForeignArm]:
-    """The arms, in the order of the studies."""
+def _check_once(studies: Sequence[AnyStudy]) -> None:
     twice = next((study for i, study in enumerate(studies) if study in studies[:i]), None)
     if twice is not None:
-        name = without_password(twice) if isinstance(twice, str) else twice.study_name
+        name = twice.study_name if isinstance(twice, Study) else _shown(twice)
         raise InvalidInput(f"study {name!r} is given twice: a study is not held against itself")
+
+
+def _shown(study: str | Address) -> str:
+    if isinstance(study, str):
+        return without_password(study)
+    return study.shown if study.study is None else f"{study.shown}::{study.study}"
+
+
+def check_question(protocol: Protocol, reading: Reading) -> None:
+    """Refuse, before anything is read, what would be refused of any studies.
+
+    Raises:
+        InvalidInput: If the region of equivalence is wider than accuracies can sensibly have.
+        UnknownName: If there is no such sampler.
+    """
+    check_rope(protocol)
+    if reading.sampler is not None and reading.sampler not in SAMPLERS:
+        raise UnknownName(setting("sampler"), reading.sampler, SAMPLERS)
+
+
+def _read(studies: Sequence[AnyStudy], reading: Reading, names: Sequence[str]) -> list[ForeignArm]:
+    """The arms, in the order of the studies."""
+    _check_once(studies)
     found = [_found(study) for study in studies]
     arms = [
         arm_of(_introduced(record, address, name), name=name, reading=reading)
@@ -128,11 +205,22 @@ def _read(
     return arms
 
 
-def _found(study: Study | str) -> tuple[Address | None, StudyRecord]:
+def _found(study: AnyStudy) -> tuple[Address | None, StudyRecord]:
     if isinstance(study, Study):
         return None, record_of(study)
-    address = parse(study)
-    return address, study_at(address)
+    address = parse(study) if isinstance(study, str) else study
+    try:
+        record = study_at(address)
+    except InvalidInput as error:
+        raise InvalidInput(address.veiled(str(error))) from error
+    except DatabaseProblem as error:
+        if not address.called:
+            raise
+        _log.warning("storage %s: %s", address.called, error)
+        raise DatabaseProblem(
+            f"storage {address.called}: cannot be read; the server's log says why"
+        ) from None
+    return address, replace(record, notes=tuple(map(address.veiled, record.notes)))
 
 
 def _introduced(record: StudyRecord, address: Address | None, name: str) -> StudyRecord:

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.search.foreign.ranges import in_words
 from tuner.search.foreign.shown import printable
+from tuner.wording import count
 
 
 def draws(
@@ -45,8 +46,13 @@ def _without_lost_attempts(
     ]
     if again := len(trials) - len(kept):
         notes.append(
-            f"{name}: {again} lost attempts that were run again with the same setting are left "
-            "out: each is one draw with its retry"
+            f"{name}: "
+            + count(
+                again,
+                "lost attempt that was run again with the same setting is left out",
+                "lost attempts that were run again with the same setting are left out",
+            )
+            + ": each is one draw with its retry"
         )
     return kept
 
@@ -65,11 +71,15 @@ def _without_enqueued(
         return trials
     if random and by_hand < len(trials):
         notes.append(
-            f"{name}: {by_hand} trials whose setting was enqueued by hand are no random draws, "
-            "and left out"
+            f"{name}: "
+            + count(
+                by_hand,
+                "trial whose setting was enqueued by hand is no random draw, and left out",
+                "trials whose setting was enqueued by hand are no random draws, and left out",
+            )
         )
         return [trial for trial in trials if "fixed_params" not in trial.system_attrs]
-    notes.append(f"{name}: the settings of {by_hand} trials were enqueued by hand")
+    notes.append(f"{name}: {count(by_hand, 'trial was', 'trials were')} enqueued by hand")
     return trials
 
 
@@ -80,8 +90,8 @@ def _without_outside(trials: list[FrozenTrial], name: str, notes: list[str]) -> 
         return trials
     names = sorted({key for trial in trials for key in _lies_outside(trial)})
     notes.append(
-        f"{name}: {len(trials) - len(inside)} trials have values outside their range "
-        f"({', '.join(map(printable, names))}), so nobody drew them there; they are left out"
+        f"{name}: {count(len(trials) - len(inside), 'trial has', 'trials have')} values outside "
+        f"their range ({', '.join(map(printable, names))}), so nobody drew them there; left out"
     )
     return inside
 
@@ -103,8 +113,9 @@ def _without_repeated(trials: list[FrozenTrial], name: str, notes: list[str]) ->
         first.setdefault(setting if _is_continuous(trial) else f"trial {trial.number}", trial)
     if again := len(trials) - len(first):
         notes.append(
-            f"{name}: {again} trials repeat a setting that was drawn before, to the last digit, "
-            "as workers that share a seed do; they are left out, since each setting is one draw"
+            f"{name}: {count(again, 'trial repeats', 'trials repeat')} a setting that was drawn "
+            "before, to the last digit, as workers that share a seed do; left out, since each "
+            "setting is one draw"
         )
     return list(first.values())
 
@@ -126,15 +137,15 @@ def _of_one_space(
         if not _changed_once(over):
             continue
         spaces = [(*space, words) for space, words in zip(spaces, over, strict=True)]
-        said = ", then ".join(f"{words} ({n} trials)" for words, n in _runs(over))
+        said = ", then ".join(f"{words} ({count(n, 'trial')})" for words, n in _runs(over))
         notes.append(f"{name}: the range of {parameter} changed in mid-study: {said}")
     most = Counter(spaces).most_common(1)
     if len(set(spaces)) < 2 or not random:
         return trials
     kept = [trial for trial, space in zip(trials, spaces, strict=True) if space == most[0][0]]
     notes.append(
-        f"{name}: the {len(kept)} trials over the ranges that most trials have are compared; the "
-        f"{len(trials) - len(kept)} others are draws from another space, and left out"
+        f"{name}: compared: {count(len(kept), 'trial')} over the ranges that most trials have; "
+        f"left out, as draws from another space: {len(trials) - len(kept):,}"
     )
     return kept
 
@@ -156,7 +167,7 @@ def _changed_once(over: Sequence[str]) -> bool:
 
     Then there are far fewer changes than if the same ranges came in any order.
     """
-    shares = [count / len(over) for count in Counter(over).values()]
+    shares = [n / len(over) for n in Counter(over).values()]
     by_chance = 1 + len(over) * (1 - sum(share**2 for share in shares))
     return len(shares) > 1 and len(_runs(over)) < by_chance / 2
 

@@ -61,7 +61,7 @@ def marked_sampler(record: StudyRecord) -> str | None:
     return None
 
 
-def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
+def doubt(trials: Sequence[FrozenTrial], scores: Floats, *, minimized: bool = False) -> str | None:
     """Why trials cannot be independent draws, whatever they were drawn from, if it shows.
 
     The order of such draws says nothing: neither do scores have a trend over it, nor do settings
@@ -71,6 +71,7 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
     Args:
         trials: Draws, by number.
         scores: Score of each, higher is better, shape [n].
+        minimized: Whether they are the study's values with the opposite sign.
     """
     if scores.size < _FEWEST or scores.min() == scores.max():
         return None
@@ -79,10 +80,11 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats) -> str | None:
         return words
     trend = stats.spearmanr(numbers, scores)
     if trend.pvalue < LEVEL / 2:
-        way = "rise" if trend.statistic > 0 else "fall"
+        rho = -trend.statistic if minimized else trend.statistic
         return (
-            f"the scores {way} with the trial number (Spearman's rho {trend.statistic:+.2f} over "
-            f"{scores.size} trials, p = {trend.pvalue:.0e}), which those of random search do not"
+            f"the scores {'rise' if rho > 0 else 'fall'} with the trial number (Spearman's rho "
+            f"{rho:+.2f} over {scores.size} trials, p = {trend.pvalue:.0e}), which those of "
+            "random search do not"
         )
     distances = _distances(trials, int(np.argmax(scores)))
     known = np.isfinite(distances)

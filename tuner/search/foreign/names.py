@@ -7,6 +7,7 @@ from tuner.errors import InvalidInput
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.shown import printable
+from tuner.wording import count, setting
 
 Found = tuple[Address | None, StudyRecord]
 
@@ -22,7 +23,10 @@ def arm_names(found: Sequence[Found], given: Sequence[str] = ()) -> list[str]:
         InvalidInput: If a name is given twice, or more are given than there are studies.
     """
     if len(given) > len(found):
-        raise InvalidInput(f"--names: got {len(given)} names for {len(found)} studies")
+        raise InvalidInput(
+            f"{setting('names')}: got {count(len(given), 'name')} for "
+            f"{count(len(found), 'study', 'studies')}"
+        )
     own = [printable(record.name) for _, record in found]
     names = [
         own[i] if own.count(own[i]) == 1 else _by_storage(i, found) for i in range(len(found))
@@ -31,7 +35,8 @@ def arm_names(found: Sequence[Found], given: Sequence[str] = ()) -> list[str]:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise InvalidInput(
-                f"two studies are called {name!r}; tell them apart with --names NEW OLD"
+                f"two studies are called {name!r}; tell them apart with {setting('names')}: what "
+                "to call the new one and the old one"
             )
     return names
 

@@ -1,4 +1,4 @@
-"""The ranges of a study's hyperparameters, in words."""
+"""The hyperparameters of a study's trials: their ranges and settings."""
 
 import json
 import re
@@ -24,6 +24,14 @@ def ranges(trials: Sequence[FrozenTrial]) -> dict[str, str]:
     return {printable(name): in_words(kind) for name, kind in distributions.items()}
 
 
+def settings(trial: FrozenTrial) -> dict[str, object]:
+    """What the trial drew, a list among it in words."""
+    return {
+        printable(name): _choice(value) if isinstance(value, list | tuple | dict) else value
+        for name, value in trial.params.items()
+    }
+
+
 def in_words(kind: BaseDistribution) -> str:
     """A range: its ends, or its choices."""
     if isinstance(kind, CategoricalDistribution):
@@ -37,9 +45,11 @@ def in_words(kind: BaseDistribution) -> str:
     return str(kind)
 
 
-def _choice(choice: Any) -> str:  # Any: None, a truth value, a number or a text
+def _choice(choice: Any) -> str:  # Any: any JSON value
     """As in TOML, but a text without quotes where it cannot be taken for anything else."""
     if isinstance(choice, str):
         plain = re.fullmatch(r"(?!(true|false|None)$)[^\W\d][\w.-]*", choice)
         return choice if plain else json.dumps(printable(choice), ensure_ascii=False)
+    if isinstance(choice, list | tuple):
+        return f"[{', '.join(map(_choice, choice))}]"
     return str(choice).lower() if isinstance(choice, bool) else str(choice)

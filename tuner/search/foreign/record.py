@@ -9,7 +9,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from tuner.search.database.finished import uncollected
-from tuner.search.database.store import FORMAT, MARK
+from tuner.search.database.marks import FORMAT, MARK
 
 Direction = Literal["maximize", "minimize"]
 

@@ -1,26 +1,25 @@
 """From a declared comparison to Optuna studies with full queues, from any state of the database.
 
 Whatever was interrupted is completed, and nothing is enqueued twice: a trial's place in the queue
-is unique, and the trial and its place are written in one transaction.
+is unique, and the trial and its place are written in one transaction. Large queues are filled in
+slices, with a halt after each, so that others get their turn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
+from tuner.errors import Conflict
 from tuner.search.database.finished import incumbent, selected
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
-    DONE,
+    DELETING,
     FAILED,
     HELD,
-    UNFINISHED,
     WAITING,
     studies,
     trials,
@@ -28,6 +27,8 @@ from tuner.search.database.tables import (
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import StudySpec
+from tuner.search.queue.operations import of_comparison
+from tuner.search.queue.outside import reconcile
 
 _CHUNK = 25  # trials enqueued in one transaction; longer ones would keep workers waiting
 
@@ -35,14 +36,30 @@ Template = Mapping[str, Any]  # Any: create_trial's keyword arguments
 
 
 def enqueue(store: Store, spec: ComparisonSpec) -> None:
-    """Make the comparison's searches and fill their queues, as far as that is not done."""
+    """Make the comparison's searches and fill their queues, as far as that is not done.
+
+    Raises:
+        Conflict: If a study that is not ours bears the name of one; the others are filled.
+    """
+    for _ in searches_in_slices(store, spec):
+        pass
+
+
+def searches_in_slices(store: Store, spec: ComparisonSpec) -> Iterator[None]:
+    """As ``enqueue``, with a halt after every transaction."""
     budgets = store.budgets(spec.name)
+    refused: Conflict | None = None
     for study in spec.studies():
-        _reconcile(store, study.study_name)
-        _fill(store, study, [{}] * budgets.get(study.study_name, 0))
+        reconcile(store, study.study_name)
+        try:
+            yield from _fill(store, study, [{}] * budgets.get(study.study_name, 0))
+        except Conflict as error:
+            refused = error
+    if refused is not None:
+        raise refused
 
 
-def enqueue_selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
+def selected_in_slices(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Iterator[None]:
     """Enqueue what those of the arm's searches selected that a look is due after, or the end."""
     study = spec.selected(arm)
     if study is None or incumbent(store, spec, arm) is None:
@@ -50,11 +67,11 @@ def enqueue_selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
     chosen = selected(store, spec, arm)[: store.budgets(spec.name).get(study.study_name, 0)]
     due = max((n for n in (*(study.stages or ()), study.n_trials) if n <= len(chosen)), default=0)
     if due:
-        _reconcile(store, study.study_name)
-        _fill(store, study, [_again(trial) for trial in chosen[:due]])
+        reconcile(store, study.study_name)
+        yield from _fill(store, study, [_again(trial) for trial in chosen[:due]])
 
 
-def enqueue_incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
+def incumbent_in_slices(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Iterator[None]:
     """Enqueue the arm's incumbent with fresh seeds; its searches have ended."""
     best = incumbent(store, spec, arm)
     if not spec.retrain_seeds or best is None:
@@ -62,8 +79,8 @@ def enqueue_incumbent(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> None:
     study = spec.retraining(arm)
     seeds = store.budgets(spec.name).get(study.study_name, 0)
     if seeds:
-        _reconcile(store, study.study_name)
-        _fill(store, study, [_again(best)] * seeds)
+        reconcile(store, study.study_name)
+        yield from _fill(store, study, [_again(best)] * seeds)
 
 
 def _again(trial: FrozenTrial) -> Template:
@@ -83,31 +100,45 @@ def positions(store: Store, study_name: str) -> dict[int, int]:
 def add(
     store: Store, comparison: str, study_name: str, templates: Mapping[int, FrozenTrial]
 ) -> bool:
-    """Enqueue trials, by position, held: all of them in both places, or none.
+    """Enqueue trials, by position, held: each in both places, unless it is there.
 
     Those that have failed already never run.
 
     Returns:
-        Whether they were enqueued: not if the study was cancelled or deleted.
+        Whether the study wants trials: not if it is cancelled, deleted here or in Optuna, or being
+        emptied.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: If a position is taken; nothing was written.
+        KeyError: If the study is deleted in Optuna just now; nothing was written.
     """
+    study_id = store.our_study(study_name)
+    if study_id is None:
+        return False
     with store.transaction() as connection:
-        if not _wanted(connection, study_name):
+        if not _wanted(connection, comparison, study_name):
             return False
-        study_id = store.rdb.get_study_id_from_name(study_name)
-        for position, template in templates.items():
-            trial_id = store.rdb.create_new_trial(study_id, template)
-            connection.execute(
-                insert(trials).values(
-                    trial_id=trial_id,
-                    comparison=comparison,
-                    study_name=study_name,
-                    position=position,
-                    state=FAILED if template.state == TrialState.FAIL else HELD,
-                )
-            )
+        known = select(trials.c.position).where(
+            trials.c.study_name == study_name, trials.c.position.in_(templates)
+        )
+        there = set(connection.scalars(known))  # another process filled it meanwhile
+        if there.issuperset(templates):
+            return True
+        if store.rdb.get_study_id_from_name(study_name) != study_id:
+            return False
+        rows = [
+            {
+                "trial_id": store.rdb.create_new_trial(study_id, template),
+                "comparison": comparison,
+                "study_name": study_name,
+                "position": position,
+                "state": FAILED if template.state == TrialState.FAIL else HELD,
+            }
+            for position, template in templates.items()
+            if position not in there
+        ]
+        numbers = [row["trial_id"] for row in rows]  # whose had them is gone, on SQLite
+        connection.execute(delete(trials).where(trials.c.trial_id.in_(numbers)))
+        connection.execute(insert(trials), rows)
     return True
 
 
@@ -116,34 +147,34 @@ def hand_out(store: Store, study_name: str) -> None:
     with store.begin() as connection:
         connection.execute(
             update(trials)
-            .where(trials.c.study_name == study_name, trials.c.state == HELD)
+            .where(
+                trials.c.study_name == study_name,
+                trials.c.state == HELD,
+                trials.c.worker.is_(None),
+            )
             .values(state=WAITING)
         )
 
 
-def _wanted(connection: Connection, study_name: str) -> bool:
+def _wanted(connection: Connection, comparison: str, study_name: str) -> bool:
     """Whether the study is to have trials; it stays so until the transaction ends."""
     kept = connection.execute(
         update(studies)
-        .where(studies.c.study_name == study_name, studies.c.status != CANCELLED)
+        .where(studies.c.study_name == study_name, studies.c.status.not_in((CANCELLED, DELETING)))
         .values(revision=studies.c.revision)
     )
-    return kept.rowcount > 0
+    return kept.rowcount > 0 and of_comparison(connection, comparison) is None
 
 
-def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> None:
+def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> Iterator[None]:
     """Enqueue what the study's queue lacks of its first trials, each with what is given of it."""
     with store.transaction() as connection:
-        if not _wanted(connection, study.study_name):
+        if not _wanted(connection, study.comparison, study.study_name):
             return
         store.make_study(study)
-    while True:
-        present = positions(store, study.study_name)
-        missing = (index for index in range(len(given)) if index not in present)
-        chunk = list(islice(missing, _CHUNK))
-        if not chunk:
-            hand_out(store, study.study_name)
-            return
+    present = positions(store, study.study_name)
+    missing = iter([index for index in range(len(given)) if index not in present])
+    while chunk := list(islice(missing, _CHUNK)):
         templates = {
             index: create_trial(
                 user_attrs={"index": index, "seed": study.trial_seed(index)},
@@ -151,37 +182,7 @@ def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> None:
             )
             for index in chunk
         }
-        try:
-            if not add(store, study.comparison, study.study_name, templates):
-                return
-        except IntegrityError:
-            continue  # another process enqueued them first: look again
-
-
-def _reconcile(store: Store, study_name: str) -> None:
-    """Bring the queue in line with trials that were finished or deleted from outside.
-
-    The dashboard can do both. What was finished there counts; what was deleted is enqueued again.
-    """
-    place = trials.c.study_name == study_name
-    with store.engine.connect() as connection:
-        query = select(trials.c.trial_id, trials.c.state).where(place)
-        rows = {row.trial_id: row.state for row in connection.execute(query)}
-    if not rows:
-        return
-    exists = study_name in optuna.get_all_study_names(store.optuna)
-    study_id = store.rdb.get_study_id_from_name(study_name) if exists else None
-    frozen = store.optuna.get_all_trials(study_id, deepcopy=False) if study_id is not None else []
-    known = {trial._trial_id: trial for trial in frozen}
-    with store.begin() as connection:
-        for trial_id, state in rows.items():
-            row = trials.c.trial_id == trial_id
-            if trial_id not in known:
-                connection.execute(delete(trials).where(row))
-            elif state in UNFINISHED and known[trial_id].state.is_finished():
-                failed = known[trial_id].state == TrialState.FAIL
-                connection.execute(
-                    update(trials)
-                    .where(row)
-                    .values(state=FAILED if failed else DONE, value=known[trial_id].value)
-                )
+        if not add(store, study.comparison, study.study_name, templates):
+            return
+        yield
+    hand_out(store, study.study_name)

@@ -10,24 +10,23 @@ handed out.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from optuna.trial import TrialState
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Row,
     and_,
     case,
-    func,
-    null,
     select,
+    true,
     update,
 )
 
-from tuner import __version__
 from tuner.search.database.events import record
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
@@ -36,65 +35,28 @@ from tuner.search.database.tables import (
     FAILED,
     RUNNING,
     WAITING,
+    AloneAt,
     Now,
     comparisons,
     studies,
     trials,
 )
+from tuner.search.queue.claims import Claim, NextUp, Standing, TrialOutcome, TrialsLost
+from tuner.search.queue.giving_back import STRIKES, give_back
+from tuner.search.queue.outside import beside_others
+from tuner.search.queue.waiting import waiting_places
 
 LEASE_SECONDS = 60.0
 """How long a claim lasts without a sign of life from its worker."""
+
+MANY = 64
+"""So many places where trials wait are looked at, for workers that come at the same moment."""
 
 RETRIES = 1
 """A trial that raised is run again so often; then it is FAIL."""
 
 
-@dataclass(frozen=True)
-class NextUp:
-    """Where trials wait: the study, the first position, and whether they failed before."""
-
-    study_name: str
-    position: int
-    retry: bool
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Trials of one study that one worker holds; parallel tuples."""
-
-    study_name: str
-    trial_ids: tuple[int, ...]
-    positions: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """How a trial ended.
-
-    Args:
-        state: COMPLETE or PRUNED.
-        value: Validation accuracy at the last epoch trained.
-        attributes: What goes into the trial's user attributes, JSON-able.
-        intermediate: Epoch -> validation accuracy not reported yet.
-    """
-
-    state: TrialState
-    value: float
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # Any: any JSON value
-    intermediate: Mapping[int, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a worker stands with its trials.
-
-    Args:
-        held: The trial ids that it still holds.
-        wanted: Whether they are to go on; not if their study or comparison was paused.
-    """
-
-    held: frozenset[int]
-    wanted: bool
+Result = TypeVar("Result")
 
 
 class Queue:
@@ -116,38 +78,32 @@ class Queue:
     def next_up(
         self, comparison: str | None = None, *, without: Collection[str] = ()
     ) -> NextUp | None:
-        """The study to take trials from; None if nothing waits.
-
-        Comparisons take turns; within one, arms advance side by side, lowest position first, and
-        trials that failed before come last.
+        """Where to take trials from; None if nothing waits.
 
         Args:
             comparison: Look at this comparison only.
             without: Leave these studies out.
         """
-        retry = trials.c.failures > 0
-        first = func.min(trials.c.position)
-        served = func.coalesce(func.min(comparisons.c.served), 0.0)
-        query = (
-            select(trials.c.study_name, first, retry)
-            .join(comparisons, comparisons.c.name == trials.c.comparison)
-            .join(studies, studies.c.study_name == trials.c.study_name)
-            .where(
-                trials.c.state == WAITING,
-                comparisons.c.status == ACTIVE,
-                comparisons.c.code_version == __version__,
-                studies.c.status == ACTIVE,
-                studies.c.study_name.not_in(without),
-            )
-            .group_by(trials.c.study_name, retry)
-            .order_by(served, retry, first, trials.c.study_name)
-            .limit(1)
-        )
-        if comparison is not None:
-            query = query.where(trials.c.comparison == comparison)
-        with self.store.engine.connect() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else NextUp(row[0], row[1], bool(row[2]))
+        return next(iter(self.upcoming(comparison, without=without, most=1)), None)
+
+    def upcoming(
+        self, comparison: str | None = None, *, without: Collection[str] = (), most: int = MANY
+    ) -> list[NextUp]:
+        """Where trials wait, batch by batch, those to take first at the front.
+
+        Comparisons take turns; within one, arms advance side by side, lowest position first.
+        Trials that raised or died before come last, those that died most often at the very end.
+        What another worker is just taking is among them: who comes too late tries another.
+
+        Args:
+            comparison: Look at this comparison only.
+            without: Leave these studies out.
+            most: How many at most.
+        """
+        query = waiting_places(comparison, without).limit(most)
+        with self.store.reader.connect() as connection:
+            rows = connection.execute(query).all()
+        return [NextUp(row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
 
     def batch(self, study_name: str, proposal: int) -> int:
         """How many trials of the study train together; the first proposal holds for good.
@@ -162,14 +118,24 @@ class Queue:
             )
             return connection.scalar(select(studies.c.batch).where(this)) or proposal
 
-    def claim(self, study_name: str, worker: str, positions: range) -> Claim:
+    def claim(
+        self, study_name: str, worker: str, positions: range, *, strikes: int | None = None
+    ) -> Claim:
         """Take the trials that wait at these positions, each exactly once among all workers.
+
+        None if somebody else is just taking those of the same beginning: on PostgreSQL, where two
+        could share a batch between them.
 
         Args:
             study_name: The study.
             worker: Who takes them; a name that no other process ever has.
             positions: From where to where, in steps of one.
+            strikes: Only those that died so often.
         """
+        take = partial(self._claim, study_name, worker, positions, strikes)
+        return beside_others(self.store, lambda: [study_name], take)
+
+    def _claim(self, study_name: str, worker: str, positions: range, strikes: int | None) -> Claim:
         active = (
             select(studies.c.study_name)
             .join(comparisons, comparisons.c.name == studies.c.comparison)
@@ -183,9 +149,11 @@ class Queue:
                 trials.c.state == WAITING,
                 trials.c.position >= positions.start,
                 trials.c.position < positions.stop,
+                true() if strikes is None else STRIKES == strikes,
+                AloneAt(f"{study_name} {positions.start}"),
             )
             .with_for_update(skip_locked=True)  # SQLite has one writer at a time and needs none
-            .cte("picked")
+            .cte("picked", nesting=True)
         )
         take = (
             update(trials)
@@ -201,14 +169,12 @@ class Queue:
         with self.store.transaction() as connection:
             claimed = connection.execute(take).all()
             rows = sorted((row.position, row.trial_id) for row in claimed)
+            self.store.read_ahead([trial_id for _, trial_id in rows])
             for _, trial_id in rows:
                 self.store.optuna.set_trial_state_values(trial_id, TrialState.RUNNING)
             if claimed:
                 record(connection, claimed[0].comparison, "claimed", study=study_name, n=len(rows))
-        if claimed:  # apart, since whoever changes a comparison locks it before its trials
-            served = update(comparisons).where(comparisons.c.name == claimed[0].comparison)
-            with self.store.begin() as connection:
-                connection.execute(served.values(served=Now()))
+                _serve(connection, claimed[0].comparison)
         return Claim(study_name, tuple(row[1] for row in rows), tuple(row[0] for row in rows))
 
     def standing(self, worker: str, trial_ids: Iterable[int]) -> Standing:
@@ -229,11 +195,12 @@ class Queue:
         return Standing(frozenset(row[0] for row in rows), all(row[1] for row in rows))
 
     def renew(self, worker: str) -> None:
-        """Extend the leases of everything the worker holds."""
+        """Extend the leases of everything the worker holds, but for what others have locked."""
+        free = _free(trials.c.worker == worker)
         with self.store.begin() as connection:
             connection.execute(
                 update(trials)
-                .where(trials.c.worker == worker, trials.c.state == RUNNING)
+                .where(trials.c.trial_id.in_(select(free.c.trial_id)))
                 .values(lease_expires=Now() + self.lease_seconds)
             )
 
@@ -249,11 +216,18 @@ class Queue:
             The trial ids it still holds; the others are someone else's by now.
         """
         expires = Now() + self.lease_seconds
-        with self.store.transaction() as connection:
-            held = _fence(connection, worker, values, lease_expires=expires)
-            for trial_id in held:
-                self.store.optuna.set_trial_intermediate_value(trial_id, epoch, values[trial_id])
-        return set(held)
+
+        def write() -> set[int]:
+            with self.store.transaction() as connection:
+                held = _fence(connection, worker, values, lease_expires=expires)
+                self.store.read_ahead(held, "intermediate_values")
+                for trial_id in held:
+                    self.store.optuna.set_trial_intermediate_value(
+                        trial_id, epoch, values[trial_id]
+                    )
+            return set(held)
+
+        return self._write(values, write)
 
     def finish(self, worker: str, outcomes: Mapping[int, TrialOutcome]) -> set[int]:
         """End trials: their attributes, values and states, here and in Optuna, all at once.
@@ -268,19 +242,25 @@ class Queue:
         storage = self.store.optuna
         values = {trial_id: outcome.value for trial_id, outcome in outcomes.items()}
         value = case(values, value=trials.c.trial_id)
-        with self.store.transaction() as connection:
-            held = _fence(connection, worker, outcomes, state=DONE, value=value)
-            for trial_id in held:
-                outcome = outcomes[trial_id]
-                for key, attribute in outcome.attributes.items():
-                    storage.set_trial_user_attr(trial_id, key, attribute)
-                for epoch, accuracy in outcome.intermediate.items():
-                    storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
-                storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
-            _record(connection, "finished", held)
-        return set(held)
 
-    def fail(self, worker: str, trial_ids: Iterable[int], error: str) -> set[int]:
+        def write() -> set[int]:
+            with self.store.transaction() as connection:
+                held = _fence(connection, worker, outcomes, state=DONE, value=value)
+                reported = any(outcome.intermediate for outcome in outcomes.values())
+                self.store.read_ahead(held, "values", *["intermediate_values"] * reported)
+                for trial_id in held:
+                    outcome = outcomes[trial_id]
+                    for key, attribute in outcome.attributes.items():
+                        storage.set_trial_user_attr(trial_id, key, attribute)
+                    for epoch, accuracy in outcome.intermediate.items():
+                        storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+                    storage.set_trial_state_values(trial_id, outcome.state, [outcome.value])
+                _record(connection, "finished", held)
+            return set(held)
+
+        return self._write(outcomes, write)
+
+    def fail(self, worker: str, trial_ids: Collection[int], error: str) -> set[int]:
         """Note that trials raised: each is put back until it has been retried often enough.
 
         Args:
@@ -294,19 +274,53 @@ class Queue:
         storage = self.store.optuna
         failures = trials.c.failures + 1
         state = case((failures <= self.retries, WAITING), else_=FAILED)
-        with self.store.transaction() as connection:
-            held = _fence(connection, worker, trial_ids, failures=failures, state=state)
-            for trial_id, row in held.items():
-                storage.set_trial_user_attr(trial_id, "error", error)
-                storage.set_trial_state_values(
-                    trial_id, TrialState.FAIL if row.state == FAILED else TrialState.WAITING
-                )
-            _record(connection, "failed", held)
-        return set(held)
+
+        def write() -> set[int]:
+            with self.store.transaction() as connection:
+                held = _fence(connection, worker, trial_ids, failures=failures, state=state)
+                for trial_id, row in held.items():
+                    storage.set_trial_user_attr(trial_id, "error", error)
+                    storage.set_trial_state_values(
+                        trial_id, TrialState.FAIL if row.state == FAILED else TrialState.WAITING
+                    )
+                _record(connection, "failed", held)
+            return set(held)
+
+        return self._write(trial_ids, write)
+
+    def only_while_held(
+        self, connection: Connection, worker: str, trial_ids: Collection[int]
+    ) -> None:
+        """Within a transaction: nothing of it is written if the worker has lost one of these.
+
+        Raises:
+            TrialsLost: If it has.
+        """
+        expires = Now() + self.lease_seconds
+        if len(_fence(connection, worker, trial_ids, lease_expires=expires)) < len(trial_ids):
+            raise TrialsLost
 
     def release(self, workers: Sequence[str]) -> int:
         """Put back everything these workers hold; returns how many trials that was."""
-        return self._put_back(trials.c.worker.in_(workers), "released")
+        return len(give_back(self.store, trials.c.worker.in_(workers), "released"))
+
+    def lose(self, workers: Sequence[str]) -> int:
+        """Put back everything that workers hold which fell silent; returns how many that was."""
+        return len(give_back(self.store, trials.c.worker.in_(workers), "lost"))
+
+    def died(self, worker: str, how: str, lines: Sequence[str] = ()) -> dict[str, int]:
+        """Put back what a worker held whose process ended; what died too often has failed.
+
+        Args:
+            worker: The worker.
+            how: How its process ended, in words.
+            lines: The last lines that it wrote.
+
+        Returns:
+            The study that it trained -> how often those trials died by now; empty if it held none.
+        """
+        rows = give_back(self.store, trials.c.worker == worker, "died", how=how, lines=lines)
+        return {row.study_name: row.deaths for row in rows}
 
     def holders(self) -> list[str]:
         """The workers that hold a trial."""
@@ -315,25 +329,47 @@ class Queue:
             return list(connection.scalars(query))
 
     def reap(self) -> int:
-        """Put back every trial whose lease ran out; returns how many that was."""
-        return self._put_back(trials.c.lease_expires < Now(), "lost")
+        """Give back every trial whose lease ran out, unless it is locked; returns how many."""
+        expired = _free(trials.c.lease_expires < Now())
+        these = trials.c.trial_id.in_(select(expired.c.trial_id))
+        return len(give_back(self.store, these, "lost"))
 
-    def _put_back(self, which: ColumnElement[bool], kind: str) -> int:
-        back = (
-            update(trials)
-            .where(trials.c.state == RUNNING, which)
-            .values(state=WAITING, worker=null(), lease_expires=null())
-            .returning(*_SEEN)
-        )
-        with self.store.transaction() as connection:
-            rows = {row.trial_id: row for row in connection.execute(back)}
-            for trial_id in rows:
-                self.store.optuna.set_trial_state_values(trial_id, TrialState.WAITING)
-            _record(connection, kind, rows)
-        return len(rows)
+    def _studies(self, trial_ids: Iterable[int]) -> list[str]:
+        """The studies whose trials these are."""
+        query = select(trials.c.study_name).where(trials.c.trial_id.in_(trial_ids)).distinct()
+        with self.store.engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def _write(self, trial_ids: Collection[int], action: Callable[[], Result]) -> Result:
+        """Write about trials; those that were finished or deleted from outside are left out."""
+        return beside_others(self.store, partial(self._studies, trial_ids), action)
 
 
 _SEEN = (trials.c.trial_id, trials.c.state, trials.c.comparison, trials.c.study_name)
+
+
+def _free(which: ColumnElement[bool]) -> CTE:
+    """The ids of these running trials, locked; those that somebody else has locked are left out.
+
+    Who has may be frozen, and others' trials are not to wait for it.
+    """
+    return (
+        select(trials.c.trial_id)
+        .where(trials.c.state == RUNNING, which)
+        .with_for_update(skip_locked=True)  # SQLite has one writer at a time and needs none
+        .cte("free", nesting=True)
+    )
+
+
+def _serve(connection: Connection, comparison: str) -> None:
+    """Note that the comparison had its turn; one that is being changed is left as it is.
+
+    Who changes one locks it before its trials, and is not waited for with trials in hand.
+    """
+    this = select(comparisons.c.name).where(comparisons.c.name == comparison)
+    free = this.with_for_update(skip_locked=True).cte("free", nesting=True)
+    served = update(comparisons).where(comparisons.c.name.in_(select(free.c.name)))
+    connection.execute(served.values(served=Now()))
 
 
 def _fence(

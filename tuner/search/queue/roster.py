@@ -118,3 +118,12 @@ def count(store: Store, *, within_seconds: float) -> int:
     )
     with store.engine.connect() as connection:
         return connection.scalar(query) or 0
+
+
+def finished(store: Store, prefix: str) -> int:
+    """How many trials the workers whose names begin so have finished."""
+    query = select(func.coalesce(func.sum(workers.c.finished), 0)).where(
+        workers.c.name.startswith(prefix, autoescape=True)
+    )
+    with store.engine.connect() as connection:
+        return connection.scalar(query) or 0

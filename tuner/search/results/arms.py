@@ -11,15 +11,22 @@ from tuner.compare.arm import Arm, Retrained, SelectedRuns
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.batches import batch_of
 from tuner.compare.summary import ArmSummary, summarize
-from tuner.search.database.finished import finished_trials, incumbent, uncollected
+from tuner.search.database.finished import finished_trials, incumbent, run_of, uncollected
 from tuner.search.database.store import Store
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import Part, StudySpec
-from tuner.search.results.records import epochs_of, filters_of, hits_of, selected_runs
+from tuner.search.results.records import (
+    code_of,
+    data_of,
+    epochs_of,
+    filters_of,
+    hits_of,
+    selected_runs,
+)
 from tuner.search.results.scores import NothingToCompare, failures, score
 from tuner.search.results.trial_importance import importances
-from tuner.workload import chance, in_words, scored_on
+from tuner.workload import ACCURACY, AnyWorkload, chance, in_words, scored_on
 
 
 def arms(store: Store, comparison: str) -> tuple[list[Arm], Protocol]:
@@ -71,21 +78,25 @@ def arms_in_full(
 def _protocol(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> Protocol:
     """What was declared, as far as these arms have the trials for it."""
     verdict, names, pair = spec.verdict, {arm.name for arm in arms}, spec.verdict.repeated
-    return Protocol(
+    accuracy = spec.workload.unit == ACCURACY
+    declared = Protocol(
         primary=verdict.primary,
         control=_control(spec, arms),
         exact=verdict.exact if verdict.exact in names else None,
         repeated=pair if pair is not None and names.issuperset(pair) else None,
         k=spec.k,
         target=verdict.target,
-        rope=verdict.rope / 100,
+        rope=verdict.rope / 100 if accuracy else verdict.rope,
+        unit=spec.workload.unit,
         looks=verdict.looks or (),
         workload=in_words(spec.workload),
         declaration_hash=declaration_hash(spec),
         chance=chance(spec.workload),
         scored_on=scored_on(spec.workload),
+        data=next((data for arm in arms for data in arm.data), None),
         interim=_interim(store, spec, arms),
     )
+    return declared.turned if spec.workload.minimized else declared
 
 
 def _control(spec: ComparisonSpec, arms: Sequence[Arm]) -> str | None:
@@ -125,16 +136,21 @@ def _interim(store: Store, spec: ComparisonSpec, arms: Sequence[Arm]) -> str:
     return ""
 
 
-def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, float]:
-    """One search by itself, and the confidence of its band.
+def study_summary(store: Store, study: StudySpec) -> tuple[ArmSummary, Protocol]:
+    """One search by itself, its scores as they are compared, and by which rules.
 
     Raises:
         InvalidInput: If it has no finished trial yet.
     """
-    protocol = Protocol(workload=in_words(study.workload))
+    protocol = Protocol(
+        workload=in_words(study.workload),
+        unit=study.workload.unit,
+        minimized=study.workload.minimized,
+    )
     trials = finished_trials(store, study.study_name)
-    summary = summarize(_searched(study.arm, study.study_name, trials), 1, protocol)
-    return summary, protocol.confidence
+    searched = _searched(study.arm, study.study_name, trials, study.workload)
+    summary = summarize(searched, 1, protocol)
+    return summary, protocol
 
 
 def _read(store: Store, spec: ComparisonSpec) -> list[tuple[Arm, list[FrozenTrial]]]:
@@ -160,7 +176,7 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[Fr
     trials = [trial for _, trial in with_repeats]
     repeats = np.array([repeat for repeat, _ in with_repeats])
     read = replace(
-        _searched(arm, arm.name, trials),
+        _searched(arm, arm.name, trials, spec.workload),
         retrained=_retrained(store, spec, arm),
         selected=_selected(store, spec, arm),
         repeat=repeats if spec.repeats_of(arm) > 1 else None,
@@ -169,12 +185,14 @@ def _arm(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> tuple[Arm, list[Fr
     return read, trials
 
 
-def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
+def _searched(
+    arm: ArmSpec, name: str, trials: Sequence[FrozenTrial], workload: AnyWorkload
+) -> Arm:
     """The arm's trials, without what was retrained."""
-    seconds = [trial.user_attrs.get("run", {}).get("seconds", math.nan) for trial in trials]
+    seconds = [run_of(trial).get("seconds", math.nan) for trial in trials]
     return Arm(
         name=name,
-        scores=score(trials, name, worst=0.0),
+        scores=score(trials, name, sign=_sign(workload), worst=_worst(workload)),
         seconds=np.array(seconds),
         batch=batch_of(np.array(seconds)),
         failed=failures(trials),
@@ -183,6 +201,9 @@ def _searched(arm: ArmSpec, name: str, trials: Sequence[FrozenTrial]) -> Arm:
         ranges=arm.ranges,
         epochs=epochs_of(trials),
         filters=filters_of(trials),
+        code=code_of(trials),
+        data=data_of(trials),
+        settings=tuple(trial.params for trial in trials),
     )
 
 
@@ -192,15 +213,17 @@ def _retrained(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Retrained | 
     again = [
         trial
         for trial in finished_trials(store, spec.retraining(arm).study_name)
-        if trial.state == TrialState.COMPLETE
-    ]
+        if trial.state == TrialState.COMPLETE and "test_accuracy" in trial.user_attrs
+    ]  # one that was ended by hand, in the dashboard, was tested on nothing
     best = incumbent(store, spec, arm)
     if not again or best is None:
         return None
     return Retrained(
-        settings=best.user_attrs["run"]["settings"],
-        val=np.array([trial.value for trial in again], dtype=np.float64),
-        test=np.array([trial.user_attrs["test_accuracy"] for trial in again], dtype=np.float64),
+        settings=run_of(best).get("settings", best.params),
+        val=_sign(spec.workload) * np.array([trial.value for trial in again]) + 0.0,
+        test=_sign(spec.workload)
+        * np.array([trial.user_attrs["test_accuracy"] for trial in again])
+        + 0.0,
         hits=hits_of(again),
     )
 
@@ -211,4 +234,20 @@ def _selected(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> SelectedRuns 
     if study is None:
         return None
     runs = finished_trials(store, study.study_name)
-    return selected_runs(runs, planned=study.n_trials, k=study.k)
+    return selected_runs(
+        runs,
+        planned=study.n_trials,
+        k=study.k,
+        minimized=spec.workload.minimized,
+        worst=_worst(spec.workload),
+    )
+
+
+def _sign(workload: AnyWorkload) -> int:
+    """What turns its values into scores of which more is better."""
+    return -1 if workload.minimized else 1
+
+
+def _worst(workload: AnyWorkload) -> float | None:
+    """What a trial without a value scores; ``None`` where a score has no known bounds."""
+    return 0.0 if workload.unit == ACCURACY else None

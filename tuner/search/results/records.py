@@ -2,8 +2,8 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_type_hints
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.compare.arm import SelectedRuns
 from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.compare.trial_filters import TrialFilters
+from tuner.trial import DataCounts
 
 _LAST_EPOCHS = 3
 """The flip ratio is that of the last epochs: it starts higher, from a random start."""
@@ -54,8 +55,35 @@ def epochs_of(trials: Sequence[FrozenTrial]) -> Floats:
     return np.array([len(curve.get("epoch", ())) or math.nan for curve in curves], dtype=float)
 
 
+def code_of(trials: Sequence[FrozenTrial]) -> tuple[str, ...]:
+    """The versions of the user's own code that the trials ran, in the order of their first."""
+    codes = [_part(trial.user_attrs, "run").get("code") for trial in trials]
+    return tuple(dict.fromkeys(code for code in codes if isinstance(code, str)))
+
+
+def data_of(trials: Sequence[FrozenTrial]) -> tuple[DataCounts, ...]:
+    """What data of the user's own the trials were trained on, in the order of their first."""
+    runs = [_part(trial.user_attrs, "run") for trial in trials]
+    return tuple(dict.fromkeys(found for run in runs if (found := counts_of(run)) is not None))
+
+
+def counts_of(run: Mapping[str, Any]) -> DataCounts | None:  # Any: decoded JSON
+    """How much data a trial was trained on, by its record; ``None`` if that is not said."""
+    data = _part(run, "data")
+    if not data or {name: type(value) for name, value in data.items()} != get_type_hints(
+        DataCounts
+    ):
+        return None
+    return DataCounts(**data)
+
+
 def selected_runs(
-    trials: Sequence[FrozenTrial], *, planned: int, k: int | None
+    trials: Sequence[FrozenTrial],
+    *,
+    planned: int,
+    k: int | None,
+    minimized: bool = False,
+    worst: float | None = 0.0,
 ) -> SelectedRuns | None:
     """What an arm's searches selected, trained afresh; one that failed has the worst score.
 
@@ -65,17 +93,23 @@ def selected_runs(
         trials: Of the study that trained them.
         planned: Searches declared.
         k: Trials of each; ``None`` of whole searches.
+        minimized: Whether a lower value is better; scores have the opposite sign then.
+        worst: What a run without a value scores; the worst of these if ``None``.
     """
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
     last = {trial.user_attrs["index"]: trial for trial in ended}  # a retried one comes after
     runs = {i: trial for i, trial in last.items() if not trial.user_attrs.get("cancelled")}
     if not runs:
         return None
-    tested = [trial.user_attrs.get("test_accuracy", 0.0) for trial in runs.values()]
+    sign = -1.0 if minimized else 1.0
+    validated = sign * _numbers(trial.value for trial in runs.values())
+    tested = sign * _numbers(trial.user_attrs.get("test_accuracy") for trial in runs.values())
+    if worst is None and not np.isfinite([validated, tested]).any(axis=1).all():
+        return None
     return SelectedRuns(
         search=np.array(list(runs)),
-        val=np.array([trial.value or 0.0 for trial in runs.values()], dtype=np.float64),
-        test=np.array(tested, dtype=np.float64),
+        val=_known(validated, worst),
+        test=_known(tested, worst),
         planned=planned,
         k=k,
         hits=hits_of(list(runs.values())),
@@ -119,6 +153,17 @@ def _setting(runs: Sequence[Mapping[str, Any]], name: str) -> Floats:
 def _measured(run: Mapping[str, Any]) -> float:
     flips = [_number(x) for x in _part(run, "curve").get("flip_ratio", ())][-_LAST_EPOCHS:]
     return math.fsum(flips) / len(flips) if flips else math.nan
+
+
+def _numbers(values: Iterable[Any]) -> Floats:  # Any: decoded JSON
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _known(scores: Floats, worst: float | None) -> Floats:
+    """The scores, higher ones better; those that are not known are the worst."""
+    known = np.isfinite(scores)
+    least = scores[known].min() if worst is None else worst
+    return np.where(known, scores + 0.0, least)  # no -0
 
 
 def _number(value: Any) -> float:

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.errors import InvalidInput
+from tuner.wording import count
 
 
 class NothingToCompare(InvalidInput):
@@ -34,7 +35,7 @@ def score(
     finite = turned[np.isfinite(turned)]
     if not finite.size:
         raise NothingToCompare(
-            f"arm {name!r}: none of its {len(trials)} finished trials has a value: "
+            f"arm {name!r}: none of its {count(len(trials), 'finished trial')} has a value: "
             + (
                 "all failed or were pruned before they reported one, so there is nothing to "
                 "compare; mend what they failed at and run the study again"

@@ -20,6 +20,7 @@ from tuner.compare.statistics.estimate import Floats
 from tuner.compare.statistics.ranking import Importance, ranking
 from tuner.errors import InvalidInput
 from tuner.search.results.forest import Learned, learn
+from tuner.wording import count
 
 FEWEST = 60
 """Fewest trials that importances are computed from: the fewest that the intervals were held to
@@ -86,8 +87,11 @@ def importances(
     notes = []
     if placed.size < len(trials):
         notes.append(
-            f"{len(trials) - placed.size} of {len(trials)} trials have no hyperparameters "
-            "and are left out."
+            count(
+                len(trials) - placed.size,
+                f"of {len(trials):,} trials has no hyperparameters and is left out.",
+                f"of {len(trials):,} trials have no hyperparameters and are left out.",
+            )
         )
     space, left_out = _space([trials[i] for i in placed])
     reason = _not_random(sampler) or _unfit(values[placed], len(space))

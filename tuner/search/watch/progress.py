@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from tuner.search.database.finished import minimized
 from tuner.search.database.store import Store
 from tuner.search.database.tables import CANCELLED, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
@@ -14,7 +15,7 @@ from tuner.search.watch.looks_progress import LooksProgress, looks_progress
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """How far a study is: numbers of trials, and the best validation accuracy so far.
+    """How far a study is: numbers of trials, and the best validation score so far.
 
     A cancelled study counts the trials that it never had as cancelled; ``held`` are those that
     are being enqueued; ``n_trials`` is its budget, which may grow at a look.
@@ -56,7 +57,7 @@ class ArmProgress:
         running: Trials in training now.
         failed: Trials that raised more often than they are retried.
         cancelled: Trials of the search that were called off.
-        best: Best validation accuracy so far, if any.
+        best: Best validation score so far, if any.
         retrained: Settings trained afresh: of its searches, and its incumbent with each seed.
         to_retrain: Those in all, likewise.
         queued: Trials of the search that wait or are in training; 0 once it has ended.
@@ -165,7 +166,7 @@ def arms_progress(
                 failed=sum(search.failed for search in searches)
                 + sum(each.failed for each in again),
                 cancelled=cancelled,
-                best=max(bests, default=None),
+                best=(min if spec.workload.minimized else max)(bests, default=None),
                 retrained=sum(each.done + each.failed for each in again),
                 to_retrain=fresh - sum(each.cancelled for each in again),
                 queued=sum(search.left for search in searches),
@@ -193,16 +194,25 @@ def study_progress(store: Store, comparison: str) -> dict[str, StudyProgress]:
 def trial_counts(connection: Connection, which: ColumnElement[bool]) -> dict[str, StudyProgress]:
     """Numbers of these trials by state and their best value, by study name."""
     query = (
-        select(trials.c.study_name, trials.c.state, func.count(), func.max(trials.c.value))
+        select(
+            trials.c.study_name,
+            trials.c.comparison,
+            trials.c.state,
+            func.count(),
+            func.min(trials.c.value),
+            func.max(trials.c.value),
+        )
         .where(which)
-        .group_by(trials.c.study_name, trials.c.state)
+        .group_by(trials.c.study_name, trials.c.comparison, trials.c.state)
     )
-    counts: dict[str, dict[str, Any]] = {}  # Any: a count or an accuracy
-    for study_name, state, count, best in connection.execute(query):
+    counts: dict[str, dict[str, Any]] = {}  # Any: a count or a score
+    rows = connection.execute(query).all()
+    lower = minimized(connection, {row.comparison for row in rows})
+    for study_name, comparison, state, count, least, greatest in rows:
         study = counts.setdefault(study_name, {})
         study[state] = count
-        if best is not None:
-            study["best"] = best
+        if least is not None:
+            study["best"] = least if comparison in lower else greatest
     return {study_name: StudyProgress(**study) for study_name, study in counts.items()}
 
 

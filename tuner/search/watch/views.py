@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, select
 
 from tuner import __version__
 from tuner.errors import NotFound
+from tuner.search.database.finished import minimized
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     ACTIVE,
     COMPLETE,
+    DELETING,
     DONE,
     HELD,
     LIVE,
@@ -32,9 +34,11 @@ from tuner.search.database.tables import (
     workers,
 )
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue import operations
 from tuner.search.queue.queue import LEASE_SECONDS
 from tuner.search.watch.counts import VERSIONED, counted
 from tuner.search.watch.progress import ArmProgress, StudyProgress, arms_progress
+from tuner.search.watch.searching import EVERYTHING, Sought
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class ComparisonRow:
     revision: int
     created: float
     code_version: str
+    trouble: str | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    archived: bool = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether lists leave it out: whatever is active is shown."""
+        return self.archived and self.status != ACTIVE
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,8 @@ class TrialRow:
     worker: str | None
     attempts: int
     failures: int
+    deaths: int
+    losses: int
 
 
 @dataclass(frozen=True)
@@ -109,12 +124,17 @@ _COMPARISON = (
     comparisons.c.revision,
     comparisons.c.created,
     comparisons.c.code_version,
+    comparisons.c.trouble,
+    comparisons.c.notes,
+    comparisons.c.tags,
+    comparisons.c.archived,
 )
 STARTING_NOTE = "workers are starting"
 """What a comparison waits for in the seconds that a worker takes to load what it needs."""
 
 _MOST_REMEMBERED = 2000
-_finished: WeakKeyDictionary[Store, OrderedDict[int, FrozenTrial]] = WeakKeyDictionary()
+_Key = tuple[int, str]  # trial id, study name: SQLite gives the numbers of deleted ones again
+_finished: WeakKeyDictionary[Store, OrderedDict[_Key, FrozenTrial]] = WeakKeyDictionary()
 _STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
 _TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow.__dataclass_fields__]
 
@@ -124,7 +144,7 @@ def list_comparisons(
     *,
     limit: int,
     before: tuple[float, str] | None = None,
-    status: str | None = None,
+    sought: Sought = EVERYTHING,
 ) -> list[ComparisonRow]:
     """Comparisons, newest first.
 
@@ -132,7 +152,7 @@ def list_comparisons(
         store: The database.
         limit: How many at most.
         before: Only those after this one (its created, its name) in this order.
-        status: Only those in this state.
+        sought: Only these.
     """
     key = (comparisons.c.created, comparisons.c.name)
     query = select(*_COMPARISON).order_by(*(column.desc() for column in key)).limit(limit)
@@ -140,9 +160,7 @@ def list_comparisons(
         created, name = before
         same = (key[0] == created) & (key[1] < name)
         query = query.where((key[0] < created) | same)
-    if status is not None:
-        query = query.where(comparisons.c.status == status)
-    return [ComparisonRow(**row._asdict()) for row in _rows(store, query)]
+    return [_comparison(row) for row in _rows(store, query.where(sought.condition))]
 
 
 def get_comparison(store: Store, name: str) -> ComparisonRow:
@@ -154,7 +172,7 @@ def get_comparison(store: Store, name: str) -> ComparisonRow:
     rows = _rows(store, select(*_COMPARISON).where(comparisons.c.name == storable(name)))
     if not rows:
         raise NotFound(f"there is no comparison {name!r}")
-    return ComparisonRow(**rows[0]._asdict())
+    return _comparison(rows[0])
 
 
 def list_studies(
@@ -225,14 +243,14 @@ def list_trials(
 
 
 def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
-    """The finished trials with the highest values, ties by position."""
-    query = (
-        select(*_TRIAL)
-        .where(trials.c.study_name == study_name, trials.c.state == DONE)
-        .order_by(trials.c.value.desc(), trials.c.position)
-        .limit(limit)
-    )
-    return [TrialRow(**row._asdict()) for row in _rows(store, query)]
+    """The finished trials with the best values, ties by position."""
+    this = (trials.c.study_name == study_name) & (trials.c.state == DONE)
+    with store.reader.connect() as connection:
+        comparison = connection.scalar(select(trials.c.comparison).where(this).limit(1))
+        lower = bool(comparison and minimized(connection, [comparison]))
+        order = trials.c.value.asc() if lower else trials.c.value.desc()
+        query = select(*_TRIAL).where(this).order_by(order, trials.c.position).limit(limit)
+        return [TrialRow(**row._asdict()) for row in connection.execute(query)]
 
 
 def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
@@ -245,13 +263,14 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
     if not rows:
         raise NotFound(f"there is no trial {trial_id}")
     known = _finished.setdefault(store, OrderedDict())
-    if (trial := known.get(trial_id)) is None:
+    key = (trial_id, rows[0].study_name)
+    if (trial := known.get(key)) is None:
         try:
             trial = store.rdb.get_trial(trial_id)
         except KeyError as error:
             raise NotFound(f"trial {trial_id} was deleted from outside") from error
-        if trial.state.is_finished():  # for good, and no other gets its number
-            known[trial_id] = trial
+        if trial.state.is_finished():  # for good
+            known[key] = trial
             if len(known) > _MOST_REMEMBERED:
                 known.popitem(last=False)
     return TrialRow(**rows[0]._asdict()), trial
@@ -274,24 +293,18 @@ def finished_count(store: Store, which: ColumnElement[bool]) -> int:
         return connection.scalar(query) or 0
 
 
-def optuna_id(store: Store, study_name: str) -> int | None:
-    """The study's number in Optuna and its dashboard; None if it is not made yet."""
-    try:
-        return store.rdb.get_study_id_from_name(study_name)
-    except KeyError:
-        return None
-
-
 def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str | None:
-    """What a comparison waits for, if it is active and nobody works on it.
+    """What a comparison waits for, if it is active and nobody works on it, or can, or to be gone.
 
     Args:
         store: The database.
         row: The comparison.
         arms: How far its arms are.
     """
-    if row.status != ACTIVE:
-        return None
+    if row.status == DELETING:
+        return _how_far_deleted(operations.latest(store, row.name))
+    if row.status != ACTIVE or row.trouble:
+        return row.trouble if row.status == ACTIVE else None
     there = _rows(
         store,
         select(workers.c.code_version, workers.c.message, workers.c.state).where(
@@ -320,6 +333,21 @@ def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str |
         return f"it is run by bnn-tuner {row.code_version}; this server is {__version__}"
     refusals = [refusal for worker in live if (refusal := _refusal(worker.message, row.name))]
     return refusals[0] if len(refusals) == len(live) else None
+
+
+def _how_far_deleted(operation: operations.Operation | None) -> str:
+    if operation is None or not operation.error:
+        how_far = (
+            "" if operation is None else f": {operation.done:,} of {operation.total:,} trials"
+        )
+        return f"it is being deleted{how_far}"
+    return f"deleting it failed, so delete it again: {operation.error}"
+
+
+def _comparison(row: Row[Any]) -> ComparisonRow:  # Any: a row's columns
+    values = row._asdict()
+    tags, archived = tuple(values["tags"].split()), values["archived"] is not None
+    return ComparisonRow(**{**values, "tags": tags, "archived": archived})
 
 
 def _refusal(message: str | None, comparison: str) -> str:

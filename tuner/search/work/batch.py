@@ -13,22 +13,23 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import DBAPIError
 
+from tuner.guard import guarded
 from tuner.rules import Setting
 from tuner.search.database.patience import away, patiently
 from tuner.search.declared.samplers import make_pruner, make_sampler
 from tuner.search.declared.spaces import suggest
 from tuner.search.declared.study_spec import StudySpec
-from tuner.search.queue.queue import Claim, Queue, TrialOutcome
+from tuner.search.queue.claims import Claim, TrialOutcome, TrialsLost
+from tuner.search.queue.queue import Queue
 from tuner.search.work.trainer import Trainer
 from tuner.trial import EpochReport, TrialResult
 
 _REPORT_SECONDS = 2.0
 _LOOK_SECONDS = 0.5
+_PARTS = ("params", "values", "user_attributes", "system_attributes", "intermediate_values")
+"""All that makes a trial of Optuna's, in its names."""
+
 _log = logging.getLogger(__name__)
-
-
-class TrialsLost(Exception):
-    """Trials of the batch are someone else's by now, or were cancelled."""
 
 
 class Batch:
@@ -63,7 +64,11 @@ class Batch:
         self._claim = claim
         self._spec = spec
         self._stopping = stopping
-        self._ran_on = {**ran_on, "worker": worker, "batch": len(claim.trial_ids)}
+        self._places = claim.places
+        size = len(claim.batch or claim.trial_ids)
+        self._ran_on = {**ran_on, "worker": worker, "batch": size}
+        if copies := size - len(claim.trial_ids):
+            self._ran_on["copies"] = copies
         self._pruner = make_pruner(spec.arm.pruner, spec.workload.epochs)
         self._prunes = spec.arm.pruner != "none" and not spec.trains_afresh
         self.training_seconds = 0.0
@@ -78,6 +83,7 @@ class Batch:
 
         Raises:
             Interrupted: If it was told to stop, or the study was paused.
+            TimeLimitReached: If training took longer than the study allows.
             TrialsLost: If the trials are to be left alone.
         """
         spec, claim = self._spec, self._claim
@@ -85,22 +91,26 @@ class Batch:
         self._ran_on |= trainer.conditions(spec.workload)
         seeds = [spec.trial_seed(index) for index in claim.positions]
         began = time.monotonic()
+        company = claim.company(list(zip(settings, seeds, strict=True)))
         try:
-            results = trainer.train(
-                spec.workload,
-                spec.arm.space.rule,
-                list(zip(settings, seeds, strict=True)),
-                self._on_epoch,
-                test=spec.trains_afresh,
-                stopping=lambda: not self._wanted or self._stopping(),
-            )
+            with guarded(spec.time_limit and spec.time_limit * len(company)) as guard:
+                results = trainer.train(
+                    spec.workload,
+                    spec.arm.space.rule,
+                    company,
+                    guard.sheltered(self._on_epoch),
+                    test=spec.trains_afresh,
+                    stopping=guard.sheltered(lambda: not self._wanted or self._stopping()),
+                )
         finally:
             self.training_seconds = time.monotonic() - began
         outcomes = {
             trial_id: self._outcome(
                 result, chosen, trainer.describe(spec.arm.space.rule, chosen, result.steps)
             )
-            for trial_id, result, chosen in zip(claim.trial_ids, results, settings, strict=True)
+            for trial_id, result, chosen in zip(
+                claim.trial_ids, (results[place] for place in self._places), settings, strict=True
+            )
         }
         self.finished = len(patiently(lambda: self._queue.finish(self._worker, outcomes)))
 
@@ -109,13 +119,19 @@ class Batch:
 
         A sampler that learns is asked in a transaction for each: it is to see what it said
         before, and it may think for seconds, in which others could write nothing.
+
+        Raises:
+            TrialsLost: If somebody took trials away meanwhile.
         """
         spec = self._spec
         trials = list(zip(self._claim.trial_ids, self._claim.positions, strict=True))
         settings: list[dict[str, Setting]] = []
         for together in [[trial] for trial in trials] if spec.learns else [trials]:
             study = self._study()
-            with self._queue.store.transaction():
+            ids = [trial_id for trial_id, _ in together]
+            with self._queue.store.transaction() as connection:
+                self._queue.only_while_held(connection, self._worker, ids)
+                self._queue.store.read_ahead(ids, *_PARTS)
                 for trial_id, index in together:
                     if spec.arm.sampler == "defaults":
                         settings.append(spec.arm.space.setting)
@@ -129,18 +145,24 @@ class Batch:
         return Study(self._spec.study_name, self._queue.store.optuna, pruner=self._pruner)
 
     def _on_epoch(self, report: EpochReport) -> Collection[int]:
-        """Look where the trials stand and report, if due; returns those to prune."""
-        self.epochs += len(report.trials)
+        """Look where the trials stand and report, if due; returns the places of those to prune."""
+        accuracy = dict(zip(report.trials, report.val_accuracy, strict=True))
+        values = {
+            trial_id: accuracy[place]
+            for place, trial_id in zip(self._places, self._claim.trial_ids, strict=True)
+            if place in accuracy
+        }
+        self.epochs += len(values)
+        if not values:
+            return report.trials  # copies are left, of trials that are not
         now = time.monotonic()
         look = self._prunes or now - self._last_look >= _LOOK_SECONDS
         if report.epoch == self._spec.workload.epochs or not look:
             return ()
         self._last_look = now
-        ids = [self._claim.trial_ids[place] for place in report.trials]
-        values = dict(zip(ids, report.val_accuracy, strict=True))
         due = self._prunes or now - self._last_report >= _REPORT_SECONDS
         try:
-            standing = self._queue.standing(self._worker, ids)
+            standing = self._queue.standing(self._worker, values)
             if due:
                 self._queue.report(self._worker, report.epoch, values)
                 self._last_report = now
@@ -150,15 +172,15 @@ class Batch:
                 raise
             _log.warning("the database is away; training goes on")
             return ()
-        if len(standing.held) < len(ids):
+        if len(standing.held) < len(values):
             raise TrialsLost
         self._wanted = standing.wanted
         if not self._prunes:
             return ()
         return {
             place
-            for place, trial_id in zip(report.trials, ids, strict=True)
-            if self._should_prune(trial_id, report.epoch)
+            for place, trial_id in zip(self._places, self._claim.trial_ids, strict=True)
+            if trial_id in values and self._should_prune(trial_id, report.epoch)
         }
 
     def _should_prune(self, trial_id: int, epoch: int) -> bool:
@@ -182,6 +204,7 @@ class Batch:
             "filter": record,
             "curve": curve,
         }
+        reported = result.curve if self._reported else ()
         attributes: dict[str, object] = {"run": run}
         if result.diverged:
             attributes["diverged"] = True
@@ -193,7 +216,7 @@ class Batch:
             TrialState.PRUNED if result.stopped else TrialState.COMPLETE,
             result.val_accuracy,
             {name: _jsonable(value) for name, value in attributes.items()},
-            {len(result.curve): result.val_accuracy} if self._reported else {},
+            {point.epoch: result.val_accuracy for point in reported[-1:]},
         )
 
 

@@ -9,9 +9,8 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,11 +21,13 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import TunerError
+from tuner.guard import leave
 from tuner.logs import configure
 from tuner.search.database.patience import in_a_line, patiently
 from tuner.search.database.store import open_store
 from tuner.search.queue import roster
 from tuner.search.queue.queue import RETRIES, Queue
+from tuner.search.work.last_lines import LastLines, write_to
 from tuner.search.work.surroundings import device_kind, left_alone, spawn
 from tuner.search.work.trainer import Trainer
 from tuner.search.work.worker import Worker
@@ -34,6 +35,7 @@ from tuner.search.work.worker import Worker
 MakeTrainer = Callable[[str], Trainer]
 """Makes a trainer for a device, in the worker process; a module-level function or class."""
 
+_MORE_DEATHS = 6
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +66,7 @@ class _Member:
     slot: int
     process: BaseProcess
     pipe: Connection
+    written: LastLines
 
 
 class Crew:
@@ -79,7 +82,13 @@ class Crew:
         self._task = task
         self._size = size
         self._queue = queue
+        self._prefix = f"{socket.gethostname()}-{os.getpid()}-"
+        self._before = 0  # by workers of such names that another process of this number had
+        self._before = patiently(self._count_finished)
+        self._finished = 0
         self._deaths = 0
+        self._blamed: dict[str, str] = {}
+        self._left_out: dict[str, str] = {}
         self._members = [self._start(slot) for slot in range(size)]
 
     @property
@@ -90,30 +99,89 @@ class Crew:
     def watch(self, seconds: float) -> None:
         """Wait, and replace the processes that died meanwhile.
 
+        If they die again and again without finishing a trial between, the studies that they
+        trained are left out here.
+
         Raises:
             TunerError: If a worker says that no trial can run here, or if processes die again
-                and again without finishing a trial between.
+                and again and nothing else can be run.
         """
         wait([member.process.sentinel for member in self._members], timeout=seconds)
         for place, member in enumerate(self._members):
             if member.process.is_alive():
                 continue
-            fatal, reason = _last_words(member)
-            self._put_back([member.name])
-            self._deaths += 1
-            if fatal:
-                raise TunerError(reason)
-            if self._deaths > 2 * self._size + 1:
-                raise TunerError(
-                    f"{self._deaths} worker processes stopped without finishing a trial, the last "
-                    f"with: {reason}; trials already finished are kept, run again to resume"
-                )
-            _log.warning("worker %s stopped (%s); starting another", member.name, reason)
+            end = _end_of(member)
+            counts = self._note_death(member, end)
+            if end.fatal:
+                raise TunerError(end.reason)
+            if counts and self._deaths > self._most_deaths:
+                self._leave_out(end.reason)
+            _log.warning("worker %s stopped (%s); starting another", member.name, end.reason)
             self._members[place] = self._start(member.slot)
 
-    def progressed(self) -> None:
-        """Note that a trial finished: earlier deaths are forgiven."""
-        self._deaths = 0
+    @property
+    def _most_deaths(self) -> int:
+        """So many in a row are forgiven; more if this machine has been seen to finish trials.
+
+        What trials that died before do to it then says nothing about the machine: only deaths of
+        others count, and some trials in a row may be to blame for theirs.
+        """
+        return 2 * self._size + 1 + (_MORE_DEATHS if self._finished else 0)
+
+    def _note_death(self, member: _Member, end: "_End") -> bool:
+        """Put back what a dead process held; returns whether its death counts against us."""
+        try:
+            finished = self._count_finished()
+            studies = dict.fromkeys(end.studies, 1)
+            if not end.spoke:
+                studies |= self._queue.died(member.name, end.reason, end.lines)
+        except (DBAPIError, StorageInternalError) as error:
+            _log.warning("trials are not put back: %s", in_a_line(error))
+            finished, studies = self._finished, {}
+        self._put_back([member.name])
+        if finished > self._finished:
+            self._deaths, self._blamed = 0, {}
+        self._finished = finished
+        if self._finished and studies and max(studies.values()) > 1:
+            return False
+        self._deaths += 1
+        self._blamed |= dict.fromkeys(studies, end.reason)
+        return True
+
+    def _count_finished(self) -> int:
+        """How many trials this crew has finished."""
+        return roster.finished(self._queue.store, self._prefix) - self._before
+
+    def _leave_out(self, reason: str) -> None:
+        """Go on without the studies that processes died of.
+
+        Raises:
+            TunerError: If nothing else can be run.
+        """
+        self._left_out |= {
+            study: f"{study} is left out here: worker processes stopped {self._deaths} times "
+            f"without finishing a trial, the last with {why}"
+            for study, why in self._blamed.items()
+        }
+        if not self._blamed or self._nothing_else():
+            raise TunerError(
+                f"{self._deaths} worker processes stopped without finishing a trial, the last "
+                f"with: {reason}; trials already finished are kept, run again to resume"
+            )
+        self._deaths, self._blamed = 0, {}
+
+    def _nothing_else(self) -> bool:
+        """Whether nothing but what is left out waits, and nobody is to wait for more.
+
+        A crew of one comparison is waited for; one of a database goes on if its machine has been
+        seen to finish trials.
+        """
+        comparison = self._task.comparison
+        if self._queue.next_up(comparison) is None:
+            return False  # all have failed, or are with others
+        if comparison is not None:
+            return True
+        return not self._finished and self._queue.next_up(without=self._left_out) is None
 
     def stop(self) -> None:
         """Have every process put its trials back and end; kill those that do not."""
@@ -139,10 +207,13 @@ class Crew:
             _log.warning("trials are not put back: %s", in_a_line(error))
 
     def _start(self, slot: int) -> _Member:
-        name = f"{socket.gethostname()}-{os.getpid()}-{slot}-{secrets.token_hex(4)}"
+        name = f"{self._prefix}{slot}-{secrets.token_hex(4)}"
         self._announce(name)
-        started = spawn(_work, self._task, name, self._size, slot=slot, name=name)
-        return _Member(name, slot, *started)
+        written = LastLines()
+        arguments = (self._task, name, self._size, dict(self._left_out), written.theirs)
+        process, pipe = spawn(_work, *arguments, slot=slot, name=name)
+        written.follow()
+        return _Member(name, slot, process, pipe, written)
 
     def _announce(self, name: str) -> None:
         """Let those who watch know that a worker is on its way: it takes time to load."""
@@ -162,8 +233,17 @@ def orphaned(name: str) -> bool:
     return host == socket.gethostname() and not Path("/proc", launcher).exists()
 
 
-def _work(task: Task, name: str, share: int, device: str, pipe: Connection) -> None:
+def _work(
+    task: Task,
+    name: str,
+    share: int,
+    leaving_out: Mapping[str, str],
+    standard_error: Connection,
+    device: str,
+    pipe: Connection,
+) -> None:
     """What a worker process runs; its last words, if it fails, go to the parent."""
+    write_to(standard_error)
     stop_requested, abandoned = False, left_alone()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -173,6 +253,7 @@ def _work(task: Task, name: str, share: int, device: str, pipe: Connection) -> N
     signal.signal(signal.SIGTERM, stop)
     if task.log_format is not None:
         configure(task.log_format)
+    worker: Worker | None = None
     try:
         store = patiently(lambda: open_store(task.database, must_exist=True))
         worker = Worker(
@@ -183,21 +264,53 @@ def _work(task: Task, name: str, share: int, device: str, pipe: Connection) -> N
             stopping=lambda: stop_requested or abandoned(),
             comparison=task.comparison,
             share=None if task.comparison is None else share,
+            leaving_out=leaving_out,
         )
         worker.run()
     except Exception as error:
         fatal = isinstance(error, TunerError)
-        pipe.send((fatal, str(error) if fatal else f"{type(error).__name__}: {error}"))
-        sys.exit(1)
+        words = str(error) if fatal else f"{type(error).__name__}: {error}"
+        pipe.send((fatal, words, worker.failing if worker is not None else set()))
+        leave(1)
+    leave(0)
 
 
-def _last_words(member: _Member) -> tuple[bool, str]:
-    """Whether the process said that nothing can run here, and what it said."""
+@dataclass(frozen=True)
+class _End:
+    """How a process ended.
+
+    Args:
+        spoke: Whether it said why itself.
+        fatal: Whether it said that nothing can run here.
+        reason: Why, in a line.
+        studies: Whose trials raised, in its own words.
+        lines: The last lines of its standard error.
+    """
+
+    spoke: bool
+    fatal: bool
+    reason: str
+    studies: frozenset[str]
+    lines: tuple[str, ...]
+
+
+def _end_of(member: _Member) -> _End:
+    """How a process that is not alive any more ended."""
+    lines = tuple(member.written.after_the_end())
     try:
-        fatal, reason = member.pipe.recv()
-        return bool(fatal), " ".join(str(reason).split())
+        fatal, reason, studies = member.pipe.recv()
+        return _End(True, bool(fatal), " ".join(str(reason).split()), frozenset(studies), lines)
     except EOFError:
         code = member.process.exitcode or 0
-        return False, f"signal {-code}" if code < 0 else f"exit status {code}"
+        return _End(False, False, _exit_in_words(code), frozenset(), lines)
     finally:
         member.pipe.close()
+
+
+def _exit_in_words(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"

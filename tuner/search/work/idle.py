@@ -15,7 +15,7 @@ from tuner.search.queue.queue import Queue
 from tuner.search.work.trainer import OnEpoch
 from tuner.search.work.worker import Worker
 from tuner.trial import TrialResult
-from tuner.workload import Workload
+from tuner.workload import AnyWorkload
 
 _MOST_TRIALS = 60
 
@@ -66,12 +66,12 @@ class _Idle:
         self._batch = batch
         self.trained = 0
 
-    def batch_size(self, _workload: Workload) -> int:
+    def batch_size(self, _workload: AnyWorkload) -> int:
         return self._batch
 
     def train(
         self,
-        _workload: Workload,
+        _workload: AnyWorkload,
         _rule: str,
         trials: Sequence[tuple[Mapping[str, Setting], int]],
         _on_epoch: OnEpoch,
@@ -83,7 +83,7 @@ class _Idle:
         self.trained += len(trials)
         return [_drawn(seed) for _, seed in trials]
 
-    def conditions(self, _workload: Workload) -> Mapping[str, str | bool]:
+    def conditions(self, _workload: AnyWorkload) -> Mapping[str, Any]:
         return {}
 
     def describe(

@@ -6,6 +6,7 @@ changes nothing if somebody else took it before. So nothing depends on one proce
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,70 +15,164 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from tuner import __version__
+from tuner.errors import TunerError
 from tuner.search.database.events import record, trim
-from tuner.search.database.patience import in_a_line
+from tuner.search.database.patience import away, in_a_line, locked
 from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, COMPLETE, PAUSED, comparisons, studies
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
-from tuner.search.queue.control import end_cancelled
-from tuner.search.queue.filling import enqueue, enqueue_incumbent, enqueue_selected
+from tuner.search.queue import operations
+from tuner.search.queue.ending import end_cancelled
+from tuner.search.queue.filling import (
+    incumbent_in_slices,
+    searches_in_slices,
+    selected_in_slices,
+)
+from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import ArmProgress, Progress, progress
 from tuner.search.work.settling import take_look
 
+TURN_SECONDS = 0.3
+"""So long everybody's turn lasts, and one slice or one query more."""
+
+_LONGEST_HALT_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
 class Keeper:
     """Keeps the comparisons of a store going.
 
+    Whatever there is to be done is done in turns: a large comparison, or a long operation, lets
+    the others through after some tenths of a second, and goes on where it was in its next turn.
+
     Args:
         store: The database.
+        rest: After every slice of a turn, rest so many times as long as it took; SQLite has one
+            writer at a time, and others are to become it too.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, rest: float = 0.0) -> None:
         self._store = store
+        self._rest = rest
         self._queue = Queue(store)
         self._specs: dict[str, ComparisonSpec] = {}
+        self._begun: dict[tuple[str, str], Iterator[None]] = {}
         self._seen: set[str] = set()
         self._ended: dict[tuple[str, str], int] = {}
+        self._resumed = 0.0
 
     def tend(self) -> None:
-        """Do what is to be done for every active comparison, once."""
-        self._queue.reap()
-        end_cancelled(self._store)
-        query = select(comparisons.c.name, comparisons.c.declaration_hash).where(
-            comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__
-        )
+        """Do all that is to be done for every active comparison."""
+        while self.take_turns():
+            pass
+
+    def take_turns(self) -> bool:
+        """Do some of what is to be done for everybody in turn; returns whether some is left."""
+        left = False
+        with _unless_locked("trials"):
+            self._queue.reap()
+        with _unless_locked("trials"):
+            left |= end_cancelled(self._store, within_seconds=TURN_SECONDS, on_progress=self._halt)
+        for operation_id in operations.running(self._store):
+            with _unless_locked(f"operation {operation_id}"):
+                after = operations.carry_out(
+                    self._store, operation_id, within_seconds=TURN_SECONDS, on_progress=self._halt
+                )
+                left |= after.runs
+        query = select(
+            comparisons.c.name, comparisons.c.declaration_hash, comparisons.c.trouble
+        ).where(comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__)
         with self._store.engine.connect() as connection:
             active = connection.execute(query.order_by(comparisons.c.created)).all()
-        for name, declared in active:
+        current = {(row.name, row.declaration_hash) for row in active}
+        self._begun = {which: rest for which, rest in self._begun.items() if which in current}
+        for name, declared, trouble in active:
             try:
-                self.tend_one(self._spec(name, declared))
-            except (DBAPIError, StorageInternalError):
-                raise
-            except Exception:  # deleted meanwhile, or changed from outside: the others go on
-                _log.warning("comparison %r is not kept going", name, exc_info=True)
+                with _unless_locked(f"comparison {name!r}"):
+                    left |= self._take_turn(name, declared)
+                found = None
+            except Exception as error:  # deleted meanwhile, or changed from outside
+                if away(error):
+                    raise
+                found = _in_words(error)
+                if found != trouble:
+                    _log.warning("comparison %r is not kept going", name, exc_info=True)
+            if found != trouble:
+                self._note(name, found)
         self._seen.intersection_update(row.name for row in active)
+        return left
 
     def tend_one(self, spec: ComparisonSpec) -> Progress:
-        """Do what is to be done for the comparison; returns how far it was before."""
+        """Do what is to be done for the comparison; returns how far it was before.
+
+        Raises:
+            Conflict: If a study that is not ours bears the name of one of its own.
+        """
+        try:
+            return self._tend(spec)
+        except Exception as error:
+            if isinstance(error, TunerError) or away(error) or not self._reconcile(spec):
+                raise
+            return progress(self._store, spec)
+
+    def _tend(self, spec: ComparisonSpec) -> Progress:
         now = progress(self._store, spec)
+        for _ in self._in_slices(spec, now):
+            pass
+        return now
+
+    def _take_turn(self, name: str, declared: str) -> bool:
+        """Do some of what is to be done for the comparison; returns whether some is left."""
+        which = name, declared
+        spec = self._spec(name, declared)
+        deadline = time.monotonic() + TURN_SECONDS
+        try:
+            rest = self._begun.pop(which, None)
+            if rest is None:
+                rest = self._in_slices(spec, progress(self._store, spec))
+            for _ in rest:
+                if time.monotonic() > deadline:
+                    self._begun[which] = rest
+                    return True
+                self._halt()
+        except Exception as error:
+            if isinstance(error, TunerError) or away(error) or not self._reconcile(spec):
+                raise
+            return True
+        return False
+
+    def _in_slices(self, spec: ComparisonSpec, now: Progress) -> Iterator[None]:
+        """Do what is to be done for a comparison that is so far, with a halt after each slice."""
         if spec.name not in self._seen or now.lacks_trials:
-            enqueue(self._store, spec)
+            yield from searches_in_slices(self._store, spec)
         for arm, of_arm in zip(spec.arms, now.arms, strict=True):
             if spec.name not in self._seen or of_arm.lacks_retraining:
                 if of_arm.searched or self._look_is_due(spec, arm, of_arm):
-                    enqueue_selected(self._store, spec, arm)
+                    yield from selected_in_slices(self._store, spec, arm)
                 if of_arm.searched:
-                    enqueue_incumbent(self._store, spec, arm)
+                    yield from incumbent_in_slices(self._store, spec, arm)
         if now.complete:
+            self._reconcile(spec)
+            if not (now := progress(self._store, spec)).complete:
+                return  # trials are gone, and enqueued again or to be
             self._complete(spec.name)
         elif now.ended:
             take_look(self._store, spec)
         self._seen.add(spec.name)
-        return now
+
+    def _halt(self, *_progress: int) -> None:
+        """Let others write, for as long as the last slice took, or a part or a multiple of it."""
+        now = time.monotonic()
+        time.sleep(self._rest * min(now - self._resumed, _LONGEST_HALT_SECONDS))
+        self._resumed = time.monotonic()
+
+    def _note(self, name: str, trouble: str | None) -> None:
+        """Note why the comparison cannot be kept going, or that it can again."""
+        with self._store.begin() as connection:
+            this = (comparisons.c.name == name) & (comparisons.c.status == ACTIVE)
+            connection.execute(update(comparisons).where(this).values(trouble=trouble))
 
     def _look_is_due(self, spec: ComparisonSpec, arm: ArmSpec, now: ArmProgress) -> bool:
         """Whether trials ended since the arm was looked at last, and there are looks to be due."""
@@ -94,13 +189,20 @@ class Keeper:
             return spec
         return self._specs[declared]
 
+    def _reconcile(self, spec: ComparisonSpec) -> bool:
+        """Whether studies were deleted from outside; their trials are to run again."""
+        names = [study.study_name for study in spec.every_study()]
+        gone = [name for name in names if self._store.our_study(name) is None]
+        changed = [reconcile(self._store, name) for name in gone]
+        return any(changed)
+
     def _complete(self, name: str) -> None:
         """Note that nothing is left to run, if nobody did."""
         with self._store.begin() as connection:
             noted = connection.execute(
                 update(comparisons)
                 .where(comparisons.c.name == name, comparisons.c.status == ACTIVE)
-                .values(status=COMPLETE, revision=comparisons.c.revision + 1)
+                .values(status=COMPLETE, revision=comparisons.c.revision + 1, trouble=None)
             )
             if noted.rowcount:
                 connection.execute(
@@ -111,20 +213,44 @@ class Keeper:
                 record(connection, name, "complete")
 
 
+def _in_words(error: Exception) -> str:
+    """Why a comparison is not kept going, in a line."""
+    words = " ".join(str(error).split())
+    if isinstance(error, TunerError):
+        return words
+    return f"something is amiss with its studies in Optuna: {type(error).__name__}: {words}"
+
+
+@contextmanager
+def _unless_locked(what: str) -> Iterator[None]:
+    """Leave the block to the next round if somebody keeps a lock: the others go on."""
+    try:
+        yield
+    except (DBAPIError, StorageInternalError) as error:
+        if not locked(error):
+            raise
+        _log.warning("%s: left for the next round: %s", what, in_a_line(error))
+
+
 @contextmanager
 def kept(store: Store, *, every_seconds: float = 1.0) -> Iterator[None]:
     """Keep the store's comparisons going from a thread of its own, as long as the block lasts."""
     ended = threading.Event()
 
     def keep() -> None:
-        keeper, rounds = Keeper(store), 0
-        while not ended.wait(every_seconds):
+        rest = 1.0 if store.engine.dialect.name == "sqlite" else 0.0
+        keeper, rounds, left = Keeper(store, rest=rest), 0, False
+        while not ended.wait(0.0 if left else every_seconds):
             try:
-                keeper.tend()
+                left = keeper.take_turns()
                 if rounds % 600 == 0:
                     trim(store.engine)
             except (DBAPIError, StorageInternalError) as error:
                 _log.warning("comparisons are not kept going: %s", in_a_line(error))
+                left = False
+            except Exception:  # the next round may do it
+                _log.warning("comparisons are not kept going", exc_info=True)
+                left = False
             rounds += 1
 
     thread = threading.Thread(target=keep, name="keeper", daemon=True)

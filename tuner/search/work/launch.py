@@ -14,7 +14,7 @@ from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import Progress, progress
 from tuner.search.work.crew import Crew, MakeTrainer, Task, orphaned
 from tuner.search.work.keeper import Keeper
-from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.trainers import Trainers
 from tuner.signals import interruptible
 
 _POLL_SECONDS = 0.1
@@ -26,7 +26,7 @@ def run(
     database: str,
     workers: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    make_trainer: MakeTrainer = TorchTrainer,
+    make_trainer: MakeTrainer = Trainers,
 ) -> Progress:
     """Run what is missing of the comparison: its searches, then its incumbents on fresh seeds.
 
@@ -58,7 +58,7 @@ def run(
     try:
         store.declare(spec)
         queue.reap()
-        queue.release([name for name in queue.holders() if orphaned(name)])
+        queue.lose([name for name in queue.holders() if orphaned(name)])
         now = progress(store, spec)
         if now.complete:
             return Keeper(store).tend_one(spec)
@@ -83,14 +83,10 @@ def _drive(
     on_progress: Callable[[Progress], None] | None,
 ) -> Progress:
     keeper = Keeper(store)
-    finished = -1
     while True:
         now = replace(patiently(lambda: keeper.tend_one(spec)), seconds=time.monotonic() - began)
         if on_progress is not None:
             on_progress(now)
         if now.complete:
             return now
-        if (ended := sum(arm.done + arm.retrained for arm in now.arms)) > finished:
-            finished = ended
-            crew.progressed()
         crew.watch(_POLL_SECONDS)

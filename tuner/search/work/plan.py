@@ -13,14 +13,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from tuner.errors import TunerError
+from tuner.errors import InvalidInput, TunerError
+from tuner.guard import TimeLimitReached, guarded, leave
 from tuner.machine import cores, gpus
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.work.idle import coordination_seconds
 from tuner.search.work.surroundings import spawn
-from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.trainers import Trainers
 from tuner.search.work.worker import batch_of
+from tuner.trial import DataCounts
+from tuner.workload import in_words
 
 REPORT_SECONDS = 4.0
 """Of a full report for each arm that searches once, at 200 trials on one core of an AMD EPYC."""
@@ -59,11 +62,13 @@ class Plan:
         arms: Its arms.
         workers: Worker processes.
         start_seconds: Until they train.
+        data: How much there is to train on, where the data are the user's own.
     """
 
     arms: tuple[ArmPlan, ...]
     workers: int
     start_seconds: float
+    data: DataCounts | None
 
     @property
     def n_trials(self) -> int:
@@ -117,7 +122,7 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
     asked = [*searches.values(), *again]
     size = min(workers or len(gpus()) or cores(), spec.n_searched)
     began = time.monotonic()
-    per_worker, ready = _measure(asked, size)
+    per_worker, ready, data = _measure(asked, size)
     by_study = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
     arms = []
     for arm in spec.arms:
@@ -138,21 +143,22 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
                 seconds=seconds,
             )
         )
-    return Plan(tuple(arms), size, ready - began)
+    return Plan(tuple(arms), size, ready - began, data)
 
 
-def _measure(asked: Sequence[StudySpec], size: int) -> tuple[list[list[_Measured]], float]:
-    """What each worker measured, and when, on the monotonic clock, the last of them was ready."""
+def _measure(
+    asked: Sequence[StudySpec], size: int
+) -> tuple[list[list[_Measured]], float, DataCounts | None]:
+    """What each worker measured; when, by the monotonic clock, all were ready; on what data."""
     members: list[tuple[BaseProcess, Connection]] = []
     try:
         for slot in range(size):
             members.append(spawn(_measure_here, list(asked), size, slot=slot))
-        for _, pipe in members:
-            _heard(pipe)
+        data: list[DataCounts | None] = [_heard(pipe) for _, pipe in members]
         ready = time.monotonic()
         for _, pipe in members:
             pipe.send("all are ready")
-        return [_heard(pipe) for _, pipe in members], ready
+        return [_heard(pipe) for _, pipe in members], ready, data[0]
     finally:
         for process, pipe in members:
             process.kill()
@@ -171,18 +177,24 @@ def _heard(pipe: Connection) -> Any:  # Any: what the process sends
     return said
 
 
+_RUNS = 4
+"""Short trainings that a measurement takes, together no longer than so many trials."""
+
+
 def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Connection) -> None:
     """What each study takes in this process; the same rule and batch are measured once."""
     try:
-        trainer = TorchTrainer(device)
+        trainer = Trainers(device)
         known: dict[tuple[str, int], _Measured] = {}
         batches = [min(batch_of(study, trainer, share), study.n_trials) for study in asked]
-        pipe.send("ready")
+        pipe.send(trainer.counts(asked[0].workload))
         pipe.recv()
         for study, batch in zip(asked, batches, strict=True):
             key = study.arm.space.rule, batch
             if key not in known:
-                known[key] = _Measured(batch, *trainer.cost(study.workload, *key))
+                limit = study.time_limit and _RUNS * batch * study.time_limit
+                with guarded(limit):
+                    known[key] = _Measured(batch, *trainer.cost(study, batch))
         pipe.send(
             [
                 known[study.arm.space.rule, batch]
@@ -191,6 +203,9 @@ def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Con
         )
     except TunerError as error:
         pipe.send(error)
+    except TimeLimitReached as error:
+        pipe.send(InvalidInput(f"{in_words(asked[0].workload)}: while measured, {error}"))
+    leave(0)
 
 
 def _means(per_worker: Sequence[Sequence[_Measured]]) -> list[_Measured]:

@@ -4,24 +4,20 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
-
-from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import InvalidInput
 from tuner.machine import cores, gpus
-from tuner.search.database.events import newest
-from tuner.search.database.store import Store, open_store
+from tuner.search.database.store import open_store
 from tuner.search.queue.queue import RETRIES, Queue
 from tuner.search.work.crew import Crew, MakeTrainer, Task
 from tuner.search.work.keeper import kept
-from tuner.search.work.torch_trainer import TorchTrainer
+from tuner.search.work.trainers import Trainers
 from tuner.signals import stop_requests
 
 GRACE_SECONDS = 60.0
 """How long processes that are told to stop may go on, to end their epoch."""
 
-_LOOK_SECONDS, _PROGRESS_SECONDS = 0.5, 5.0
+_LOOK_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +30,7 @@ def work(
     retries: int = RETRIES,
     parent: int | None = None,
     log_format: str | None = None,
-    make_trainer: MakeTrainer = TorchTrainer,
+    make_trainer: MakeTrainer = Trainers,
     on_start: Callable[[list[int]], None] = lambda _pids: None,
 ) -> None:
     """Run whatever comparisons the database holds, until told to stop by SIGTERM or Ctrl-C.
@@ -57,7 +53,7 @@ def work(
     Raises:
         InvalidInput: If an argument is out of range.
         DatabaseProblem: If the database cannot be used.
-        TunerError: If processes stopped again and again without finishing a trial.
+        TunerError: If processes stopped again and again, and none ever finished a trial.
     """
     if processes is not None and processes < 1:
         raise InvalidInput(f"processes must be at least 1, got {processes}")
@@ -75,25 +71,13 @@ def work(
             crew = Crew(task, processes or len(gpus()) or cores(), Queue(store))
             try:
                 on_start(crew.pids)
-                _watch(crew, store, lambda: requested() or _over(deadline, parent))
+                while not (requested() or _over(deadline, parent)):
+                    crew.watch(_LOOK_SECONDS)
             finally:
                 _log.info("stopping; unfinished trials are put back")
                 crew.stop()
     finally:
         store.close()
-
-
-def _watch(crew: Crew, store: Store, stopping: Callable[[], bool]) -> None:
-    """Replace processes that stop; their deaths are forgiven when trials finish."""
-    finished, due = -1, time.monotonic()
-    while not stopping():
-        crew.watch(_LOOK_SECONDS)
-        if time.monotonic() >= due:
-            due = time.monotonic() + _PROGRESS_SECONDS
-            with suppress(DBAPIError):  # away; the next look may find it
-                if (now := newest(store.engine, kind="finished")) > finished:
-                    finished = now
-                    crew.progressed()
 
 
 def _over(deadline: float, parent: int | None) -> bool:

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from sqlalchemy import select, update
 
-from tuner.compare import compare
 from tuner.errors import InvalidInput
 from tuner.search.database.events import record
 from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, comparisons, studies
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.results.arms import arms
 
 SETTLED = ("supported", "equivalent", "fragile")
 """The kinds of verdict that end a comparison."""
@@ -62,6 +60,9 @@ def _next(spec: ComparisonSpec, before: dict[str, int]) -> tuple[int, dict[str, 
 
 def _settled(store: Store, spec: ComparisonSpec) -> bool:
     """Whether the verdict on the judged arms is one that ends the comparison."""
+    from tuner.compare import compare  # scipy takes a second or two to import
+    from tuner.search.results.arms import arms
+
     names = [arm.name for arm in spec.judged]
     try:
         found, protocol = arms(store, spec.name)

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
@@ -21,14 +22,14 @@ IMPORTED = ["torch", "tuner.train", "tuner.optim.equivalence", "tuner.search.wor
 HAS_FORK_SERVER = sys.platform == "linux"
 """Elsewhere libraries may not live on in a forked process."""
 
+_one_at_a_time = threading.Lock()
+"""Threads share the environment in which processes are started."""
+
 
 def spawn(
     work: Callable[..., None], *arguments: object, slot: int, name: str | None = None
 ) -> tuple[BaseProcess, Connection]:
     """Start a process of one thread on a device of its own; it ends with this one.
-
-    On Linux it is forked from a server that has imported what it needs: that takes milliseconds
-    instead of seconds, and the memory is shared.
 
     Args:
         work: What it does, called with the arguments, the device (``"cuda"`` or ``"cpu"``) and
@@ -41,18 +42,45 @@ def spawn(
         The process and this end of its pipe.
     """
     devices = gpus()
-    variables = {**os.environ, **ONE_THREAD, **KEEP_MEMORY}
+    variables = ONE_THREAD | KEEP_MEMORY
     if devices:
         variables["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-    kind = get_context("forkserver") if prepare() else get_context("spawn")
-    ours, theirs = kind.Pipe()
-    process = kind.Process(
-        target=_begin,
-        args=(variables, work, *arguments, device_kind(), theirs),
-        name=name,
-        daemon=True,
-    )
-    start(process, ONE_THREAD | KEEP_MEMORY, deaf_to={signal.SIGINT, signal.SIGTERM})
+    return fork(work, *arguments, device_kind(), variables=variables, imported=IMPORTED, name=name)
+
+
+def fork(
+    work: Callable[..., None],
+    *arguments: object,
+    variables: Mapping[str, str],
+    imported: Sequence[str],
+    name: str | None = None,
+) -> tuple[BaseProcess, Connection]:
+    """Start a process that ends with this one, deaf to Ctrl-C.
+
+    On Linux it is forked from a server that has imported what it needs: that takes milliseconds
+    instead of seconds, and the memory is shared.
+
+    Args:
+        work: What it does, called with the arguments and the other end of the pipe; a
+            module-level function.
+        arguments: What travels to it.
+        variables: Environment variables that it has beside this process's.
+        imported: Modules that it needs.
+        name: Of the process.
+
+    Returns:
+        The process and this end of its pipe.
+    """
+    with _one_at_a_time:
+        kind = get_context("forkserver") if prepare(imported) else get_context("spawn")
+        ours, theirs = kind.Pipe()
+        process = kind.Process(
+            target=_begin,
+            args=({**os.environ, **variables}, work, *arguments, theirs),
+            name=name,
+            daemon=True,
+        )
+        start(process, variables, deaf_to={signal.SIGINT, signal.SIGTERM})
     theirs.close()
     return process, ours
 
@@ -62,19 +90,22 @@ def device_kind() -> str:
     return "cuda" if gpus() else "cpu"
 
 
-def prepare() -> bool:
-    """Begin the server that ``spawn`` forks from, if there is none: it imports while others work.
+def prepare(imported: Sequence[str] = ()) -> bool:
+    """Begin the server that ``fork`` forks from, if there is none: it imports while others work.
 
     Threads and memory are as it finds them when it starts. It has this process's path, not the
     folder in which it happens to be. What is sent to all processes, such as Ctrl-C, is not for
     it; it ends after this process and those that it forked.
+
+    Args:
+        imported: What it imports; what a worker needs if nothing is named.
 
     Returns:
         Whether there is one: its socket needs a folder for temporary files, not too deep a one.
     """
     if not HAS_FORK_SERVER:
         return False
-    forkserver.set_forkserver_preload(IMPORTED)
+    forkserver.set_forkserver_preload(list(imported or IMPORTED))
     path = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
     resource_tracker.ensure_running()  # it unblocks SIGINT, so it starts before we block it
     with environment(ONE_THREAD | KEEP_MEMORY | path), deaf({signal.SIGINT, signal.SIGTERM}):

@@ -7,17 +7,20 @@ process makes its ``TorchTrainer``, so that the process which launches the worke
 import dataclasses
 import gc
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tuner import config
 from tuner.errors import DeviceTooSmall, Interrupted, InvalidInput
+from tuner.named import setting_up
 from tuner.rules import Setting
+from tuner.search.objective.said import heard
 from tuner.search.work.trainer import OnEpoch
-from tuner.trial import TrialResult
-from tuner.workload import Workload
+from tuner.trial import DataCounts, TrialResult
+from tuner.workload import Workload, in_words
 
 Returned = TypeVar("Returned")
 
@@ -61,7 +64,7 @@ class TorchTrainer:
         """
         device = self._on(workload)
         try:
-            most = self._training.trials_per_batch(workload, device)
+            most = self._measured(workload, device)
         except DeviceTooSmall as error:
             if device == "cpu":
                 raise
@@ -69,9 +72,20 @@ class TorchTrainer:
             return self.batch_size(workload)
         return most if device == "cpu" else min(most, self._fits.get(workload, most))
 
-    def conditions(self, workload: Workload) -> dict[str, str | bool]:
-        """See ``tuner.train.conditions``."""
-        return self._training.conditions(workload, self._on(workload))
+    def _measured(self, workload: Workload, device: str) -> int:
+        measure = partial(self._training.trials_per_batch, workload, device)
+        if not workload.functions:
+            return int(measure())
+        with heard():
+            return int(setting_up(f"workload.model: {workload.model}'s network", measure))
+
+    def conditions(self, workload: Workload) -> Mapping[str, Any]:
+        """See ``tuner.train.conditions``; and when it was measured how many train at once."""
+        device = self._on(workload)
+        with _own_code(workload):
+            found: Mapping[str, Any] = self._training.conditions(workload, device)
+            measured = self._training.chosen(workload, device)
+        return {**found, "batch_size": measured} if measured else found
 
     def _on(self, workload: Workload) -> str:
         return "cpu" if workload in self._too_large else self._device
@@ -88,15 +102,34 @@ class TorchTrainer:
     ) -> Sequence[TrialResult]:
         """See ``tuner.train.train``; trials that do not fit this device at once train in parts.
 
-        On a CPU any number fits, and a batch is one part.
+        On a CPU any number fits, and a batch is one part. What code of the user's prints meanwhile
+        goes to the log.
+
+        Raises:
+            OwnCodeExited: If code of the user's called ``sys.exit``.
         """
+        with _own_code(workload):
+            return self._train(workload, rule, trials, on_epoch, test=test, stopping=stopping)
+
+    def _train(
+        self,
+        workload: Workload,
+        rule: str,
+        trials: Sequence[tuple[Mapping[str, Setting], int]],
+        on_epoch: OnEpoch,
+        *,
+        test: bool,
+        stopping: Callable[[], bool],
+    ) -> Sequence[TrialResult]:
         training = self._training
         configs = [training.TrialConfig(rule, settings, seed) for settings, seed in trials]
         keep = training.Keep(self._checkpoints, stopping)
         if self._device == "cpu":
+            watched = training.Watched(len(configs), on_epoch)
             at_once: Sequence[TrialResult] = training.train(
-                workload, configs, on_epoch, test=test, keep=keep
+                workload, configs, watched, test=test, keep=keep
             )
+            watched.note(workload, self._device)
             return at_once
         parts = training.Parts(self._checkpoints, workload, configs, self._device, test=test)
         while rest := configs[len(parts.results) :]:
@@ -108,11 +141,12 @@ class TorchTrainer:
             size = min(self.batch_size(workload), parts.most)  # may turn to the CPU
             device = self._on(workload)
             part = rest if device == "cpu" else rest[:size]
+            watched = training.Watched(len(part), training.shifted(on_epoch, first))
             attempt = partial(
                 training.train,
                 workload,
                 part,
-                training.shifted(on_epoch, first),
+                watched,
                 device=device,
                 test=test,
                 keep=keep,
@@ -122,6 +156,7 @@ class TorchTrainer:
                 self._make_smaller(workload, len(part))
                 parts.limit(max(1, len(part) // 2))
             else:
+                watched.note(workload, device)
                 parts.add(results)
         parts.remove()
         whole: Sequence[TrialResult] = parts.results
@@ -157,8 +192,38 @@ class TorchTrainer:
         """Seconds that a batch takes once, and for each epoch; see ``tuner.train.cost``."""
         from tuner.train.cost import cost
 
-        return dataclasses.astuple(cost(workload, rule, n_trials, self._on(workload)))
+        measure = partial(cost, workload, rule, n_trials, self._on(workload))
+        if not workload.functions:
+            return dataclasses.astuple(measure())
+        with heard():
+            return dataclasses.astuple(setting_up(in_words(workload), measure))
 
     def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
         """See ``tuner.optim.equivalence.describe``."""
         return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))
+
+
+class OwnCodeExited(RuntimeError):
+    """Code of the user's called ``sys.exit`` while a trial was trained."""
+
+
+@contextmanager
+def _own_code(workload: Workload) -> Iterator[None]:
+    """Hear what code of the user's prints, and let it end a trial, not the process."""
+    if not workload.functions:
+        yield
+        return
+    with heard():
+        try:
+            yield
+        except SystemExit as error:
+            names = " or ".join(workload.functions.values())
+            raise OwnCodeExited(f"{names} called sys.exit({error.code!r})") from error
+
+
+def check(workload: Workload) -> DataCounts | None:
+    """See ``tuner.train.check``."""
+    from tuner import train
+
+    counts: DataCounts | None = train.check(workload)
+    return counts

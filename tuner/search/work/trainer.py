@@ -1,6 +1,6 @@
 """What a worker needs of the training code, as a protocol: no torch is imported here.
 
-``torch_trainer.TorchTrainer`` is what users get.
+``trainers.Trainers`` is what users get.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tuner.rules import Setting
 from tuner.trial import EpochReport, TrialResult
-from tuner.workload import Workload
+from tuner.workload import AnyWorkload
 
 OnEpoch = Callable[[EpochReport], Collection[int]]
 
@@ -16,12 +16,12 @@ OnEpoch = Callable[[EpochReport], Collection[int]]
 class Trainer(Protocol):
     """Trains the trials of one batch on one device."""
 
-    def batch_size(self, workload: Workload) -> int:
+    def batch_size(self, workload: AnyWorkload) -> int:
         """How many trials of the workload to train at once, at least 1."""
 
     def train(
         self,
-        workload: Workload,
+        workload: AnyWorkload,
         rule: str,
         trials: Sequence[tuple[Mapping[str, Setting], int]],
         on_epoch: OnEpoch,
@@ -36,7 +36,7 @@ class Trainer(Protocol):
         elsewhere, and Interrupted is raised. What ``on_epoch`` raises ends it, not kept.
         """
 
-    def conditions(self, workload: Workload) -> Mapping[str, str | bool]:
+    def conditions(self, workload: AnyWorkload) -> Mapping[str, Any]:
         """How trials of the workload are trained here, for their record; JSON-able."""
 
     def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:

@@ -5,27 +5,36 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from random import Random
+from types import MappingProxyType
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import Interrupted, TunerError
+from tuner.errors import Interrupted, NotFound, TunerError
 from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
 from tuner.search.declared.study_spec import StudySpec
-from tuner.search.declared.whole_trials import STORED
 from tuner.search.queue import roster
-from tuner.search.queue.queue import Claim, Queue
-from tuner.search.work.batch import Batch, TrialsLost
+from tuner.search.queue.claims import Claim, NextUp, TrialsLost
+from tuner.search.queue.giving_back import suspects
+from tuner.search.queue.outside import reconcile
+from tuner.search.queue.queue import Queue
+from tuner.search.work.batch import Batch
 from tuner.search.work.trainer import Trainer
 
 MAX_FAILED_BATCHES = 3
-"""A worker whose batches fail this often in a row stops: the fault may be its own."""
+"""A worker whose batches fail this often in a row stops: the fault may be its own.
+
+A study of which it cannot take trials so often in a row, it leaves out.
+"""
 
 LEARNING_BATCHES = 20
 """A sampler that learns is asked in at least this many batches, so that it has what to learn."""
@@ -68,7 +77,8 @@ class Worker:
 
     A worker of one comparison stops if it cannot run it. A worker of a whole database leaves out
     the studies that it cannot run, such as those whose data set is not on its machine, and says so
-    in the roster; so it does with trials of another version of this software.
+    in the roster; so it does with trials of another version of this software. What people do to a
+    study of Optuna's meanwhile costs that study's trials at most.
 
     Args:
         queue: The queue.
@@ -79,8 +89,10 @@ class Worker:
         comparison: Work on this comparison only.
         share: How many workers share the queue, so that none takes more than its part; None to
             count those in the roster.
+        leaving_out: Studies to leave out, each with why.
 
     Attributes:
+        failing: The studies whose batches raised since one last did not.
         busy_seconds: Seconds spent on trials so far, from their claim to their record.
         training_seconds: The part of them inside ``trainer.train``.
     """
@@ -95,6 +107,7 @@ class Worker:
         stopping: Callable[[], bool],
         comparison: str | None = None,
         share: int | None = 1,
+        leaving_out: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._queue = queue
         self._trainer = trainer
@@ -103,9 +116,11 @@ class Worker:
         self._stopping = stopping
         self._comparison = comparison
         self._share = share
-        self._specs: dict[int, StudySpec] = {}
-        self._shown: set[int] = set()
-        self._cannot: dict[str, str] = {}
+        self._chance = Random(name)
+        self._shown: set[tuple[str, int]] = set()
+        self._cannot = dict(leaving_out)
+        self._not_taken: Counter[str] = Counter()
+        self.failing: set[str] = set()
         self._holds = False
         self.busy_seconds = 0.0
         self.training_seconds = 0.0
@@ -126,6 +141,8 @@ class Worker:
         self._wait_for(lambda: roster.enrol(self._queue.store, self._name, self._device))
         try:
             with self._heartbeat():
+                if self._cannot:
+                    self._wait_for(partial(self._note, "idle", None))
                 self._work()
         except Exception as error:
             state, message = "broken", _in_a_line(error)
@@ -146,6 +163,7 @@ class Worker:
             error = self._train(claim)
             self.busy_seconds += time.monotonic() - began
             failed_batches = failed_batches + 1 if error else 0
+            self.failing = self.failing | {claim.study_name} if error else set()
             if failed_batches == MAX_FAILED_BATCHES:
                 raise RuntimeError(
                     f"{failed_batches} batches of trials in a row raised, the last with {error}"
@@ -156,21 +174,56 @@ class Worker:
         if self._holds:  # trials it was told to leave, or whose claim or record went unheard
             self._queue.release([self._name])
             self._holds = False
-        upcoming = self._queue.next_up(self._comparison, without=self._cannot)
-        if upcoming is None:
-            return None
-        spec = self._spec(upcoming.study_name)
-        size = self._queue.batch(upcoming.study_name, self._batch_size(spec))
-        first = upcoming.position
-        positions = range(first, first + 1) if upcoming.retry else spec.batch_at(first, size)
+        upcoming = self._queue.upcoming(self._comparison, without=self._cannot)
+        others = upcoming[1:]
+        self._chance.shuffle(others)  # those who come too late for one go to different ones
+        for place in (*upcoming[:1], *others):
+            try:
+                claim = self._take(place)
+            except NotFound:  # deleted just now
+                return None
+            except Exception as error:
+                if away(error) or self._comparison is not None:
+                    raise
+                self._not_taken_because(place.study_name, error)
+                return None
+            del self._not_taken[place.study_name]
+            if claim is not None:
+                return claim
+        return None
+
+    def _take(self, place: NextUp) -> Claim | None:
+        """Claim what waits there."""
+        name, first = place.study_name, place.position
+        spec = self._queue.store.study(name)
+        size = place.batch or self._queue.batch(name, self._batch_size(spec))
+        batch = spec.batch_at(first, size)
+        if place.retry:
+            together = batch = range(first, first + 1)
+        else:
+            together = suspects(batch, first, place.strikes)
         self._holds = True
-        claim = self._queue.claim(upcoming.study_name, self._name, positions)
+        claim = self._queue.claim(name, self._name, together, strikes=place.strikes)
         if not claim.trial_ids:
             self._holds = False
             return None
         self._show_to_optuna(claim)
-        roster.begins(self._queue.store, self._name, upcoming.study_name, len(claim.trial_ids))
-        return claim
+        roster.begins(self._queue.store, self._name, name, len(claim.trial_ids))
+        return claim if together == batch else replace(claim, batch=batch)
+
+    def _not_taken_because(self, study_name: str, error: Exception) -> None:
+        """Note that something is amiss with a study; if it stays so, leave the study out."""
+        about = {"study": study_name, "worker": self._name}
+        if not isinstance(error, TunerError):
+            _log.warning("trials could not be taken", exc_info=True, extra=about)
+        self._not_taken[study_name] += 1
+        if isinstance(error, TunerError) or self._not_taken[study_name] >= MAX_FAILED_BATCHES:
+            self._leave_out(study_name, error)
+
+    def _leave_out(self, study_name: str, error: Exception) -> None:
+        about = {"study": study_name, "worker": self._name}
+        _log.warning("trials cannot be run here: %s", _in_a_line(error), extra=about)
+        self._cannot[study_name] = f"{study_name} cannot be run here: {_in_a_line(error)}"
 
     def _batch_size(self, spec: StudySpec) -> int:
         """How many trials of the study should train together, as far as this worker sees."""
@@ -180,34 +233,29 @@ class Worker:
             share = max(1, roster.count(self._queue.store, within_seconds=lately))
         return batch_of(spec, self._trainer, share)
 
-    def _spec(self, study_name: str) -> StudySpec:
-        """What the study is, as its user attribute says."""
-        storage = self._queue.store.optuna
-        study_id = storage.get_study_id_from_name(study_name)
-        if study_id not in self._specs:
-            written = storage.get_study_user_attrs(study_id)["spec"]
-            self._specs[study_id] = StudySpec.model_validate(written, context=STORED)
-        return self._specs[study_id]
-
     def _show_to_optuna(self, claim: Claim) -> None:
         """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""
-        if not self._shown.issuperset(claim.trial_ids):
-            storage = self._queue.store.optuna
-            study_id = storage.get_study_id_from_name(claim.study_name)
-            frozen = storage.get_all_trials(study_id, deepcopy=False)
-            self._shown.update(trial._trial_id for trial in frozen)
+        name = claim.study_name
+        if not self._shown.issuperset((name, trial_id) for trial_id in claim.trial_ids):
+            frozen = self._queue.store.trials_of(name)
+            self._shown.update((name, trial._trial_id) for trial in frozen)
 
     def _train(self, claim: Claim) -> str:
         """Train the claimed trials; returns what went wrong, in a line, or nothing."""
+        about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
+        try:
+            spec = self._wait_for(lambda: self._queue.store.study(claim.study_name))
+        except NotFound:
+            _log.info("trials are left: their comparison is deleted", extra=about)
+            return ""
         batch = Batch(
             self._queue,
             self._name,
             claim,
-            self._spec(claim.study_name),
+            spec,
             stopping=self._stopping,
             ran_on=self._ran_on,
         )
-        about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
         try:
             batch.train(self._trainer)
             self._holds = False
@@ -218,23 +266,40 @@ class Worker:
         except TunerError as error:
             if self._comparison is not None:
                 raise
-            _log.warning("trials cannot be run here: %s", error, extra=about)
-            self._cannot[claim.study_name] = f"{claim.study_name} cannot be run here: {error}"
-        except (DBAPIError, StorageInternalError) as error:
-            if not away(error):
-                raise
-            _log.warning("trials are left: %s", database_said(error), extra=about)
+            self._leave_out(claim.study_name, error)
         except Exception as error:
-            _log.warning("trials raised", exc_info=True, extra=about)
-            text = traceback.format_exc()
-            self._wait_for(lambda: self._queue.fail(self._name, claim.trial_ids, text))
-            self._holds = False
-            return f"{claim.study_name}: {_in_a_line(error)}"
+            if not away(error):
+                return self._raised(claim, error)
+            _log.warning("trials are left: %s", database_said(error), extra=about)
         finally:
             self.training_seconds += batch.training_seconds
             self.epochs += batch.epochs
             self.finished += batch.finished
         return ""
+
+    def _raised(self, claim: Claim, error: Exception) -> str:
+        """Note that training raised; returns what it was, or nothing if that came from outside."""
+        about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
+        text = "".join(traceback.format_exception(error))
+        if self._wait_for(lambda: self._disturbed(claim)):
+            _log.info("trials are left: %s", _in_a_line(error), extra=about)
+            return ""
+        _log.warning("trials raised", exc_info=error, extra=about)
+        try:
+            self._wait_for(lambda: self._queue.fail(self._name, claim.trial_ids, text))
+            self._holds = False
+        except Exception as unwritten:
+            if away(unwritten) or self._comparison is not None:
+                raise
+            self._not_taken_because(claim.study_name, unwritten)
+        return f"{claim.study_name}: {_in_a_line(error)}"
+
+    def _disturbed(self, claim: Claim) -> bool:
+        """Whether trials of the claim were changed from outside, or are not held here any more."""
+        if reconcile(self._queue.store, claim.study_name):
+            return True
+        held = self._queue.standing(self._name, claim.trial_ids).held
+        return len(held) < len(claim.trial_ids)
 
     def _leave(self, state: roster.State, message: str | None) -> None:
         """Put back what is held; if the database is away, the leases will run out."""
@@ -269,12 +334,15 @@ class Worker:
         def beat() -> None:
             while not ended.wait(self._queue.lease_seconds / 4):
                 try:
-                    self._queue.renew(self._name)
-                    self._queue.reap()
+                    self._queue.renew(self._name)  # first: the others may have to wait
                     roster.seen(self._queue.store, self._name)
+                    self._queue.reap()
                 except (DBAPIError, StorageInternalError) as error:  # the next beat may do it
                     why = database_said(error)
                     _log.warning("leases are not renewed: %s", why, extra={"worker": self._name})
+                except Exception:
+                    about = {"worker": self._name}
+                    _log.warning("leases are not renewed", exc_info=True, extra=about)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()

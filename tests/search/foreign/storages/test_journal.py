@@ -50,7 +50,7 @@ def test_a_torn_last_record_is_left_out_and_told(journal: Path):
     journal.write_bytes(journal.read_bytes()[:-10])
     torn, notes = read(journal)
     assert torn == [*values[:-1], None]
-    assert len(notes) == 1 and "1 torn records are left out (line 25)" in notes[0]
+    assert len(notes) == 1 and "1 torn record is left out (line 25): its writer died" in notes[0]
 
 
 def test_the_record_that_was_written_behind_a_torn_one_counts(journal: Path):
@@ -58,7 +58,7 @@ def test_the_record_that_was_written_behind_a_torn_one_counts(journal: Path):
     values, _ = read(journal)
     journal.write_bytes(b"".join([*lines[:-1], lines[-2][:20], lines[-1]]))
     again, notes = read(journal)
-    assert again == values and "1 torn records" in notes[0]
+    assert again == values and "1 torn record is" in notes[0]
 
 
 def test_a_record_of_another_version_is_refused(journal: Path):

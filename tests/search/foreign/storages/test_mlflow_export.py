@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from tuner.errors import DatabaseProblem, InvalidInput
@@ -82,7 +83,7 @@ def test_what_is_no_trial_is_left_out(experiment):
     (experiment.parent / ".trash" / "1" / "r").mkdir(parents=True)
     record = read(experiment.parent)["my: study"]
     assert len(record.trials) == 1
-    assert any("1 runs are left out, such as torn" in note for note in record.notes)
+    assert any("1 run is left out, such as torn: its" in note for note in record.notes)
 
 
 def test_a_last_line_of_a_metric_that_was_cut_off_is_left_out(experiment):
@@ -211,3 +212,76 @@ def test_a_metric_that_is_no_number_is_refused_with_its_place(tmp_path):
     (tmp_path / "found.csv").write_text(SEARCHED.replace(",0.5,", ",fast,"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"line 3, column 'metrics.loss': must be a number"):
         read(tmp_path / "found.csv")
+
+
+def of_optuna(number: int, **more: str) -> dict[str, str]:
+    """The tags of a run that Optuna's MLflowCallback wrote (optuna-integration 4)."""
+    return {
+        "number": str(number),
+        "direction": "MAXIMIZE",
+        "state": "COMPLETE",
+        "lr_distribution": "FloatDistribution(high=1.0, log=True, low=1e-05, step=None)",
+        "opt_distribution": "CategoricalDistribution(choices=('adam', '5', None))",
+        "n_distribution": "IntUniformDistribution(high=9, low=1, step=2)",
+        **more,
+    }
+
+
+DRAWN = {"lr": "0.1", "opt": "5", "n": "3", "power": "2"}
+
+
+def test_optunas_callback_says_number_direction_state_and_ranges(experiment):
+    accuracy = {"accuracy": "1700000000000 0.9 0\n"}
+    write_run(experiment, "a", metrics=accuracy, params=DRAWN, tags=of_optuna(1))
+    write_run(
+        experiment,
+        "b",
+        metrics=accuracy,
+        params={**DRAWN, "opt": "None"},
+        tags=of_optuna(0, state="TrialState.PRUNED"),
+    )
+    record = read(experiment.parent)["my: study"]
+    assert record.directions == ("maximize",)
+    assert record.ranges_known and not record.notes
+    assert [trial.number for trial in record.trials] == [0, 1]
+    assert [trial.state for trial in record.trials] == [TrialState.PRUNED, TrialState.COMPLETE]
+    assert [trial.params["opt"] for trial in record.trials] == [None, "5"]
+    last = record.trials[-1]
+    assert last.params == {"lr": 0.1, "opt": "5", "n": 3}
+    assert last.distributions["lr"] == FloatDistribution(1e-5, 1.0, log=True)
+    assert last.distributions["n"] == IntDistribution(1, 9, step=2)
+
+
+@pytest.mark.parametrize(
+    ("tags", "params"),
+    [
+        ({"opt_distribution": "CategoricalDistribution(choices=('adam', '5..."}, DRAWN),
+        ({}, {**DRAWN, "opt": "sgd"}),
+        ({}, {"lr": "0.1"}),
+    ],
+)
+def test_ranges_are_known_only_where_they_fit_every_parameter_of_every_run(
+    experiment, tags, params
+):
+    accuracy = {"accuracy": "1700000000000 0.9 0\n"}
+    write_run(experiment, "a", metrics=accuracy, params=DRAWN, tags=of_optuna(0))
+    write_run(experiment, "b", metrics=accuracy, params=params, tags=of_optuna(1, **tags))
+    record = read(experiment.parent)["my: study"]
+    assert not record.ranges_known
+    assert record.trials[0].params["opt"] == 5
+
+
+def test_no_direction_is_taken_where_it_is_not_known_whose_it_is(experiment):
+    both = {"loss": "1700000000000 0.9 0\n", "accuracy": "1700000000000 0.9 0\n"}
+    write_run(experiment, "a", metrics=both, params=DRAWN, tags=of_optuna(0))
+    assert read(experiment.parent)["my: study"].directions == ()
+    write_run(
+        experiment,
+        "b",
+        metrics=both,
+        params=DRAWN,
+        tags=of_optuna(0, direction="['MINIMIZE', 'MAXIMIZE']"),
+    )
+    record = read(experiment.parent)["my: study"]
+    assert record.directions == ()
+    assert [trial.number for trial in record.trials] == [0, 1]  # two studies in one experiment

@@ -96,6 +96,15 @@ def test_an_experiment_has_its_trials_as_its_state_says(tmp_path, written):
     assert any("ranges are not in it" in note for note in record.notes)
 
 
+def test_a_trial_of_less_than_a_second_takes_what_it_says(tmp_path):
+    """Ray notes when a result came as a whole second, which may lie before the trial began."""
+    write_trial(tmp_path / "run" / "t_a", {**result(2, loss=0.5), "time_total_s": 0.25})
+    content = json.dumps(as_ray_2([state("a", "TERMINATED", "t_a", start_time=1700000002.5)]))
+    (tmp_path / "run" / "experiment_state-1.json").write_text(content, encoding="utf-8")
+    (trial,) = read(tmp_path / "run")["run"].trials
+    assert trial.duration is not None and trial.duration.total_seconds() == 0.25
+
+
 def test_a_state_alone_gives_the_last_results(tmp_path):
     last = {**result(3, loss=0.25), "config": {"lr": 0.1}}
     content = as_ray_1([state("a", "TERMINATED", "t_a", last_result=last)])
@@ -133,7 +142,7 @@ def test_folders_of_trials_without_a_state_are_read(tmp_path):
     states = [TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL]
     assert sorted(trial.state for trial in record.trials) == sorted(states)
     assert record.objectives == ("loss", "info/entropy")
-    assert any("1 trials count as running" in note for note in record.notes)
+    assert any("1 trial counts as running" in note for note in record.notes)
 
 
 def test_a_trial_that_was_started_anew_counts_once(tmp_path):

@@ -1,16 +1,21 @@
 import bz2
+import csv
 import gzip
 import json
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from tuner.errors import InvalidInput
 from tuner.search.foreign.address import Address
-from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.arm import Reading, arm_of
+from tuner.search.foreign.record import StudyRecord, record_of
 from tuner.search.foreign.storages import trials_table
 from tuner.search.foreign.storages.kinds import opened
 
@@ -47,6 +52,55 @@ def test_trials_dataframe_gives_the_trials_by_number(tmp_path):
     assert first.params == {"c": "a,1", "lr": 0.25, "n": 3}
     assert first.datetime_start == datetime(2022, 3, 10, 11, 50)
     assert first.datetime_complete == datetime(2022, 3, 10, 11, 51)
+
+
+@pytest.mark.parametrize(
+    "limits", ["[0.25, -1.0]", "(0.25, -1.0)", "[np.float64(0.25), np.float64(-1.0)]"]
+)
+def test_what_optuna_wrote_of_trials_is_read(tmp_path, limits):
+    text = (
+        "number,value,params_x,system_attrs_constraints,system_attrs_fixed_params,"
+        "system_attrs_nsga2:generation,state\n"
+        f'0,0.5,0.1,"{limits}","{{\'x\': 0.1}}",3,COMPLETE\n'
+        '1,0.25,0.2,"[-0.5, -1.0]",,,COMPLETE\n'
+    )
+    first, second = read(written(tmp_path / "t.csv", text)).trials
+    assert first.system_attrs == {
+        "constraints": [0.25, -1.0],
+        "fixed_params": {"x": 0.1},
+        "nsga2:generation": 3,
+    }
+    assert second.system_attrs == {"constraints": [-0.5, -1.0]}
+
+
+def test_a_table_is_compared_as_its_study_is(tmp_path):
+    sampler = RandomSampler(seed=0)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.enqueue_trial({"x": 0.99, "y": 0.0})
+
+    def objective(trial: optuna.Trial) -> float:
+        x, y = (trial.suggest_float(name, 0, 1) for name in ("x", "y"))
+        trial.set_constraint("half", x - 0.5)
+        return x - y / 10
+
+    study.optimize(objective, n_trials=40)
+    path = tmp_path / "t.csv"
+    wrote = ("constraints:half", "fixed_params")
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        titles = (f"system_attrs_{name}" for name in wrote)
+        rows.writerow(("number", "value", "params_x", "params_y", *titles, "state"))
+        for trial in study.trials:
+            known = (trial.system_attrs.get(name, "") for name in wrote)
+            numbers = (trial.number, trial.value, *trial.params.values())
+            rows.writerow((*numbers, *known, trial.state.name))
+    reading = Reading(sampler="random", direction="maximize")
+    table, stored = (
+        arm_of(record, name="a", reading=reading) for record in (read(path), record_of(study))
+    )
+    assert 0 < stored.without.sum() < len(stored.without) == 39
+    assert np.array_equal(table.arm.scores, stored.arm.scores)
+    assert {note for note in stored.notes if "a: " in note} <= set(table.notes)
 
 
 def test_ranges_are_of_the_values_seen_and_a_note_says_so(tmp_path):
@@ -168,7 +222,7 @@ def test_odd_numbers_are_kept(tmp_path):
     assert record.trials[2].state == TrialState.FAIL
     assert record.trials[0].params == {"n": 2**53 + 1, "x": "nan", "b": True}
     assert record.trials[1].distributions["x"] == CategoricalDistribution(("nan", 0.5, "1e400"))
-    assert any("1 trials that ended well have no result" in note for note in record.notes)
+    assert any("1 trial that ended well has no result" in note for note in record.notes)
 
 
 def test_a_parameter_that_is_a_float_anywhere_is_one_everywhere(tmp_path):

@@ -1,4 +1,4 @@
-"""Objects written into a cell: as JSON, or as Python prints a dictionary."""
+"""Objects and lists written into a cell: as JSON, or as Python prints them."""
 
 import ast
 import json
@@ -15,11 +15,25 @@ def object_in(cell: object) -> Mapping[str, object] | None:
         return cell
     if not isinstance(cell, str) or not cell.strip().startswith("{"):
         return None
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
-        found = _printed(cell.strip())
+    found = _read(cell.strip())
     return {str(name): value for name, value in found.items()} if isinstance(found, dict) else None
+
+
+def literal_in(cell: object) -> object:
+    """The object, list or number in a cell, or its text where it is none of them."""
+    if not isinstance(cell, str):
+        return cell
+    found = _read(cell.strip())
+    if isinstance(found, tuple):
+        return list(found)
+    return cell if found is None else found
+
+
+def _read(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _printed(text)
 
 
 def _printed(text: str) -> object:
@@ -39,3 +53,10 @@ class _Numbers(ast.NodeTransformer):
         """A number where the name is one's; else the name, which is refused after."""
         number = self._NAMED.get(node.id)
         return node if number is None else ast.copy_location(ast.Constant(number), node)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """The number in what numpy prints for one of its own, ``np.float64(0.5)``."""
+        of_numpy = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "np"
+        if not of_numpy or len(node.args) != 1 or node.keywords:
+            return node
+        return self.visit(node.args[0])  # type: ignore[no-any-return]  # a visitor returns anything

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuner.search.foreign.exports.cells import Setting, setting_in
 from tuner.search.foreign.exports.runs import Source
-from tuner.search.foreign.exports.tracked import PARENT, TrackedRun, milliseconds, studies_of
+from tuner.search.foreign.exports.tracked import TrackedRun, milliseconds, studies_of
 from tuner.search.foreign.record import StudyRecord
 
 _MLFLOW = {"experiments", "runs", "metrics", "params", "tags"}
@@ -42,7 +42,9 @@ def studies_of_database(copy: Path, where: str) -> Mapping[str, StudyRecord]:
 
 def _runs(connection: sqlite3.Connection) -> Iterator[TrackedRun]:
     params, history = _params(connection), _history(connection)
-    parents = dict(connection.execute("SELECT run_uuid, value FROM tags WHERE key = ?", (PARENT,)))
+    tags: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for run_id, key, value in connection.execute("SELECT run_uuid, key, value FROM tags"):
+        tags[run_id][str(key)] = str(value)
     rows = connection.execute(
         "SELECT run_uuid, experiments.name, status, start_time, end_time FROM runs "
         "JOIN experiments ON runs.experiment_id = experiments.experiment_id "
@@ -58,7 +60,7 @@ def _runs(connection: sqlite3.Connection) -> Iterator[TrackedRun]:
             params=params.get(run_id, {}),
             metrics={name: steps[max(steps)] for name, steps in metrics.items()},
             history=metrics,
-            parent=parents.get(run_id),
+            tags=tags.get(run_id, {}),
             start=milliseconds(start),
             end=milliseconds(end),
         )

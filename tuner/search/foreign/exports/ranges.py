@@ -1,4 +1,4 @@
-"""Ranges of parameters of which only values are known: those that span the values seen."""
+"""Ranges of logged parameters: as drawn from, else those that span the values seen."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,28 @@ class Spanned:
 
     params: tuple[dict[str, Setting], ...]
     distributions: Mapping[str, BaseDistribution]
+
+
+def drawn(
+    params: Mapping[str, Setting], distributions: Mapping[str, BaseDistribution]
+) -> dict[str, Setting] | None:
+    """What was drawn from the distributions, among parameters that were logged as text.
+
+    None where one of them has no value, or one that is not of its kind.
+    """
+    values: dict[str, Setting] = {}
+    for name, kind in distributions.items():
+        logged = params.get(name)
+        if isinstance(kind, CategoricalDistribution):
+            same = [choice for choice in kind.choices if str(choice) == str(logged)]
+            if not same:
+                return None
+            values[name] = same[0]
+        elif not isinstance(logged, int | float):
+            return None
+        else:
+            values[name] = int(logged) if isinstance(kind, IntDistribution) else float(logged)
+    return values
 
 
 def spanned(params: Sequence[Mapping[str, Setting]]) -> Spanned:

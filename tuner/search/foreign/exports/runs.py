@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.search.foreign.exports.cells import Setting
-from tuner.search.foreign.exports.ranges import spanned
+from tuner.search.foreign.exports.ranges import drawn, spanned
 from tuner.search.foreign.record import Direction, StudyRecord
+from tuner.wording import count
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Run:
         start: When it began, where that is known.
         complete: When it ended, where that is known.
         number: Of its trial; None where the storage numbers none.
+        distributions: Name of each parameter that was drawn -> what from, where it is known.
+        system_attrs: What Optuna wrote about it, where it is known: constraints, whether its
+            setting was enqueued, marks of its sampler.
     """
 
     state: TrialState
@@ -33,6 +38,8 @@ class Run:
     start: datetime | None = None
     complete: datetime | None = None
     number: int | None = None
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    system_attrs: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,23 +70,40 @@ def study_of_runs(name: str, runs: Sequence[Run], source: Source) -> StudyRecord
     objectives = source.objectives or tuple(
         dict.fromkeys(metric for run in ordered for metric in run.results)
     )
-    spans = spanned([run.params for run in ordered])
+    known = _drawn(ordered)
+    ranges_known = known is not None
     trials = tuple(
         _trial(position if run.number is None else run.number, run, objectives)
         for position, run in enumerate(ordered)
     )
-    for trial, params in zip(trials, spans.params, strict=True):
-        trial.params = params
-        trial.distributions = {each: spans.distributions[each] for each in params}
-    unknown = f"{source.where}: ranges are not in it; those shown are of the values seen"
+    notes = [*source.notes, *_without_result(ordered, trials, source.where)]
+    if known is None:
+        spans = spanned([run.params for run in ordered])
+        known = [(params, spans.distributions) for params in spans.params]
+        notes.append(f"{source.where}: ranges are not in it; those shown are of the values seen")
+    for trial, (params, distributions) in zip(trials, known, strict=True):
+        trial.params = dict(params)
+        trial.distributions = {each: distributions[each] for each in params}
     return StudyRecord(
         name=name,
         trials=trials,
         objectives=objectives,
         directions=source.directions,
-        ranges_known=False,
-        notes=(*source.notes, *_without_result(ordered, trials, source.where), unknown),
+        ranges_known=ranges_known,
+        notes=tuple(notes),
     )
+
+
+def _drawn(
+    runs: Sequence[Run],
+) -> list[tuple[Mapping[str, Setting], Mapping[str, BaseDistribution]]] | None:
+    """What each run drew, and what from; None where that is not known of each that has params."""
+    found = [(drawn(run.params, run.distributions), run) for run in runs]
+    if not any(run.distributions for run in runs) or any(
+        params is None or (run.params and not run.distributions) for params, run in found
+    ):
+        return None
+    return [(params or {}, run.distributions) for params, run in found]
 
 
 def _ordered(runs: Sequence[Run]) -> list[Run]:
@@ -110,7 +134,7 @@ def _trial(number: int, run: Run, objectives: tuple[str, ...]) -> FrozenTrial:
         params={},
         distributions={},
         user_attrs={},
-        system_attrs={},
+        system_attrs=dict(run.system_attrs),
         intermediate_values=dict(run.history.get(one, {})) if one is not None else {},
         trial_id=number,
     )
@@ -133,6 +157,11 @@ def _without_result(
         return ()
     numbers = ", ".join(map(str, lost[:5])) + (", ..." if len(lost) > 5 else "")
     return (
-        f"{where}: {len(lost)} trials that ended well have no result and count as failed "
-        f"(trial {numbers})",
+        f"{where}: "
+        + count(
+            len(lost),
+            "trial that ended well has no result and counts as failed",
+            "trials that ended well have no result and count as failed",
+        )
+        + f" (trial {numbers})",
     )

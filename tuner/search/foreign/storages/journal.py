@@ -14,6 +14,7 @@ from tuner.errors import DatabaseProblem
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.storages.files import head
 from tuner.search.foreign.storages.optuna_storage import OptunaStudies, unwarned
+from tuner.wording import count
 
 _OPENS = b'{"op_code"'
 
@@ -76,10 +77,12 @@ class _Journal(BaseJournalBackend):
                     yield record
         if torn:
             lines_of = ", ".join(map(str, torn[:5])) + (", ..." if len(torn) > 5 else "")
-            self.notes = (
-                f"{self._path}: {len(torn)} torn records are left out (line {lines_of}): their "
-                "writers died",
+            left_out = count(
+                len(torn),
+                f"torn record is left out (line {lines_of}): its writer died",
+                f"torn records are left out (line {lines_of}): their writers died",
             )
+            self.notes = (f"{self._path}: {left_out}",)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002
         """Refused: it is somebody else's."""

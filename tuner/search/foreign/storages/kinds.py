@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuner.errors import DatabaseProblem, InvalidInput
 from tuner.search.foreign.address import Address
+from tuner.search.foreign.exports.packed import unpacker_of
 from tuner.search.foreign.record import StudyRecord
 from tuner.search.foreign.shown import printable, typed
 from tuner.search.foreign.storages import (
@@ -21,8 +22,10 @@ from tuner.search.foreign.storages import (
     trials_table,
     wandb_export,
 )
+from tuner.wording import count
 
 _MOST_NAMED = 20
+_MOST_IN_A_FOLDER = 5
 
 Opened = AbstractContextManager[Mapping[str, StudyRecord]]
 """Name of each study in an open storage -> the study, read when it is asked for."""
@@ -86,7 +89,8 @@ def _named(names: Sequence[str]) -> str:
     if not names:
         return "no studies"
     more = ", ..." if len(names) > _MOST_NAMED else ""
-    return f"{len(names)} studies: {', '.join(map(printable, names[:_MOST_NAMED]))}{more}"
+    shown = ", ".join(map(printable, names[:_MOST_NAMED]))
+    return f"{count(len(names), 'study', 'studies')}: {shown}{more}"
 
 
 def opened(address: Address) -> Opened:
@@ -108,16 +112,67 @@ def opened(address: Address) -> Opened:
         )
     path = address.path
     try:
-        kind = next((kind for kind in KINDS if kind.recognises(path)), None)
+        kind = _kind_of(path)
+        within = [] if kind or not path.is_dir() else _readable_in(path)
     except FileNotFoundError as error:
         raise DatabaseProblem(
-            f"storage {address.shown}: there is no file {path}; check the name"
+            f"storage {address.shown}: there is no file {path}{_alike(path)}; check the name"
+        ) from error
+    except PermissionError as error:
+        raise DatabaseProblem(
+            f"storage {address.shown}: you may not read {error.filename or path}; ask its owner "
+            f"to allow it, such as with: chmod +r {typed(str(error.filename or path))}"
         ) from error
     except OSError as error:
         raise DatabaseProblem(f"storage {address.shown}: {error.strerror}") from error
     if kind is not None:
         return kind.studies_in(path)
+    if within:
+        raise InvalidInput(
+            f"storage {address.shown}: is a folder; name what in it is meant, such as "
+            f"{' or '.join(typed(str(each)) for each in within[:_MOST_IN_A_FOLDER])}"
+        )
+    if path.is_file() and not path.stat().st_size:
+        raise InvalidInput(
+            f"storage {address.shown}: is empty; copy it afresh, or name another file"
+        )
+    if path.is_file() and (unpacker := unpacker_of(path)):
+        raise InvalidInput(
+            f"storage {address.shown}: is packed; unpack it first, such as with: "
+            f"{unpacker} {typed(str(path))}"
+        )
     known = ", ".join(kind.words for kind in KINDS)
     raise InvalidInput(
         f"storage {address.shown}: holds no studies that can be read; what can be: {known}"
     )
+
+
+def is_a_study(folder: Path) -> bool:
+    """Whether a folder by itself is what others wrote, such as ``mlruns``, if it is one."""
+    return folder.is_dir() and _kind_of(folder) is not None
+
+
+def _kind_of(path: Path) -> Kind | None:
+    return next((kind for kind in KINDS if kind.recognises(path)), None)
+
+
+def _alike(path: Path) -> str:
+    """Files beside it that are called almost so."""
+    try:
+        beside = [each.name for each in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, beside, n=3)
+    return f" (but {' and '.join(str(path.parent / each) for each in close)})" if close else ""
+
+
+def _readable_in(folder: Path) -> list[Path]:
+    """What right in a folder can be read by itself; what may not be looked into cannot."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        try:
+            if _kind_of(path) is not None:
+                found.append(path)
+        except (OSError, InvalidInput, DatabaseProblem):
+            continue
+    return found

@@ -13,8 +13,9 @@ from tuner.search.foreign.exports.packed import text_in
 from tuner.search.foreign.exports.runs import Source
 from tuner.search.foreign.exports.split import split
 from tuner.search.foreign.exports.tables import Row, Table, table_of_lines
-from tuner.search.foreign.exports.tracked import PARENT, TrackedRun, milliseconds, studies_of
+from tuner.search.foreign.exports.tracked import TrackedRun, milliseconds, studies_of
 from tuner.search.foreign.record import StudyRecord
+from tuner.wording import count
 
 _META = "meta.yaml"
 _SEARCHED = {"run_id", "status"}
@@ -93,7 +94,9 @@ def _of_folder(path: Path) -> tuple[list[TrackedRun], tuple[str, ...]]:
 def _torn_note(path: Path, torn: Sequence[str]) -> tuple[str, ...]:
     if not torn:
         return ()
-    return (f"{path}: {len(torn)} runs are left out, such as {torn[0]}: their {_META} is empty",)
+    like = f"left out, such as {torn[0]}"
+    runs = count(len(torn), f"run is {like}: its", f"runs are {like}: their")
+    return (f"{path}: {runs} {_META} is empty",)
 
 
 def _cut_note(path: Path, cut: Sequence[str]) -> tuple[str, ...]:
@@ -117,7 +120,6 @@ def _is_empty(path: Path) -> bool:
 def _run_in(folder: Path, experiment: str) -> TrackedRun:
     meta = _meta(folder)
     history = {name: _steps(file) for name, file in _files(folder / "metrics").items()}
-    parent = folder / "tags" / PARENT
     return TrackedRun(
         run_id=folder.name,
         experiment=experiment,
@@ -127,7 +129,7 @@ def _run_in(folder: Path, experiment: str) -> TrackedRun:
         },
         metrics={name: steps[max(steps)] for name, steps in history.items() if steps},
         history=history,
-        parent=text_in(parent).strip() if parent.is_file() else None,
+        tags={name: text_in(file) for name, file in _files(folder / "tags").items()},
         start=milliseconds(number_in(meta.get("start_time"))),
         end=milliseconds(number_in(meta.get("end_time"))),
     )
@@ -195,7 +197,6 @@ def _searched(table: Table, row: Row, experiment: str) -> TrackedRun:
                     row, column, f"must be a number, got {cell!r}; correct it or leave it empty"
                 )
             metrics[column.removeprefix("metrics.")] = number
-    parent = row.cells.get(f"tags.{PARENT}")
     return TrackedRun(
         run_id=str(row.cells.get("run_id", f"in {row.place}")),
         experiment=experiment,
@@ -206,7 +207,11 @@ def _searched(table: Table, row: Row, experiment: str) -> TrackedRun:
             if column.startswith("params.")
         },
         metrics=metrics,
-        parent=str(parent).strip() if parent is not None else None,
+        tags={
+            column.removeprefix("tags."): str(cell)
+            for column, cell in row.cells.items()
+            if column.startswith("tags.")
+        },
         start=moment_in(row.cells.get("start_time")),
         end=moment_in(row.cells.get("end_time")),
     )

@@ -14,9 +14,9 @@ from sqlalchemy.exc import ArgumentError
 
 from tuner.errors import InvalidInput
 from tuner.search.foreign.exports.cells import Setting
+from tuner.search.foreign.exports.distributions import distribution_of, plain, setting_of
 from tuner.search.foreign.exports.inert import Inert, loaded
 from tuner.search.foreign.exports.packed import unpacked
-from tuner.search.foreign.exports.pickled_distributions import distribution_of, plain, setting_of
 from tuner.search.foreign.exports.tables import told_apart
 from tuner.search.foreign.record import Direction, StudyRecord
 

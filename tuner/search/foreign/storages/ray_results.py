@@ -25,6 +25,7 @@ from tuner.search.foreign.exports.ray_trials import (
 )
 from tuner.search.foreign.exports.runs import Run, Source, study_of_runs
 from tuner.search.foreign.record import Direction, StudyRecord
+from tuner.wording import count
 
 _STATE = "experiment_state"
 _STATES = {
@@ -135,8 +136,8 @@ def _unfinished(folder: Path, trials: Sequence[_Trial]) -> tuple[str, ...]:
     if not lost:
         return ()
     return (
-        f"{folder}: {len(lost)} trials count as running: there is no {_STATE}-*.json, and their "
-        "results do not say that they are done",
+        f"{folder}: {count(len(lost), 'trial counts', 'trials count')} as running: there is no "
+        f"{_STATE}-*.json, and no result says that the end was reached",
     )
 
 
@@ -220,7 +221,7 @@ def _run(folder: Path, trial: _Trial) -> Run:
         results=last,
         history=history,
         start=moment_in(_start(trial)),
-        complete=moment_in(_end(trial.reported.results)),
+        complete=moment_in(_end(trial)),
     )
 
 
@@ -233,7 +234,7 @@ def _metrics(result: Mapping[str, object]) -> dict[str, float]:
     return found
 
 
-def _start(trial: _Trial) -> object:
+def _start(trial: _Trial) -> float | None:
     """When it began, in seconds after 1970: as Ray kept it, else from its first result."""
     kept = number_in(trial.fields.get("start_time"))
     if kept or not trial.reported.results:
@@ -243,5 +244,12 @@ def _start(trial: _Trial) -> object:
     return at - took if at is not None and took is not None else None
 
 
-def _end(results: Sequence[Mapping[str, object]]) -> object:
-    return results[-1].get("timestamp") if results else None
+def _end(trial: _Trial) -> object:
+    """When its last result came; Ray notes the whole second, which may lie before the start."""
+    if not trial.reported.results:
+        return None
+    last, began = trial.reported.results[-1], _start(trial)
+    at, took = number_in(last.get("timestamp")), number_in(last.get("time_total_s"))
+    if at is None or took is None or began is None:
+        return at
+    return max(at, began + took)

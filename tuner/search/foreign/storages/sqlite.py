@@ -16,6 +16,7 @@ from tuner.search.database.opening import reason
 from tuner.search.database.untouched import is_sqlite, untouched
 from tuner.search.foreign.exports.mlflow_database import holds_runs, studies_of_database
 from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.shown import typed
 from tuner.search.foreign.storages.files import head
 from tuner.search.foreign.storages.optuna_storage import OptunaStudies
 from tuner.search.foreign.storages.schema import brought_up_to_date
@@ -48,7 +49,8 @@ def studies_in(path: Path) -> Iterator[Mapping[str, StudyRecord]]:
             with brought_up_to_date(URL.create("sqlite", database=str(copy)), str(path)) as opened:
                 yield OptunaStudies(*opened)
         except (OSError, sqlite3.Error, DBAPIError, StorageInternalError) as error:
-            raise DatabaseProblem(f"database {path}: {reason(error)}") from error
+            said = reason(error).replace("sqlite3 FILE", f"sqlite3 {typed(str(path))}")
+            raise DatabaseProblem(f"database {path}: {said}") from error
 
 
 def _ease(copy: sqlite3.Connection) -> None:

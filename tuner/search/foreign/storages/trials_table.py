@@ -13,7 +13,7 @@ from tuner.errors import InvalidInput
 from tuner.search.foreign.exports.cells import is_empty, moment_in, number_in, setting_in
 from tuner.search.foreign.exports.csv_lines import csv_lines, titles_of
 from tuner.search.foreign.exports.json_rows import first_object, json_table
-from tuner.search.foreign.exports.literals import object_in
+from tuner.search.foreign.exports.literals import literal_in, object_in
 from tuner.search.foreign.exports.runs import Run, Source, study_of_runs
 from tuner.search.foreign.exports.tables import (
     Line,
@@ -33,7 +33,9 @@ _BLANK = re.compile(r"|Unnamed: \d+(?:_level_\d+)?")
 _NUMBERS = ("number", "Number", "trial_id", "_number")
 _STATES = ("state", "State")
 _KNOWN = (*_NUMBERS, *_STATES)
-_NESTED = ("params", "values", "intermediate_values")
+_NESTED = ("params", "values", "intermediate_values", "system_attrs")
+_SYSTEM = "system_attrs_"
+_CONSTRAINTS = "system_attrs_constraints"
 _OTHERS = re.compile(
     r"|index|datetime_.*|duration|(?:user_attrs|system_attrs|distributions|intermediate_values).*"
 )
@@ -181,7 +183,26 @@ def _run(
         start=_moment(row.cells.get("datetime_start")),
         complete=_moment(row.cells.get("datetime_complete")),
         number=_number(table, row),
+        system_attrs=_system_attrs(table, row),
     )
+
+
+def _system_attrs(table: Table, row: Row) -> dict[str, object]:
+    """What Optuna wrote about the trial: a cell for each that any trial has."""
+    found = {
+        column.removeprefix(_SYSTEM): literal_in(cell)
+        for column, cell in row.cells.items()
+        if column.startswith(_SYSTEM) and not is_empty(cell)
+    }
+    limits = found.get("constraints")
+    if limits is not None and not _are_numbers(limits):
+        words = f"must be a list of numbers, got {row.cells[_CONSTRAINTS]!r}; export it again"
+        raise table.problem(row, _CONSTRAINTS, words)
+    return found
+
+
+def _are_numbers(limits: object) -> bool:
+    return isinstance(limits, list) and all(isinstance(limit, int | float) for limit in limits)
 
 
 def _moment(cell: object) -> datetime | None:

@@ -1,0 +1,1 @@
+"""Any studies compared on the page, whoever made them."""

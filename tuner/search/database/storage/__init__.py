@@ -1,0 +1,1 @@
+"""Optuna's storage in a SQL database, as this software reads it."""

@@ -1,0 +1,65 @@
+"""Deleting a comparison with its studies and trials, here and in Optuna, a slice at a time."""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from tuner.search.database.events import record
+from tuner.search.database.store import Store
+from tuner.search.database.tables import (
+    CANCELLED,
+    DELETING,
+    RUNNING,
+    comparisons,
+    studies,
+    trials,
+)
+
+_PLACES_A_TRIAL = 40
+"""A place in the queue is one row, a trial in Optuna dozens."""
+
+
+def let_nobody_in(store: Store, connection: Connection, comparison: str) -> None:
+    """Close the comparison: nothing of it is run, filled or changed from here on."""
+    its = studies.c.comparison == comparison
+    # Whoever fills a queue locks its study: nothing comes after this.
+    connection.execute(
+        update(studies).where(its).values(status=DELETING, revision=studies.c.revision + 1)
+    )
+    connection.execute(
+        update(trials)
+        .where(trials.c.comparison == comparison, trials.c.state == RUNNING)
+        .values(state=CANCELLED, worker=None, lease_expires=None)
+    )
+    store.keep_numbers()
+
+
+def delete_some(
+    store: Store,
+    connection: Connection,
+    comparison: str,
+    _data: dict[str, Any],  # Any: JSON
+    n_trials: int,
+) -> int | None:
+    """Delete some of its trials: first their places in the queue, then themselves, then the rest.
+
+    Whoever is about to write about a trial holds its place; so nobody writes about one that is
+    deleted in Optuna.
+
+    Returns:
+        How many trials were deleted; None once nothing is left.
+    """
+    its = trials.c.comparison == comparison
+    places = select(trials.c.trial_id).where(its).limit(n_trials * _PLACES_A_TRIAL)
+    freed = connection.execute(delete(trials).where(trials.c.trial_id.in_(places)))
+    if freed.rowcount:
+        return 0
+    of_it = studies.c.comparison == comparison
+    names = list(connection.scalars(select(studies.c.study_name).where(of_it)))
+    removed = store.remove_some(names, n_trials)
+    if removed is not None:
+        return removed
+    connection.execute(delete(studies).where(of_it))
+    connection.execute(delete(comparisons).where(comparisons.c.name == comparison))
+    record(connection, comparison, "deleted")
+    return None

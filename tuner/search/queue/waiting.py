@@ -1,0 +1,44 @@
+"""Which trials may run next, in what order: the query that workers ask."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Select, case, func, select
+
+from tuner import __version__
+from tuner.search.database.tables import ACTIVE, WAITING, comparisons, studies, trials
+from tuner.search.queue.giving_back import STRIKES
+
+
+def waiting_places(
+    comparison: str | None, without: Collection[str]
+) -> Select[Any]:  # Any: columns
+    """Where trials wait: study, first position, whether they raised, strikes, size of a batch.
+
+    A row for each batch, and for each trial that raised. Comparisons take turns; within one, arms
+    advance side by side, lowest position first; trials that raised or died before come last.
+
+    Args:
+        comparison: Look at this comparison only.
+        without: Leave these studies out.
+    """
+    retry = trials.c.failures > 0
+    first = func.min(trials.c.position)
+    served = func.coalesce(func.min(comparisons.c.served), 0.0)
+    batch = func.coalesce(trials.c.position // studies.c.batch, 0)
+    together = case((retry, trials.c.position), else_=batch)
+    query = (
+        select(trials.c.study_name, first, retry, STRIKES, func.min(studies.c.batch))
+        .join(comparisons, comparisons.c.name == trials.c.comparison)
+        .join(studies, studies.c.study_name == trials.c.study_name)
+        .where(
+            trials.c.state == WAITING,
+            comparisons.c.status == ACTIVE,
+            comparisons.c.code_version == __version__,
+            studies.c.status == ACTIVE,
+            studies.c.study_name.not_in(without),
+        )
+        .group_by(trials.c.study_name, retry, STRIKES, together)
+        .order_by(served, retry, STRIKES, first, trials.c.study_name)
+    )
+    return query if comparison is None else query.where(trials.c.comparison == comparison)

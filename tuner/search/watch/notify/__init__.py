@@ -1,0 +1,1 @@
+"""Telling people what became of comparisons, by webhook and by e-mail."""
