@@ -54,15 +54,19 @@ def declaration(name: str, n_trials: int) -> ComparisonSpec:
 def fill(store: Store, n_trials: int) -> None:
     """Comparisons with so many finished trials in all, each with a curve as real ones have."""
     per_arm = min(1000, n_trials // 2)
-    queue = Queue(store)
     for number in range(n_trials // (2 * per_arm)):
-        spec = declaration(f"filled-{number}", per_arm)
-        store.declare(spec)
-        enqueue(store, spec)
-        for study in spec.studies():
-            for first in range(0, per_arm, 50):
-                claim = queue.claim(study.study_name, "filler", range(first, first + 50))
-                queue.finish("filler", {i: _outcome(i) for i in claim.trial_ids})
+        finish(store, declaration(f"filled-{number}", per_arm))
+
+
+def finish(store: Store, spec: ComparisonSpec) -> None:
+    """Declare the comparison, fill its queues, and finish every trial with a curve made up."""
+    queue = Queue(store)
+    store.declare(spec)
+    enqueue(store, spec)
+    for study in spec.studies():
+        for first in range(0, study.n_trials, 50):
+            claim = queue.claim(study.study_name, "filler", range(first, first + 50))
+            queue.finish("filler", {i: _outcome(i) for i in claim.trial_ids})
 
 
 def _outcome(trial_id: int) -> TrialOutcome:
