@@ -23,6 +23,7 @@ from tuner.api.middleware.limit import RequestLimit
 from tuner.api.middleware.observe import Observed, RequestMetrics
 from tuner.api.problems import install
 from tuner.api.routes import documents, system, v1
+from tuner.api.routes.feed import Feed
 from tuner.api.settings import Settings
 from tuner.api.threads import limit_default
 from tuner.api.writable import Writable
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.authority = Authority(store, settings)
             app.state.dashboard = DashboardOf(store)
             app.state.writable = Writable(store)
+            app.state.feed = Feed(store.engine)
             system.DatabaseCollector(store, registry)
             with kept(store), notified(store, settings.notify), _noting_stops(app):
                 most, seconds = settings.max_connections, settings.request_seconds

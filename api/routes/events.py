@@ -1,6 +1,5 @@
 """What happens, as it happens: server-sent events."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -12,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from tuner.api import deps
 from tuner.api.auth import Reader, authority
 from tuner.api.problems import errors
-from tuner.search.database.events import events_after, newest
+from tuner.api.routes.feed import Feed
+from tuner.search.database.events import newest
 
 router = APIRouter(tags=["events"])
 
-_LOOK_SECONDS = 0.5
 _ASK_SECONDS = 5.0
 """How often it is asked whether the key is still valid."""
 
@@ -56,16 +55,17 @@ async def stream(
         known = min(int(last_event_id), 2**31 - 1)
     if known is None:
         known = await run_in_threadpool(newest, store.engine)
+    feed: Feed = request.app.state.feed
     deadline = time.monotonic() + seconds
     asked = time.monotonic()
+    happened = await feed.read(known)
     while time.monotonic() < deadline and not request.app.state.closing:
         if time.monotonic() - asked > _ASK_SECONDS:
             if not await run_in_threadpool(authority(request).still, who):
                 return
             asked = time.monotonic()
-        for event in await run_in_threadpool(events_after, store.engine, known):
-            known = event.id
-            if comparison in (None, event.comparison):
-                data = {"comparison": event.comparison, "created": event.created, **event.data}
-                yield ServerSentEvent(id=str(event.id), event=event.kind, data=data)
-        await asyncio.sleep(_LOOK_SECONDS)
+        for news in happened:
+            known = news.id
+            if comparison in (None, news.comparison):
+                yield news.sent
+        happened = await feed.after(known)

@@ -367,9 +367,10 @@ def table(crowd: Crowd, answers: list[Answer]) -> str:
             f"children {phase.made:.0%}, load of others {load}"
         )
         its = [answer for answer in answers if answer.phase == phase.name]
-        kinds = {kind: [a.seconds for a in its if a.kind == kind] for kind in dict.fromkeys(
-            answer.kind for answer in its
-        )}
+        kinds = {
+            kind: [a.seconds for a in its if a.kind == kind]
+            for kind in dict.fromkeys(answer.kind for answer in its)
+        }
         kinds |= {"all": [a.seconds for a in its], "lag": [a.lag for a in its]}
         lines += [_line(kind, seconds) for kind, seconds in kinds.items() if seconds]
     return "\n".join([*lines, crowd.looked_on])

@@ -128,9 +128,7 @@ def main() -> None:
     parser.add_argument("--after", type=int, default=0, help="the last event already known")
     given = parser.parse_args()
     allow_files()
-    asked = look_on(
-        given.port, listeners=given.listeners, silent=given.silent, after=given.after
-    )
+    asked = look_on(given.port, listeners=given.listeners, silent=given.silent, after=given.after)
     sys.stdout.write(json.dumps(asyncio.run(asked)))
 
 

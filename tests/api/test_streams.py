@@ -1,5 +1,6 @@
 """Event streams end when they should; what was not to be seen is not."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,10 +11,14 @@ import urllib.request
 
 import pytest
 from comparisons import comparison, enqueue
+from sqlalchemy.event import listen
 
 from tuner.api import auth
 from tuner.api.routes import events
+from tuner.api.routes import feed as feeds
+from tuner.api.routes.feed import Feed
 from tuner.search.database import keys
+from tuner.search.database.events import newest, record
 from tuner.search.queue import control
 from tuner.search.watch.progress import progress
 
@@ -75,3 +80,54 @@ def test_a_cancelled_comparison_does_not_pass_for_done(client, store):
     now = progress(store, spec)
     assert (now.complete, now.lacks_trials) == (True, False)
     assert not any(each.lacks_retraining for each in now.arms)
+
+
+async def _listen(feed: Feed, known: int, listeners: int) -> list[list[str]]:
+    """What each of so many hears of what happens while they listen."""
+    await asyncio.gather(*(feed.after(known) for _ in range(listeners)))
+    for kind in ("claimed", "finished"):
+        await asyncio.to_thread(_happen, feed, kind)
+    news = await asyncio.gather(*(feed.after(known) for _ in range(listeners)))
+    return [[str(each.sent.event) for each in heard] for heard in news]
+
+
+def _happen(feed: Feed, kind: str) -> None:
+    with feed._engine.begin() as connection:
+        record(connection, "small", kind)
+
+
+def test_one_look_at_the_database_is_for_all_who_listen(store):
+    feed, looks = Feed(store.engine), []
+    with store.engine.begin() as connection:
+        record(connection, "small", "submitted")
+    listen(
+        store.engine,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, *_: looks.append(statement),
+    )
+    known = newest(store.engine)
+    heard = asyncio.run(_listen(feed, known, 50))
+    assert heard == [["claimed", "finished"]] * 50
+    reads = [statement for statement in looks if "tuner_events.data" in statement]
+    assert 1 <= len(reads) <= 5
+
+
+def test_who_knows_less_than_the_feed_keeps_misses_nothing(store, monkeypatch):
+    monkeypatch.setattr(feeds, "_KEPT", 1)
+    feed = Feed(store.engine)
+    known = newest(store.engine)
+    for kind in ("submitted", "claimed"):
+        _happen(feed, kind)
+
+    async def listen_twice() -> list[list[str]]:
+        heard = [await feed.after(known)]
+        for kind in ("finished", "complete"):
+            await asyncio.to_thread(_happen, feed, kind)
+        heard.append(await feed.after(known))
+        heard.append(await feed.after(heard[-1][-1].id - 1))
+        return [[str(each.sent.event) for each in news] for news in heard]
+
+    first, second, last = asyncio.run(listen_twice())
+    assert first == ["submitted", "claimed"]
+    assert second == ["submitted", "claimed", "finished", "complete"]
+    assert last == ["complete"]

@@ -173,7 +173,9 @@ def test_a_batch_takes_as_many_transactions_however_many_trials_it_has(
         queue = Queue(store)
         commits: list[str] = []
         event.listen(
-            store.engine, "commit", lambda _, to=commits: to.append(threading.current_thread().name)
+            store.engine,
+            "commit",
+            lambda _, to=commits: to.append(threading.current_thread().name),
         )
         Worker(
             queue,
