@@ -1,7 +1,8 @@
 """Large comparisons beside small ones: everybody has a turn."""
 
 import pytest
-from comparisons import comparison, enqueue
+from comparisons import comparison, enqueue, run
+from sqlalchemy import event
 
 from tuner.search.database.store import Store, open_store
 from tuner.search.queue import control, filling, operations
@@ -77,3 +78,46 @@ def test_what_is_left_of_a_filling_is_dropped_with_its_comparison(store: Store):
     control.submit(store, other)
     keeper.tend()
     assert waiting(store, "large") == [3, 3]
+
+
+def asked(store: Store, keeper: Keeper) -> int:
+    """How many statements a round takes."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    keeper.take_turns()
+    event.remove(store.engine, "before_cursor_execute", note)
+    return len(statements)
+
+
+@pytest.mark.slow
+def test_a_round_asks_nothing_about_comparisons_to_which_nothing_happened(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keepers, "GAP_SECONDS", -1.0)
+    keeper = Keeper(store)
+    control.submit(store, comparison(name="first", retrain_seeds=0))
+    keeper.tend()
+    keeper.tend()
+    of_one = asked(store, keeper)
+    for number in range(4):
+        control.submit(store, comparison(name=f"other-{number}", retrain_seeds=0))
+    keeper.tend()
+    keeper.tend()
+    assert asked(store, keeper) == of_one
+    control.change_comparison(store, "other-2", "pause")
+    control.change_comparison(store, "other-2", "resume")
+    assert asked(store, keeper) > of_one
+
+
+@pytest.mark.slow
+def test_a_comparison_at_which_nothing_was_to_be_done_is_kept_going_to_its_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keepers, "GAP_SECONDS", -1.0)
+    control.submit(store, comparison())
+    run(store)
+    assert store.status("small") == "complete"

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    ScalarSelect,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from tuner.search.database.tables import Now, events
 
@@ -55,6 +64,15 @@ def newest(engine: Engine, *, kind: str | None = None) -> int:
         query = query.where(events.c.kind == kind)
     with engine.connect() as connection:
         return connection.scalar(query) or 0
+
+
+_its = events.alias("its")
+
+
+def last_of(comparison: ColumnElement[str]) -> ScalarSelect[int]:
+    """Within a query about comparisons: the number of each one's newest event."""
+    newest = select(func.max(_its.c.id)).where(_its.c.comparison == comparison)
+    return newest.scalar_subquery()
 
 
 def events_after(

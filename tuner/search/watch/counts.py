@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
-from tuner.search.database.events import GAP_SECONDS
+from tuner.search.database.events import GAP_SECONDS, last_of
 from tuner.search.database.store import Store
 from tuner.search.database.tables import Now, events, studies, trials
 from tuner.search.watch.progress import StudyProgress, trial_counts, within
@@ -22,14 +22,10 @@ _MOST_REMEMBERED = 50_000
 _Known = dict[int, tuple[int | None, StudyProgress]]  # study id -> newest event, counts
 _remembered: WeakKeyDictionary[Store, _Known] = WeakKeyDictionary()
 
-_its = events.alias("its")
-_newest = (
-    select(func.max(_its.c.id)).where(_its.c.comparison == studies.c.comparison).scalar_subquery()
-)
 VERSIONED = (
     select(studies, events.c.id.label("event"), (Now() - events.c.created).label("quiet_seconds"))
     .select_from(studies)
-    .outerjoin(events, events.c.id == _newest)
+    .outerjoin(events, events.c.id == last_of(studies.c.comparison))
     .order_by(studies.c.id)
 )
 """Rows of studies, each with its comparison's newest event and how long ago that was."""

@@ -123,6 +123,12 @@ class Progress:
         """Whether trials are to be enqueued."""
         return any(arm.done + arm.cancelled + arm.queued < arm.total for arm in self.arms)
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is to be enqueued, looked at or noted before a trial ends."""
+        lacking = any(arm.searched and arm.lacks_retraining for arm in self.arms)
+        return not (self.lacks_trials or self.ended or lacking)
+
 
 def progress(store: Store, spec: ComparisonSpec) -> Progress:
     """How far the comparison is."""

@@ -9,17 +9,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tuner import __version__
 from tuner.errors import TunerError
-from tuner.search.database.events import record, trim
+from tuner.search.database.events import GAP_SECONDS, last_of, record, trim
 from tuner.search.database.patience import away, in_a_line, locked
 from tuner.search.database.store import Store
-from tuner.search.database.tables import ACTIVE, COMPLETE, PAUSED, comparisons, studies
+from tuner.search.database.tables import (
+    ACTIVE,
+    COMPLETE,
+    PAUSED,
+    Now,
+    comparisons,
+    events,
+    studies,
+)
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.queue import operations
@@ -40,12 +49,31 @@ TURN_SECONDS = 0.3
 _LONGEST_HALT_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
+_ACTIVE = (
+    select(
+        comparisons.c.name,
+        comparisons.c.declaration_hash,
+        comparisons.c.trouble,
+        events.c.id.label("event"),
+        (Now() - events.c.created).label("quiet_seconds"),
+    )
+    .select_from(comparisons)
+    .outerjoin(events, events.c.id == last_of(comparisons.c.name))
+    .where(comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__)
+    .order_by(comparisons.c.created)
+)
+"""What is to be kept going, each with its newest event and how long ago that was."""
+
+_UNKNOWN = -1
+"""The number of no event."""
+
 
 class Keeper:
     """Keeps the comparisons of a store going.
 
     Whatever there is to be done is done in turns: a large comparison, or a long operation, lets
-    the others through after some tenths of a second, and goes on where it was in its next turn.
+    the others through after some tenths of a second, and goes on where it was in its next turn. A
+    comparison of which nothing is to be done is looked at again once something happens to it.
 
     Args:
         store: The database.
@@ -60,6 +88,8 @@ class Keeper:
         self._specs: dict[str, ComparisonSpec] = {}
         self._begun: dict[tuple[str, str], Iterator[None]] = {}
         self._seen: set[str] = set()
+        self._resting: set[str] = set()
+        self._settled: dict[tuple[str, str], int | None] = {}
         self._ended: dict[tuple[str, str], int] = {}
         self._resumed = 0.0
 
@@ -81,27 +111,35 @@ class Keeper:
                     self._store, operation_id, within_seconds=TURN_SECONDS, on_progress=self._halt
                 )
                 left |= after.runs
-        query = select(
-            comparisons.c.name, comparisons.c.declaration_hash, comparisons.c.trouble
-        ).where(comparisons.c.status == ACTIVE, comparisons.c.code_version == __version__)
         with self._store.engine.connect() as connection:
-            active = connection.execute(query.order_by(comparisons.c.created)).all()
+            active = connection.execute(_ACTIVE).all()
         current = {(row.name, row.declaration_hash) for row in active}
         self._begun = {which: rest for which, rest in self._begun.items() if which in current}
-        for name, declared, trouble in active:
-            try:
-                with _unless_locked(f"comparison {name!r}"):
-                    left |= self._take_turn(name, declared)
-                found = None
-            except Exception as error:  # deleted meanwhile, or changed from outside
-                if away(error):
-                    raise
-                found = _in_words(error)
-                if found != trouble:
-                    _log.warning("comparison %r is not kept going", name, exc_info=True)
-            if found != trouble:
-                self._note(name, found)
+        self._settled = {which: last for which, last in self._settled.items() if which in current}
+        for row in active:
+            which = row.name, row.declaration_hash
+            if row.trouble is not None or self._settled.get(which, _UNKNOWN) != row.event:
+                left |= self._keep_going(row)
+                quiet = row.quiet_seconds is None or row.quiet_seconds > GAP_SECONDS
+                if quiet and row.name in self._resting:
+                    self._settled[which] = row.event
         self._seen.intersection_update(row.name for row in active)
+        return left
+
+    def _keep_going(self, row: Row[Any]) -> bool:  # Any: the columns of _ACTIVE
+        """The comparison's turn; what is in its way is noted. Returns whether some is left."""
+        left, found = False, None
+        try:
+            with _unless_locked(f"comparison {row.name!r}"):
+                left = self._take_turn(row.name, row.declaration_hash)
+        except Exception as error:  # deleted meanwhile, or changed from outside
+            if away(error):
+                raise
+            found = _in_words(error)
+            if found != row.trouble:
+                _log.warning("comparison %r is not kept going", row.name, exc_info=True)
+        if found != row.trouble:
+            self._note(row.name, found)
         return left
 
     def tend_one(self, spec: ComparisonSpec) -> Progress:
@@ -126,6 +164,7 @@ class Keeper:
     def _take_turn(self, name: str, declared: str) -> bool:
         """Do some of what is to be done for the comparison; returns whether some is left."""
         which = name, declared
+        self._resting.discard(name)
         spec = self._spec(name, declared)
         deadline = time.monotonic() + TURN_SECONDS
         try:
@@ -161,6 +200,8 @@ class Keeper:
         elif now.ended:
             take_look(self._store, spec)
         self._seen.add(spec.name)
+        if now.rests:
+            self._resting.add(spec.name)
 
     def _halt(self, *_progress: int) -> None:
         """Let others write, for as long as the last slice took, or a part or a multiple of it."""
