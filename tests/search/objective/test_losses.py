@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from comparisons import work_here
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from tuner.compare import compare
+from tuner.compare import Protocol, compare
 from tuner.compare.report.data import to_json
 from tuner.errors import InvalidInput
 from tuner.search.database.finished import finished_trials, incumbent, selected
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.transfer import export, load
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.foreign.arm import Reading, arm_of
+from tuner.search.foreign.compare import judged_studies, stored_studies
+from tuner.search.foreign.record import record_of
 from tuner.search.results.arms import arms, study_summary
 from tuner.search.results.tried import tried
 from tuner.search.watch.progress import progress
@@ -115,6 +119,33 @@ def test_its_figures_and_its_curve_bear_its_name_and_its_sign(
     study_id = other.rdb.get_study_id_from_name("small/old")
     assert other.rdb.get_study_directions(study_id) == [StudyDirection.MINIMIZE]
     other.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("spec")
+def test_its_studies_compared_by_name_bring_their_fresh_runs_along(store: Store):
+    declared, _ = arms(store, "small")
+    studies = stored_studies(store, ["small/new", "small/old"])
+    found = judged_studies(studies, Protocol(unit="validation loss", target=12.0, k=2))
+    for study, arm in zip(studies, declared, strict=True):
+        here, there = arm.selected, arm_of(record_of(study)).arm.selected
+        assert here is not None and there is not None and here.planned == there.planned == 10
+        for name in ("search", "val", "test"):
+            assert getattr(here, name).tolist() == getattr(there, name).tolist()
+        turned = arm_of(record_of(study), reading=Reading(direction="maximize"))
+        assert turned.arm.selected is None  # it was selected by the other direction
+    assert found.verdict.kind == "supported"
+    assert "trained afresh, reaches lower validation loss" in found.verdict.text
+
+
+def test_losses_of_any_size_are_exported_and_imported(store: Store, tmp_path: Path):
+    workload = WORKLOAD | {"options": {"scale": 1e20}, "chance": 1e30}
+    finish(store, comparison(workload=workload, n_trials=4, verdict={"rope": 1.0}))
+    with closing(open_store(f"sqlite:///{tmp_path / 'other.db'}")) as other:
+        load(other, list(export(store, ["small"])))
+        again, once = (finished_trials(each, "small/old") for each in (other, store))
+        assert [t.value for t in again] == [t.value for t in once]
+        assert max(t.value or 0.0 for t in again) > 1e20
 
 
 def test_a_pruner_stops_those_of_higher_loss(store: Store):

@@ -19,8 +19,9 @@ from tuner.search.foreign.independence import doubt, marked_sampler, uneven
 from tuner.search.foreign.ranges import ranges, settings
 from tuner.search.foreign.record import Direction, StudyRecord
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
-from tuner.search.results.scores import NothingToCompare, failures, score, values
+from tuner.search.results.scores import GREATEST, NothingToCompare, failures, score, values
 from tuner.wording import count, setting
+from tuner.workload import ACCURACY
 
 SAMPLERS: tuple[str, ...] = (*get_args(Searching), "other")
 """What may be said to have drawn the trials of a study that does not say so itself."""
@@ -117,7 +118,7 @@ def arm_of(
             "filters, the redundancy and the budget in epochs are left out"
         )
     return ForeignArm(
-        arm=replace(arm, selected=None if minimized else _selected(record)),
+        arm=replace(arm, selected=_selected(record, objective, minimized=minimized)),
         without=~np.isfinite(values(ended)),
         minimized=minimized,
         notes=tuple(notes),
@@ -271,12 +272,24 @@ def _arm(
     )
 
 
-def _selected(record: StudyRecord) -> SelectedRuns | None:
-    """What the searches in a study of ours selected, trained afresh, if its storage has it."""
+def _selected(record: StudyRecord, objective: int, *, minimized: bool) -> SelectedRuns | None:
+    """What the searches in a study of ours selected, trained afresh, if its storage has it.
+
+    Nothing where somebody says another direction than the one it was selected by.
+    """
     spec = record.selected.ours if record.selected is not None else None
     if record.selected is None or spec is None or spec.get("part") != "selected":
         return None
-    return selected_runs(record.selected.trials, planned=spec["n_trials"], k=spec.get("k"))
+    if _minimized(record, objective, record.name, None) != minimized:
+        return None
+    accuracy = spec.get("workload", {}).get("metric", ACCURACY) == ACCURACY
+    return selected_runs(
+        record.selected.trials,
+        planned=spec["n_trials"],
+        k=spec.get("k"),
+        minimized=minimized,
+        worst=0.0 if accuracy else None,
+    )
 
 
 def _looks(record: StudyRecord) -> tuple[str, tuple[int, ...]] | None:
@@ -326,7 +339,7 @@ def _without_result(
     if unbounded:
         notes.append(
             f"{name}: {count(unbounded, 'trial')} ended with a value that is infinite or no "
-            f"number, which is no result; {_scores(unbounded)} {worst}"
+            f"number, or beyond {GREATEST:g}, which is no result; {_scores(unbounded)} {worst}"
         )
     if infeasible:
         notes.append(

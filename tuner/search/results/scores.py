@@ -10,6 +10,10 @@ from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.errors import InvalidInput
 from tuner.wording import count
 
+GREATEST = 1e300
+"""A value beyond it is taken for infinite: the difference of two of them, and the margins of a
+figure, would be."""
+
 
 class NothingToCompare(InvalidInput):
     """An arm of which no trial has a score."""
@@ -48,7 +52,8 @@ def score(
 
 def values(trials: Sequence[FrozenTrial]) -> Floats:
     """Each trial's value, a pruned one's last report, shape [n]; NaN where it has none."""
-    return np.array([_value(trial) for trial in trials], dtype=np.float64)
+    known = np.array([_value(trial) for trial in trials], dtype=np.float64)
+    return np.where(np.abs(known) <= GREATEST, known, math.nan)
 
 
 def failures(trials: Sequence[FrozenTrial]) -> Bools:

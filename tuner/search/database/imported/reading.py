@@ -39,7 +39,8 @@ from tuner.workload import ACCURACY
 MOST_TRIALS = 1_000_000
 """Of a comparison that is imported; far more than were ever searched."""
 
-MOST_VALUE = 1e9
+MOST_VALUE = 1e300
+"""A metric of one's own may be any number; of greater ones no figure can be drawn."""
 
 Line = Annotated[Header | Content | Footer, Field(discriminator="kind")]
 _LINE: TypeAdapter[Header | Content | Footer] = TypeAdapter(Line)
@@ -262,8 +263,8 @@ def _check_ends(line: TrialLine) -> None:
         "place.value": line.place.value if line.place else None,
     }
     for where, value in given.items():
-        if value is not None and not abs(value) < MOST_VALUE:
-            raise ValueError(f"{where}: must be finite and below {MOST_VALUE:g}, got {value}")
+        if value is not None and not abs(value) <= MOST_VALUE:
+            raise ValueError(f"{where}: must be finite, at most {MOST_VALUE:g}, got {value}")
 
 
 _OPTUNA_STATES: Mapping[str, tuple[str, ...]] = {
