@@ -3,9 +3,12 @@
 # ruff: noqa: ARG001, T201
 
 import os
+import sqlite3
 import sys
 import tempfile
+import threading
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -318,6 +321,7 @@ class Counted(Listed):
     """Counts how often a sample is read, and has its labels beside them."""
 
     read = 0
+    readers: ClassVar[set[str]] = set()
 
     def __init__(self, n):
         super().__init__(n)
@@ -325,6 +329,7 @@ class Counted(Listed):
 
     def __getitem__(self, index):
         Counted.read += 1
+        Counted.readers.add(threading.current_thread().name)
         x, y = super().__getitem__(index)
         return x.astype(np.float32), y
 
@@ -337,6 +342,32 @@ class Noisy(Counted):
         return torch.from_numpy(x) + torch.randn(4), y
 
 
+class Bound(Counted):
+    """May be read by the thread alone that opened it."""
+
+    def __init__(self, n):
+        super().__init__(n)
+        self.file = sqlite3.connect(":memory:")
+
+    def __getitem__(self, index):
+        self.file.execute("select 1")
+        return super().__getitem__(index)
+
+
+class Late(Counted):
+    """Cannot read one sample of training, once it is in use."""
+
+    in_use = False
+
+    def __getitem__(self, index):
+        if Late.in_use and index == 100:
+            raise OSError("the disk is gone")
+        return super().__getitem__(index)
+
+
+SAMPLE_BY_SAMPLE = {"counted": Counted, "noisy": Noisy, "bound": Bound, "late": Late}
+
+
 def read_when_needed(kind="counted", n=120):
     """A torch data set, or memory-mapped arrays, that are never held."""
     if kind == "iterable":
@@ -344,8 +375,7 @@ def read_when_needed(kind="counted", n=120):
     if kind == "short":
         x, y = points(n)
         return streamed((x, y[:5])), streamed((x, y))
-    if kind in ("counted", "noisy"):
-        make = Counted if kind == "counted" else Noisy
+    if make := SAMPLE_BY_SAMPLE.get(kind):
         return streamed(make(n)), streamed(make(n // 2)), streamed(make(n // 4))
     x, y = points(n)
     bytes_ = kind == "bytes"

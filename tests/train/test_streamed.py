@@ -1,11 +1,13 @@
 """Samples that are read whenever they are needed train as those that are held in memory do."""
 
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tuner.bnn.data.ahead import in_turn
 from tuner.bnn.data.dataset import load_data
 from tuner.bnn.data.streamed import Rows
 from tuner.errors import Interrupted, InvalidInput
@@ -68,6 +70,47 @@ def test_what_is_drawn_when_it_is_read_comes_from_the_seed_so_a_run_goes_on_bit_
     epochs: list[int] = []
     again = train(noisy, TRIALS, lambda r: epochs.append(r.epoch) or (), keep=Keep(tmp_path))
     assert epochs == [2] and curves(again) == curves(whole)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "ahead"),
+    [
+        ("counted", "mlp", True),
+        ("noisy", "mlp", True),
+        ("counted", f"{MODULE}:make", True),
+        ("noisy", f"{MODULE}:make", False),  # dropout draws meanwhile
+        ("bound", "mlp", False),
+    ],
+)
+def test_samples_are_read_ahead_where_that_changes_no_bit(
+    kind: str, model: str, ahead: bool, monkeypatch: pytest.MonkeyPatch
+):
+    import own_for_tests
+
+    named = workload(kind)
+    if model != "mlp":
+        named = replace(named, model=model, widths=(), model_options={"dropout": 0.5})
+    load_data(named)
+    own_for_tests.Counted.readers.clear()
+    once = train(named, TRIALS[:1], test=True)
+    main = own_for_tests.Counted.readers & {"MainThread"}
+    assert bool(own_for_tests.Counted.readers - main) == ahead
+    monkeypatch.setattr("tuner.train.batches.ahead", in_turn)
+    again = train(named, TRIALS[:1], test=True)
+    assert curves(once) == curves(again)
+    assert [r.test_hits for r in once] == [r.test_hits for r in again]
+
+
+def test_what_reading_raises_in_training_ends_it_with_the_reader_s_own_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    import own_for_tests
+
+    load_data(workload("late"))
+    monkeypatch.setattr(own_for_tests.Late, "in_use", True)
+    with pytest.raises(OSError, match="the disk is gone") as raised:
+        train(workload("late"), TRIALS)
+    assert "own_for_tests.py" in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize(

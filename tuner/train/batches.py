@@ -1,11 +1,13 @@
 """The stream of training batches: every trial draws its own order and augmentation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tuner.bnn.data.ahead import ahead, in_turn
 from tuner.bnn.data.dataset import Dataset, Split, augment
 from tuner.bnn.data.streamed import Rows
 from tuner.errors import InvalidInput
@@ -33,6 +35,7 @@ class Batches:
     def __init__(self, data: Dataset, workload: Workload, *, dtype: torch.dtype) -> None:
         self.data = data
         self.workload = workload
+        self._draws = workload.own_model or ":" in workload.loss
         self.dtype = dtype
         n_train = len(data.train.labels)
         if workload.batch_size > n_train:
@@ -58,7 +61,7 @@ class Batches:
         self.scale = (1 / (255 * data.std)).view(-1, *ones).to(dtype)
         self.shift = (-mean / data.std).view(-1, *ones).to(dtype)
 
-    def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, seeds: Sequence[int], epoch: int) -> Generator[tuple[Tensor, Tensor]]:
         """One pass over the training split; a last, smaller batch is left out.
 
         Args:
@@ -71,28 +74,50 @@ class Batches:
         train = self.data.train
         generators = [generator(seed, epoch) for seed in seeds]
         orders = [torch.randperm(len(train.labels), generator=g) for g in generators]
-        order_Kn = torch.stack(orders).to(train.labels.device)
-        for step in range(self.steps_per_epoch):
-            rows_KN = order_Kn[:, step * self.batch_size : (step + 1) * self.batch_size]
-            images = _rows(train.images, rows_KN)
-            if self.workload.augment != "none":
-                images = augment(images, self.workload.augment, *generators)
-            yield self._prepare(images), train.labels[rows_KN]
+        order_Kn = torch.stack(orders)[:, : self.steps_per_epoch * self.batch_size]
+        if not isinstance(train.images, Rows):
+            order_Kn = order_Kn.to(train.labels.device)
+        steps = torch.split(order_Kn, self.batch_size, dim=1)
+        with closing(self._read(train.images, steps)) as read:
+            for rows_KN, images in zip(steps, read, strict=True):
+                if self.workload.augment != "none":
+                    images = augment(images, self.workload.augment, *generators)
+                labels_KN = train.labels[rows_KN.to(train.labels.device)]
+                yield self._prepare(images), labels_KN
 
-    def evaluation(self, split: Split, n_trials: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def evaluation(self, split: Split, n_trials: int) -> Generator[tuple[Tensor, Tensor]]:
         """The split in order, the same images for all trials: [K, n, C, H, W] and labels [n].
 
         At least as many at once as a training step has, which takes more memory.
         """
         size = max(self.batch_size, 512 // n_trials)
-        for start in range(0, len(split.labels), size):
-            images = self._prepare(split.images[start : start + size])
-            yield images.expand(n_trials, *images.shape), split.labels[start : start + size]
+        parts = [slice(start, start + size) for start in range(0, len(split.labels), size)]
+        with closing(self._read(split.images, parts)) as read:
+            for part, samples in zip(parts, read, strict=True):
+                images = self._prepare(samples)
+                yield images.expand(n_trials, *images.shape), split.labels[part]
 
     def few(self, n_trials: int) -> Tensor:
         """Some samples of the training split, as the network takes them: [K, n, ...]."""
         samples = self._prepare(self.data.train.images[:2])
         return samples.expand(n_trials, *samples.shape)
+
+    def _read(
+        self, images: Tensor | Rows, parts: Sequence[Tensor] | Sequence[slice]
+    ) -> Generator[Tensor]:
+        """Those parts of the samples; where they have to be read first, the next one meanwhile.
+
+        Not where reading draws as the training may: which of them drew first would be chance.
+        """
+        if isinstance(images, Rows):
+            apart = images.apart and not (images.draws and self._draws)
+            way = ahead if apart else in_turn
+            with closing(way(lambda number: images.fetch(parts[number]), len(parts))) as fetched:
+                for samples in fetched:
+                    yield samples.to(images.device)
+            return
+        for part in parts:
+            yield images[part] if isinstance(part, slice) else _rows(images, part)
 
     def _prepare(self, images: Tensor) -> Tensor:
         """uint8 [..., C, H, W] to normalised numbers; other samples as they are, copied.
@@ -104,9 +129,7 @@ class Batches:
         return images.clone() if self._kept else images.to(self.dtype, copy=True)
 
 
-def _rows(images: Tensor | Rows, rows_KN: Tensor) -> Tensor:
+def _rows(images: Tensor, rows_KN: Tensor) -> Tensor:
     """``images[rows_KN]``; torch copies whole rows nine times as fast as it indexes."""
-    if isinstance(images, Rows):
-        return images[rows_KN]
     chosen = images.flatten(1).index_select(0, rows_KN.flatten())
     return chosen.view(*rows_KN.shape, *images.shape[1:])

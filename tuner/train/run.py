@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import astuple
 from functools import partial
 from typing import Any
@@ -106,11 +107,15 @@ class Run:
 
         What code of the user's draws, such as who drops out, comes from seed and epoch.
         """
+        with self._drawing(epoch, 1):
+            return self._epoch(epoch)
+
+    def _drawing(self, *path: int) -> AbstractContextManager[None]:
+        """Has what code of the user's draws come from the seed of the first trial, and a path."""
         if not (self.workload.own_model or self.data.streamed):
-            return self._epoch(epoch)
+            return nullcontext()
         seed = self.trials[self.active[0]].seed
-        with seeded(generator(seed, epoch, 1).initial_seed()):
-            return self._epoch(epoch)
+        return seeded(generator(seed, *path).initial_seed())
 
     def _epoch(self, epoch: int) -> EpochReport:
         start, began = time.perf_counter(), self.clock()
@@ -211,7 +216,8 @@ class Run:
         tested = dict.fromkeys(range(len(self.trials)), self.chance) if test else {}
         hits: dict[int, tuple[bool, ...]] = {}
         if test and self.active:
-            scored = self.scores.of(self.data.test, [True] * len(self.active))
+            with self._drawing(self.finished, 2):
+                scored = self.scores.of(self.data.test, [True] * len(self.active))
             finite = (v if math.isfinite(v) else self.chance for v in scored.values)
             tested |= dict(zip(self.active, finite, strict=True))
             if scored.right_KN is not None:
@@ -240,9 +246,10 @@ class Run:
         loss_sum = torch.zeros(k, device=self.device)
         flip_sum = torch.zeros(k, device=self.device)
         seeds = [self.trials[position].seed for position in self.active]
-        for images, labels_KN in self.batches.epoch(seeds, epoch):
-            loss_sum += self.step(images, labels_KN)
-            flip_sum += self.rule.flips
+        with closing(self.batches.epoch(seeds, epoch)) as batches:
+            for images, labels_KN in batches:
+                loss_sum += self.step(images, labels_KN)
+                flip_sum += self.rule.flips
         return loss_sum / steps, flip_sum / (steps * n_binary)
 
     def step(self, images: Tensor, labels_KN: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Scores of K trials on a split: accuracy, or the metric that the workload names."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import isfinite, nan
 
@@ -81,16 +82,18 @@ class Scores:
         """Whether each active trial classifies each sample of the split rightly, [K, N]."""
         self._network.eval()
         right = []
-        for inputs, labels in self._batches.evaluation(split, n_trials):
-            predicted = self._network(inputs).max(2).indices  # argmax is many times slower
-            right.append(predicted == labels)
+        with closing(self._batches.evaluation(split, n_trials)) as batches:
+            for inputs, labels in batches:
+                predicted = self._network(inputs).max(2).indices  # argmax is many times slower
+                right.append(predicted == labels)
         return torch.cat(right, dim=1)
 
     @torch.no_grad()
     def _outputs(self, split: Split, n_trials: int) -> Tensor:
         """What each trial says of each sample, [K, N, ...]."""
         self._network.eval()
-        parts = [self._network(inputs) for inputs, _ in self._batches.evaluation(split, n_trials)]
+        with closing(self._batches.evaluation(split, n_trials)) as batches:
+            parts = [self._network(inputs) for inputs, _ in batches]
         return torch.cat(parts, dim=1)
 
     def _of_zeros(self, metric: Metric, n_trials: int) -> float:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from tuner import config
 from tuner.bnn.data.augment import augment
 from tuner.bnn.data.folder_layout import stamp
 from tuner.bnn.data.image_folder import image_folder
+from tuner.bnn.data.looks import digest, mean_and_std
 from tuner.bnn.data.own_data import Targets, own_data, targets_of
 from tuner.bnn.data.sources import cifar10, digits, fashion_mnist, mnist
 from tuner.bnn.data.splits import Source, Split, share_of, stratified_split
@@ -86,11 +87,17 @@ class Dataset:
         """Whether samples are read whenever they are needed."""
         return any(isinstance(s.images, Rows) for s in (self.train, self.val, self.test))
 
+    @property
+    def unseen(self) -> bool:
+        """Whether there are samples that nobody has looked at yet."""
+        images = (self.train.images, self.val.images, self.test.images)
+        return any(isinstance(each, Rows) and each.looks is None for each in images)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of shape, labels and statistics; of all samples where they are the user's.
 
-        Of some, where they are read whenever they are needed.
+        Of some, where not all were seen.
         """
         splits = (self.train, self.val, self.test)
         known = hashlib.sha256(repr((self.shape, [len(split) for split in splits])).encode())
@@ -98,24 +105,21 @@ class Dataset:
             known.update(numbers.numpy().tobytes())
         if self.name == "folder" or ":" in self.name:
             for split in splits:
-                images = _in_memory(split.images)
-                known.update(images.contiguous().view(torch.uint8).numpy().data)
+                known.update(b"".join(_digests(split.images)))
         return known.hexdigest()
 
     @cached_property
     def counts(self) -> DataCounts:
         """How many classes and samples, and how many of the test split are not new."""
-        looked = not self.streamed
-        splits = (self.train, self.val) if looked else ()
-        seen = {row for split in splits for row in _rows(_in_memory(split.images))}
+        new = () if self.unseen else _digests(self.test.images)
+        splits = (self.train, self.val) if new else ()
+        seen = {sample for split in splits for sample in _digests(split.images)}
         return DataCounts(
             classes=self.n_classes if self.classes else 0,
             train=len(self.train),
             validation=len(self.val),
             test=len(self.test),
-            test_in_train=sum(row in seen for row in _rows(_in_memory(self.test.images)))
-            if looked
-            else 0,
+            test_in_train=sum(sample in seen for sample in new),
             digest=self.digest[:16],
         )
 
@@ -199,14 +203,13 @@ def _load(place: _Place, split_seed: int, n_train: int) -> Dataset:
                 f"{place.name}'s train split, {source.n_classes}..{len(train)}, got {n_train}"
             )
         train = stratified_split(train, n_train, seed=split_seed)[1]
-    scale = _mean_and_std(_in_memory(train.images))
     return Dataset(
         place.name,
         source.n_classes,
         train,
         val,
         source.test,
-        *scale,
+        *_scale(train.images),
         source.notes,
         source.classes,
     )
@@ -228,24 +231,16 @@ def _in_memory(images: Tensor | Rows) -> Tensor:
     return images.probe() if isinstance(images, Rows) else images
 
 
-def _rows(samples: Tensor) -> Iterator[bytes]:
-    """Each sample as a digest of its bytes."""
-    for sample in samples.contiguous().flatten(1).view(torch.uint8).numpy():
-        yield hashlib.blake2b(sample, digest_size=16).digest()
+def _digests(images: Tensor | Rows) -> list[bytes]:
+    """Of each sample; of some where not all were seen."""
+    if isinstance(images, Rows) and images.looks is not None:
+        return [images.looks.digests[number] for number in images.numbers.tolist()]
+    samples = _in_memory(images).contiguous().flatten(1).view(torch.uint8).numpy()
+    return [digest(sample) for sample in samples]
 
 
-def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel of uint8 images [n, C, ...] scaled to [0, 1].
-
-    From each channel's histogram, in float64: exact, and without a float copy of the data. Of
-    samples of another type none: they are taken as they are.
-    """
-    if images.dtype != torch.uint8:
-        return torch.empty(0), torch.empty(0)
-    histograms = [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
-    counts = torch.stack(histograms).double()
-    shares = counts / counts.sum(1, keepdim=True)
-    values = torch.arange(256, dtype=torch.float64) / 255
-    mean = shares @ values
-    std = (shares * (values - mean[:, None]) ** 2).sum(1).sqrt()
-    return mean.float(), torch.where(std > 0, std, 1.0).float()
+def _scale(images: Tensor | Rows) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation; of some samples where not all were seen."""
+    if isinstance(images, Rows) and images.looks is not None:
+        return images.looks.mean_and_std(images.numbers, images.sample.shape)
+    return mean_and_std(_in_memory(images))

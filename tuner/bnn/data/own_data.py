@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from tuner.bnn.data.splits import Source, Split
-from tuner.bnn.data.streamed import Rows, Streamed
+from tuner.bnn.data.streamed import Rows, Streamed, tried
 from tuner.errors import InvalidInput
 from tuner.named import arguments, function, setting_up
 from tuner.workload import ACCURACY, Workload
@@ -207,8 +207,7 @@ def _streamed(part: Any, where: str) -> Split:  # Any: whatever the user's funct
     if not len(labels):
         raise InvalidInput(f"{where}: must hold samples, is empty")
     n = len(part if isinstance(part, Sized) and isinstance(part, Dataset) else part[0])
-    rows = Rows(read, torch.arange(n), read([0])[0])
-    some = rows.probe()
+    rows, some = tried(Rows(read, torch.arange(n), read([0])[0]))
     _checked(some, labels[: len(some)] if len(labels) == n else labels, where)
     _check_numbers("labels", labels, where)
     return Split(rows, labels.contiguous())

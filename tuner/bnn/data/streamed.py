@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tuner.bnn.data.ahead import ahead
+from tuner.bnn.data.looks import Looks
+
 Read = Callable[[Sequence[int]], Tensor]
 """Takes numbers of samples, returns them stacked."""
 
@@ -50,20 +53,30 @@ class Rows:
         numbers: Which of the samples these are, in their order, int64 [n].
         sample: One of them, for shape and type.
         device: Where those that were read are put.
+        apart: Whether a thread of its own may read them.
+        draws: Whether reading them draws from torch's generator.
+        looks: What was seen of each sample of all, if they were all read once.
     """
 
     read: Read
     numbers: Tensor
     sample: Tensor
     device: torch.device = torch.device("cpu")  # noqa: RUF009  # it never changes
+    apart: bool = False
+    draws: bool = False
+    looks: Looks | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, which: slice | Tensor) -> Tensor:
         """Those samples, read now; a slice, or int64 of any shape."""
-        numbers = self.numbers[which if isinstance(which, slice) else which.cpu()]
-        rows = self.read(numbers.flatten().tolist()).to(self.device)
+        return self.fetch(which if isinstance(which, slice) else which.cpu()).to(self.device)
+
+    def fetch(self, which: slice | Tensor) -> Tensor:
+        """Likewise, but not on their device yet; ``which`` is not on one either."""
+        numbers = self.numbers[which]
+        rows = self.read(numbers.flatten().tolist())
         return rows.view(*numbers.shape, *self.sample.shape)
 
     @property
@@ -94,7 +107,24 @@ class Rows:
 
     def probe(self) -> Tensor:
         """Some of the samples, evenly spread over all; the same ones, drawn alike, every time."""
-        n = min(_PROBED, len(self))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return self[torch.linspace(0, len(self) - 1, n).long()]
+            return self[_some(len(self))]
+
+
+def tried(rows: Rows) -> tuple[Rows, Tensor]:
+    """The samples, knowing how they may be read, and some of them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        try:
+            (some,) = ahead(lambda _: rows[_some(len(rows))], 1)
+        except Exception:  # it may be bound to the thread that opened it, as SQLite's files are
+            return rows, rows.probe()
+        draws = not torch.equal(before, torch.get_rng_state())
+    return replace(rows, apart=True, draws=draws), some
+
+
+def _some(n: int) -> Tensor:
+    """The numbers of those that speak for all ``n``, int64."""
+    return torch.linspace(0, n - 1, min(_PROBED, n)).long()
