@@ -97,3 +97,17 @@ def test_a_virtual_machine_that_gives_a_wrong_number_is_not_believed(cpuinfo):
     assert machine.microarchitecture() == "Rocket Lake"
     cpuinfo(f"{numbers}flags\t\t: avx2 amx_bf16\n")
     assert machine.microarchitecture() == "Sapphire Rapids or later"
+
+
+def test_free_memory_is_what_system_and_control_group_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "_GROUP", tmp_path)
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    5000 kB\n")
+    assert machine.free_memory() == 5000 * 1024
+    (tmp_path / "memory.current").write_text("3000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500\n")
+    for most, free in (("max", 5000 * 1024), ("4000", 1500), ("2000", 0)):
+        (tmp_path / "memory.max").write_text(f"{most}\n")
+        assert machine.free_memory() == free

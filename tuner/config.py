@@ -49,6 +49,20 @@ def folder_root() -> Path | None:
     return Path(given) if given else None
 
 
+def image_bytes() -> int | None:
+    """Bytes of images that a process keeps in memory: ``$TUNER_IMAGE_BYTES``; None if not said.
+
+    Raises:
+        InvalidInput: If it is no number.
+    """
+    given = os.environ.get("TUNER_IMAGE_BYTES", "")
+    if not given:
+        return None
+    if not given.isdecimal():
+        raise InvalidInput(f"TUNER_IMAGE_BYTES must be a number of bytes, got {given!r}")
+    return int(given)
+
+
 def image_folder_at(folder: str, root: Path | None) -> Path:
     """Where an image folder lies, for the server that accepts it and the worker that opens it.
 

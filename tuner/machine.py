@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_GROUP = Path("/sys/fs/cgroup")
+_QUOTA = _GROUP / "cpu.max"
+_MEMORY = Path("/proc/meminfo")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -99,6 +101,18 @@ def cores() -> int:
         return max(1, min(affinity, int(quota) // int(period)))
     except (OSError, ValueError):  # no control group, or no quota ("max")
         return affinity
+
+
+def free_memory() -> int:
+    """Bytes that processes may still take, by the system and the control group's limit."""
+    said = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+    free = int(said["MemAvailable"].split()[0]) * 1024
+    try:
+        most, used = (int((_GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        parts = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
+        return max(0, min(free, most - used + int(parts["inactive_file"])))
+    except (OSError, ValueError, KeyError):  # no control group, or no limit ("max")
+        return free
 
 
 def gpus() -> list[str]:

@@ -1,33 +1,35 @@
 """A data set from a folder of class folders of images."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
+from itertools import accumulate
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from torch import Tensor
 
-from tuner.bnn.data.folder_layout import SUFFIXES, class_names, images_in, parts_of, passed_over
+from tuner import config, machine
+from tuner.bnn.data.decoding import Decoding, by_threads, decoding_of
+from tuner.bnn.data.folder_layout import (
+    SUFFIXES,
+    class_names,
+    images_in,
+    parts_of,
+    passed_over,
+    stamp,
+)
+from tuner.bnn.data.looks import Looks, digest, sums
 from tuner.bnn.data.splits import TEST_SEED, Source, Split, share_of, stratified_split
+from tuner.bnn.data.streamed import Rows
 from tuner.errors import DataMissing, InvalidInput
 
 TEST_SHARE = 0.15
 VAL_SHARE = 0.15
 LEAST_PER_CLASS = 3
 """Images that each class needs where a split is ours to make, so that train keeps one."""
-
-GREY_MODES = frozenset({"1", "L", "LA"})
-COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises on files that are no images, are cut off, or unreasonably large."""
-
-Crop = Callable[[Image.Image], Image.Image]
-Size = tuple[int, int]
-"""Width and height."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def image_folder(folder: Path, size: int) -> Source:
     folders in each; or the class folders themselves. Where there is no test split, 15% of train
     are it, always the same ones, and 15% are left to validate on. Classes are numbered by their
     names' order. Images are turned upright, as their EXIF data say, and have 8 bits a channel;
-    they are grey if all are grey, else RGB. Transparency is ignored.
+    they are grey if all are grey, else RGB. Transparency is ignored. Where they would not fit into
+    memory they are decoded anew whenever they are needed, after each was looked at once.
 
     Args:
         folder: See ``folder_layout.parts_of`` for what the splits may be called.
@@ -64,13 +67,13 @@ def image_folder(folder: Path, size: int) -> Source:
     files = {name: _list_images(part, classes) for name, part in parts.items()}
     if not files.keys() >= {"val", "test"}:
         _check_splittable(files["train"], classes)
-    splits = _decode(files, size)
+    splits, more = _splits(files, size, folder)
     train, test, val_share = splits["train"], splits.get("test"), VAL_SHARE
     if test is None:
         n_test = share_of(len(train), TEST_SHARE)
         train, test = stratified_split(train, n_test, seed=TEST_SEED)
         val_share = VAL_SHARE / (1 - TEST_SHARE)
-    notes += passed_over(list(parts.values()))
+    notes += more + passed_over(list(parts.values()))
     return Source(train, test, len(classes), splits.get("val"), val_share, notes)
 
 
@@ -111,95 +114,56 @@ def _check_splittable(images: Sequence[_Labelled], classes: Sequence[str]) -> No
         )
 
 
-def _decode(files: dict[str, list[_Labelled]], size: int) -> dict[str, Split]:
-    """The images of each part, decoded by a pool of threads straight into one array per part."""
-    paths = [image.path for images in files.values() for image in images]
-    # Leaving the pool's map on an error cancels what is still queued.
-    with ThreadPoolExecutor() as pool:
-        headers = list(pool.map(_read_header, paths))
-        coloured = any(mode in COLOUR_MODES for _, mode in headers)
-        mode, channels = ("RGB", 3) if coloured else ("L", 1)
-        crop = _cropped(size) if size else _as_it_is
-        if not size:
-            _check_sizes(paths, [header[0] for header in headers])
-        first = _pixels(paths[0], mode, crop)
-        splits = {}
-        for name, images in files.items():
-            pixels = np.empty((len(images), channels, *first.shape[1:]), np.uint8)
-            decode = partial(_decode_into, mode=mode, crop=crop, first=paths[0])
-            list(pool.map(decode, pixels, [image.path for image in images]))
-            labels = torch.tensor([image.label for image in images])
-            splits[name] = Split(torch.from_numpy(pixels), labels)
-    return splits
+def _splits(
+    files: Mapping[str, Sequence[_Labelled]], size: int, folder: Path
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The images of each part, in memory or to be decoded when they are needed; and a note."""
+    paths = {name: [image.path for image in images] for name, images in files.items()}
+    every = tuple(path for part in paths.values() for path in part)
+    decoding = decoding_of(every, size)
+    labels = {name: torch.tensor([i.label for i in images]) for name, images in files.items()}
+    needed, room = len(every) * prod(decoding.shape), _room()
+    if needed <= room:
+        return {n: Split(decoding.stacked(p), labels[n]) for n, p in paths.items()}, ()
+    looks = _looked_at(decoding, every, stamp(folder))
 
+    def read(numbers: Sequence[int]) -> Tensor:
+        return decoding.stacked([every[number] for number in numbers])
 
-def _check_sizes(paths: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> None:
-    """Refuse images of several sizes, before they are all decoded; one may lie on its side."""
-    for path, size in zip(paths, sizes, strict=True):
-        if sorted(size) != sorted(sizes[0]):
-            raise _other_size(path, size, paths[0], sizes[0])
-
-
-def _other_size(path: Path, size: Size, first: Path, of_first: Size) -> InvalidInput:
-    """The refusal of the first image of another size."""
-    return InvalidInput(
-        f"{path}: all images of a folder must have the same size, got "
-        f"{size[0]}x{size[1]} but {of_first[0]}x{of_first[1]} in {first}; set workload.size to "
-        "have them resized and cropped"
-    )
-
-
-def _read_header(path: Path) -> tuple[Size, str]:
-    """The (width, height) and the Pillow mode of an image file."""
-    try:
-        with Image.open(path) as image:
-            size, mode = image.size, image.mode
-    except DECODING_ERRORS as error:
-        raise _undecodable(path, error) from error
-    if mode not in GREY_MODES | COLOUR_MODES:
-        raise InvalidInput(
-            f"{path}: images must have 8 bits a channel, got Pillow mode {mode}; convert it"
+    starts = accumulate((len(part) for part in paths.values()), initial=0)
+    sample = read([0])[0]
+    return {
+        name: Split(
+            Rows(read, start + torch.arange(len(paths[name])), sample, apart=True, looks=looks),
+            labels[name],
         )
-    return size, mode
-
-
-def _as_it_is(image: Image.Image) -> Image.Image:
-    return image
-
-
-def _cropped(size: int) -> Crop:
-    """Resizes the shorter side and crops the middle."""
-    from torchvision.transforms import v2  # a second to import
-
-    both: Crop = v2.Compose([v2.Resize(size), v2.CenterCrop(size)])
-    return both
-
-
-def _pixels(path: Path, mode: str, crop: Crop) -> NDArray[np.uint8]:
-    """An image upright, [C, H, W]."""
-    try:
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            decoded = np.asarray(crop(image.convert(mode)))
-    except DECODING_ERRORS as error:
-        raise _undecodable(path, error) from error
-    return decoded.reshape(*decoded.shape[:2], -1).transpose(2, 0, 1)
-
-
-def _decode_into(
-    pixels: NDArray[np.uint8], path: Path, *, mode: str, crop: Crop, first: Path
-) -> None:
-    """Write the image into ``pixels`` [C, H, W]."""
-    decoded = _pixels(path, mode, crop)
-    if decoded.shape != pixels.shape:
-        (_, height, width), (_, *others) = decoded.shape, pixels.shape
-        raise _other_size(path, (width, height), first, (others[1], others[0]))
-    pixels[:] = decoded
-
-
-def _undecodable(path: Path, error: Exception) -> InvalidInput:
-    """The refusal of a file that is no image, or a damaged one."""
-    reason = " ".join(str(error).split())
-    return InvalidInput(
-        f"{path}: must be an image that Pillow can decode ({reason}); replace or remove it"
+        for name, start in zip(paths, starts, strict=False)  # the last one is the end
+    }, (
+        f"{folder}: {len(every):,} images take {needed / 1e9:,.2f} GB decoded, and a process here "
+        f"may keep {room / 1e9:,.2f} GB (TUNER_IMAGE_BYTES), so they are decoded batch by batch, "
+        "to the same results in a longer time; workload.size makes them smaller",
     )
+
+
+def _room() -> int:
+    """Bytes of images that a process may keep: all that train on this machine keep theirs.
+
+    Half of what is free, for parting them makes a copy.
+    """
+    said = config.image_bytes()
+    processes = len(machine.gpus()) or machine.cores()
+    return machine.free_memory() // (2 * processes) if said is None else said
+
+
+@lru_cache(maxsize=1)
+def _looked_at(decoding: Decoding, paths: tuple[Path, ...], _version: str) -> Looks:
+    """What is seen of all images, each decoded once; kept, for splits are made for every seed."""
+    n, channels = len(paths), decoding.shape[0]
+    totals, squares = (torch.empty((n, channels), dtype=torch.int64) for _ in range(2))
+
+    def look(number: int) -> bytes:
+        pixels = np.ascontiguousarray(decoding.pixels(paths[number]))
+        totals[number], squares[number] = sums(torch.from_numpy(pixels)[None])
+        return digest(pixels)
+
+    return Looks(list(by_threads(look, range(n))), totals, squares)
