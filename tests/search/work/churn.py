@@ -1,13 +1,15 @@
 """Thousands of tiny trials while everything around them is killed, frozen, deleted and poisoned.
 
-    python -m tests.search.work.churn --trials 10000 --kills 500 --zombies 50
+    python -m tests.search.work.churn --trials 10000 --kills 500 --zombies 50 --freezes 5
 
-runs that on an SQLite file of its own, or on an empty database that ``--database`` names, and says
-what became of every trial: each is done once, with the value of an undisturbed run, or has failed
-because it ends its process, which one in a hundred does.
+runs that on an SQLite file of its own, with ``--postgresql`` on a PostgreSQL server of its own,
+which ``--restarts`` ends and starts again, and says what became of every trial: each is done once,
+with the value of an undisturbed run, or has failed because it ends its process, which one in a
+hundred does.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -15,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from sqlalchemy import func, select
@@ -29,14 +34,15 @@ HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parents[1]))
 
-from churn_trainer import LEASE_SECONDS  # noqa: E402  # on the path above
+from churn_times import LEASE_SECONDS  # noqa: E402  # on the path above
 from comparisons import comparison  # noqa: E402
 from light_trainer import score  # noqa: E402
 
+from tests.postgres_server import postgres_server, restart  # noqa: E402
 from tuner.search.database.finished import finished_trials  # noqa: E402
 from tuner.search.database.patience import patiently  # noqa: E402
 from tuner.search.database.store import Store, open_store  # noqa: E402
-from tuner.search.database.tables import studies, trials, workers  # noqa: E402
+from tuner.search.database.tables import events, studies, trials, workers  # noqa: E402
 from tuner.search.declared.spaces import suggest  # noqa: E402
 from tuner.search.declared.spec import ComparisonSpec  # noqa: E402
 from tuner.search.declared.study_spec import StudySpec  # noqa: E402
@@ -52,53 +58,94 @@ from tuner.search.work.service import work
 surroundings.IMPORTED = ["tuner.search.work.crew"]  # this trainer needs no torch
 work(sys.argv[1], processes=4, make_trainer=ChurnTrainer)
 """
+_FROZEN = f"""
+import os, signal, sys
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]
+import churn_times
+from sqlalchemy import update
+from tuner.search.database.store import open_store
+from tuner.search.database.tables import RUNNING, trials
+churn_times.shorten()
+with open_store(sys.argv[1]).begin() as connection:
+    these = update(trials).where(trials.c.state == RUNNING)
+    connection.execute(these.values(lease_expires=trials.c.lease_expires))
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
 _POISONED = 100
 _LONGEST_STUDY = 250
+_SECONDS = {"kill": 0.3, "zombie": 2 * LEASE_SECONDS, "freeze": 2 * LEASE_SECONDS, "restart": 5}
+"""So long each kind takes, one after the other."""
+_OTHERS = "study of others made or deleted"
+_STOPPING = ("zombie", "freeze")
+HARM = (
+    ("kill", 50, "worker processes to kill"),
+    ("zombie", 5, "worker processes to stop for longer than their lease"),
+    ("freeze", 1, "clients to stop in a transaction that holds trials"),
+    ("restart", 0, "times to end the database and start it again"),
+)
+"""Kind, how often by default, what it is."""
 
 
-@dataclass
 class Churn:
     """What is to be done to whoever works.
 
     Args:
         store: The database.
+        address: Its address.
         specs: What is submitted.
-        kills: Worker processes to kill.
-        zombies: Worker processes to stop for longer than their lease.
+        harm: What is to be done, each so often: "kill" a worker process; make one a "zombie",
+            stopped for longer than its lease; "restart" the database; "freeze" a client in a
+            transaction that holds all that runs.
+        restart: Ends the database in mid-work and starts it again.
+
+    Attributes:
+        done: What was done so far.
     """
 
-    store: Store
-    specs: list[ComparisonSpec]
-    kills: int
-    zombies: int
-    seed: int = 0
-    killed: int = 0
-    stopped: dict[int, float] = field(default_factory=dict)
-    n_stopped: int = 0
-    made: int = 0
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
+    def __init__(
+        self,
+        store: Store,
+        address: str,
+        specs: list[ComparisonSpec],
+        harm: Counter[str],
+        restart: Callable[[], None],
+    ) -> None:
+        self._store, self._address, self._start_again = store, address, restart
+        self._n_trials = sum(spec.n_searched for spec in specs)
+        self._n_harm = harm.total()
+        self._left = list(harm.elements())
+        self._chance = random.Random(0)
+        self._chance.shuffle(self._left)
+        self._stopped: dict[int, float] = {}
+        self._clients: list[subprocess.Popen[bytes]] = []
+        self.done: Counter[str] = Counter()
 
     def step(self) -> None:
         """One moment of it."""
-        now = time.monotonic()
-        for pid, until in list(self.stopped.items()):
-            if now > until:
+        for pid, until in list(self._stopped.items()):
+            if time.monotonic() > until:
                 _signal(pid, signal.SIGCONT)
-                del self.stopped[pid]
-        pids = [pid for pid in self._working() if pid not in self.stopped] if self._due() else []
-        kills, zombies = self.kills - self.killed, self.zombies - self.n_stopped
-        if pids and self.chance.random() * (kills + zombies) < kills:
-            self.killed += _signal(self.chance.choice(pids), signal.SIGKILL)
-        elif pids and zombies and not self.stopped:
-            pid = self.chance.choice(pids)
-            if _signal(pid, signal.SIGSTOP):
-                self.stopped[pid] = now + 2 * LEASE_SECONDS
-                self.n_stopped += 1
+                del self._stopped[pid]
         # A stopped process may hold the lock of an SQLite file: nobody here waits for that.
-        if not self.stopped and self.chance.random() < 0.1:
+        if not self._stopped and self._chance.random() < 0.1:
             self._others_study()
+        free = (kind for kind in self._left if not (self._stopped and kind in _STOPPING))
+        kind = next(free, None) if self._due() else None
+        if kind is not None and getattr(self, f"_{kind}")():
+            self._left.remove(kind)
+            self.done[kind] += 1
+
+    @property
+    def left(self) -> Counter[str]:
+        """What was not done yet."""
+        return Counter(self._left)
+
+    def end(self) -> None:
+        """Let everybody go on who was stopped."""
+        for pid in self._stopped:
+            _signal(pid, signal.SIGCONT)
+        for client in self._clients:
+            client.wait(60)
 
     def _due(self) -> bool:
         """Whether so many trials have ended as belong to the harm that was done so far.
@@ -106,30 +153,52 @@ class Churn:
         A crew whose workers are killed before they have finished anything takes its machine for
         broken, as it should.
         """
-        harm, all_harm = self.killed + self.n_stopped, self.kills + self.zombies
-        total = sum(spec.n_searched for spec in self.specs)
-        ended = sum(n for state, n in states(self.store).items() if state in ("done", "failed"))
-        return harm < all_harm and ended * (all_harm + 1) > (harm + 1) * total
+        ended = sum(n for state, n in states(self._store).items() if state in ("done", "failed"))
+        return ended * (self._n_harm + 1) > (self._n_harm - len(self._left) + 1) * self._n_trials
 
-    def _working(self) -> list[int]:
+    def _worker(self) -> int | None:
+        """The process id of somebody who works and is not stopped."""
         query = select(workers.c.pid).where(workers.c.state == "working")
-        with self.store.engine.connect() as connection:
-            return list(connection.scalars(query))
+        with self._store.engine.connect() as connection:
+            pids = [pid for pid in connection.scalars(query) if pid not in self._stopped]
+        return self._chance.choice(pids) if pids else None
+
+    def _kill(self) -> bool:
+        pid = self._worker()
+        return pid is not None and _signal(pid, signal.SIGKILL)
+
+    def _zombie(self) -> bool:
+        pid = self._worker()
+        if pid is None or not _signal(pid, signal.SIGSTOP):
+            return False
+        self._stopped[pid] = time.monotonic() + 2 * LEASE_SECONDS
+        return True
+
+    def _restart(self) -> bool:
+        self._start_again()
+        return True
+
+    def _freeze(self) -> bool:
+        command = [sys.executable, "-c", _FROZEN, self._address]
+        client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self._clients.append(client)
+        _, status = os.waitpid(client.pid, os.WUNTRACED)
+        self._stopped[client.pid] = time.monotonic() + 2 * LEASE_SECONDS
+        return os.WIFSTOPPED(status)
 
     def _others_study(self) -> None:
         """Somebody makes a study, or deletes the one before."""
-        name = f"someone's {self.made // 2}"
-        if self.made % 2:
-            patiently(lambda: optuna.delete_study(study_name=name, storage=self.store.rdb))
+        made = self.done[_OTHERS]
+        name = f"someone's {made // 2}"
+        if made % 2:
+            optuna.delete_study(study_name=name, storage=self._store.rdb)
         else:
-            study = patiently(
-                lambda: optuna.create_study(
-                    study_name=name, storage=self.store.rdb, load_if_exists=True
-                )
+            study = optuna.create_study(
+                study_name=name, storage=self._store.rdb, load_if_exists=True
             )
             study.enqueue_trial({"x": 1.0})
             study.optimize(lambda trial: trial.suggest_float("x", 0, 2), n_trials=2)
-        self.made += 1
+        self.done[_OTHERS] += 1
 
 
 def _signal(pid: int, number: int) -> bool:
@@ -163,7 +232,14 @@ def poisoned(study: StudySpec) -> set[int]:
     return set(chance.sample(range(study.n_trials), max(1, study.n_trials // _POISONED)))
 
 
-def churn(database: str, n_trials: int, *, kills: int, zombies: int, seconds: float) -> list[str]:
+def churn(
+    database: str,
+    n_trials: int,
+    *,
+    harm: Counter[str],
+    restart: Callable[[], None],
+    seconds: float,
+) -> list[str]:
     """Run it; returns what is wrong in the end, a line each."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     specs = declared(n_trials)
@@ -176,31 +252,34 @@ def churn(database: str, n_trials: int, *, kills: int, zombies: int, seconds: fl
     with closing(open_store(database)) as store:
         for spec in specs:
             submit(store, spec)
-        environment = {**os.environ, "POISON": ",".join(map(str, seeds)), "HOW": "9"}
+        poison = {"POISON": ",".join(map(str, seeds)), "HOW": "9"}
+        lasts = sum(n * _SECONDS[kind] for kind, n in harm.items())
+        nap = 16 * lasts / (n_trials * EPOCHS)  # four workers train four trials each
+        environment = {**os.environ, **poison, "NAP": str(nap)}
         crew = subprocess.Popen([sys.executable, "-c", _CREW, database], env=environment)
-        disturbance = Churn(store, specs, kills, zombies)
+        disturbance = Churn(store, database, specs, harm, restart)
         deadline = time.monotonic() + seconds
         try:
-            while any(store.status(spec.name) != "complete" for spec in specs):
+            while not patiently(lambda: _complete(store, specs)):
                 if crew.poll() is not None:
-                    return [f"the crew ended with {crew.returncode}"]
+                    return [f"the crew ended with {crew.returncode}"], disturbance.left
                 if time.monotonic() > deadline:
-                    return [f"it did not end within {seconds:g} seconds", *wrong(store, specs)]
-                with suppress(DBAPIError):
+                    found = [f"it did not end within {seconds:g} seconds", *wrong(store, specs)]
+                    return found, disturbance.left
+                with suppress(DBAPIError, StorageInternalError):
                     disturbance.step()
                 time.sleep(0.1)
         finally:
-            for pid in disturbance.stopped:
-                _signal(pid, signal.SIGCONT)
+            disturbance.end()
             crew.terminate()
             crew.wait(60)
-        found = wrong(store, specs)
-        counts = ", ".join(f"{n} {state}" for state, n in sorted(states(store).items()))
-        print(  # noqa: T201  # for whoever runs it
-            f"{counts}; {disturbance.killed} workers killed, {disturbance.n_stopped} stopped, "
-            f"{disturbance.made} studies of others made or deleted"
-        )
-        return found
+        for what in (states(store), disturbance.done):
+            print(", ".join(f"{n} {kind}" for kind, n in sorted(what.items())))  # noqa: T201
+        return wrong(store, specs), disturbance.left
+
+
+def _complete(store: Store, specs: list[ComparisonSpec]) -> bool:
+    return all(store.status(spec.name) == "complete" for spec in specs)
 
 
 def states(store: Store) -> dict[str, int]:
@@ -222,7 +301,11 @@ def wrong(store: Store, specs: list[ComparisonSpec]) -> list[str]:
             found.append(f"{study.study_name}: {len(indices)} of {study.n_trials} trials ended")
         for trial in ended:
             found += _wrong(study, trial, batch)
-    return found
+    with store.engine.connect() as connection:
+        query = select(events.c.data).where(events.c.kind == "finished")
+        finished = sum(json.loads(data)["n"] for data in connection.scalars(query))
+    done = states(store)["done"]
+    return found + ([f"{done} trials are done, {finished} were recorded"] * (finished != done))
 
 
 def _wrong(study: StudySpec, trial: FrozenTrial, batch: int) -> list[str]:
@@ -245,20 +328,26 @@ def _wrong(study: StudySpec, trial: FrozenTrial, batch: int) -> list[str]:
 def main() -> int:
     """Run it as the arguments say; the exit status is 0 if nothing was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--database", help="an empty database; by default an SQLite file")
+    parser.add_argument("--postgresql", action="store_true", help="a server, not an SQLite file")
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--zombies", type=int, default=5)
+    for kind, n, help_ in HARM:
+        parser.add_argument(f"--{kind}s", type=int, default=n, metavar="N", help=help_)
     parser.add_argument("--seconds", type=float, default=7200.0, help="give up after so long")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = churn(
-            given.database or f"sqlite:///{folder}/churn.db",
-            given.trials,
-            kills=given.kills,
-            zombies=given.zombies,
-            seconds=given.seconds,
+    harm = Counter({kind: getattr(given, f"{kind}s") for kind, _, _ in HARM})
+    if harm["restart"] and not given.postgresql:
+        parser.error("--restarts needs --postgresql: SQLite has no server")
+    with ExitStack() as at_end:
+        if given.postgresql:
+            server = at_end.enter_context(postgres_server())
+            database, again = server.get_uri(), partial(restart, server)
+        else:
+            folder = at_end.enter_context(tempfile.TemporaryDirectory())
+            database, again = f"sqlite:///{folder}/churn.db", print
+        found, left = churn(
+            database, given.trials, harm=harm, restart=again, seconds=given.seconds
         )
+    found += [f"{n} {kind} could not be done in time" for kind, n in left.items()]
     for line in found:
         print(line)  # noqa: T201  # for whoever runs it
     return bool(found)

@@ -1,10 +1,22 @@
 """A little of what ``churn.py`` does with thousands of trials; see there."""
 
+from collections import Counter
+from functools import partial
+
 import pytest
 
+from tests.postgres_server import restart
 from tests.search.work.churn import churn
 
 
 @pytest.mark.slow
-def test_every_trial_is_done_once_or_failed_with_a_reason_whatever_happens(sqlite_url: str):
-    assert churn(sqlite_url, 100, kills=6, zombies=1, seconds=300.0) == []
+def test_every_trial_is_done_once_or_failed_with_a_reason_whatever_happens(
+    database: str, request: pytest.FixtureRequest
+):
+    harm = Counter(kill=6, zombie=1, freeze=1)
+    again = print
+    if "postgres" in database:
+        harm["restart"] = 1
+        again = partial(restart, request.getfixturevalue("postgres"))
+    wrong, _ = churn(database, 100, harm=harm, restart=again, seconds=300.0)
+    assert wrong == []

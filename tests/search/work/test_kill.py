@@ -16,6 +16,7 @@ from comparisons import comparison
 from light_trainer import LightTrainer
 from sqlalchemy import select
 
+from tests.postgres_server import restart
 from tuner.search.database.events import events_after
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.patience import patiently
@@ -97,9 +98,7 @@ def test_workers_and_database_killed_again_and_again_change_nothing(
                 os.kill(chance.choice(pids), signal.SIGKILL)
                 kills += 1
         if postgres is not None and restarts < 2 and kills > 2 * restarts:
-            os.kill(postgres.get_pid(), signal.SIGQUIT)
-            time.sleep(0.5)
-            postgres.ensure_postgres_running()
+            restart(postgres)
             restarts += 1
     assert kills >= 4
     assert restarts == (0 if postgres is None else 2)
