@@ -72,7 +72,8 @@ with open_store(sys.argv[1]).begin() as connection:
     os.kill(os.getpid(), signal.SIGSTOP)
 """
 _POISONED = 100
-_LONGEST_STUDY = 250
+_LONGEST_STUDY = 200
+_HARMED = 0.9  # the last trials are left alone, or the last harm would come too late
 _SECONDS = {"kill": 0.3, "zombie": 2 * LEASE_SECONDS, "freeze": 2 * LEASE_SECONDS, "restart": 5}
 """So long each kind takes, one after the other."""
 _OTHERS = "study of others made or deleted"
@@ -154,7 +155,8 @@ class Churn:
         broken, as it should.
         """
         ended = sum(n for state, n in states(self._store).items() if state in ("done", "failed"))
-        return ended * (self._n_harm + 1) > (self._n_harm - len(self._left) + 1) * self._n_trials
+        done = self._n_harm - len(self._left)
+        return ended * (self._n_harm + 1) > (done + 1) * _HARMED * self._n_trials
 
     def _worker(self) -> int | None:
         """The process id of somebody who works and is not stopped."""
