@@ -194,6 +194,27 @@ def test_a_worker_leaves_out_what_it_cannot_run_and_says_so(store: Store):
     assert (row.state, row.finished, row.epochs) == ("stopped", 12, 36)
 
 
+class Unmeasured(LightTrainer):
+    """Has no data, which it notices before it takes any trial."""
+
+    def batch_size(self, _workload: Workload) -> int:
+        raise DataMissing("data set 'digits' is not there; put it in /data")
+
+
+def test_a_worker_that_can_run_nothing_says_so_while_it_waits(store: Store):
+    enqueue(store, LONG)
+    said: list[str | None] = []
+
+    def stop() -> bool:
+        with store.engine.connect() as connection:
+            said.append(connection.scalar(select(workers.c.message)))
+        return len(said) == 3
+
+    Worker(Queue(store), Unmeasured("cpu"), name="here", stopping=stop).run()
+    missing = "small/new cannot be run here: data set 'digits' is not there; put it in /data"
+    assert said == [None, missing, missing]
+
+
 def test_the_roster_says_who_trains_what(store: Store):
     enqueue(store, LONG)
     seen: list[tuple[str, str | None, int]] = []

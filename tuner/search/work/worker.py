@@ -219,6 +219,7 @@ class Worker:
         self._not_taken[study_name] += 1
         if isinstance(error, TunerError) or self._not_taken[study_name] >= MAX_FAILED_BATCHES:
             self._leave_out(study_name, error)
+            self._wait_for(partial(self._note, "idle", None))  # there may be nothing else to do
 
     def _leave_out(self, study_name: str, error: Exception) -> None:
         about = {"study": study_name, "worker": self._name}
