@@ -92,11 +92,13 @@ def test_a_plan_as_json_has_the_same_numbers(planned, monkeypatch):
 @pytest.mark.slow
 def test_a_plan_counts_data_of_the_users_own_and_warns_of_copies(planned, monkeypatch):
     folder, _, made = planned
-    counted = replace(made, data=DataCounts(3, 90, 10, 20, 2, "ab"))
+    counted = replace(made, data=DataCounts(3, 90, 10, 20, 2, "ab"), notes=("[a] is passed over",))
     monkeypatch.setattr(plans, "make_plan", lambda _, workers: replace(counted, workers=workers))
     command = ["plan", str(folder / "mine.toml"), "--workers", "1"]
     told = " ".join(CliRunner().invoke(app, command).stdout.split())
     assert "data: 3 classes; 90 samples to train on, 10 to validate on, 20 to test on" in told
     assert "! 2 of 20 test samples are also among those trained or validated on" in told
+    assert "· [a] is passed over" in told
     printed = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert printed["notes"] == ["[a] is passed over"]
     assert printed["data"]["test_in_train"] == 2

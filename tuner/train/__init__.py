@@ -2,7 +2,7 @@
 
 from tuner.train.checkpoint import Keep
 from tuner.train.fuse import Watched, chosen, trials_per_batch
-from tuner.train.loop import check, train
+from tuner.train.loop import check, notes, train
 from tuner.train.parts import Parts, shifted
 from tuner.train.precision import conditions
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
@@ -18,6 +18,7 @@ __all__ = [
     "check",
     "chosen",
     "conditions",
+    "notes",
     "shifted",
     "train",
     "trials_per_batch",

@@ -99,6 +99,11 @@ def _nothing(_run: Run) -> None:
     """Nothing is to be done between two epochs."""
 
 
+def notes(workload: Workload) -> tuple[str, ...]:
+    """What was passed over in the data, and how they are read, sentence by sentence."""
+    return load_data(workload).notes
+
+
 def check(workload: Workload) -> DataCounts | None:
     """Refuse a workload that cannot be trained, before anybody waits for it.
 
@@ -134,7 +139,7 @@ def check(workload: Workload) -> DataCounts | None:
             "on a CPU here, binary convolutions round their gradients to 11 bits, by chance up or "
             'down, which is faster; precision = "float32" in the workload never does'
         )
-    for note in data.notes:
+    for note in notes(workload):
         _log.warning("%s", note)
     if not (workload.own_dataset or workload.folder):
         return None

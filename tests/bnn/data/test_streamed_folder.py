@@ -13,6 +13,7 @@ from PIL import Image
 from tuner.bnn.data.dataset import Dataset, load_data
 from tuner.bnn.data.streamed import Rows
 from tuner.errors import InvalidInput
+from tuner.search.work.trainers import Trainers
 from tuner.train import TrialConfig, check, train
 from tuner.workload import Workload
 
@@ -103,6 +104,7 @@ def test_it_is_said_once_before_anything_is_trained(
     said = [message for message in caplog.messages if "batch by batch" in message]
     assert len(said) == 1 and "60 images take 0.00 GB decoded" in said[0]
     assert not any("nobody looked" in message for message in caplog.messages)
+    assert Trainers("cpu").notes(workload(folders[0])) == (said[0],)
 
 
 def test_a_damaged_image_is_named_before_anything_is_trained(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tuner.cli.present import AsJson, as_text
@@ -84,6 +85,8 @@ def _print(spec: ComparisonSpec, made: Plan, prospects: tuple[Outlook, ...]) -> 
         console.print(f"data: {made.data}", highlight=False)
         if made.data.warning:
             console.print(f"[yellow]![/] {made.data.warning}", highlight=False)
+    for note in made.notes:
+        console.print(f"[dim]·[/] {escape(note)}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("arm", "sampler", "trials", "afresh", "together", "epochs", "time"):
         left = heading in ("arm", "sampler")

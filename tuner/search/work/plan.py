@@ -63,12 +63,14 @@ class Plan:
         workers: Worker processes.
         start_seconds: Until they train.
         data: How much there is to train on, where the data are the user's own.
+        notes: What was passed over in the data, and how they are read.
     """
 
     arms: tuple[ArmPlan, ...]
     workers: int
     start_seconds: float
     data: DataCounts | None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_trials(self) -> int:
@@ -122,7 +124,7 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
     asked = [*searches.values(), *again]
     size = min(workers or len(gpus()) or cores(), spec.n_searched)
     began = time.monotonic()
-    per_worker, ready, data = _measure(asked, size)
+    per_worker, ready, data, notes = _measure(asked, size)
     by_study = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
     arms = []
     for arm in spec.arms:
@@ -143,22 +145,26 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
                 seconds=seconds,
             )
         )
-    return Plan(tuple(arms), size, ready - began, data)
+    return Plan(tuple(arms), size, ready - began, data, notes)
 
 
 def _measure(
     asked: Sequence[StudySpec], size: int
-) -> tuple[list[list[_Measured]], float, DataCounts | None]:
-    """What each worker measured; when, by the monotonic clock, all were ready; on what data."""
+) -> tuple[list[list[_Measured]], float, DataCounts | None, tuple[str, ...]]:
+    """What each worker measured; when, by the monotonic clock, all were ready; on what data.
+
+    And what is to be said of these.
+    """
     members: list[tuple[BaseProcess, Connection]] = []
     try:
         for slot in range(size):
             members.append(spawn(_measure_here, list(asked), size, slot=slot))
-        data: list[DataCounts | None] = [_heard(pipe) for _, pipe in members]
+        data: list[tuple[DataCounts | None, tuple[str, ...]]]
+        data = [_heard(pipe) for _, pipe in members]
         ready = time.monotonic()
         for _, pipe in members:
             pipe.send("all are ready")
-        return [_heard(pipe) for _, pipe in members], ready, data[0]
+        return [_heard(pipe) for _, pipe in members], ready, *data[0]
     finally:
         for process, pipe in members:
             process.kill()
@@ -187,7 +193,7 @@ def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Con
         trainer = Trainers(device)
         known: dict[tuple[str, int], _Measured] = {}
         batches = [min(batch_of(study, trainer, share), study.n_trials) for study in asked]
-        pipe.send(trainer.counts(asked[0].workload))
+        pipe.send((trainer.counts(asked[0].workload), trainer.notes(asked[0].workload)))
         pipe.recv()
         for study, batch in zip(asked, batches, strict=True):
             key = study.arm.space.rule, batch

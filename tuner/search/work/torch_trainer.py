@@ -87,6 +87,11 @@ class TorchTrainer:
             measured = self._training.chosen(workload, device)
         return {**found, "batch_size": measured} if measured else found
 
+    def notes(self, workload: Workload) -> tuple[str, ...]:
+        """See ``tuner.train.notes``."""
+        found: tuple[str, ...] = self._training.notes(workload)
+        return found
+
     def _on(self, workload: Workload) -> str:
         return "cpu" if workload in self._too_large else self._device
 

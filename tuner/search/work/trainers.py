@@ -46,6 +46,10 @@ class Trainers:
         data = self.conditions(workload).get("data")
         return None if data is None else DataCounts(**data)
 
+    def notes(self, workload: AnyWorkload) -> tuple[str, ...]:
+        """What was passed over in the data, and how they are read."""
+        return () if isinstance(workload, Objective) else self._ours.notes(workload)
+
     def train(
         self,
         workload: AnyWorkload,
