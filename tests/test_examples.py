@@ -107,6 +107,17 @@ def test_a_loop_of_ones_own_runs_by_itself_and_searched_by_the_service(tmp_path)
 
 
 @pytest.mark.slow
+def test_numbers_that_are_read_when_needed_are_predicted_and_scored_by_ones_own_error(tmp_path):
+    told = run("own_regression.py", tmp_path)
+    (error,) = re.findall(r"^mean error of a test wave: ([\d.]+) turns of 1 to 5$", told, re.M)
+    assert float(error) < 0.5, "of whoever says 3 to every wave it is 1"
+    printed = searched("own_regression", tmp_path)
+    assert "data: 510 samples to train on, 90 to validate on, 200 to test on" in printed
+    assert "loss mse, scored by own_regression:error, 10 epochs" in printed
+    assert "trials that reach 0.25 " in printed and "their median on test 0." in printed
+
+
+@pytest.mark.slow
 def test_a_network_and_data_of_ones_own_are_searched_in_forty_lines(tmp_path):
     (accuracy,) = re.findall(r"^test accuracy ([\d.]+)%$", run("own_network.py", tmp_path), re.M)
     assert float(accuracy) > 85
