@@ -15,7 +15,7 @@ from tuner.optim import compiled
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
 from tuner.optim.filters import along, lerp_, state_like
 from tuner.optim.groups import Group, Known, Value, either
-from tuner.optim.parameters import Lot, State
+from tuner.optim.parameters import Lot, State, is_flat_part
 from tuner.optim.plain import is_plain, numbers
 from tuner.optim.schedules import Decay
 from tuner.rules import Number
@@ -84,6 +84,14 @@ class Latent(BinaryOptimizer):
         w = state_like(param)
         self._begin_at(param, w, group)
         return {"w": w}
+
+    def _together(self, group: Group) -> None:
+        if group["scaling"] is not False and any(map(is_flat_part, group["params"])):
+            raise InvalidInput(
+                f"{type(self).__name__}: scaling needs whole output channels, and of these "
+                "weights FullyShardedDataParallel keeps a part here; leave scaling out, or shard "
+                "the network by fully_shard"
+            )
 
     def _begin_at(self, param: Tensor, w: Tensor, group: Group) -> None:
         """Let the parameter's values be the latent weights, and its signs be the parameter."""
@@ -211,6 +219,7 @@ class LatentSGD(Latent):
         super().__init__(params, own, learning_rate, **options)
 
     def _together(self, group: Group) -> None:
+        super()._together(group)
         nesterov, dampening = group["nesterov"], group["dampening"]
         if not group["coupled"] and (nesterov or dampening):
             raise InvalidInput("LatentSGD: nesterov and dampening need coupled=True")

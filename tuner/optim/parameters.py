@@ -63,12 +63,22 @@ def marked(model: nn.Module) -> dict[str, nn.Parameter]:
 
     The mark lies on the layer: torch puts other parameters in the place of the first ones where
     it shards a network, moves it off ``meta``, or loads with ``assign=True``.
+
+    Raises:
+        InvalidInput: If such a weight is no parameter any more.
     """
     found: dict[str, nn.Parameter] = {}
     for prefix, layer in model.named_modules():
         for name in getattr(layer, "binary_names", ()):
             inside = own_name(layer, name)
-            found[f"{prefix}.{inside}".lstrip(".")] = layer.get_parameter(inside)
+            whole = f"{prefix}.{inside}".lstrip(".")
+            there = getattr(layer, inside, None)
+            if isinstance(there, Tensor) and not isinstance(there, nn.Parameter):
+                raise InvalidInput(
+                    f"{whole} is a tensor, no parameter any more, so it cannot be trained; where "
+                    f"FullyShardedDataParallel made it so, {_FSDP}"
+                )
+            found[whole] = layer.get_parameter(inside)
     return once(found)
 
 
@@ -87,6 +97,14 @@ def once(named: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     return {name: named[name] for name in names.values()}
 
 
+_FSDP = "wrap the network with use_orig_params=True, or shard it by fully_shard"
+
+
+def is_flat_part(param: Tensor) -> bool:
+    """Whether it is what FullyShardedDataParallel left of a weight here: some of its numbers."""
+    return bool(getattr(param, "_fsdp_flattened", False)) and param.dim() == 1
+
+
 def trainable(param: Tensor, who: str) -> None:
     """Refuse what cannot be made binary.
 
@@ -97,6 +115,11 @@ def trainable(param: Tensor, who: str) -> None:
     Raises:
         InvalidInput: Saying what it is, and what would do.
     """
+    if getattr(param, "_is_flat_param", False):
+        raise InvalidInput(
+            f"{who} holds whole layers of FullyShardedDataParallel's in one, binary weights and "
+            f"others; {_FSDP}"
+        )
     if is_lazy(param):
         raise InvalidInput(
             f"{who} has no values yet: run the network once on a batch, then make the optimizer"
