@@ -12,7 +12,6 @@ WHOLE = Design(
     repeats=10,
     searches=20,
     seeds=10,
-    rope=0.3,
     has_control=True,
     has_target=True,
 )

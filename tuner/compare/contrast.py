@@ -121,11 +121,6 @@ class Contrast:
             return self.repeats.difference
         return None
 
-    @property
-    def best_of_k_bounded(self) -> Estimate | None:
-        """The difference of the expected best of k* where the scores' bounds are known."""
-        return None if self.best_of_k_seen is None else self.best_of_k
-
 
 def contrast(first: Arm, second: Arm, k: int, protocol: Protocol, seen: Bounds) -> Contrast:
     """Contrast two arms at the budget k*, as far as their samplers allow.

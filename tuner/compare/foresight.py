@@ -33,7 +33,6 @@ class Design:
         repeats: Repeats of the searches by samplers that learn, 0 if there are none.
         searches: Independent searches of each primary arm, each one's setting trained afresh.
         seeds: Fresh seeds of each incumbent.
-        rope: Half-width of the region of practical equivalence, in points of accuracy.
         has_control: Whether an arm with narrow ranges is declared.
         has_target: Whether a target is declared.
         looks: Shares of the searches after which the verdict is looked at before the end.
@@ -46,7 +45,6 @@ class Design:
     repeats: int
     searches: int
     seeds: int
-    rope: float
     has_control: bool
     has_target: bool
     looks: tuple[float, ...] = ()

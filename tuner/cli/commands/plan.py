@@ -70,7 +70,6 @@ def design(spec: ComparisonSpec) -> Design:
         repeats=min((spec.repeats_of(arm) for arm in again), default=0),
         searches=min(map(spec.n_selections, primary)),
         seeds=spec.retrain_seeds,
-        rope=spec.verdict.rope,
         has_control=spec.verdict.control is not None,
         has_target=spec.verdict.target is not None,
         looks=spec.verdict.looks or (),
