@@ -77,7 +77,7 @@ class TorchTrainer:
         if not workload.functions:
             return int(measure())
         with heard():
-            return int(setting_up(f"workload.model: {workload.model}'s network", measure))
+            return int(setting_up(in_words(workload), measure))
 
     def conditions(self, workload: Workload) -> Mapping[str, Any]:
         """See ``tuner.train.conditions``; and when it was measured how many train at once."""
