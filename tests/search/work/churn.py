@@ -162,8 +162,16 @@ class Churn:
         """The process id of somebody who works and is not stopped."""
         query = select(workers.c.pid).where(workers.c.state == "working")
         with self._store.engine.connect() as connection:
-            pids = [pid for pid in connection.scalars(query) if pid not in self._stopped]
+            pids = [pid for pid in connection.scalars(query) if self._may_be_harmed(pid)]
         return self._chance.choice(pids) if pids else None
+
+    def _may_be_harmed(self, pid: int) -> bool:
+        """Whether it is a worker's, who is not stopped; if it ended, it may be somebody else's."""
+        try:
+            environment = Path("/proc", str(pid), "environ").read_bytes()
+        except OSError:
+            return False
+        return b"\0POISON=" in environment and pid not in self._stopped
 
     def _kill(self) -> bool:
         pid = self._worker()
