@@ -9,8 +9,9 @@ import pytest
 from comparisons import comparison, enqueue
 from light_trainer import LightTrainer
 from optuna import load_study
+from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuner.errors import NotFound
@@ -103,6 +104,25 @@ def test_a_keeper_fills_the_other_queues(store: Store):
         Keeper(store).tend()
         assert study_progress(store, "second")["second/old"].waiting == 6
         assert study_progress(store, "first")["first/old"].queued == 0
+    Keeper(store).tend()
+    assert study_progress(store, "first")["first/old"].waiting == 6
+
+
+def test_a_study_that_a_frozen_client_has_locked_in_optuna_is_filled_after_the_others(
+    store: Store,
+):
+    for name in ("first", "second"):
+        control.submit(store, comparison(name=name))
+    with store.transaction():
+        store.make_study(comparison(name="first").studies()[0])
+    with frozen(store, text("update studies set study_name = study_name")):
+        with pytest.raises(StorageInternalError) as said:
+            enqueue(store, comparison(name="first"))
+        assert locked(said.value), "though Optuna asks five times, and is refused otherwise then"
+        Keeper(store).tend()
+        assert study_progress(store, "second")["second/old"].waiting == 6
+    with store.engine.connect() as connection:
+        assert connection.scalars(select(comparisons.c.trouble)).all() == [None, None]
     Keeper(store).tend()
     assert study_progress(store, "first")["first/old"].waiting == 6
 

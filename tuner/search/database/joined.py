@@ -1,18 +1,20 @@
 """Optuna's session, joined into a transaction of ours."""
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from operator import eq
 from typing import Any
 
 from sqlalchemy import BinaryExpression, BindParameter, BooleanClauseList, inspect, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Query, Session, selectinload, with_parent
 from sqlalchemy.sql.operators import and_
 
 AT_ONCE, REMOVED = "at_once", "removed"
 """Of what is deleted with an object: how many at a time, and how many were, in a session."""
 
-_AHEAD, _TRIALS = "ahead", "trials"
+_AHEAD, _TRIALS, _LOST = "ahead", "trials", "lost"
 
 
 @dataclass
@@ -34,8 +36,14 @@ class _FromMemory(Query[Any]):
     """A query for one object, which is not asked where the session has read it ahead."""
 
     def one_or_none(self) -> Any:  # Any: whatever is asked for
-        """As SQLAlchemy's."""
+        """As SQLAlchemy's.
+
+        Raises:
+            DBAPIError: Again, what the transaction was lost by: Optuna may ask once more.
+        """
         session = self.session
+        if (lost := session.info.get(_LOST)) is not None:
+            raise lost
         answer = session.recall(self) if isinstance(session, LastingSession) else None
         return super().one_or_none() if answer is None else answer[0]
 
@@ -120,6 +128,12 @@ class LastingSession(Session):
 
     def commit(self) -> None:
         """Do nothing: the transaction commits at its end."""
+
+    def rollback(self) -> None:
+        """As SQLAlchemy's; the database's error that led to it is kept."""
+        if isinstance(error := sys.exc_info()[1], DBAPIError):
+            self.info.setdefault(_LOST, error)
+        super().rollback()
 
     def close(self) -> None:
         """Do nothing: see ``end``."""
