@@ -307,6 +307,20 @@ def test_a_worker_without_a_sign_of_life_is_gone(store: Store):
     assert (found["soon"], found["never"]) == ("starting", "gone")
 
 
+def test_a_worker_whose_process_is_gone_is_not_among_the_living(store: Store):
+    enrol(store, "dead", state="working", study_name="small/old", running=2)
+    enrol(store, "alive")
+    enrol(store, "ended", state="stopped", message="said so itself")
+    assert roster.count(store, within_seconds=60) == 2
+    roster.withdraw(store, ["dead", "ended"], "signal 9 (SIGKILL)")
+    assert roster.count(store, within_seconds=60) == 1
+    found = {row.name: row for row in views.list_workers(store)}
+    dead = found["dead"]
+    assert (dead.state, dead.study_name, dead.running) == ("stopped", None, 0)
+    assert dead.message == "signal 9 (SIGKILL)"
+    assert found["ended"].message == "said so itself"
+
+
 def test_a_note_says_what_a_comparison_waits_for(store: Store):
     enqueue(store, comparison())
 
@@ -320,7 +334,7 @@ def test_a_note_says_what_a_comparison_waits_for(store: Store):
     assert note() == "no worker is running; start one with: tuner worker"
     roster.announce(store, "soon", "cpu")
     assert note() == "workers are starting"
-    roster.withdraw(store, ["soon", "broken"])
+    roster.withdraw(store, ["soon", "broken"], "signal 9")
     assert note() == "no worker is running; start one with: tuner worker"
     assert {row.name for row in views.list_workers(store)} == {"gone", "broken"}
     roster.announce(store, "old", "cpu")

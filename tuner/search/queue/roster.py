@@ -22,11 +22,19 @@ def announce(store: Store, name: str, device: str) -> None:
     _enter(store, name, device, "starting")
 
 
-def withdraw(store: Store, names: Iterable[str]) -> None:
-    """Forget those of these workers that were announced and never enrolled: they are gone."""
-    never = workers.c.name.in_(names) & (workers.c.state == STARTING)
+def withdraw(store: Store, names: Iterable[str], why: str) -> None:
+    """Note that the processes of these workers are gone, unless they said so themselves.
+
+    Those that were announced and never enrolled are forgotten.
+    """
+    these = workers.c.name.in_(names)
     with store.begin() as connection:
-        connection.execute(delete(workers).where(never))
+        connection.execute(delete(workers).where(these, workers.c.state == STARTING))
+        connection.execute(
+            update(workers)
+            .where(these, workers.c.state.in_(LIVE))
+            .values(state="stopped", study_name=null(), running=0, message=why)
+        )
 
 
 def enrol(store: Store, name: str, device: str) -> None:

@@ -138,7 +138,7 @@ class Crew:
         except (DBAPIError, StorageInternalError) as error:
             _log.warning("trials are not put back: %s", in_a_line(error))
             finished, studies = self._finished, {}
-        self._put_back([member.name])
+        self._put_back([member.name], end.reason)
         if finished > self._finished:
             self._deaths, self._blamed = 0, {}
         self._finished = finished
@@ -196,13 +196,17 @@ class Crew:
                 member.process.kill()
                 member.process.join()
                 member.pipe.close()
-            self._put_back([member.name for member in self._members])
+            names = [member.name for member in self._members]
+            self._put_back(names, "it did not stop in time and was killed")
 
-    def _put_back(self, names: list[str]) -> None:
-        """Put back what these processes hold; if the database is away, the leases will run out."""
+    def _put_back(self, names: list[str], why: str) -> None:
+        """Put back what these processes held, which ended for that reason.
+
+        If the database is away, their leases will run out.
+        """
         try:
             self._queue.release(names)
-            roster.withdraw(self._queue.store, names)
+            roster.withdraw(self._queue.store, names, why)
         except (DBAPIError, StorageInternalError) as error:
             _log.warning("trials are not put back: %s", in_a_line(error))
 
