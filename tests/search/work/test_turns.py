@@ -38,6 +38,19 @@ def test_a_small_comparison_gets_its_queue_while_a_large_one_s_is_filled(store: 
 
 
 @pytest.mark.slow
+def test_of_many_comparisons_the_first_can_be_run_while_the_others_are_filled(store: Store):
+    for name in ("first", "second", "third"):
+        control.submit(store, comparison(name=name, n_trials=150, retrain_seeds=0))
+    keeper = Keeper(store)
+    while waiting(store, "first") != [150, 150]:
+        assert keeper.take_turns()
+    for name in ("second", "third"):
+        assert waiting(store, name) != [150, 150]
+    keeper.tend()
+    assert waiting(store, "third") == [150, 150]
+
+
+@pytest.mark.slow
 def test_a_small_comparison_gets_its_queue_while_a_large_one_is_deleted(store: Store):
     enqueue(store, LARGE)
     control.change_comparison(store, "large", "pause")

@@ -7,7 +7,7 @@ changes nothing if somebody else took it before. So nothing depends on one proce
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,7 @@ TURN_SECONDS = 0.3
 """So long everybody's turn lasts, and one slice or one query more."""
 
 _LONGEST_HALT_SECONDS = 0.2
+_Active = Row[Any, Any, Any, Any, Any]  # the columns of _ACTIVE
 _log = logging.getLogger(__name__)
 
 _ACTIVE = (
@@ -72,8 +73,9 @@ class Keeper:
     """Keeps the comparisons of a store going.
 
     Whatever there is to be done is done in turns: a large comparison, or a long operation, lets
-    the others through after some tenths of a second, and goes on where it was in its next turn. A
-    comparison of which nothing is to be done is looked at again once something happens to it.
+    the others through after some tenths of a second, and goes on where it was in its next turn.
+    The smallest that is not done has as many turns as all others together. A comparison of which
+    nothing is to be done is looked at again once something happens to it.
 
     Args:
         store: The database.
@@ -116,7 +118,7 @@ class Keeper:
         current = {(row.name, row.declaration_hash) for row in active}
         self._begun = {which: rest for which, rest in self._begun.items() if which in current}
         self._settled = {which: last for which, last in self._settled.items() if which in current}
-        for row in active:
+        for row in self._in_turn(active):
             which = row.name, row.declaration_hash
             if row.trouble is not None or self._settled.get(which, _UNKNOWN) != row.event:
                 left |= self._keep_going(row)
@@ -126,7 +128,7 @@ class Keeper:
         self._seen.intersection_update(row.name for row in active)
         return left
 
-    def _keep_going(self, row: Row[Any]) -> bool:  # Any: the columns of _ACTIVE
+    def _keep_going(self, row: _Active) -> bool:
         """The comparison's turn; what is in its way is noted. Returns whether some is left."""
         left, found = False, None
         try:
@@ -141,6 +143,22 @@ class Keeper:
         if found != row.trouble:
             self._note(row.name, found)
         return left
+
+    def _in_turn(self, active: Sequence[_Active]) -> Iterator[_Active]:
+        """Everybody once, and after each who has begun and is smallest, or else oldest.
+
+        So of many at once the first can soon be run, and no queue waits until all are full.
+        """
+        for row in active:
+            yield row
+            begun = [each for each in active if (each.name, each.declaration_hash) in self._begun]
+            first = min(begun, key=self._size, default=row)
+            if first is not row:
+                yield first
+
+    def _size(self, row: _Active) -> int:
+        spec = self._specs.get(row.declaration_hash)
+        return spec.n_searched if spec is not None else 0
 
     def tend_one(self, spec: ComparisonSpec) -> Progress:
         """Do what is to be done for the comparison; returns how far it was before.
