@@ -2,30 +2,19 @@
 
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx2
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
+from tests.api.served import CHECKS, serving
 from tuner.api import auth
-from tuner.api.app import create_app
-from tuner.api.settings import Settings
 
 OPERATIONS = {
     *("submit_comparison", "list_comparisons", "get_comparison", "delete_comparison"),
@@ -93,13 +82,6 @@ def test_bodies_have_examples_that_are_accepted(client, document):
             assert answer.status_code in accepted, (path, answer.text)
 
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    response_headers_conformance,
-]
 FUZZ = settings(
     max_examples=12,
     deadline=None,
@@ -111,17 +93,9 @@ FUZZ = settings(
 
 @pytest.fixture
 def served(complete: None, database: str) -> Iterator[str]:  # noqa: ARG001  # it fills it
-    """A real server, with a finished comparison in its database; returns its address."""
-    limits = {"max_trials": 50, "requests_per_minute": 10**9, "logins_per_minute": 10**9}
-    app = create_app(Settings(database=database, **limits))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    """The address of a real server, with a finished comparison in its database."""
+    with serving(database) as address:
+        yield address
 
 
 ONLY_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -1,6 +1,6 @@
 """Thousands of tiny trials while everything around them is killed, frozen, deleted and poisoned.
 
-    python -m tests.search.work.churn --trials 10000 --kills 500 --zombies 50 --freezes 5
+    python -m tests.search.work.churn --trials 10000 --kills 500 --zombies 50
 
 runs that on an SQLite file of its own, with ``--postgresql`` on a PostgreSQL server of its own,
 which ``--restarts`` ends and starts again, and says what became of every trial: each is done once,
