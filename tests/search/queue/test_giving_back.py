@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Row, select, update
 
 from tuner.search.database.store import Store, open_store
-from tuner.search.database.tables import studies, trials
+from tuner.search.database.tables import Now, studies, trials
 from tuner.search.queue import control
 from tuner.search.queue.claims import Claim
 from tuner.search.queue.giving_back import LOSSES_PER_DEATH, most_strikes, suspects
@@ -143,3 +143,22 @@ def test_a_company_is_as_large_as_the_batch_and_has_its_trials_at_their_places(n
     assert set(company) == set(positions)
     whole = Claim("study", tuple(batch), tuple(batch))
     assert whole.company(list(batch)) == list(batch)
+
+
+def test_no_lease_lasts_longer_for_a_clock_that_was_set_back(store: Store):
+    queue = Queue(store)
+    queue.claim("small/old", "dead", range(2))
+    queue.claim("small/old", "alive", range(2, 4))
+    held = update(trials).where(trials.c.worker == "dead")
+    with store.engine.begin() as connection:
+        connection.execute(held.values(lease_expires=Now() + 3600.0))
+        before = connection.scalar(select(Now()))
+    leases = {row.position: row.lease_expires for row in queued(store)[2:4]}
+    assert queue.reap() == 0
+    rows = queued(store)
+    assert [row.state for row in rows[:4]] == ["running"] * 4
+    assert all(before < row.lease_expires < before + 3600 for row in rows[:2])
+    assert {row.position: row.lease_expires for row in rows[2:4]} == leases
+    with store.engine.begin() as connection:
+        connection.execute(held.values(lease_expires=trials.c.lease_expires - 3600.0))
+    assert queue.reap() == 2

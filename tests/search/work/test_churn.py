@@ -1,4 +1,4 @@
-"""A little of what ``churn.py`` does with thousands of trials; see there."""
+"""A part of what ``churn.py`` does with thousands of trials; see there."""
 
 from collections import Counter
 from functools import partial
@@ -13,10 +13,9 @@ from tests.search.work.churn import churn
 def test_every_trial_is_done_once_or_failed_with_a_reason_whatever_happens(
     database: str, request: pytest.FixtureRequest
 ):
-    harm = Counter(kill=6, zombie=1, freeze=1)
-    again = print
+    n_trials, harm, again = 100, Counter(kill=6, zombie=1, freeze=1), print
     if "postgres" in database:
-        harm["restart"] = 1
+        n_trials, harm = 500, Counter(kill=25, zombie=3, freeze=1, restart=1)
         again = partial(restart, request.getfixturevalue("postgres"))
-    wrong, _ = churn(database, 100, harm=harm, restart=again, seconds=300.0)
+    wrong, _ = churn(database, n_trials, harm=harm, restart=again, seconds=600.0)
     assert wrong == []

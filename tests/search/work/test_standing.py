@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from tuner.errors import DataMissing
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
-from tuner.search.database.tables import comparisons, studies, workers
+from tuner.search.database.tables import Now, comparisons, studies, workers
 from tuner.search.queue import roster
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.control import change_comparison, change_study, delete
@@ -150,6 +150,20 @@ def test_comparisons_take_turns_however_long_they_wait_already(store: Store):
     late = [turn for turn in turns if turn.startswith("late/")]
     assert len(late) == 3
     assert set(late) == {"late/new", "late/old"}
+
+
+def test_a_comparison_has_its_turn_though_a_clock_was_set_back(store: Store):
+    for name in ("first", "second"):
+        enqueue(store, comparison(name=name))
+    queue = Queue(store)
+    assert queue.claim("first/old", "here", range(2)).trial_ids
+    with store.engine.begin() as connection:
+        connection.execute(update(comparisons).values(served=Now() + 3600.0))
+        second = update(comparisons).where(comparisons.c.name == "second")
+        connection.execute(second.values(served=Now()))
+    upcoming = queue.next_up()
+    assert upcoming is not None
+    assert upcoming.study_name.startswith("first/")
 
 
 def test_trials_of_another_version_of_the_software_are_left_alone(store: Store):

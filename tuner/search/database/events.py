@@ -97,7 +97,7 @@ def events_after(
     visible, previous = [], after
     for row in rows:
         gap = previous and row.id != previous + 1
-        if gap and now - row.created < GAP_SECONDS:
+        if gap and abs(now - row.created) < GAP_SECONDS:  # or the clock was set back
             break
         visible.append(row)
         previous = row.id

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, literal_column, null, sel
 from tuner.search.database.events import record
 from tuner.search.database.patience import away
 from tuner.search.database.store import Store
-from tuner.search.database.tables import FAILED, RUNNING, WAITING, studies, trials
+from tuner.search.database.tables import FAILED, RUNNING, WAITING, Now, studies, trials
 from tuner.search.queue.outside import beside_others
 
 LOSSES_PER_DEATH = 4
@@ -90,6 +90,23 @@ def give_back(
                 raise
             _log.warning("trials are not put back", exc_info=True, extra={"study": name})
     return rows
+
+
+def cut_leases(store: Store, seconds: float) -> None:
+    """Have leases that end later than in twice so many seconds end after so many.
+
+    None is given for longer: since those were, the database's clock was set back, and what a dead
+    worker held would wait until the clock is where it was.
+    """
+    too_long = (trials.c.state == RUNNING) & (trials.c.lease_expires > Now() + 2 * seconds)
+    query = select(trials.c.trial_id).where(too_long)
+    with store.reader.connect() as connection:
+        if connection.scalar(query.limit(1)) is None:
+            return
+    free = query.with_for_update(skip_locked=True).cte("free", nesting=True)
+    with store.begin() as connection:
+        these = update(trials).where(trials.c.trial_id.in_(select(free.c.trial_id)))
+        connection.execute(these.values(lease_expires=Now() + seconds))
 
 
 def _give_back(

@@ -42,7 +42,7 @@ from tuner.search.database.tables import (
     trials,
 )
 from tuner.search.queue.claims import Claim, NextUp, Standing, TrialOutcome, TrialsLost
-from tuner.search.queue.giving_back import STRIKES, give_back
+from tuner.search.queue.giving_back import STRIKES, cut_leases, give_back
 from tuner.search.queue.outside import beside_others
 from tuner.search.queue.waiting import waiting_places
 
@@ -330,6 +330,7 @@ class Queue:
 
     def reap(self) -> int:
         """Give back every trial whose lease ran out, unless it is locked; returns how many."""
+        cut_leases(self.store, max(LEASE_SECONDS, self.lease_seconds))
         expired = _free(trials.c.lease_expires < Now())
         these = trials.c.trial_id.in_(select(expired.c.trial_id))
         return len(give_back(self.store, these, "lost"))

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 
 from tuner import __version__
-from tuner.search.database.tables import ACTIVE, WAITING, comparisons, studies, trials
+from tuner.search.database.tables import ACTIVE, WAITING, Now, comparisons, studies, trials
 from tuner.search.queue.giving_back import STRIKES
 
 
@@ -24,7 +24,8 @@ def waiting_places(
     """
     retry = trials.c.failures > 0
     first = func.min(trials.c.position)
-    served = func.coalesce(func.min(comparisons.c.served), 0.0)
+    past = case((comparisons.c.served <= Now(), comparisons.c.served))  # if no clock was set back
+    served = func.coalesce(func.min(past), 0.0)
     batch = func.coalesce(trials.c.position // studies.c.batch, 0)
     together = case((retry, trials.c.position), else_=batch)
     query = (
