@@ -15,7 +15,7 @@ def test_every_trial_is_done_once_or_failed_with_a_reason_whatever_happens(
 ):
     n_trials, harm, again = 100, Counter(kill=6, zombie=1, freeze=1), print
     if "postgres" in database:
-        n_trials, harm = 500, Counter(kill=25, zombie=3, freeze=1, restart=1)
+        n_trials, harm = 400, Counter(kill=20, zombie=2, freeze=1, restart=1)
         again = partial(restart, request.getfixturevalue("postgres"))
     wrong, _ = churn(database, n_trials, harm=harm, restart=again, seconds=600.0)
     assert wrong == []
