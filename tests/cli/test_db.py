@@ -160,6 +160,8 @@ def test_what_cannot_be_imported_is_refused_and_no_database_is_made(tmp_path: Pa
     line = refused("import", str(wrong), *there)
     assert line == (f"tuner: {wrong}: line 1: not a file of tuner db export; nothing was imported")
     assert refused("import", "-", *there, given=b"\xff").startswith("tuner: -: line 1: not a file")
+    unreadable = "/proc/self/mem"  # can be opened, and not be read from its beginning
+    assert refused("import", unreadable, *there) == f"tuner: {unreadable}: Input/output error"
 
 
 def make_old(url: str) -> None:

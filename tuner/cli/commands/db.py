@@ -194,14 +194,17 @@ def _in_words(rows: Old) -> str:
 def _read(file: str) -> Iterator[Iterator[str]]:
     """The file's lines; bytes that are no text are found to be damage, not a crash."""
     if file == "-":
-        yield _text(sys.stdin.buffer)
+        yield _text(sys.stdin.buffer, file)
         return
     with Path(file).open("rb") as lines:
-        yield _text(lines)
+        yield _text(lines, file)
 
 
-def _text(lines: Iterable[bytes]) -> Iterator[str]:
-    return (line.decode(errors="replace") for line in lines)
+def _text(lines: Iterable[bytes], file: str) -> Iterator[str]:
+    try:
+        yield from (line.decode(errors="replace") for line in lines)
+    except OSError as error:  # of a disk or a network that fails; it does not say which file
+        raise OSError(error.errno, error.strerror, file) from error
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
