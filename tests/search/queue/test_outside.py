@@ -155,6 +155,18 @@ def test_a_trial_finished_from_outside_counts_so_and_its_mates_are_recorded(stor
     assert (progress.done, progress.failed, progress.running) == (5, 1, 0)
 
 
+def test_waiting_trials_that_somebody_s_own_objective_took_are_run_again(store: Store):
+    enqueue(store, SMALL)
+    study = optuna.load_study(study_name="small/old", storage=store.rdb)
+    study.optimize(lambda trial: 1 + trial.suggest_float("theirs", 0, 1), n_trials=2)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    enqueue(store, comparison(name="other", retrain_seeds=0))
+    work_here(store, comparison="other")
+    run(store)
+    assert values(store, "small/old") == values(store, "other/old")
+    assert [trial.value is None or trial.value >= 1 for trial in study.trials[:3]] == [True] * 3
+
+
 def test_nobody_else_s_trials_wait_for_those_that_are_gone(store: Store):
     """Those who reap go on with other studies, and what is left of the hurt one is put back."""
     enqueue(store, SMALL)

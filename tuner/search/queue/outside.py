@@ -1,7 +1,8 @@
 """What people do to studies past the queue: in the dashboard, or with Optuna's own functions.
 
 They delete studies and finish trials while workers hold them. What was finished counts as it was
-finished; what was deleted is enqueued again, by whoever fills the queue.
+finished; what was deleted is enqueued again, by whoever fills the queue. So is what somebody's own
+``optimize`` took while it waited: Optuna hands it to whoever asks, and its value is not ours.
 """
 
 import logging
@@ -15,7 +16,16 @@ from tuner.search.database.events import record
 from tuner.search.database.finished import uncollected
 from tuner.search.database.patience import away
 from tuner.search.database.store import Store
-from tuner.search.database.tables import DONE, FAILED, TO_RETRY, UNFINISHED, trials
+from tuner.search.database.tables import (
+    DONE,
+    FAILED,
+    HELD,
+    RUNNING,
+    TO_RETRY,
+    UNFINISHED,
+    WAITING,
+    trials,
+)
 
 Result = TypeVar("Result")
 
@@ -24,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def reconcile(store: Store, study_name: str) -> bool:
-    """Bring the queue in line with trials that were finished or deleted from outside.
+    """Bring the queue in line with trials that were finished, taken or deleted from outside.
 
     Returns:
         Whether there were any.
@@ -39,14 +49,16 @@ def reconcile(store: Store, study_name: str) -> bool:
         return False
     known = _trials(store, study_name)  # after the rows: both are written at once
     gone = [row.trial_id for row in rows if row.trial_id not in known]
-    ended = [
-        known[row.trial_id]
+    finished = [
+        row
         for row in rows
         if row.state in UNFINISHED
         and row.trial_id in known
         and known[row.trial_id].state.is_finished()
     ]
-    if not gone and not ended:
+    ended = [known[row.trial_id] for row in finished if row.state == RUNNING]
+    taken = [row.trial_id for row in finished if row.state != RUNNING]
+    if not gone and not finished:
         return False
     with store.transaction() as connection:
         if gone:
@@ -55,13 +67,18 @@ def reconcile(store: Store, study_name: str) -> bool:
             connection.execute(delete(trials).where(trials.c.trial_id.in_(chunk))).rowcount
             for chunk in (gone[i : i + _CHUNK] for i in range(0, len(gone), _CHUNK))
         )
+        waiting = trials.c.state.in_((HELD, WAITING))  # still: it may have been ours a moment ago
+        n_gone += sum(
+            connection.execute(delete(trials).where(trials.c.trial_id == one, waiting)).rowcount
+            for one in taken
+        )
         n_ended = sum(_end(connection, trial) for trial in ended)
         for kind, n in (("lost", n_gone), ("finished", n_ended)):
             if n:
                 record(connection, rows[0].comparison, kind, study=study_name, n=n)
     if n_gone or n_ended:
         _log.warning(
-            "%d trials were deleted from outside and %d were finished",
+            "%d trials were deleted or run from outside and %d were finished",
             n_gone,
             n_ended,
             extra={"study": study_name},
