@@ -151,6 +151,8 @@ class Keeper:
         """
         for row in active:
             yield row
+            if not self._begun:
+                continue
             begun = [each for each in active if (each.name, each.declaration_hash) in self._begun]
             first = min(begun, key=self._size, default=row)
             if first is not row:
