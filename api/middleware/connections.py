@@ -11,6 +11,7 @@ import asyncio
 import logging
 import resource
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -62,6 +63,9 @@ class Limits:
 class Connection(HttpToolsProtocol):
     """A connection with a deadline; its ``Limits`` are under ``limits`` in the lifespan's state.
 
+    Those that may wait for their client are under ``idle`` there, the one that does so for longest
+    first: who looks for it must not ask a thousand others.
+
     Args:
         config: As uvicorn has it.
         server_state: As uvicorn has it.
@@ -80,7 +84,7 @@ class Connection(HttpToolsProtocol):
         self._limits: Limits = app_state["limits"]
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._since = self.loop.time()
+        self._idle: OrderedDict[Connection, None] = app_state.setdefault("idle", OrderedDict())
         self._in_head = False
         self._refused = False
         self._head_bytes = 0
@@ -105,16 +109,18 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._arm()
         if len(self.connections) > self._limits.most:
-            others = [each for each in self.connections if isinstance(each, Connection)]
-            waiting = [each for each in others if each is not self and each._waits]
-            if waiting:
-                min(waiting, key=lambda each: each._since)._end()
+            longest = next((each for each in self._idle if each._waits), None)
+            if longest is not None:
+                longest._end()
             else:
                 self._refuse(503, "the server has as many connections as it takes")
+                return
+        self._idle[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadlines."""
         self._disarm()
+        self._idle.pop(self, None)
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -153,12 +159,15 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._disarm()
         super().on_message_complete()
-        if not self._answers:  # it was answered before it was there: uvicorn waits for ever now
+        if self._answers:
+            self._idle.pop(self, None)
+        else:  # it was answered before it was there: uvicorn waits for ever now
             self._arm(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
         """It is answered; the client has to read that."""
-        self._since = self.loop.time()
+        self._idle.pop(self, None)
+        self._idle[self] = None
         super().on_response_complete()
         if self.transport.is_closing():
             self._end()
@@ -207,6 +216,7 @@ class Connection(HttpToolsProtocol):
 
     def _end(self) -> None:
         """Close the connection; a client that does not read the rest is not waited for."""
+        self._idle.pop(self, None)
         if self._answers:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -201,6 +201,25 @@ def test_many_silent_connections_keep_nobody_out(serve):
         each.close()
 
 
+def test_who_comes_to_a_full_server_has_not_all_others_looked_at(serve, monkeypatch):
+    looked_at = []
+    waits = Connection._waits.fget
+    monkeypatch.setattr(
+        Connection, "_waits", property(lambda each: looked_at.append(each) or waits(each))
+    )
+    served = serve(max_connections=40)
+    held = [served.connect() for _ in range(40)]
+    wait_for(lambda: served.open == 40)
+    for _ in range(10):
+        assert b"200 OK" in all_of(served.connect(HEALTH + b"Connection: close\r\n\r\n"))
+        held.append(served.connect())
+        wait_for(lambda: served.open == 40)
+    assert held[0].recv(1) == b""  # the one that waited for longest
+    assert 10 <= len(looked_at) <= 30
+    for each in held:
+        each.close()
+
+
 def test_where_all_connections_are_answered_another_is_refused(serve):
     served = serve(max_connections=2)
     events = HEALTH.replace(b"/v1/health", b"/v1/events?seconds=5") + b"\r\n"
