@@ -2,8 +2,8 @@
 
     python -m tests.api.onlookers PORT --listeners 200 --silent 1000
 
-runs until it is told to stop (SIGTERM), and then prints, as JSON, what each listener heard and how
-often connections were opened. What the server closes is opened again, once in five seconds at most.
+runs until it is told to stop (SIGTERM), and then prints, as JSON, what each listener heard and
+how often connections were opened. What the server closes is opened again five seconds later.
 """
 
 import argparse

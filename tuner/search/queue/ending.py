@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from sqlalchemy import func, select, update
 
 from tuner.search.database.patience import away
+from tuner.search.database.storage.many import unfinished
 from tuner.search.database.store import Store
 from tuner.search.database.tables import CANCELLED, trials
 
@@ -63,16 +64,14 @@ def end_cancelled(
 
 
 def _end(store: Store, study_of: Mapping[int, str]) -> None:
-    ours = {name for name in set(study_of.values()) if store.our_study(name) is not None}
-    open_in_optuna = [
-        trial_id
-        for trial_id, name in study_of.items()
-        if name in ours and _is_open(store, trial_id)
-    ]
+    found = {store.our_study(name) for name in set(study_of.values())}
+    ours = [study_id for study_id in found if study_id is not None]
     with store.transaction() as connection:
         noted = update(trials).where(_TO_BE_ENDED, trials.c.trial_id.in_(study_of))
-        mine = noted.values(worker=None).returning(trials.c.trial_id)
-        for trial_id in set(connection.scalars(mine)).intersection(open_in_optuna):
+        mine = connection.scalars(noted.values(worker=None).returning(trials.c.trial_id)).all()
+        to_end = unfinished(store.rdb, ours, mine)  # people can end and delete trials too
+        store.read_ahead(to_end)
+        for trial_id in to_end:
             store.rdb.set_trial_user_attr(trial_id, "cancelled", True)
             store.rdb.set_trial_state_values(trial_id, TrialState.FAIL)
 
@@ -88,11 +87,3 @@ def _end_one(store: Store, trial_id: int, study_name: str) -> None:
         with store.begin() as connection:
             this = trials.c.trial_id == trial_id
             connection.execute(update(trials).where(_TO_BE_ENDED, this).values(worker=None))
-
-
-def _is_open(store: Store, trial_id: int) -> bool:
-    """Whether Optuna has the trial and holds it for unfinished; people can change both."""
-    try:
-        return not store.rdb.get_trial(trial_id).state.is_finished()
-    except KeyError:
-        return False

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from tuner.errors import Conflict
 from tuner.search.database.finished import incumbent, selected
+from tuner.search.database.storage.many import create_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
@@ -125,16 +126,19 @@ def add(
             return True
         if store.rdb.get_study_id_from_name(study_name) != study_id:
             return False
+        new = [position for position in templates if position not in there]
+        given = [templates[position] for position in new]
         rows = [
             {
-                "trial_id": store.rdb.create_new_trial(study_id, template),
+                "trial_id": trial_id,
                 "comparison": comparison,
                 "study_name": study_name,
                 "position": position,
                 "state": FAILED if template.state == TrialState.FAIL else HELD,
             }
-            for position, template in templates.items()
-            if position not in there
+            for position, template, trial_id in zip(
+                new, given, create_trials(store.rdb, study_id, given), strict=True
+            )
         ]
         numbers = [row["trial_id"] for row in rows]  # whose had them is gone, on SQLite
         connection.execute(delete(trials).where(trials.c.trial_id.in_(numbers)))
