@@ -19,6 +19,7 @@ from tuner.search.database.events import record
 from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
 from tuner.search.database.marks import FORMAT, MARK, is_ours
 from tuner.search.database.opening import connect, normalise
+from tuner.search.database.storage.many import study_names
 from tuner.search.database.tables import DELETING, Now, comparisons, studies
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
@@ -148,9 +149,9 @@ class Store:
     def _check_names(self, spec: ComparisonSpec) -> None:
         """Refuse a new comparison with a study whose name is taken; ``make_study`` looks again."""
         names = [study.study_name for study in spec.every_study()]
-        taken = next((name for name in names if self.study_id(name) is not None), None)
-        if taken is not None and spec.name not in self.names():
-            raise Conflict(_taken(taken, "give the comparison another name, or rename that study"))
+        if (taken := study_names(self.rdb, names)) and spec.name not in self.names():
+            way_out = "give the comparison another name, or rename that study"
+            raise Conflict(_taken(taken[0], way_out))
 
     def _check_declaration(self, spec: ComparisonSpec) -> None:
         declared = declaration_hash(spec)

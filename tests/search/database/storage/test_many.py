@@ -5,7 +5,8 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import event
 
-from tuner.search.database.storage.many import create_trials, unfinished
+from tuner.search.database.storage import many
+from tuner.search.database.storage.many import create_trials, study_names, unfinished
 from tuner.search.database.store import Store
 
 WAITING = [
@@ -75,3 +76,13 @@ def test_unfinished_are_those_that_wait_or_run_in_these_studies(store: Store):
     store.rdb.set_trial_state_values(ids[2], TrialState.FAIL)
     asked = [ids[0], ids[1], ids[2], elsewhere[0], 10_000]
     assert unfinished(store.rdb, [study_id], asked) == ids[:2]
+
+
+def test_names_of_studies_are_found_however_many_are_asked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(many, "_NAMED", 2)
+    for name in ("a", "b", "c"):
+        study(store, name)
+    assert study_names(store.rdb, ["x", "c", "y", "z", "a"]) == ["a", "c"]
+    assert study_names(store.rdb, []) == []
