@@ -150,8 +150,7 @@ class Store:
         """Refuse a new comparison with a study whose name is taken; ``make_study`` looks again."""
         names = [study.study_name for study in spec.every_study()]
         if (taken := study_names(self.rdb, names)) and spec.name not in self.names():
-            way_out = "give the comparison another name, or rename that study"
-            raise Conflict(_taken(taken[0], way_out))
+            raise Conflict(_taken(taken[0], "give the comparison another name, or rename that"))
 
     def _check_declaration(self, spec: ComparisonSpec) -> None:
         declared = declaration_hash(spec)
