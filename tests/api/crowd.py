@@ -47,6 +47,9 @@ from tuner.search.watch.progress import study_progress
 
 _JSON = {"Content-Type": "application/json"}
 _THREADS = 64
+_PATIENCE_SECONDS = 300.0
+"""So long a server may take to start and to end, on the slowest machine."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 SMALL, REPORTED, CANCELLED, FILLED = "small", "reported", "cancelled", "filled"
 """The comparisons: one that people look at, and those that are large."""
@@ -281,7 +284,10 @@ class Crowd:
                     self.wrong.append(f"the server ended with {process.returncode}")
             finally:
                 process.terminate()
-                process.wait(60)
+                try:
+                    process.wait(_PATIENCE_SECONDS)
+                finally:
+                    process.kill()
         traces = log.read_text().count("Traceback")
         if traces:
             self.wrong.append(f"{traces} tracebacks in the server's log: {_first_trace(log)}")
@@ -301,7 +307,7 @@ class Crowd:
             time.sleep(5.0)  # so long a listener may take to hear the last of it
         finally:
             process.send_signal(signal.SIGTERM)
-            told, _ = process.communicate(timeout=60)
+            told, _ = process.communicate(timeout=_PATIENCE_SECONDS)
         with store.engine.connect() as connection:
             these = (events.c.id > first) & (events.c.id <= last)
             happened = connection.scalar(select(func.count()).where(these)) or 0
@@ -325,11 +331,13 @@ def _waiting(store: Store) -> list[object]:
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
     """Where the server is, once it answers."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         said = re.match(r"http://127\.0\.0\.1:(\d+) ", log.read_text())
         if said:
-            with socket.create_connection(("127.0.0.1", int(said.group(1))), timeout=60):
+            with socket.create_connection(
+                ("127.0.0.1", int(said.group(1))), timeout=_PATIENCE_SECONDS
+            ):
                 pass
             if request(int(said.group(1)), "GET", "/v1/readiness")[0] == 200:
                 return int(said.group(1))
