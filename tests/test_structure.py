@@ -30,7 +30,7 @@ PACKAGES = (
     ("tuner.bnn",),
     ("tuner.optim",),
     ("tuner.kernels",),
-    ("tuner.named", "tuner.measured"),
+    ("tuner.named", "tuner.measured", "tuner.kept"),
     ("tuner.trial", "tuner.workload"),
     ("tuner.rules", "tuner.signals", "tuner.guard", "tuner.machine", "tuner.config", "tuner.logs"),
     ("tuner.errors", "tuner.wording"),

@@ -20,14 +20,15 @@ def data_dir() -> Path:
     return Path(given) if given else Path.home() / ".local" / "share" / "bnn-tuner" / "data"
 
 
-def checkpoint_dir() -> Path:
+def checkpoint_dir() -> str:
     """Where unfinished training is kept: ``$TUNER_CHECKPOINT_DIR``, or beside the data sets.
 
-    Workers on several machines go on with each other's trials if they share it; bit for bit where
-    their processors, or their GPUs, are of one kind.
+    A folder, or an address such as ``s3://bucket/name``. Workers on several machines go on with
+    each other's trials if they share it; bit for bit where their processors, or their GPUs, are of
+    one kind.
     """
     given = os.environ.get("TUNER_CHECKPOINT_DIR", "")
-    return Path(given) if given else data_dir().parent / "checkpoints"
+    return given or str(data_dir().parent / "checkpoints")
 
 
 def cache_dir() -> Path:

@@ -287,3 +287,25 @@ def test_data_sets_that_active_comparisons_need_are_told(database: str, tmp_path
 def test_a_check_that_does_not_exist_is_refused(sqlite_url: str):
     with pytest.raises(UnknownName, match="check 'disc' is unknown; did you mean 'disk'"):
         examine(sqlite_url, {}, ["disc"])
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("kept", "ok", "in {}/kept"),
+        ("memory://kept", "ok", "memory://kept takes files and gives them back"),
+        ("nosuch://me:word@host/x", "problem", "nosuch://me:***@host/x cannot be used"),
+        ("local://FILE/kept", "problem", "training cannot be kept: local://{}/file/kept/"),
+    ],
+)
+def test_an_address_of_checkpoints_is_tried(
+    address, status, words, sqlite_url, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    address = address.replace("FILE", f"{tmp_path}/file")
+    address = address if "://" in address else f"{tmp_path}/{address}"
+    monkeypatch.setenv("TUNER_CHECKPOINT_DIR", address)
+    found = finds("checkpoints", sqlite_url)
+    assert found is not None and found.status == status
+    assert words.format(tmp_path) in found.found and "word" not in found.found
+    assert bool(found.fix) == (status != "ok")

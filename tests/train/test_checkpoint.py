@@ -51,7 +51,7 @@ def test_it_is_not_kept_again_before_the_time_is_over(tmp_path, monkeypatch):
     now = iter(range(0, 400, 40))  # when the run begins, then once or twice after each epoch
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: next(now)))
     written = []
-    monkeypatch.setattr(files, "save", lambda _, state: written.append(state["finished"]))
+    monkeypatch.setattr(files, "save", lambda _, __, state: written.append(state["finished"]))
     train(replace(WORKLOAD, epochs=7), TRIALS, keep=Keep(tmp_path, seconds=60))
     assert written == [2, 4, 6]
 

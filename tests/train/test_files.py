@@ -13,6 +13,7 @@ import torch
 from keeping import TRIALS, WORKLOAD, Fault, curves, fault_after, interrupt, warnings
 
 from tuner.errors import Interrupted
+from tuner.kept import at
 from tuner.train import Keep, Parts, files, train
 from tuner.train.checkpoint import digest
 
@@ -108,7 +109,7 @@ def test_parts_that_say_what_cannot_be_are_not_believed(tmp_path, caplog):
     parts = Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False)
     parts.add(results[:1])
     (file,) = tmp_path.iterdir()
-    written = files.restore(file)
+    written = files.restore(at(tmp_path), file.name)
     assert Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False).results == results[:1]
     result = written["results"][0]
     for made_up in (
@@ -121,7 +122,7 @@ def test_parts_that_say_what_cannot_be_are_not_believed(tmp_path, caplog):
         {**written, "results": 3},
     ):
         caplog.clear()
-        files.save(file, made_up)
+        files.save(at(tmp_path), file.name, made_up)
         again = Parts(tmp_path, WORKLOAD, TRIALS, "cpu", test=False)
         assert (again.results, again.most) == ([], 2)
         assert len(warnings(caplog)) == 1
@@ -133,8 +134,8 @@ def test_no_damaged_bit_changes_a_result(tmp_path):
     expected = curves(train(WORKLOAD, TRIALS))
     file = interrupt(tmp_path)
     whole = file.read_bytes()
-    for at in range(0, len(whole), len(whole) // 150):
-        file.write_bytes(flip_a_bit(whole, at))
+    for place in range(0, len(whole), len(whole) // 150):
+        file.write_bytes(flip_a_bit(whole, place))
         assert curves(train(WORKLOAD, TRIALS, keep=Keep(tmp_path))) == expected
 
 
@@ -184,13 +185,13 @@ def test_something_else_of_the_file_s_name_stops_no_training(tmp_path, caplog):
 
 
 def test_who_reads_a_file_while_it_is_replaced_has_the_old_one_whole(tmp_path):
-    file = files.path(tmp_path, "0" * 64)
-    files.save(file, {"epoch": 1})
+    file = tmp_path / f"{'0' * 64}.pt"
+    files.save(at(tmp_path), file.name, {"epoch": 1})
     old = file.read_bytes()
     with file.open("rb") as reader:
-        files.save(file, {"epoch": 2})
+        files.save(at(tmp_path), file.name, {"epoch": 2})
         assert reader.read() == old
-    assert files.restore(file) == {"epoch": 2}
+    assert files.restore(at(tmp_path), file.name) == {"epoch": 2}
 
 
 def aged(path: Path, days: float) -> Path:
@@ -210,10 +211,10 @@ def test_a_sweep_removes_old_files_of_ours_and_no_others(tmp_path):
         aged(tmp_path / f"{name}.txt", 800),
         aged(tmp_path / f"x{name}.pt", 800),
     ]
-    files.sweep(tmp_path)
+    at(tmp_path).sweep()
     assert sorted(tmp_path.iterdir()) == sorted(kept)
     assert not any(file.exists() for file in old)
-    files.sweep(tmp_path, days=5)
+    at(tmp_path).sweep(days=5)
     assert sorted(tmp_path.iterdir()) == sorted(kept[2:])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tuner.doctor.database_checks import clock, database, schema, writable
 from tuner.doctor.machine_checks import batches, compiler, data_sets, gpu, kernels
-from tuner.doctor.server_checks import disk, folders, keys, proxy, secret
+from tuner.doctor.server_checks import checkpoints, disk, folders, keys, proxy, secret
 from tuner.doctor.setup import Check, Finding, Setup
 from tuner.errors import UnknownName
 
@@ -14,6 +14,7 @@ SERVING: Mapping[str, Check] = {
     "writable": writable,
     "clock": clock,
     "disk": disk,
+    "checkpoints": checkpoints,
     "keys": keys,
     "secret": secret,
     "proxy": proxy,

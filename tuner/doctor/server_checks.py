@@ -2,14 +2,18 @@
 
 import ipaddress
 import os
+import secrets
 import shutil
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from tuner import config
+from tuner.config import without_password
 from tuner.doctor.setup import Finding, Setup
-from tuner.errors import TunerError
+from tuner.errors import InvalidInput, TunerError
+from tuner.kept import at
+from tuner.kept.places import is_address
 from tuner.search.database.tables import keys as keys_table
 
 SCARCE_BYTES, NONE_LEFT_BYTES = 1_000_000_000, 50_000_000
@@ -89,12 +93,36 @@ def disk(setup: Setup) -> Finding:
 
 def _written(setup: Setup) -> list[Path]:
     """The folders that are written to, made or yet to be made."""
-    folders = [config.data_dir(), config.checkpoint_dir(), config.cache_dir()]
+    folders = [config.data_dir(), config.cache_dir()]
+    if not is_address(config.checkpoint_dir()):
+        folders.append(Path(config.checkpoint_dir()))
     try:
         folders += [setup.file.parent] if setup.file is not None else []
     except TunerError:  # no address, as the check of the database says
         pass
     return [folder.expanduser().absolute() for folder in folders]
+
+
+def checkpoints(setup: Setup) -> Finding:
+    """Whether unfinished training can be kept at its address; the disk's check sees to folders."""
+    del setup
+    address = config.checkpoint_dir()
+    if not is_address(address):
+        return Finding("ok", f"in {address}")
+    name = f"{secrets.token_hex(32)}.pt"
+    fix = "set TUNER_CHECKPOINT_DIR to one that does; see docs/clusters.md"
+    try:
+        place = at(address)
+        place.write(name, name.encode())
+        read = place.read(name)
+        place.remove(name)
+    except InvalidInput as error:
+        return Finding("problem", str(error), "or set TUNER_CHECKPOINT_DIR to a folder")
+    except OSError as error:
+        return Finding("problem", f"training cannot be kept: {error}", fix)
+    if read != name.encode():
+        return Finding("problem", f"{without_password(address)} does not give back files", fix)
+    return Finding("ok", f"{without_password(address)} takes files and gives them back")
 
 
 def folders(setup: Setup) -> Finding:

@@ -18,6 +18,7 @@ import torch
 from tuner import __version__
 from tuner.bnn.data.dataset import load_data
 from tuner.errors import Interrupted
+from tuner.kept import at
 from tuner.rules import complete
 from tuner.train import files
 from tuner.train.precision import conditions
@@ -38,12 +39,13 @@ class Keep:
     """How unfinished training is kept.
 
     Args:
-        folder: Where; it is made if missing, and may be shared by several machines.
+        folder: Where: a folder, which is made if missing, or an address as ``tuner.kept.at``
+            takes it; either may be shared by several machines.
         stopping: Asked after every epoch but the last; once true, the run is saved and ends.
         seconds: How often to save it meanwhile, at the end of an epoch; 0 for every epoch.
     """
 
-    folder: Path
+    folder: Path | str
     stopping: Callable[[], bool] = never
     seconds: float = 60.0
 
@@ -87,14 +89,15 @@ class Checkpoint:
         self._workload = workload
         self._trials = trials
         self._device = torch.device(device)
-        self._file = files.path(keep.folder, digest(workload, trials, device))
+        self._place = at(keep.folder)
+        self._name = f"{digest(workload, trials, device)}.pt"
         self._saved = time.monotonic()
         self._warned = False
 
     def resume(self) -> Run:
         """The run as it was last saved, or a new one."""
         run = Run(self._workload, self._trials, self._device)
-        state = files.restore(self._file)
+        state = files.restore(self._place, self._name)
         if state is None:
             return run
         try:
@@ -102,7 +105,7 @@ class Checkpoint:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a file can hold anything
-            files.discard(self._file, error)
+            files.discard(self._place, self._name, error)
             return Run(self._workload, self._trials, self._device)
         return run
 
@@ -122,12 +125,12 @@ class Checkpoint:
 
     def remove(self) -> None:
         """The run is complete."""
-        files.remove(self._file)
+        files.remove(self._place, self._name)
 
     def _save(self, run: Run) -> None:
         """Write the file; where that cannot be, say so once, and go on."""
         try:
-            files.save(self._file, run.state())
+            files.save(self._place, self._name, run.state())
         except OSError as error:
             if not self._warned:
                 _log.warning("unfinished training cannot be kept, it would be lost: %s", error)

@@ -6,110 +6,76 @@ What a file says may be anything, so it is checked: whether it can be.
 import io
 import logging
 import math
-import os
-import re
-import secrets
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from tuner.kept import Place
 from tuner.trial import EpochPoint
 from tuner.workload import ACCURACY, Workload
-
-_OURS = re.compile(r"[0-9a-f]{64}(\.pt|\.[0-9a-f]+\.part)")
-"""What the files are called, finished or half written; no other file is ever removed."""
 
 _log = logging.getLogger(__name__)
 
 
-def path(folder: Path, name: str) -> Path:
-    """Where the file of that name, a SHA-256 in hexadecimal, lies."""
-    return folder / f"{name}.pt"
-
-
-def save(file: Path, content: dict[str, Any]) -> None:
+def save(place: Place, name: str, content: dict[str, Any]) -> None:
     """Write the file, replacing what it held; after a crash it holds the old or the new.
 
-    The folder is made, and swept when this process first writes to it.
-
     Args:
-        file: As ``path`` gives it.
+        place: Where it lies.
+        name: What it is called there.
         content: Tensors, numbers and strings in dicts, lists and tuples.
 
     Raises:
-        OSError: If the disk is full, or the folder cannot be made or written to.
+        OSError: If the disk is full, or the place cannot be made, reached or written to.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _sweep_once(file.parent)
     serialised = io.BytesIO()  # torch, writing to a disk that is full, can end the process
     torch.save(content, serialised)
-    made = file.with_name(f"{file.stem}.{secrets.token_hex(8)}.part")
-    try:
-        with made.open("xb") as out:
-            out.write(serialised.getbuffer())
-            out.flush()
-            os.fsync(out.fileno())
-        made.replace(file)
-    finally:
-        made.unlink(missing_ok=True)
+    place.write(name, serialised.getbuffer())
 
 
-def restore(file: Path) -> dict[str, Any] | None:
+def restore(place: Place, name: str) -> dict[str, Any] | None:
     """What was written, on the CPU; None if there is nothing, or nothing that can be read.
 
-    A file that cannot be read is removed, and one line says so.
+    One line says so; a file that is damaged is removed.
     """
     try:
-        serialised = io.BytesIO(file.read_bytes())
+        kept = place.read(name)
+    except OSError as error:
+        _say(place, name, error)
+        return None
+    if kept is None:
+        return None
+    try:
+        serialised = io.BytesIO(kept)
         with zipfile.ZipFile(serialised) as archive:  # torch does not compare the checksums
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         serialised.seek(0)  # torch reads from where it stands
         content: dict[str, Any] = torch.load(serialised, map_location="cpu", weights_only=True)
         return content
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except Exception as error:  # damage can make the readers raise anything
-        discard(file, error)
+        discard(place, name, error)
         return None
 
 
-def discard(file: Path, why: Exception) -> None:
+def discard(place: Place, name: str, why: Exception) -> None:
     """Remove a file that is of no use, and say so in one line."""
+    _say(place, name, why)
+    remove(place, name)
+
+
+def _say(place: Place, name: str, why: Exception) -> None:
     reason = f"{type(why).__name__}: {why}".partition("\n")[0]
-    _log.warning("training starts over, as %s cannot be used (%s)", file, reason)
-    remove(file)
+    _log.warning("training starts over, as %s cannot be used (%s)", place.shown(name), reason)
 
 
-def remove(file: Path) -> None:
+def remove(place: Place, name: str) -> None:
     """Remove the file; one that cannot be removed is swept later, by whoever can."""
     with suppress(OSError):
-        file.unlink()
-
-
-def sweep(folder: Path, days: float = 7) -> None:
-    """Remove what was last written more than so many days ago: nobody goes on with it.
-
-    Args:
-        folder: Where the files lie; other files in it are let be.
-        days: How old a file may be.
-    """
-    oldest = time.time() - days * 24 * 3600
-    for file in folder.iterdir():
-        with suppress(OSError):  # another process may have removed it
-            if _OURS.fullmatch(file.name) and file.stat().st_mtime < oldest:
-                file.unlink()
-
-
-@cache
-def _sweep_once(folder: Path) -> None:
-    sweep(folder)
+        place.remove(name)
 
 
 def check_progress(state: Mapping[str, Any], n_trials: int, workload: Workload) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tuner.kept import at
 from tuner.train import files
 from tuner.train.checkpoint import digest
 from tuner.train.files import check_curve
@@ -22,7 +23,7 @@ class Parts:
     company it is trained in, and the file of a part half trained is found by its trials.
 
     Args:
-        folder: Where to keep them.
+        folder: Where to keep them, as ``checkpoint.Keep`` takes it.
         workload: As ``train`` takes it.
         trials: The whole batch.
         device: As ``train`` takes it.
@@ -35,7 +36,7 @@ class Parts:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         workload: Workload,
         trials: Sequence[TrialConfig],
         device: str,
@@ -43,10 +44,11 @@ class Parts:
         test: bool,
     ) -> None:
         self._n_trials = len(trials)
-        self._file = files.path(folder, digest(workload, trials, device, parts=True, test=test))
+        self._place = at(folder)
+        self._name = f"{digest(workload, trials, device, parts=True, test=test)}.pt"
         self.results: list[TrialResult] = []
         self.most = len(trials)
-        kept = files.restore(self._file)
+        kept = files.restore(self._place, self._name)
         if kept is None:
             return
         try:
@@ -56,7 +58,7 @@ class Parts:
             if len(results) >= len(trials) or type(most) is not int or not 0 < most <= len(trials):
                 raise ValueError(f"{len(results)} results and parts of {most!r} of {len(trials)}")
         except Exception as error:  # a file can hold anything
-            files.discard(self._file, error)
+            files.discard(self._place, self._name, error)
         else:
             self.results, self.most = results, most
 
@@ -73,12 +75,12 @@ class Parts:
 
     def remove(self) -> None:
         """The batch is complete."""
-        files.remove(self._file)
+        files.remove(self._place, self._name)
 
     def _write(self) -> None:
         content = {"results": [asdict(result) for result in self.results], "most": self.most}
         try:
-            files.save(self._file, content)
+            files.save(self._place, self._name, content)
         except OSError as error:
             _log.warning("the trained part of a batch cannot be kept: %s", error)
 

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import math
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +13,10 @@ from tempfile import TemporaryDirectory
 from tuner import config
 from tuner.errors import Interrupted, InvalidInput, TunerError
 from tuner.guard import Overtime
+from tuner.kept import at
 from tuner.named import Function, arguments, code_version, function
 from tuner.rules import Setting
+from tuner.search.objective.folders import TrialFolder, opened
 from tuner.search.objective.said import heard
 from tuner.search.objective.trial import Given, Trial, TrialStopped, checked
 from tuner.trial import EpochPoint, EpochReport, TrialResult
@@ -35,10 +35,10 @@ class ObjectiveTrainer:
         checkpoints: Where the trials' folders lie; ``config.checkpoint_dir()`` if None.
     """
 
-    def __init__(self, device: str, *, checkpoints: Path | None = None) -> None:
+    def __init__(self, device: str, *, checkpoints: Path | str | None = None) -> None:
         self._device = device
         root = config.checkpoint_dir() if checkpoints is None else checkpoints
-        self._root = root / "objectives"
+        self._root = at(root).below("objectives")
 
     def batch_size(self, _workload: Objective) -> int:
         """One: nothing is known of the function that would let trials share a program."""
@@ -72,18 +72,20 @@ class ObjectiveTrainer:
         for place, (settings, seed) in enumerate(trials):
             if place and stopping():
                 raise Interrupted(f"told to stop after {place} of {len(trials)} trials")
-            given = Given(
-                rule=rule,
-                settings=settings,
-                seed=seed,
-                epochs=workload.epochs,
-                test=test,
-                device=self._device,
-                folder=self._folder(workload, rule, settings, seed),
-                shares=workload.metric == ACCURACY,
-            )
-            report = partial(_reported, on_epoch, place)
-            results.append(_run(call, workload, given, report, stopping))
+            name = _name_of(workload, rule, settings, seed)
+            with opened(self._root, name) as folder:
+                given = Given(
+                    rule=rule,
+                    settings=settings,
+                    seed=seed,
+                    epochs=workload.epochs,
+                    test=test,
+                    device=self._device,
+                    folder=folder.path,
+                    shares=workload.metric == ACCURACY,
+                )
+                report = partial(_reported, on_epoch, place)
+                results.append(_run(call, workload, given, folder, report, stopping))
         return results
 
     def cost(
@@ -128,14 +130,12 @@ class ObjectiveTrainer:
         ends = ends or [time.monotonic()]
         return [end - start for start, end in zip((began, *ends), ends, strict=False)]
 
-    def _folder(
-        self, workload: Objective, rule: str, settings: Mapping[str, Setting], seed: int
-    ) -> Path:
-        """The trial's folder: the same for the same trial of the same code, whoever runs it."""
-        code = [workload.objective, code_version(workload), dict(workload.options)]
-        which = [*code, rule, dict(settings), seed]
-        name = hashlib.sha256(json.dumps(which, sort_keys=True).encode()).hexdigest()[:32]
-        return self._root / name
+
+def _name_of(workload: Objective, rule: str, settings: Mapping[str, Setting], seed: int) -> str:
+    """What a trial's folder is called: the same for the same trial of the same code."""
+    code = [workload.objective, code_version(workload), dict(workload.options)]
+    which = [*code, rule, dict(settings), seed]
+    return hashlib.sha256(json.dumps(which, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _reported(
@@ -158,6 +158,7 @@ def _run(
     call: Function,
     workload: Objective,
     given: Given,
+    folder: TrialFolder,
     on_report: Callable[[EpochPoint], bool],
     stopping: Callable[[], bool],
 ) -> TrialResult:
@@ -176,9 +177,9 @@ def _run(
         except Exception as error:
             raised.append(error)
         interrupted = stopping()
+        folder.reported()
         return bool(pruned or interrupted or raised)
 
-    given.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     trial = Trial(given, reported)
     try:
@@ -187,20 +188,22 @@ def _run(
     except TrialStopped:
         returned = None
     except (SystemExit, TunerError) as error:
-        _remove(given.folder)
+        folder.remove()
         if isinstance(error, TunerError):  # about this trial: others may run
             raise ObjectiveFailed(str(error)) from error
         raise ObjectiveFailed(f"{workload.objective} called sys.exit({error.code!r})") from error
     except (Exception, Overtime):
         if not (raised or interrupted):
-            _remove(given.folder)  # the next attempt begins afresh
+            folder.remove()  # the next attempt begins afresh
             raise
         returned = None
     if raised:
+        folder.keep()
         raise raised[0]
     if interrupted and not pruned and (returned is None or trial.curve[-1].epoch < trial.epochs):
+        folder.keep()
         raise Interrupted(f"told to stop after epoch {trial.curve[-1].epoch}")
-    _remove(given.folder)
+    folder.remove()
     return _result(workload, trial, returned, pruned, time.monotonic() - began)
 
 
@@ -260,8 +263,3 @@ def _in_a_line(workload: Objective, error: Exception) -> str:
         f"{workload.objective} raised {type(error).__name__}: {words} ({last.filename}, line "
         f"{last.lineno}); tuner.search.objective.once calls it for one setting"
     )
-
-
-def _remove(folder: Path) -> None:
-    with suppress(OSError):
-        shutil.rmtree(folder)

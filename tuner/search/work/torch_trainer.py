@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from tuner import config
 from tuner.errors import DeviceTooSmall, Interrupted, InvalidInput
+from tuner.kept import at
 from tuner.named import setting_up
 from tuner.rules import Setting
 from tuner.search.objective.said import heard
@@ -35,10 +36,10 @@ class TorchTrainer:
         checkpoints: Where unfinished training is kept; ``config.checkpoint_dir()`` if None.
 
     Raises:
-        InvalidInput: If torch cannot use the device.
+        InvalidInput: If torch cannot use the device, or checkpoints be kept there.
     """
 
-    def __init__(self, device: str, *, checkpoints: Path | None = None) -> None:
+    def __init__(self, device: str, *, checkpoints: Path | str | None = None) -> None:
         import torch
 
         import tuner.train
@@ -51,6 +52,7 @@ class TorchTrainer:
             )
         self._device = device
         self._checkpoints = config.checkpoint_dir() if checkpoints is None else checkpoints
+        at(self._checkpoints)
         self._fits: dict[Workload, int] = {}
         self._too_large: set[Workload] = set()
         self._training = tuner.train

@@ -22,10 +22,10 @@ class Trainers:
         checkpoints: Where unfinished training is kept; ``config.checkpoint_dir()`` if None.
 
     Raises:
-        InvalidInput: If torch cannot use the device.
+        InvalidInput: If torch cannot use the device, or checkpoints be kept there.
     """
 
-    def __init__(self, device: str, *, checkpoints: Path | None = None) -> None:
+    def __init__(self, device: str, *, checkpoints: Path | str | None = None) -> None:
         self._ours = torch_trainer.TorchTrainer(device, checkpoints=checkpoints)
         self._own = ObjectiveTrainer(device, checkpoints=checkpoints)
 
