@@ -1,12 +1,15 @@
+import fcntl
 import gzip
 import hashlib
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 from types import ModuleType
+from typing import IO
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from tuner.errors import DataMissing, InvalidInput
 from tuner.workload import Workload
 
 IDX_NAMES = [f"{name}.gz" for name in sources.IDX_FILES]
+Fetch = Callable[[str, Path], None]
 NOWHERE = "http://127.0.0.1:9/"
 
 
@@ -157,7 +161,7 @@ def test_a_missing_dataset_without_network_says_which_files_to_put_where(
     assert str(data_dir / name) in message
     assert ("dataset-fashion-mnist" in message) == (name == "fashion_mnist")
     assert "\n" not in message
-    assert list(data_dir.iterdir()) == []
+    assert list(data_dir.glob("[!.]*")) == []
 
 
 def test_missing_cifar10_without_network_says_which_files_to_put_where(data_dir: Path) -> None:
@@ -165,7 +169,7 @@ def test_missing_cifar10_without_network_says_which_files_to_put_where(data_dir:
         load_data(Workload(dataset="cifar10"))
     assert str(data_dir) in str(error.value)
     assert "\n" not in str(error.value)
-    assert list(data_dir.iterdir()) == []
+    assert list(data_dir.glob("[!.]*")) == []
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(data_dir: Path) -> None:
@@ -207,7 +211,7 @@ def test_a_download_lands_in_the_data_directory_and_is_not_repeated(
     data_dir, served = server
     first = load_data(Workload(dataset="mnist"))
     assert len(first.test) == 20
-    assert [path.name for path in data_dir.iterdir()] == ["MNIST"]
+    assert [path.name for path in data_dir.glob("[!.]*")] == ["MNIST"]
     for path in served.iterdir():
         path.unlink()
     again = load_data(Workload(dataset="mnist", split_seed=1))
@@ -221,7 +225,57 @@ def test_a_download_that_breaks_half_way_leaves_nothing_behind(
     (served / IDX_NAMES[2]).write_bytes(b"cut")
     with pytest.raises(DataMissing, match=r"downloading failed: .*corrupted"):
         load_data(Workload(dataset="mnist"))
-    assert list(data_dir.iterdir()) == []
+    assert [path.name for path in data_dir.iterdir()] == [".MNIST.lock"]
+
+
+def fetch_slowly(fetched: list[str], began: Event, go_on: Event, *, fails: bool) -> Fetch:
+    def fetch(name: str, folder: Path) -> None:
+        fetched.append(name)
+        began.set()
+        assert go_on.wait(60)
+        if fails:
+            raise OSError("no network")
+        write_idx_set(folder / name / "raw")
+
+    return fetch
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_all_that_need_a_data_set_at_once_one_fetches_it_and_the_others_wait(
+    fails: bool, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    began, go_on = Event(), Event()
+    monkeypatch.setattr(sources, "_fetch_idx", fetch_slowly(fetched, began, go_on, fails=fails))
+    flock, waiting = fcntl.flock, Semaphore(0)
+
+    def seen(file: IO[str], operation: int) -> None:
+        if operation == fcntl.LOCK_EX:
+            waiting.release()  # this one found the lock taken
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", seen)
+
+    def ask(_number: int) -> str:
+        try:
+            return str(len(sources.mnist(data_dir).test))
+        except DataMissing as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(ask, 0)]
+        assert began.wait(60)
+        answers += [pool.submit(ask, number) for number in (1, 2)]
+        for _ in range(2):
+            assert waiting.acquire(timeout=60)
+        go_on.set()
+        said = {answer.result() for answer in answers}
+    assert fetched == ["MNIST"]
+    (only,) = said
+    assert only == "20" if not fails else "downloading failed: no network" in only
+    if fails:  # who comes later tries again
+        assert "no network" in ask(3)
+        assert fetched == ["MNIST", "MNIST"]
 
 
 def test_cifar10_is_read_from_torchvisions_folder(

@@ -4,13 +4,14 @@ torchvision is imported by the functions that use it: it costs a second of start
 data sets need not pay.
 """
 
+import fcntl
 import gzip
 import os
 import socket
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from importlib.metadata import distribution
 from math import prod
@@ -81,17 +82,24 @@ def cifar10(data_dir: Path) -> Source:
         images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         return Split(images, torch.tensor(data.targets))
 
-    try:
-        train, test = read(train=True), read(train=False)
-    except RuntimeError:  # torchvision's word for files that are missing or damaged
+    def intact() -> tuple[Split, Split] | None:
+        try:
+            return read(train=True), read(train=False)
+        except RuntimeError:  # torchvision's word for files that are missing or damaged
+            return None
+
+    found = intact()
+    if found is None:
         _download(
             data_dir,
             CIFAR10_FOLDER,
+            lambda: intact() is not None,
             lambda folder: torchvision.datasets.CIFAR10(folder, download=True),
             remedy=f"cifar10: unpack cifar-10-python.tar.gz into {data_dir}, which makes "
             f"{data_dir / CIFAR10_FOLDER} with data_batch_1..5, test_batch and batches.meta",
         )
-        train, test = read(train=True), read(train=False)
+        found = read(train=True), read(train=False)
+    train, test = found
     return Source(train, test, n_classes=10, val=None, val_share=1 / 10)
 
 
@@ -117,17 +125,19 @@ def _idx_places(data_dir: Path, name: str, torchvision_name: str) -> tuple[Path,
 def _idx_source(data_dir: Path, *, name: str, torchvision_name: str) -> Source:
     """A data set in MNIST's four files, plain or gzipped."""
     fetched = Path(torchvision_name) / "raw"
-    files = _find_idx(_idx_places(data_dir, name, torchvision_name))
+    places = _idx_places(data_dir, name, torchvision_name)
+    files = _find_idx(places)
     if files is None:
         debian = " or install Debian's package dataset-fashion-mnist"
         _download(
             data_dir,
             fetched,
+            lambda: _find_idx(places) is not None,
             lambda folder: _fetch_idx(torchvision_name, folder),
             remedy=f"{name}: put {', '.join(f'{file}.gz' for file in IDX_FILES)} into "
             f"{data_dir / name}{debian if name == 'fashion_mnist' else ''}",
         )
-        files = [data_dir / fetched / file for file in IDX_FILES]
+        files = _find_idx(places) or [data_dir / fetched / file for file in IDX_FILES]
     train, test = _read_idx_pair(*files[:2]), _read_idx_pair(*files[2:])
     return Source(train, test, n_classes=10, val=None, val_share=1 / 6)
 
@@ -192,11 +202,24 @@ def _fetch_idx(torchvision_name: str, folder: Path) -> None:
 
 
 def _download(
-    data_dir: Path, subfolder: str | Path, fetch: Callable[[Path], object], *, remedy: str
+    data_dir: Path,
+    subfolder: str | Path,
+    there: Callable[[], bool],
+    fetch: Callable[[Path], object],
+    *,
+    remedy: str,
 ) -> None:
     """Fetch into a temporary folder, then move each finished file into place.
 
-    An interrupted download leaves nothing behind, and two processes may download at once.
+    An interrupted download leaves nothing behind. Of all processes that share the folder one
+    downloads, and the others wait for it.
+
+    Args:
+        data_dir: The folder.
+        subfolder: Where the files come to lie in it.
+        there: Whether they are there, asked when it is this process's turn.
+        fetch: Fetches them into that subfolder of a folder, and compares their checksums.
+        remedy: What the user can do instead.
 
     Raises:
         DataMissing: If the download fails; ``remedy`` tells the user what to do instead.
@@ -204,9 +227,14 @@ def _download(
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with (
+            _turn(data_dir / f".{Path(subfolder).parts[0]}.lock") as just_failed,
             tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as temporary,
             _socket_timeout(DOWNLOAD_TIMEOUT_SECONDS),
         ):
+            if there():
+                return
+            if just_failed:
+                raise OSError(just_failed)
             fetch(Path(temporary))
             (data_dir / subfolder).mkdir(parents=True, exist_ok=True)
             for file in (Path(temporary) / subfolder).iterdir():
@@ -216,6 +244,34 @@ def _download(
         raise DataMissing(
             f"{remedy} (no intact copy was found, and downloading failed: {reason})"
         ) from error
+
+
+@contextmanager
+def _turn(file: Path) -> Iterator[str]:
+    """One process at a time, of all machines that share the file; a killed one's turn has ended.
+
+    Where a disk has no locks, all have their turns at once: then each downloads for itself.
+
+    Yields:
+        How the one failed that was waited for, as those need not who waited; empty if none did.
+    """
+    with file.open("a+", encoding="utf-8") as lock:
+        waited = False
+        with suppress(OSError):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = True
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        before = lock.read()
+        lock.truncate(0)
+        try:
+            yield before if waited else ""
+        except Exception as error:
+            lock.write(str(error))
+            lock.flush()
+            raise
 
 
 @contextmanager
