@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuner.errors import NotFound
-from tuner.search.database import opening
 from tuner.search.database.patience import away, locked
+from tuner.search.database.storage import limits
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import CANCELLED, RUNNING, comparisons, studies, trials
 from tuner.search.queue import control
@@ -34,7 +34,7 @@ GONE = -1.0
 @pytest.fixture
 def store(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store whose statements wait for locks for a moment only."""
-    monkeypatch.setitem(opening._LIMITS, "lock_timeout", "200ms")
+    monkeypatch.setitem(limits.LIMITS, "lock_timeout", "200ms")
     opened = open_store(postgres_url)
     yield opened
     opened.close()
@@ -145,7 +145,7 @@ def test_a_keeper_goes_on_where_cancelled_trials_are_locked(store: Store):
 def test_a_frozen_transaction_is_ended_and_its_client_told_to_begin_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tuner.search.database.store.FROZEN_SECONDS", 1)
+    monkeypatch.setattr("tuner.search.database.storage.limits.FROZEN_SECONDS", 1)
     store = open_store(postgres_url)
     enqueue(store, comparison())
     held = Queue(store, lease_seconds=GONE).claim("small/old", "gone", EVERYTHING).trial_ids

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from tuner.config import without_password
 from tuner.errors import DatabaseProblem, InvalidInput
 from tuner.search.database.patience import note_use, see_whether_alive
+from tuner.search.database.storage.limits import UNANSWERED_MILLISECONDS, set_limits
 from tuner.search.database.storage.rows import StorageByRows
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.database.untouched import untouched
@@ -48,26 +49,6 @@ _KEEPALIVES = {
     "keepalives_count": 3,
 }
 """Within a minute a connection is known to be dead, not after the two hours of the default."""
-
-_UNANSWERED_MILLISECONDS = 60_000
-"""So long the system waits for the other side to acknowledge what was sent."""
-
-_LIMITS = {
-    "lock_timeout": "10s",
-    "statement_timeout": "10min",
-    "idle_in_transaction_session_timeout": "10min",
-    "tcp_user_timeout": f"{_UNANSWERED_MILLISECONDS}ms",
-    "tcp_keepalives_idle": "30s",
-    "tcp_keepalives_interval": "10s",
-    "tcp_keepalives_count": "3",
-}
-"""What PostgreSQL does about a client that is frozen or cut off in the middle of a transaction.
-
-It would hold its locks for ever, and all who need them would wait as long. What fails so is done
-again by whoever wanted it: at a worker's next beat, the keeper's next round, after a 503. Who
-only reads holds up nobody, and may think about thousands of trials meanwhile; for who writes see
-``store.FROZEN_SECONDS``.
-"""
 
 _newest: dict[str, str] = {}
 """Optuna's version -> that of its tables, once it has been asked."""
@@ -259,11 +240,11 @@ def _engine_options(address: URL) -> dict[str, Any]:  # Any: keyword arguments
             "pool_size": _CONNECTIONS,
             "max_overflow": _MORE,
         }
-    unanswered = {"tcp_user_timeout": _UNANSWERED_MILLISECONDS}
+    unanswered = {"tcp_user_timeout": UNANSWERED_MILLISECONDS}
     return {
         "connect_args": {"connect_timeout": 10, **_KEEPALIVES, **unanswered},
         "pool_events": [
-            (_set_limits, "connect"),
+            (set_limits, "connect"),
             (note_use, "checkin"),
             (see_whether_alive, "checkout"),
         ],
@@ -271,16 +252,6 @@ def _engine_options(address: URL) -> dict[str, Any]:  # Any: keyword arguments
         "pool_size": _KEPT,
         "max_overflow": _CONNECTIONS - _KEPT + _MORE,
     }
-
-
-def _set_limits(connection: Any, _record: object) -> None:  # Any: a DBAPI connection
-    """Tell PostgreSQL ``_LIMITS``, by a statement: a pooler between refuses them as options."""
-    try:
-        connection.execute("; ".join(f"SET {name} = '{limit}'" for name, limit in _LIMITS.items()))
-        connection.commit()
-    except Exception:  # SQLAlchemy closes no connection that it was not given
-        connection.close()
-        raise
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:  # Any: a DBAPI connection

@@ -19,16 +19,13 @@ from tuner.search.database.events import record
 from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
 from tuner.search.database.marks import FORMAT, MARK, is_ours
 from tuner.search.database.opening import connect, normalise
+from tuner.search.database.storage.limits import limit_idleness
 from tuner.search.database.storage.many import study_names
 from tuner.search.database.tables import DELETING, Now, comparisons, studies
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
-
-FROZEN_SECONDS = 40
-"""A transaction that writes may be idle for so long before PostgreSQL ends it: less than a lease
-that was renewed before it began."""
 
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
@@ -78,7 +75,7 @@ class Store:
         their turn, for seconds if there are many: so the threads of this process queue up here.
         """
         with self._turn, self.engine.begin() as connection:
-            _limit_idleness(connection)
+            limit_idleness(connection)
             yield connection
 
     @contextmanager
@@ -94,7 +91,7 @@ class Store:
         sessions = self.rdb.scoped_session
         sessions.remove()
         with self._turn, self.engine.begin() as connection:
-            _limit_idleness(connection)
+            limit_idleness(connection)
             session = LastingSession(
                 bind=connection, join_transaction_mode="rollback_only", autoflush=False
             )
@@ -360,13 +357,6 @@ class Store:
             yield
         finally:
             session.autoflush = False
-
-
-def _limit_idleness(connection: Connection) -> None:
-    """Have the transaction end if its client is frozen: others may wait for what it has locked."""
-    if connection.dialect.name == "postgresql":
-        limit = f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'"
-        connection.exec_driver_sql(limit)
 
 
 @lru_cache(maxsize=256)
