@@ -36,6 +36,7 @@ WHOLE["tuner.search.objective"] = "tuner.search.work"
 WHOLE["tuner.search.watch"] = "tuner.search.watch"
 WHOLE["tuner.compare.figures"] = "tuner.compare.figures"
 WHOLE["tuner.bench.verdicts"] = "tuner.bench"
+WHOLE["tuner.bench.fleet"] = "tuner.bench"
 """What is not looked into -> the room that it belongs to."""
 
 COLUMNS = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tuner.bench.run import BenchProgress, BenchResults
 
 ROUNDS, QUICK_ROUNDS = 5, 2
-VERDICTS = "verdicts"
+VERDICTS, FLEET = "verdicts", "fleet"
 """What is tried by itself, beside the contests of speed."""
 
 
@@ -43,6 +43,14 @@ def bench(
     methods: Annotated[
         bool, typer.Option("--methods", help="of verdicts: show other intervals beside it")
     ] = False,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(help="of fleet: so many \\[1, 8, 32, 128]; may be given several times"),
+    ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(help="of fleet: seconds of training, as a distribution \\[lognormal:2,0.5]"),
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Measure this software on this machine: its speed, and how often its verdicts are right.
@@ -70,13 +78,17 @@ def bench(
     service: answers of the server to 50 clients, claims of 32 workers; on
     PostgreSQL too if TUNER_BENCH_POSTGRES is the address of an empty one
 
-    And by itself, because it measures no speed:
+    And by themselves:
 
     verdicts: how often the verdicts of tuner compare are right, on simulated
     searches whose truth is known; rounds are comparisons of each situation
 
-    All but that take about half an hour on two cores, a few minutes with
-    --quick; verdicts takes a quarter of an hour. Ctrl-C ends the run and
+    fleet: what a database bears of workers that sleep for training, drawn from
+    constant:S, uniform:A,B, exponential:MEAN or lognormal:MEDIAN,SIGMA: trials
+    and claims a second, connections, processors; on TUNER_BENCH_POSTGRES
+
+    All but these take about half an hour on two cores, a few minutes with
+    --quick; verdicts takes a quarter of an hour, fleet five minutes. Ctrl-C ends the run and
     prints what was measured so far.
 
     For example:
@@ -88,19 +100,25 @@ def bench(
     tuner bench --rounds 9 --json bench.json
 
     tuner bench verdicts --situation noise-twice
+
+    tuner bench fleet --workers 8 --workers 64 --training exponential:1
     """
     outputs = Outputs(json)
     outputs.check()
     if VERDICTS in (contests or ()) or situation or methods:
-        _check_verdicts(contests or ())
+        _check_alone(VERDICTS, contests or (), "--situation and --methods")
         _verdicts(situation or (), rounds, quick=quick, methods=methods, outputs=outputs)
+        return
+    if FLEET in (contests or ()) or workers or training:
+        _check_alone(FLEET, contests or (), "--workers and --training")
+        _fleet(workers or (), training, quick=quick, outputs=outputs)
         return
     from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
     from tuner.bench.run import run_contests
 
     for name in contests or ():
         if name not in CONTESTS:
-            raise UnknownName("contest", name, (*CONTESTS, VERDICTS))
+            raise UnknownName("contest", name, (*CONTESTS, VERDICTS, FLEET))
     console = outputs.console
     with _Display(console) as display:
         results = run_contests(
@@ -119,14 +137,20 @@ def bench(
         raise typer.Exit(1)
 
 
-def _check_verdicts(contests: Sequence[str]) -> None:
-    """Refuse what goes with the verdicts alone, or without them."""
-    if VERDICTS not in contests:
-        raise InvalidInput(
-            "--situation and --methods belong to tuner bench verdicts; add verdicts"
-        )
+def _check_alone(name: str, contests: Sequence[str], options: str) -> None:
+    """Refuse options without what they belong to, or that with anything beside it."""
+    if name not in contests:
+        raise InvalidInput(f"{options} belong to tuner bench {name}; add {name}")
     if len(contests) > 1:
-        raise InvalidInput(f"{VERDICTS} measures no speed: run tuner bench {VERDICTS} by itself")
+        raise InvalidInput(f"{name} is no contest of speed: run tuner bench {name} by itself")
+
+
+def _fleet(sizes: Sequence[int], training: str | None, *, quick: bool, outputs: Outputs) -> None:
+    """Measure fleets and show what came out."""
+    from tuner.cli.fleet_bench import bench_fleets
+
+    results = bench_fleets(sizes, training, quick=quick, console=outputs.console)
+    _end(outputs, results.to_json() if results.rows else None, stopped=results.stopped)
 
 
 def _verdicts(

@@ -1,0 +1,147 @@
+"""A simulated worker: the product's, in a process of its own, whose training is a sleep."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tuner.bench.fleet.lengths import Lengths
+from tuner.errors import Interrupted, TunerError
+from tuner.guard import leave
+from tuner.rules import Setting
+from tuner.search.database.store import open_store
+from tuner.search.queue.queue import Queue
+from tuner.search.work.keeper import kept
+from tuner.search.work.worker import Worker
+from tuner.trial import EpochPoint, EpochReport, TrialResult
+from tuner.workload import AnyWorkload
+
+A_MACHINE = 8
+"""So many workers are one machine's, which keeps the comparisons going once."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one worker did, by the clock that all processes of a machine share.
+
+    Args:
+        trained: When it began and ended each training.
+        cpu_seconds: Of its process while it worked.
+    """
+
+    trained: tuple[tuple[float, float], ...]
+    cpu_seconds: float
+
+
+@dataclass
+class Sleeping:
+    """A trainer that sleeps.
+
+    Args:
+        lengths: How long.
+        end: When it stops, by the monotonic clock.
+        trained: When it began and ended each training.
+    """
+
+    lengths: Lengths
+    end: float
+    trained: list[tuple[float, float]] = field(default_factory=list)
+
+    def batch_size(self, _workload: AnyWorkload) -> int:
+        """One."""
+        return 1
+
+    def conditions(self, _workload: AnyWorkload) -> dict[str, str]:
+        """Where it sleeps."""
+        return {"device": "cpu"}
+
+    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+        """Nothing that a reader of reports would look for."""
+        del rule, settings, steps
+        return {}
+
+    def train(
+        self,
+        workload: AnyWorkload,
+        _rule: str,
+        trials: Sequence[tuple[Mapping[str, Setting], int]],
+        on_epoch: Callable[[EpochReport], Collection[int]],
+        *,
+        test: bool,
+        stopping: Callable[[], bool],
+    ) -> list[TrialResult]:
+        """Sleep for each trial; see ``Trainer``."""
+        del test
+        began = time.monotonic()
+        try:
+            return [
+                self._sleep(place, seed, workload.epochs, on_epoch, stopping)
+                for place, (_, seed) in enumerate(trials)
+            ]
+        finally:
+            self.trained.append((began, time.monotonic()))
+
+    def _sleep(
+        self,
+        place: int,
+        seed: int,
+        epochs: int,
+        on_epoch: Callable[[EpochReport], Collection[int]],
+        stopping: Callable[[], bool],
+    ) -> TrialResult:
+        seconds = self.lengths.draw(seed) / epochs
+        curve = []
+        for epoch in range(1, epochs + 1):
+            time.sleep(max(0.0, min(seconds, self.end - time.monotonic())))
+            if epoch < epochs and stopping():
+                raise Interrupted("told to stop")
+            score = (seed % 997) / 997 * epoch / epochs
+            curve.append(EpochPoint(epoch, 1 - score, score, 0.01, seconds))
+            on_epoch(
+                EpochReport(
+                    epoch=epoch,
+                    trials=(place,),
+                    train_loss=(1 - score,),
+                    val_accuracy=(score,),
+                    flip_ratio=(0.01,),
+                    seconds=(seconds,),
+                    train_seconds=(seconds,),
+                )
+            )
+        return TrialResult(
+            val_accuracy=curve[-1].val_accuracy,
+            test_accuracy=None,
+            curve=tuple(curve),
+            diverged=False,
+            stopped=False,
+            seconds=seconds * epochs,
+            steps=0,
+        )
+
+
+def simulate(database: str, lengths: Lengths, number: int, pipe: Connection) -> None:
+    """What the process runs: says that it is ready, hears from when to when, says what it did."""
+    try:
+        store = open_store(database, must_exist=True)
+    except TunerError as error:
+        pipe.send(str(error))
+        leave(1)
+    pipe.send(None)
+    begin, end = pipe.recv()
+    time.sleep(max(0.0, begin - time.monotonic()))
+    trainer, before = Sleeping(lengths, end), time.process_time()
+    worker = Worker(
+        Queue(store),
+        trainer,
+        name=f"sleeping-{os.getpid()}-{number}",
+        stopping=lambda: time.monotonic() >= end,
+        share=None,
+    )
+    with kept(store) if number % A_MACHINE == 0 else nullcontext():
+        worker.run()
+    pipe.send(Times(tuple(trainer.trained), time.process_time() - before))
+    store.close()
+    leave(0)
