@@ -18,9 +18,10 @@ COPY api api
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.11-slim
-# Compiles the kernels when they are first used, for the processor that is there.
+# Compiles the kernels when they are first used, for the processor that is there; on Kubernetes
+# KubeRay asks by wget whether Ray is up.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ \
+    && apt-get install --yes --no-install-recommends g++ wget \
     && rm -rf /var/lib/apt/lists/*
 
 # Before the wheel, so that a change of the code does not install torch again.
@@ -28,8 +29,10 @@ ARG TORCH_INDEX=""
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
       "torch>=2.9" "torchvision>=0.24"
 
+# For clusters: --build-arg EXTRAS=ray,s3
+ARG EXTRAS=""
 COPY --from=builder /wheels /wheels
-RUN pip install --no-cache-dir /wheels/*.whl
+RUN pip install --no-cache-dir "$(echo /wheels/*.whl)${EXTRAS:+[$EXTRAS]}"
 
 # The folders belong to the user before they become volumes: a new volume takes over the owner.
 RUN useradd --uid 10001 --create-home tuner \

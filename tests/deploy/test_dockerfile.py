@@ -138,7 +138,7 @@ def test_the_copied_files_are_enough_to_make_the_wheel(tmp_path: Path):
 
 
 def test_torch_comes_from_the_index_that_is_named_and_is_of_the_declared_version():
-    assert final("ARG") == ['TORCH_INDEX=""']
+    assert final("ARG") == ['TORCH_INDEX=""', 'EXTRAS=""']
     (install,) = [run for run in final("RUN") if '--index-url "$TORCH_INDEX"' in run]
     wanted = set(re.findall(r'"(torch[^"]*)"', install))
     assert wanted == {one for one in PROJECT["dependencies"] if one.startswith("torch")}
