@@ -32,8 +32,10 @@ BUSY_SECONDS = 60
 """How long a SQLite writer waits for the others before it gives up."""
 
 _KEPT, _CONNECTIONS, _MORE = 8, 40, 10
-"""Connections that stay open when nobody needs them, as many as a server has threads, and some
-for threads that need two.
+"""Connections that stay open when nobody needs them, as many as a server has threads, and more.
+
+A thread that reads trials holds Optuna's cache while it waits for a connection; others have one,
+in a transaction, and wait for the cache. So a store has more connections than threads.
 
 SQLAlchemy's pool closes none of those it keeps, so of PostgreSQL's, which are few and shared with
 all workers, it keeps what a busy server needs most of the time; SQLite's cost nobody anything.
