@@ -24,6 +24,7 @@ PACKAGES = (
     ("tuner.api",),
     ("tuner.cli",),
     ("tuner.bench", "tuner.claims", "tuner.doctor"),
+    ("tuner.fleet",),
     ("tuner.search",),
     ("tuner.compare", "tuner.translation"),
     ("tuner.train",),
@@ -70,6 +71,7 @@ NOT = {
     "tuner.search.results": {"tuner.search.queue"},
     "tuner.search.foreign": {"tuner.search.queue", "tuner.search.watch"},
     "tuner.compare": TORCH | SERVICES | {"tuner.optim", "tuner.bnn", "tuner.train"},
+    "tuner.fleet": TORCH,
     "tuner.api": TORCH,
 }
 """What a room may not import, beside what lies above it."""

@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "tuner.cli.commands.serve:serve": "Serve the REST API, the page and the Optuna dashboard.",
     "tuner.cli.commands.worker:worker": "Run the comparisons of a database, until stopped.",
+    "tuner.cli.fleet:fleet": (
+        "Workers on the nodes of a Ray cluster: brought up, watched, scaled, ended."
+    ),
     "tuner.cli.commands.control:pause": (
         "Stop working on a comparison for now; training is kept, and gone on with when resumed."
     ),

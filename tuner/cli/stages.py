@@ -19,7 +19,7 @@ class Stages:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status: Status | None = None
-        self._any = False
+        self._stage: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -27,12 +27,14 @@ class Stages:
     def __exit__(self, *_error: object) -> None:
         if self._status is not None:
             self._status.stop()
-        elif self._any:
+        elif self._stage is not None:
             self._console.print()
 
     def __call__(self, stage: str) -> None:
-        """Say that a stage begins."""
-        self._any = True
+        """Say that a stage begins, unless it was said last."""
+        if stage == self._stage:
+            return
+        self._stage = stage
         if not self._console.is_terminal:
             self._console.print(stage, highlight=False, soft_wrap=True, markup=False)
         elif self._status is None:

@@ -1,6 +1,8 @@
 """``tuner run`` and ``tuner demo``: run a comparison to its end and say what came out."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,7 @@ from tuner.config import database_url
 from tuner.errors import InvalidInput, TunerError
 from tuner.search.declared.spec import ComparisonSpec, load
 from tuner.search.foreign.shown import typed
+from tuner.search.watch.progress import Progress
 from tuner.search.work import launch
 from tuner.search.work.surroundings import prepare
 from tuner.trial import DataCounts
@@ -42,6 +45,14 @@ def run(
     html: HtmlFile = None,
     picture: PictureFile = None,
     folder: Folder = None,
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="run it on a Ray cluster: auto, HOST:6379 or ray://HOST:10001; on its fleet if "
+            "one is up, else on one for this run",
+        ),
+    ] = None,
 ) -> None:
     """Run a comparison and print its verdict; goes on from where an earlier run stopped.
 
@@ -54,10 +65,19 @@ def run(
     tuner run my_study.toml --folder results/my_study
 
     tuner run digits --database postgresql://me@host/tuner
+
+    tuner run digits --database postgresql://me@host/tuner --fleet ray://head:10001
     """
     outputs = Outputs(json, html, picture, folder)
     outputs.check()
-    finish(load(spec), database or database_url(), workers, outputs)
+    declared, url = load(spec), database or database_url()
+    if fleet is None:
+        finish(declared, url, outputs, partial(launch.run, workers=workers), _check)
+        return
+    from tuner.fleet import running  # which a run on this machine does not need
+
+    on_fleet = partial(running.run, address=fleet, workers=workers)
+    finish(declared, url, outputs, on_fleet, _check_arms)
 
 
 def demo(
@@ -84,13 +104,26 @@ def demo(
     )
     outputs.check()
     database = demo_database(folder)
-    finish(spec, database, workers, outputs)
+    finish(spec, database, outputs, partial(launch.run, workers=workers), _check)
     more = f"more: tuner compare {DEMO} --database {database} --folder {folder}"
     outputs.console.print(as_typed(more), soft_wrap=True, highlight=False)
 
 
-def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Outputs) -> None:
+def finish(
+    spec: ComparisonSpec,
+    database: str,
+    outputs: Outputs,
+    run_missing: Callable[..., Progress],
+    check: Callable[[ComparisonSpec], DataCounts | None],
+) -> None:
     """Run what is missing, then compare and write the results.
+
+    Args:
+        spec: The comparison.
+        database: The address of the database.
+        outputs: Where the results go.
+        run_missing: Runs it, here or elsewhere; as ``launch.run``.
+        check: Refuses what would be refused there, and counts the data if they are the user's own.
 
     Raises:
         TunerError: If no trial could be finished.
@@ -100,12 +133,12 @@ def finish(spec: ComparisonSpec, database: str, workers: int | None, outputs: Ou
     console.print(f"{spec.name}: {what}", highlight=False)
     with Stages(console) as stage:
         stage("looking at data and network")
-        data = _check(spec)
+        data = check(spec)
     if data is not None:
         console.print(f"data: {data}", highlight=False)
     try:
         with Display(console, spec.workload.unit) as display:
-            state = launch.run(spec, database=database, workers=workers, on_progress=display)
+            state = run_missing(spec, database=database, on_progress=display)
     except KeyboardInterrupt:
         again = as_typed(f"Go on with: {' '.join(['tuner', *map(typed, sys.argv[1:])])}")
         console.print(f"\nstopped; finished trials are kept. {again}", soft_wrap=True)
@@ -130,9 +163,14 @@ def _check(spec: ComparisonSpec) -> DataCounts | None:
     Returns:
         How much there is to train on, where the data are the user's own.
     """
-    if len(spec.arms) < 2:
-        raise InvalidInput(f"{spec.name}: a comparison needs at least two arms, got 1")
+    _check_arms(spec)
     prepare()  # imports torch for the workers meanwhile
     from tuner.search.work.trainers import check  # torch takes a second or two to import
 
     return check(spec.workload)
+
+
+def _check_arms(spec: ComparisonSpec) -> None:
+    """Refuse what cannot be compared; data and network are looked at where they are trained."""
+    if len(spec.arms) < 2:
+        raise InvalidInput(f"{spec.name}: a comparison needs at least two arms, got 1")

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -50,6 +50,8 @@ class Task:
         retries: How often a trial that raised is run again.
         grace_seconds: How long processes that are told to stop may go on, to end their epoch.
         log_format: How their log lines look; None leaves them to say their warnings only.
+        share: How many workers share the queue, here and elsewhere; None where nobody knows.
+        place: What to record with each trial about where it ran.
     """
 
     database: str
@@ -58,6 +60,8 @@ class Task:
     retries: int = RETRIES
     grace_seconds: float = 5.0
     log_format: str | None = None
+    share: int | None = None
+    place: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,11 @@ class Crew:
             names = [member.name for member in self._members]
             self._put_back(names, "it did not stop in time and was killed")
 
+    def kill(self) -> None:
+        """End every process at once; what they held is put back by ``stop``."""
+        for member in self._members:
+            member.process.kill()
+
     def _put_back(self, names: list[str], why: str) -> None:
         """Put back what these processes held, which ended for that reason.
 
@@ -267,8 +276,9 @@ def _work(
             device=device,
             stopping=lambda: stop_requested or abandoned(),
             comparison=task.comparison,
-            share=None if task.comparison is None else share,
+            share=task.share if task.comparison is None else share,
             leaving_out=leaving_out,
+            place=task.place,
         )
         worker.run()
     except Exception as error:

@@ -68,20 +68,36 @@ def run(
         with interruptible():
             crew = Crew(Task(database, spec.name, make_trainer), size, queue)
             try:
-                return _drive(store, spec, crew, began, on_progress)
+                return drive(
+                    store,
+                    spec,
+                    meanwhile=lambda: crew.watch(_POLL_SECONDS),
+                    began=began,
+                    on_progress=on_progress,
+                )
             finally:
                 crew.stop()
     finally:
         store.close()
 
 
-def _drive(
+def drive(
     store: Store,
     spec: ComparisonSpec,
-    crew: Crew,
+    *,
+    meanwhile: Callable[[], object],
     began: float,
     on_progress: Callable[[Progress], None] | None,
 ) -> Progress:
+    """Keep a comparison going until it is complete, whoever runs its trials.
+
+    Args:
+        store: The database.
+        spec: The comparison.
+        meanwhile: Called between two looks; it waits, and may raise.
+        began: When that was, by ``time.monotonic``.
+        on_progress: Called at every look.
+    """
     keeper = Keeper(store)
     while True:
         now = replace(patiently(lambda: keeper.tend_one(spec)), seconds=time.monotonic() - began)
@@ -89,4 +105,4 @@ def _drive(
             on_progress(now)
         if now.complete:
             return now
-        crew.watch(_POLL_SECONDS)
+        meanwhile()

@@ -90,6 +90,7 @@ class Worker:
         share: How many workers share the queue, so that none takes more than its part; None to
             count those in the roster.
         leaving_out: Studies to leave out, each with why.
+        place: What to record with each trial about where it ran, beside the versions.
 
     Attributes:
         failing: The studies whose batches raised since one last did not.
@@ -108,6 +109,7 @@ class Worker:
         comparison: str | None = None,
         share: int | None = 1,
         leaving_out: Mapping[str, str] = MappingProxyType({}),
+        place: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._queue = queue
         self._trainer = trainer
@@ -126,7 +128,7 @@ class Worker:
         self.training_seconds = 0.0
         self.epochs = 0
         self.finished = 0
-        self._ran_on = {"versions": versions("bnn-tuner", "optuna", "torch")}
+        self._ran_on = {"versions": versions("bnn-tuner", "optuna", "torch"), **place}
 
     def run(self) -> None:
         """Work until told to stop; trials unfinished then are put back, their training kept.

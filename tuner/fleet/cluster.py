@@ -1,0 +1,216 @@
+"""The way to a Ray cluster: found, asked whether it answers, and entered; or refused in words."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import InvalidInput, TunerError
+
+NAMESPACE = "bnn-tuner"
+"""Where the fleet's actors have their names in a cluster."""
+
+ANSWER_SECONDS = 10.0
+"""So long a cluster, or a fleet in it, is waited for."""
+
+_HERE = "auto"
+_CLIENT = "ray://"
+_HEAD = "node:__internal_head__"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster that is up.
+
+    Args:
+        node_id: Ray's name of it.
+        host: Its host's name.
+        address: Its address.
+        head: Whether the cluster stands and falls with it.
+        resources: What it has in all, as Ray counts it.
+    """
+
+    node_id: str
+    host: str
+    address: str
+    head: bool
+    resources: Mapping[str, float]
+
+
+def ray_here() -> Any:  # Any: Ray, which a plain install lacks
+    """Ray.
+
+    Raises:
+        InvalidInput: If it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise InvalidInput(
+            f"a fleet needs Ray, which is not installed here ({error}); install it with: "
+            "pip install 'bnn-tuner[ray]'"
+        ) from error
+    return ray
+
+
+def address_of(address: str | None) -> str:
+    """Where the cluster is: as given, else RAY_ADDRESS, else the one that runs on this machine.
+
+    Raises:
+        InvalidInput: If none is given and none runs here.
+    """
+    given = address or os.environ.get("RAY_ADDRESS", "") or _HERE
+    if given != _HERE:
+        return given
+    noted = Path(os.environ.get("RAY_TMPDIR", "") or "/tmp") / "ray" / "ray_current_cluster"
+    try:
+        return noted.read_text(encoding="utf-8").strip()  # as ray start left it
+    except OSError:
+        raise InvalidInput(
+            "no Ray cluster runs on this machine; start one with: ray start --head, or name "
+            "one with --address HOST:6379, or --address ray://HOST:10001 from a machine that is "
+            "none of its nodes"
+        ) from None
+
+
+def answers(address: str, *, within_seconds: float = ANSWER_SECONDS) -> bool:
+    """Whether something listens there that speaks as the head of a Ray cluster does."""
+    import grpc  # comes with Ray
+
+    channel = grpc.insecure_channel(address.removeprefix(_CLIENT))
+    try:
+        grpc.channel_ready_future(channel).result(timeout=within_seconds)
+    except grpc.FutureTimeoutError:
+        return False
+    finally:
+        channel.close()
+    return True
+
+
+@contextmanager
+def entered(
+    address: str | None,
+    runtime_env: Mapping[str, Any] | None = None,  # Any: as Ray documents it
+) -> Iterator[Any]:
+    """Be a driver of the cluster while the block runs.
+
+    Args:
+        address: See ``address_of``.
+        runtime_env: Ray's runtime environment for what is started meanwhile.
+
+    Yields:
+        Ray.
+
+    Raises:
+        InvalidInput: If Ray is not installed, or there is no cluster, or it does not answer, or
+            is of another version.
+    """
+    ray = ray_here()
+    where = address_of(address)
+    if not answers(where):
+        raise InvalidInput(
+            f"nothing that is the head of a Ray cluster answered at {where} within "
+            f"{ANSWER_SECONDS:g} seconds; see that it runs (ray status) and that its port can be "
+            "reached from here"
+        )
+    try:
+        ray.init(
+            where,
+            namespace=NAMESPACE,
+            runtime_env=dict(runtime_env or {}) or None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (Exception, SystemExit) as error:  # Ray ends the process where it finds no way in
+        ray.shutdown()
+        raise InvalidInput(f"the Ray cluster at {where}: {_why(error)}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _why(error: BaseException) -> str:
+    """Why Ray let nobody in."""
+    said = " ".join(str(error).split())
+    if "ersion" in said and ("mismatch" in said or "differ" in said):
+        return (
+            f"it runs another version of Ray or of Python ({said}); use the same here, or run "
+            "this command on one of its nodes"
+        )
+    return (
+        f"it let nobody in ({said}); a machine that is none of its nodes comes in by "
+        "ray://HOST:10001"
+    )
+
+
+def nodes(ray: Any) -> list[Node]:  # Any: Ray
+    """The nodes that are up, the head first."""
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return sorted(
+        (
+            Node(
+                node_id=node["NodeID"],
+                host=node["NodeManagerHostname"],
+                address=node["NodeManagerAddress"],
+                head=_HEAD in node["Resources"],
+                resources=dict(node["Resources"]),
+            )
+            for node in alive
+        ),
+        key=lambda node: (not node.head, node.address, node.node_id),
+    )
+
+
+def on_head() -> dict[str, float]:
+    """The resources that an actor asks for to be on the head: it lives as long as the cluster."""
+    return {_HEAD: 0.001}
+
+
+def answer(ray: Any, reference: Any) -> Any:  # Any: Ray, a reference of it, what it stands for
+    """What an actor answered.
+
+    Raises:
+        TunerError: If it did not within ``ANSWER_SECONDS``.
+    """
+    try:
+        return ray.get(reference, timeout=ANSWER_SECONDS)
+    except ray.exceptions.GetTimeoutError as error:
+        raise TunerError(
+            f"the fleet's manager did not answer within {ANSWER_SECONDS:g} seconds; the cluster "
+            "may be overloaded, or its head may be gone: see ray status"
+        ) from error
+
+
+def gone(ray: Any, name: str, *, within_seconds: float) -> bool:  # Any: Ray
+    """Whether no actor has the name any more, after so long a wait at most."""
+    deadline = time.monotonic() + within_seconds
+    while named(ray, name) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def named(ray: Any, name: str) -> Any:  # Any: Ray, a handle of an actor
+    """The fleet's actor of that name; None if there is none."""
+    try:
+        return ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError:
+        return None
+
+
+def names(ray: Any) -> Sequence[str]:  # Any: Ray
+    """The names of the fleet's actors."""
+    every = ray.util.list_named_actors(all_namespaces=True)
+    return [each["name"] for each in every if each["namespace"] == NAMESPACE]
+
+
+def last_line(error: Exception) -> str:
+    """What Ray says of an actor that did not start: its last line, which names the exception."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
