@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from tuner.errors import InvalidInput, TunerError
@@ -66,7 +67,7 @@ def address_of(address: str | None) -> str:
     given = address or os.environ.get("RAY_ADDRESS", "") or _HERE
     if given != _HERE:
         return given
-    noted = Path(os.environ.get("RAY_TMPDIR", "") or "/tmp") / "ray" / "ray_current_cluster"
+    noted = Path(os.environ.get("RAY_TMPDIR", "") or gettempdir()) / "ray" / "ray_current_cluster"
     try:
         return noted.read_text(encoding="utf-8").strip()  # as ray start left it
     except OSError:
@@ -77,13 +78,16 @@ def address_of(address: str | None) -> str:
         ) from None
 
 
-def answers(address: str, *, within_seconds: float = ANSWER_SECONDS) -> bool:
-    """Whether something listens there that speaks as the head of a Ray cluster does."""
+def answers(address: str) -> bool:
+    """Whether something listens there that speaks as the head of a Ray cluster does.
+
+    It is waited for, ``ANSWER_SECONDS`` at most.
+    """
     import grpc  # comes with Ray
 
     channel = grpc.insecure_channel(address.removeprefix(_CLIENT))
     try:
-        grpc.channel_ready_future(channel).result(timeout=within_seconds)
+        grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
     except grpc.FutureTimeoutError:
         return False
     finally:

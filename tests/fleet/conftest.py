@@ -1,0 +1,69 @@
+"""A Ray cluster of several nodes on this machine, and what the tests of searches have."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEARCH = ROOT / "tests" / "search"
+HERE = Path(__file__).parent
+ENDED_SECONDS = 60.0
+
+sys.path[:0] = [str(SEARCH), str(HERE)]
+
+
+@pytest.fixture
+def ray() -> Any:
+    """Ray; tests of it are left out where it cannot be imported."""
+    return pytest.importorskip("ray", reason="needs Ray: pip install 'bnn-tuner[ray]'")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster with a head that has nothing to offer; its processes are gone after the tests."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'bnn-tuner[ray]'")
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="tuner-ray-", dir="/tmp", ignore_cleanup_errors=True
+        ) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_TMPDIR", folder)  # short: sockets lie in it
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, SEARCH, HERE))))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        from ray.cluster_utils import Cluster
+
+        running = Cluster(
+            initialize_head=True, head_node_args={**SMALL, "num_cpus": 0}, shutdown_at_exit=False
+        )
+        yield running
+        running.shutdown()
+        deadline = time.monotonic() + ENDED_SECONDS
+        while left := processes_in(folder):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.2)
+
+
+SMALL = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
+"""What the nodes have in common."""
+
+
+def processes_in(folder: str) -> list[str]:
+    """The command lines of the processes that belong to a cluster by the folder of its files."""
+    lines = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (place / "environ").read_bytes()
+            if f"RAY_TMPDIR={folder}".encode() in environment and place.name != str(os.getpid()):
+                lines.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # ended just now
+            continue
+    return [line for line in lines if line]

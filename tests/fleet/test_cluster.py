@@ -1,0 +1,67 @@
+"""Clusters that are not there, or let nobody in."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import tuner
+from tuner.errors import InvalidInput
+from tuner.fleet import cluster
+
+
+def refused(*arguments: object) -> str:
+    done = tuner(*arguments)
+    assert done.exit_code == 2, done.output
+    return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", [("up", "--workers", 1), ("status",), ("scale", 2), ("down",)])
+def test_without_ray_every_command_names_the_extra(command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = refused("fleet", *command)
+    assert "a fleet needs Ray, which is not installed here" in said
+    assert "pip install 'bnn-tuner[ray]'" in said
+
+
+def test_where_no_cluster_runs_it_is_said_how_to_start_or_name_one(
+    ray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    said = refused("fleet", "status")
+    assert "no Ray cluster runs on this machine; start one with: ray start --head" in said
+
+
+def test_an_address_that_does_not_answer_is_refused_and_not_waited_for(
+    ray, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{silent.getsockname()[1]}"
+        for address in (nobody, f"ray://{nobody}"):
+            with pytest.raises(InvalidInput, match=f"answered at {address} within 0.2 seconds"):
+                cluster.entered(address).__enter__()
+        silent.listen()  # takes whoever comes, and says nothing
+        monkeypatch.setenv("RAY_ADDRESS", nobody)
+        assert f"answered at {nobody} within 0.2 seconds" in refused("fleet", "status")
+
+
+def test_a_head_that_is_dead_but_noted_on_this_machine_is_named(
+    ray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1\n")
+    assert "answered at 127.0.0.1:1 within" in refused("fleet", "down")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_runtime_environment_is_a_json_object(text: str):
+    assert "--runtime-env-json" in refused(
+        "fleet", "up", "--workers", 1, "--runtime-env-json", text
+    )
