@@ -25,8 +25,12 @@ def ray() -> Any:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A cluster with a head that has nothing to offer; its processes are gone after the tests."""
+def cluster(postgres: Any) -> Iterator[Any]:
+    """A cluster with a head that has nothing to offer; its processes are gone after the tests.
+
+    PostgreSQL was started before: what is set here would mark its processes too.
+    """
+    del postgres
     pytest.importorskip("ray", reason="needs Ray: pip install 'bnn-tuner[ray]'")
     with (
         tempfile.TemporaryDirectory(
@@ -40,9 +44,10 @@ def cluster() -> Iterator[Any]:
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, SEARCH, HERE))))
         patch.delenv("RAY_ADDRESS", raising=False)
         from ray.cluster_utils import Cluster
+        from ray_nodes import NODE, processes_in
 
         running = Cluster(
-            initialize_head=True, head_node_args={**SMALL, "num_cpus": 0}, shutdown_at_exit=False
+            initialize_head=True, head_node_args={**NODE, "num_cpus": 0}, shutdown_at_exit=False
         )
         yield running
         running.shutdown()
@@ -50,20 +55,3 @@ def cluster() -> Iterator[Any]:
         while left := processes_in(folder):
             assert time.monotonic() < deadline, left
             time.sleep(0.2)
-
-
-SMALL = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
-"""What the nodes have in common."""
-
-
-def processes_in(folder: str) -> list[str]:
-    """The command lines of the processes that belong to a cluster by the folder of its files."""
-    lines = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (place / "environ").read_bytes()
-            if f"RAY_TMPDIR={folder}".encode() in environment and place.name != str(os.getpid()):
-                lines.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # ended just now
-            continue
-    return [line for line in lines if line]

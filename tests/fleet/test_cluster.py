@@ -25,8 +25,9 @@ def test_without_ray_every_command_names_the_extra(command, monkeypatch: pytest.
     assert "pip install 'bnn-tuner[ray]'" in said
 
 
+@pytest.mark.usefixtures("ray")
 def test_where_no_cluster_runs_it_is_said_how_to_start_or_name_one(
-    ray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -34,8 +35,9 @@ def test_where_no_cluster_runs_it_is_said_how_to_start_or_name_one(
     assert "no Ray cluster runs on this machine; start one with: ray start --head" in said
 
 
+@pytest.mark.usefixtures("ray")
 def test_an_address_that_does_not_answer_is_refused_and_not_waited_for(
-    ray, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
     with socket.socket() as silent:
@@ -49,8 +51,9 @@ def test_an_address_that_does_not_answer_is_refused_and_not_waited_for(
         assert f"answered at {nobody} within 0.2 seconds" in refused("fleet", "status")
 
 
+@pytest.mark.usefixtures("ray")
 def test_a_head_that_is_dead_but_noted_on_this_machine_is_named(
-    ray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))

@@ -13,8 +13,13 @@ def seat(number: int, doing: Doing | None = "working", **changes: object) -> Sea
 def row(name: str, started: float, state: str = "working", **changes: object) -> WorkerRow:
     values = {
         **dict.fromkeys(WorkerRow.__dataclass_fields__),
-        **{"name": name, "started": started, "last_seen": 7200.0, "state": state},
-        **{"running": 4, "finished": 10, "study_name": "small/old"},
+        "name": name,
+        "started": started,
+        "last_seen": 7200.0,
+        "state": state,
+        "running": 4,
+        "finished": 10,
+        "study_name": "small/old",
     }
     return WorkerRow(**(values | changes))  # type: ignore[arg-type]
 

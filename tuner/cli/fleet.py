@@ -117,7 +117,7 @@ def status(address: Address = None, as_json: AsJson = False) -> None:
         typer.echo(as_text({**asdict(now), **summary, **rest}), nl=False)
         return
     console = Console()
-    console.print(_in_a_line(now), highlight=False)
+    console.print(_in_a_line(now), highlight=False, soft_wrap=True)
     if now.trouble:
         console.print(f"trouble: {now.trouble}", highlight=False, soft_wrap=True)
     on_node = [worker.node_id for worker in now.workers]

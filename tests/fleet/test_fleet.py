@@ -1,0 +1,206 @@
+"""A fleet on a Ray cluster of several nodes on this machine, and a real PostgreSQL."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from comparisons import comparison
+from fleet_trainers import EndlessTrainer, SteadyTrainer
+from light_trainer import LightTrainer
+from ray_nodes import NODE
+
+from tests.cli.commands import SPEC, tuner, write
+from tuner.errors import Conflict, InvalidInput, NotFound
+from tuner.fleet import driver, running
+from tuner.fleet.code import code_here
+from tuner.fleet.order import Order, Shape, Wish
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import Store, open_store
+from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.queue.control import submit
+from tuner.search.watch.progress import Progress, study_progress
+from tuner.search.work import launch
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray has its own, of its processes and its future
+]
+
+WAIT_SECONDS = 240.0
+SMALL_SPEC = comparison(n_trials=24, workload={"epochs": 6})
+
+
+@pytest.fixture(scope="module")
+def address(cluster: Any) -> str:
+    """A cluster with one node that has two CPUs and, as far as Ray knows, a GPU."""
+    cluster.first = cluster.add_node(num_cpus=2, num_gpus=1, **NODE)
+    return str(cluster.address)
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[Store]:
+    with closing(open_store(postgres_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def order(postgres_url: str) -> Order:
+    return Order(postgres_url, Wish(2, 2, 2), make_trainer=SteadyTrainer)
+
+
+@pytest.fixture(autouse=True)
+def no_fleet_left(address: str) -> Iterator[None]:
+    yield
+    try:
+        driver.down(address)
+    except NotFound:
+        return
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def is_complete(store: Store) -> bool:
+    return store.status("small") == "complete"
+
+
+def outcomes(store: Store, spec: ComparisonSpec) -> dict[str, object]:
+    """Of every study: index -> parameters and value of each finished trial."""
+    return {
+        study.study_name: {
+            trial.user_attrs["index"]: (trial.params, trial.value)
+            for trial in finished_trials(store, study.study_name)
+        }
+        for study in spec.every_study()
+    }
+
+
+def places(store: Store, spec: ComparisonSpec) -> list[dict[str, Any]]:
+    """What every finished trial says of where it ran."""
+    names = [study.study_name for study in spec.every_study()]
+    return [t.user_attrs["run"] for name in names for t in finished_trials(store, name)]
+
+
+def test_what_a_cluster_cannot_have_or_has_not_is_said(address, order, monkeypatch):
+    for command in (("status",), ("scale", 2), ("down",)):
+        done = tuner("fleet", *command, "--address", address)
+        assert done.exit_code == 1
+        assert "no fleet is up in this cluster" in done.stderr
+    many = ("fleet", "up", "--workers", 5, "--gpus", 0.5, "--address", address)
+    done = tuner(*many, "--database", order.database)
+    assert done.exit_code == 2
+    assert "2 CPUs, 1 GPU" in done.stderr and "room for 2;" in " ".join(done.stderr.split())
+    import ray
+
+    monkeypatch.setattr(ray, "__version__", "2.59.0")
+    with pytest.raises(InvalidInput, match=r"another version of Ray .*Ray: 2\.59\.0"):
+        driver.status(address)
+
+
+def test_a_cluster_with_other_code_is_refused_with_what_differs(address, order, monkeypatch):
+    monkeypatch.setattr(driver, "code_here", lambda: {**code_here(), "source": "0123456789ab"})
+    with pytest.raises(InvalidInput, match=r"source is \w{12} there, 0123456789ab here"):
+        driver.up(address, order)
+    with pytest.raises(NotFound):
+        driver.status(address)
+
+
+def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
+    address, cluster, store, order, tmp_path
+):
+    shape, wish = Shape(gpus=0.5), Wish(0, 0, 2, idle_seconds=2.0)
+    began = driver.up(address, replace(order, shape=shape, wish=wish))
+    assert (began.up, began.target) == (0, 0)
+    with pytest.raises(Conflict, match="a fleet is already up in this cluster"):
+        driver.up(address, order)
+
+    submit(store, SMALL_SPEC)
+    wait_until(lambda: driver.status(address).fleet.up == 2)
+    wait_until(lambda: sum(s.done for s in study_progress(store, "small").values()) > 0)
+    cluster.remove_node(cluster.first, allow_graceful=False)
+    cluster.first = cluster.add_node(num_cpus=2, num_gpus=1, **NODE)
+    wait_until(lambda: is_complete(store))
+
+    calm = f"sqlite:///{tmp_path}/calm.db"
+    launch.run(SMALL_SPEC, database=calm, workers=1, make_trainer=LightTrainer)
+    with closing(open_store(calm)) as undisturbed:
+        assert outcomes(store, SMALL_SPEC) == outcomes(undisturbed, SMALL_SPEC)
+    ran = places(store, SMALL_SPEC)
+    assert len(ran) == len(places(undisturbed, SMALL_SPEC))
+    assert len({place["node"] for place in ran}) == 2
+    for place in ran:
+        assert place["gpus"] == ["0"] and place["host"]
+        assert place["versions"]["ray"] and place["source"] == code_here()["source"]
+
+    wait_until(lambda: driver.status(address).fleet.workers == ())  # nothing waits
+    fixed = tuner("fleet", "scale", 1, "--address", address)
+    assert "1 worker from now on" in fixed.output
+    wait_until(lambda: driver.status(address).fleet.up == 1)
+    shown = json.loads(tuner("fleet", "status", "--json", "--address", address).stdout)
+    assert [node["head"] for node in shown["nodes"]] == [True, False]
+    assert shown["workers"][0]["node_id"] == shown["nodes"][1]["node_id"]
+    assert shown["workers"][0]["device"] == "gpu 0"
+    assert "room for 2;" in " ".join(
+        tuner("fleet", "scale", 3, "--address", address).stderr.split()
+    )
+    seen = tuner("fleet", "status", "--address", address).output
+    assert "1 of 1 worker up" in seen and "(head)" in seen
+    ended = tuner("fleet", "down", "--address", address)
+    assert ended.output.endswith("the fleet is down; no trial is lost\n")
+
+
+def test_asked_twice_to_end_a_fleet_does_so_at_once(address, store, order):
+    submit(store, SMALL_SPEC)
+    driver.up(address, replace(order, wish=Wish(1, 1, 1), make_trainer=EndlessTrainer))
+    wait_until(lambda: sum(s.running for s in study_progress(store, "small").values()) > 0)
+    command = [sys.executable, "-m", "tuner", "fleet", "down", "--address", address]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: driver.status(address).fleet.draining)
+    assert first.poll() is None  # its epoch does not end
+    assert driver.down(address)
+    words, _ = first.communicate(timeout=WAIT_SECONDS)
+    assert "the fleet is down" in words
+    now = study_progress(store, "small").values()
+    assert sum(s.running for s in now) == 0 and sum(s.waiting for s in now) == 48
+
+
+def test_a_comparison_is_run_on_a_fleet_of_its_own_by_one_option(
+    address, postgres_url, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    where = ("--fleet", address, "--database", postgres_url)
+    done = tuner("run", write(SPEC), *where, "--workers", 1)
+    assert done.exit_code == 0, done.output
+    assert "best of 2" in done.output
+    with pytest.raises(NotFound):
+        driver.status(address)
+
+
+def test_a_run_joins_the_fleet_that_is_up_if_it_has_the_database_and_the_code(
+    address, order, sqlite_url, monkeypatch
+):
+    spec = comparison(retrain_seeds=0)
+    driver.up(address, replace(order, wish=Wish(1, 1, 1)))
+
+    def run(**changes: Any) -> Progress:
+        return running.run(spec, **{"address": address, "database": order.database, **changes})
+
+    with pytest.raises(InvalidInput, match="works on another database"):
+        run(database=sqlite_url)
+    with pytest.raises(InvalidInput, match="tuner fleet scale 4"):
+        run(workers=4)
+    with monkeypatch.context() as patch, pytest.raises(InvalidInput, match=r"9\.9 here"):
+        patch.setattr(driver, "code_here", lambda: {**code_here(), "bnn-tuner": "9.9"})
+        run()
+    assert run().complete
+    assert driver.status(address).fleet.up == 1
