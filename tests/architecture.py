@@ -47,6 +47,7 @@ COLUMNS = (
         ("tuner.compare", 4),
     ),
     *(("tuner.cli", 1.5), ("tuner.api", 2.5), ("tuner.claims", 1), ("tuner.bench", 2)),
+    ("tuner.fleet", 6),
 )
 """Room, which may have rooms in it -> where it stands from left to right."""
 
@@ -211,7 +212,7 @@ def _port(name: str, place: int, places: int, side: int) -> Point:
 
 def _around(start: Point, end: Point) -> list[Point]:
     """The shortest of: straight, or down a gap between two columns."""
-    gaps = [x + 0.5 for x in range(-1, 5)]
+    gaps = [x + 0.5 for x in range(-1, 6)]
     tries = [[start, end]]
     for x in gaps:
         first, last = start[1] - 0.14, end[1] + 0.14
@@ -234,7 +235,7 @@ def _length(way: list[Point]) -> float:
 
 def draw() -> Figure:
     """The picture; boxes have the ids ``room:NAME``, arrows ``import:UPPER:LOWER``."""
-    figure = Figure(figsize=(13.0, 9.6))
+    figure = Figure(figsize=(15.2, 9.6))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(-0.5, max(4.5, *(column(box.name) + 0.5 for box in boxes())))

@@ -22,7 +22,7 @@ settings.load_profile("tuner")
 KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 """Both kinds of databases; ``make check`` leaves the second out."""
 
-LONGEST = ("test_documents.py", "test_kill.py")
+LONGEST = ("test_documents.py", "test_kill.py", "test_fleet.py")
 """Files that take minutes."""
 
 gc.disable()  # until all tests are imported, see pytest_collection_finish

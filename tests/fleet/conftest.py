@@ -40,6 +40,7 @@ def cluster(postgres: Any) -> Iterator[Any]:
     ):
         patch.setenv("RAY_TMPDIR", folder)  # short: sockets lie in it
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("TUNER_KERNELS", "off")  # to be compiled they take longer than all training
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, SEARCH, HERE))))
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -47,7 +48,9 @@ def cluster(postgres: Any) -> Iterator[Any]:
         from ray_nodes import NODE, processes_in
 
         running = Cluster(
-            initialize_head=True, head_node_args={**NODE, "num_cpus": 0}, shutdown_at_exit=False
+            initialize_head=True,
+            head_node_args={**NODE, "num_cpus": 0, "no_monitor": True},
+            shutdown_at_exit=False,
         )
         yield running
         running.shutdown()

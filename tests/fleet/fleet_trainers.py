@@ -1,6 +1,8 @@
 """Trainers for workers of a fleet, importable on its nodes."""
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import light_trainer
 
@@ -13,8 +15,14 @@ class SteadyTrainer(light_trainer.SlowTrainer):
     """Trains by formula and takes its time."""
 
 
-class EndlessTrainer(light_trainer.LightTrainer):
-    """Its epochs do not end."""
+ENDLESS = 99
+"""So many epochs are endless: the first one does not end."""
 
-    def between_epochs(self, _trials: object, _epoch: int) -> None:
-        time.sleep(3600)
+
+class EndlessTrainer(light_trainer.LightTrainer):
+    """Trains by formula; some of its epochs do not end."""
+
+    def train(self, workload: Any, *rest: Any, **options: Any) -> Sequence[Any]:
+        if workload.epochs == ENDLESS:
+            time.sleep(3600)
+        return super().train(workload, *rest, **options)

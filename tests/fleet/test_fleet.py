@@ -11,20 +11,23 @@ from typing import Any
 
 import pytest
 from comparisons import comparison
-from fleet_trainers import EndlessTrainer, SteadyTrainer
+from fleet_trainers import ENDLESS, EndlessTrainer, SteadyTrainer
 from light_trainer import LightTrainer
 from ray_nodes import NODE
 
 from tests.cli.commands import SPEC, tuner, write
-from tuner.errors import Conflict, InvalidInput, NotFound
+from tuner.errors import Conflict, InvalidInput, NotFound, TunerError
+from tuner.fleet import cluster as ways
 from tuner.fleet import driver, running
 from tuner.fleet.code import code_here
+from tuner.fleet.manager import MANAGER
 from tuner.fleet.order import Order, Shape, Wish
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.control import submit
 from tuner.search.watch.progress import Progress, study_progress
+from tuner.search.watch.views import list_workers
 from tuner.search.work import launch
 
 pytestmark = [
@@ -33,13 +36,16 @@ pytestmark = [
 ]
 
 WAIT_SECONDS = 240.0
+GPU_NODE = {**NODE, "num_cpus": 2, "num_gpus": 1}
+"""It has a GPU as far as Ray knows."""
+
 SMALL_SPEC = comparison(n_trials=24, workload={"epochs": 6})
 
 
 @pytest.fixture(scope="module")
 def address(cluster: Any) -> str:
-    """A cluster with one node that has two CPUs and, as far as Ray knows, a GPU."""
-    cluster.first = cluster.add_node(num_cpus=2, num_gpus=1, **NODE)
+    """A cluster with one node that has two CPUs."""
+    cluster.add_node(num_cpus=2, **NODE)
     return str(cluster.address)
 
 
@@ -67,11 +73,29 @@ def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not true():
         assert time.monotonic() < deadline
-        time.sleep(0.5)
+        time.sleep(1.0)
+
+
+def trials(store: Store, name: str, state: str) -> int:
+    """How many trials of a comparison are in a state."""
+    return sum(getattr(study, state) for study in study_progress(store, name).values())
+
+
+def live(store: Store) -> set[str]:
+    """The names of the worker processes that are up."""
+    return {row.name for row in list_workers(store) if row.state in ("idle", "working")}
 
 
 def is_complete(store: Store) -> bool:
     return store.status("small") == "complete"
+
+
+def is_answered(address: str) -> bool:
+    """Whether a manager that Ray starts again is there, and its worker has answered it."""
+    try:
+        return driver.status(address).fleet.up == 1
+    except TunerError:
+        return False
 
 
 def outcomes(store: Store, spec: ComparisonSpec) -> dict[str, object]:
@@ -99,7 +123,7 @@ def test_what_a_cluster_cannot_have_or_has_not_is_said(address, order, monkeypat
     many = ("fleet", "up", "--workers", 5, "--gpus", 0.5, "--address", address)
     done = tuner(*many, "--database", order.database)
     assert done.exit_code == 2
-    assert "2 CPUs, 1 GPU" in done.stderr and "room for 2;" in " ".join(done.stderr.split())
+    assert "2 CPUs, 0 GPUs" in done.stderr and "room for 0;" in " ".join(done.stderr.split())
     import ray
 
     monkeypatch.setattr(ray, "__version__", "2.59.0")
@@ -118,6 +142,7 @@ def test_a_cluster_with_other_code_is_refused_with_what_differs(address, order, 
 def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     address, cluster, store, order, tmp_path
 ):
+    node = cluster.add_node(**GPU_NODE)
     shape, wish = Shape(gpus=0.5), Wish(0, 0, 2, idle_seconds=2.0)
     began = driver.up(address, replace(order, shape=shape, wish=wish))
     assert (began.up, began.target) == (0, 0)
@@ -125,10 +150,9 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
         driver.up(address, order)
 
     submit(store, SMALL_SPEC)
-    wait_until(lambda: driver.status(address).fleet.up == 2)
-    wait_until(lambda: sum(s.done for s in study_progress(store, "small").values()) > 0)
-    cluster.remove_node(cluster.first, allow_graceful=False)
-    cluster.first = cluster.add_node(num_cpus=2, num_gpus=1, **NODE)
+    wait_until(lambda: len(live(store)) == 2 and trials(store, "small", "done") > 0)
+    cluster.remove_node(node, allow_graceful=False)
+    node = cluster.add_node(**GPU_NODE)
     wait_until(lambda: is_complete(store))
 
     calm = f"sqlite:///{tmp_path}/calm.db"
@@ -145,10 +169,16 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     wait_until(lambda: driver.status(address).fleet.workers == ())  # nothing waits
     fixed = tuner("fleet", "scale", 1, "--address", address)
     assert "1 worker from now on" in fixed.output
-    wait_until(lambda: driver.status(address).fleet.up == 1)
+    wait_until(lambda: len(live(store)) == 1)
+    before = live(store)
+    with ways.entered(address) as ray:
+        ray.kill(ways.named(ray, MANAGER), no_restart=False)
+    wait_until(lambda: is_answered(address))
+    assert live(store) == before  # it found the worker that it has
     shown = json.loads(tuner("fleet", "status", "--json", "--address", address).stdout)
-    assert [node["head"] for node in shown["nodes"]] == [True, False]
-    assert shown["workers"][0]["node_id"] == shown["nodes"][1]["node_id"]
+    assert [each["head"] for each in shown["nodes"]] == [True, False, False]
+    assert (shown["target"], shown["wish"]["least"], len(shown["workers"])) == (1, 1, 1)
+    assert shown["workers"][0]["node_id"] == node.node_id
     assert shown["workers"][0]["device"] == "gpu 0"
     assert "room for 2;" in " ".join(
         tuner("fleet", "scale", 3, "--address", address).stderr.split()
@@ -157,21 +187,7 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     assert "1 of 1 worker up" in seen and "(head)" in seen
     ended = tuner("fleet", "down", "--address", address)
     assert ended.output.endswith("the fleet is down; no trial is lost\n")
-
-
-def test_asked_twice_to_end_a_fleet_does_so_at_once(address, store, order):
-    submit(store, SMALL_SPEC)
-    driver.up(address, replace(order, wish=Wish(1, 1, 1), make_trainer=EndlessTrainer))
-    wait_until(lambda: sum(s.running for s in study_progress(store, "small").values()) > 0)
-    command = [sys.executable, "-m", "tuner", "fleet", "down", "--address", address]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    wait_until(lambda: driver.status(address).fleet.draining)
-    assert first.poll() is None  # its epoch does not end
-    assert driver.down(address)
-    words, _ = first.communicate(timeout=WAIT_SECONDS)
-    assert "the fleet is down" in words
-    now = study_progress(store, "small").values()
-    assert sum(s.running for s in now) == 0 and sum(s.waiting for s in now) == 48
+    cluster.remove_node(node)
 
 
 def test_a_comparison_is_run_on_a_fleet_of_its_own_by_one_option(
@@ -186,14 +202,14 @@ def test_a_comparison_is_run_on_a_fleet_of_its_own_by_one_option(
         driver.status(address)
 
 
-def test_a_run_joins_the_fleet_that_is_up_if_it_has_the_database_and_the_code(
-    address, order, sqlite_url, monkeypatch
+def test_a_run_joins_the_fleet_that_is_up_and_asked_twice_to_end_that_does_so_at_once(
+    address, store, order, sqlite_url, monkeypatch
 ):
-    spec = comparison(retrain_seeds=0)
-    driver.up(address, replace(order, wish=Wish(1, 1, 1)))
+    driver.up(address, replace(order, wish=Wish(1, 1, 1), make_trainer=EndlessTrainer))
 
     def run(**changes: Any) -> Progress:
-        return running.run(spec, **{"address": address, "database": order.database, **changes})
+        where = {"address": address, "database": order.database, **changes}
+        return running.run(comparison(retrain_seeds=0), **where)
 
     with pytest.raises(InvalidInput, match="works on another database"):
         run(database=sqlite_url)
@@ -204,3 +220,14 @@ def test_a_run_joins_the_fleet_that_is_up_if_it_has_the_database_and_the_code(
         run()
     assert run().complete
     assert driver.status(address).fleet.up == 1
+
+    submit(store, comparison(name="endless", n_trials=24, workload={"epochs": ENDLESS}))
+    wait_until(lambda: trials(store, "endless", "running") > 0)
+    command = [sys.executable, "-m", "tuner", "fleet", "down", "--address", address]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: driver.status(address).fleet.draining)
+    assert first.poll() is None  # its epoch does not end
+    assert driver.down(address)
+    words, _ = first.communicate(timeout=WAIT_SECONDS)
+    assert "the fleet is down" in words
+    assert (trials(store, "endless", "running"), trials(store, "endless", "waiting")) == (0, 48)

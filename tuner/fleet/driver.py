@@ -227,7 +227,7 @@ def _started(ray: Any, manager: Any, on_status: OnStatus) -> FleetStatus:  # Any
         on_status(now)
         states = [worker.state for worker in now.workers]
         stuck = [worker for worker in now.workers if worker.state in ("refused", "broken")]
-        if now.trouble or (stuck and len(stuck) == len(states) == now.target):
+        if (now.trouble and not now.up) or (stuck and len(stuck) == len(states) == now.target):
             why = now.trouble or stuck[0].message
             raise TunerError(f"no worker of the fleet can start: {why}")
         if now.up + len(stuck) >= now.target or time.monotonic() > deadline:

@@ -126,6 +126,7 @@ class RemoteWorker:
             log_format="text",
             share=order.wish.most,
             place=self._place(),
+            device_name=f"cuda {' '.join(self._gpus)}" if self._gpus else None,
         )
         try:
             crew = self._crew = Crew(task, 1, Queue(store, retries=order.retries))

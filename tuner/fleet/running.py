@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from tuner.errors import InvalidInput, TunerError
+from tuner.errors import InvalidInput, NotFound, TunerError
 from tuner.fleet import driver
-from tuner.fleet.cluster import address_of, answers
+from tuner.fleet.cluster import address_of
 from tuner.fleet.order import Order, Wish
 from tuner.search.database.opening import normalise
 from tuner.search.database.store import open_store
@@ -18,8 +18,8 @@ from tuner.search.work.launch import drive
 from tuner.signals import interruptible
 
 _POLL_SECONDS = 0.5
-_PROBE_SECONDS = 15.0
-_SILENT_PROBES = 4
+_LOOK_SECONDS = 15.0
+_BAD_LOOKS, _SILENT_LOOKS = 2, 4
 
 
 def run(
@@ -50,7 +50,8 @@ def run(
             database, or the database holds another comparison of that name.
         Conflict: If the comparison is paused or cancelled.
         DatabaseProblem: If the database cannot be used.
-        TunerError: If the cluster's head is gone.
+        NotFound: If the fleet is ended meanwhile.
+        TunerError: If the cluster's head is gone, or no worker can work.
     """
     began = time.monotonic()
     store = open_store(database)
@@ -61,8 +62,8 @@ def run(
             if now.complete:
                 return Keeper(store).tend_one(spec)
             check_active(store, spec.name)
-            alive = _Alive(address_of(address))
-            return drive(store, spec, meanwhile=alive.wait, began=began, on_progress=on_progress)
+            watch = _Watch(address_of(address))
+            return drive(store, spec, meanwhile=watch.wait, began=began, on_progress=on_progress)
     finally:
         store.close()
 
@@ -90,31 +91,42 @@ def _fleet(address: str, database: str, workers: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        driver.down(address)
+        with suppress(NotFound):
+            driver.down(address)
 
 
-class _Alive:
-    """Waits, and looks now and then whether the cluster's head is still there."""
+class _Watch:
+    """Waits, and looks now and then whether the fleet is there and can work.
+
+    It comes and goes: a process that stays in a cluster is ended with the cluster's head.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._silent = 0
+        self._bad = 0
         self._looked = time.monotonic()
 
     def wait(self) -> None:
         """Wait between two looks at the comparison.
 
         Raises:
-            TunerError: If the head has not answered for long.
+            NotFound: If the fleet was ended.
+            TunerError: If for long the cluster's head has not answered, or no worker could work.
         """
         time.sleep(_POLL_SECONDS)
-        if time.monotonic() - self._looked < _PROBE_SECONDS:
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
-        self._silent = 0 if answers(self._address) else self._silent + 1
+        try:
+            workers = driver.status(self._address).fleet.workers
+            unable = [worker for worker in workers if worker.state in ("broken", "refused")]
+            trouble = unable[0].message if unable and len(unable) == len(workers) else ""
+            most = _BAD_LOOKS
+        except InvalidInput as error:
+            trouble, most = str(error), _SILENT_LOOKS
+        self._bad = self._bad + 1 if trouble else 0
         self._looked = time.monotonic()
-        if self._silent == _SILENT_PROBES:
+        if self._bad >= most:
             raise TunerError(
-                f"the head of the Ray cluster at {self._address} does not answer any more, and "
-                "its workers end with it; finished trials are kept: start the cluster again and "
-                "run this again"
+                f"the fleet cannot go on: {trouble}; finished trials are kept: run this again "
+                "once that is mended"
             )

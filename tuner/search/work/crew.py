@@ -52,6 +52,7 @@ class Task:
         log_format: How their log lines look; None leaves them to say their warnings only.
         share: How many workers share the queue, here and elsewhere; None where nobody knows.
         place: What to record with each trial about where it ran.
+        device_name: What the roster is to call their device; None for its kind.
     """
 
     database: str
@@ -62,6 +63,7 @@ class Task:
     log_format: str | None = None
     share: int | None = None
     place: Mapping[str, object] = field(default_factory=dict)
+    device_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,8 @@ class Crew:
     def _announce(self, name: str) -> None:
         """Let those who watch know that a worker is on its way: it takes time to load."""
         try:
-            roster.announce(self._queue.store, name, device_kind())
+            device = self._task.device_name or device_kind()
+            roster.announce(self._queue.store, name, device)
         except (DBAPIError, StorageInternalError) as error:
             _log.warning("worker %s is not announced: %s", name, in_a_line(error))
 
@@ -273,7 +276,7 @@ def _work(
             Queue(store, retries=task.retries),
             task.make_trainer(device),
             name=name,
-            device=device,
+            device=task.device_name or device,
             stopping=lambda: stop_requested or abandoned(),
             comparison=task.comparison,
             share=task.share if task.comparison is None else share,
