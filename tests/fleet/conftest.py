@@ -26,7 +26,7 @@ def ray() -> Any:
 
 @pytest.fixture(scope="module")
 def cluster(postgres: Any) -> Iterator[Any]:
-    """A cluster with a head that has nothing to offer; its processes are gone after the tests.
+    """A cluster whose head has two CPUs; its processes are gone after the tests.
 
     PostgreSQL was started before: what is set here would mark its processes too.
     """
@@ -49,7 +49,7 @@ def cluster(postgres: Any) -> Iterator[Any]:
 
         running = Cluster(
             initialize_head=True,
-            head_node_args={**NODE, "num_cpus": 0, "no_monitor": True},
+            head_node_args={**NODE, "num_cpus": 2, "no_monitor": True},
             shutdown_at_exit=False,
         )
         yield running

@@ -131,14 +131,14 @@ def entered(
         )
     except (Exception, SystemExit) as error:  # Ray ends the process where it finds no way in
         ray.shutdown()
-        raise InvalidInput(f"the Ray cluster at {where}: {_why(error)}") from error
+        raise InvalidInput(f"the Ray cluster at {where}: {_why(where, error)}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _why(error: BaseException) -> str:
+def _why(where: str, error: BaseException) -> str:
     """Why Ray let nobody in."""
     said = " ".join(str(error).split())
     if "ersion" in said and ("mismatch" in said or "differ" in said):
@@ -146,10 +146,12 @@ def _why(error: BaseException) -> str:
             f"it runs another version of Ray or of Python ({said}); use the same here, or run "
             "this command on one of its nodes"
         )
-    return (
-        f"it let nobody in ({said}); a machine that is none of its nodes comes in by "
-        "ray://HOST:10001"
+    way_out = (
+        "its head may be overloaded: try again"
+        if where.startswith(_CLIENT)
+        else "a machine that is none of its nodes comes in by ray://HOST:10001"
     )
+    return f"it let nobody in ({said}); {way_out}"
 
 
 def nodes(ray: Any) -> list[Node]:  # Any: Ray

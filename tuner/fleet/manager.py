@@ -50,7 +50,7 @@ class Manager:
     def __init__(self, order: Order) -> None:
         self._ray = ray_here()
         self._order = order
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._wish, self._target, self._draining = order.wish, order.wish.workers, False
         self._at_once = False
         self._seats: dict[int, Seat] = {}
@@ -73,18 +73,15 @@ class Manager:
 
     def status(self) -> FleetStatus:
         """How the fleet is."""
-        with self._lock:
-            seats = list(self._seats.values())
-            roster = self._roster()
-            trouble = "; ".join(filter(None, (self._not_started, self._trouble)))
-            return FleetStatus(
-                database=without_password(self._order.database),
-                wish=self._wish,
-                target=0 if self._draining else self._target,
-                draining=self._draining,
-                trouble=trouble,
-                workers=tuple(status_of(seat, roster) for seat in seats),
-            )
+        roster = self._roster()
+        return FleetStatus(
+            database=without_password(self._order.database),
+            wish=self._wish,
+            target=0 if self._draining else self._target,
+            draining=self._draining,
+            trouble="; ".join(filter(None, (self._not_started, self._trouble))),
+            workers=tuple(status_of(seat, roster) for seat in list(self._seats.values())),
+        )
 
     def scale(self, wish: Wish) -> None:
         """Have it be as large as this from now on."""
@@ -134,48 +131,46 @@ class Manager:
             store.close()
 
     def _ended(self) -> bool:
-        with self._lock:
-            return self._draining and not self._seats
+        return self._draining and not self._seats
 
     def _round(self, store: Store) -> None:
         """Look at every worker, and start or end some."""
         self._look()
-        with self._lock:
-            self._take_from_the_dead()
-            roster = self._roster()
-            if self._wish.follows and not self._draining:
-                self._follow(store, roster)
-            self._fill()
-            self._thin(roster)
+        self._take_from_the_dead()
+        roster = self._roster()
+        if self._wish.follows and not self._draining:
+            self._follow(store, roster)
+        self._fill()
+        self._thin(roster)
 
     def _end_without_database(self) -> None:
         """End workers, if they are to, while the database cannot be had."""
         self._look()
-        with self._lock:
-            self._thin([])
+        self._thin([])
 
     def _roster(self) -> list[WorkerRow]:
+        if self._store is None:
+            return []
         try:
-            return [] if self._store is None else list_workers(self._store)
+            roster = list_workers(self._store)
         except (DBAPIError, StorageInternalError) as error:
             self._trouble = without_password(in_a_line(error))
             return []
+        self._trouble = ""
+        return roster
 
     def _look(self) -> None:
         """Hear what workers have answered, and ask them again."""
         ray = self._ray
-        with self._lock:
-            seats = list(self._seats.values())
-            for seat in seats:
-                if seat.asked is None:
-                    seat.asked = seat.actor.look.remote()
-        if not seats:
+        if not self._seats:
             return
-        asked = {seat.asked: seat for seat in seats}
+        for seat in self._seats.values():
+            if seat.asked is None:
+                seat.asked = seat.actor.look.remote()
+        asked = {seat.asked: seat for seat in self._seats.values()}
         ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ROUND_SECONDS)
-        with self._lock:
-            for reference in ready:
-                self._hear(asked[reference])
+        for reference in ready:
+            self._hear(asked[reference])
 
     def _hear(self, seat: Seat) -> None:
         ray, reference = self._ray, seat.asked
@@ -239,9 +234,10 @@ class Manager:
             self._asked_for_last = now
         elif now - self._asked_for_last < wish.idle_seconds:
             return
-        if wanted != self._target:
-            self._target = wanted
-            self._remember()
+        with self._lock:
+            if self._wish is wish and wanted != self._target:
+                self._target = wanted
+                self._remember()
 
     def _idle(self, roster: list[WorkerRow]) -> set[int]:
         """The numbers of the workers that train nothing, as the roster has it."""
