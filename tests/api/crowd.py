@@ -36,6 +36,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from tests.api.onlookers import allow_files
+from tests.api.waits import Answer, Phase, table
 from tuner.bench.measured_on import load_of_others
 from tuner.bench.serving import declaration, finish
 from tuner.search.database.events import newest
@@ -53,37 +54,6 @@ _PATIENCE_SECONDS = 300.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 SMALL, REPORTED, CANCELLED, FILLED = "small", "reported", "cancelled", "filled"
 """The comparisons: one that people look at, and those that are large."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One request: what it was about, in seconds how late it was sent and how long it took."""
-
-    phase: str
-    kind: str
-    lag: float
-    seconds: float
-    error: str | None
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What went on for a while.
-
-    Args:
-        name: What it was.
-        seconds: How long it took.
-        server: Share of a processor that the server's own process took.
-        made: Share that the processes took that it has started.
-        load: Share of all processors that others took; the database's own processes, if it has
-            any, and the crowd of onlookers are no others.
-    """
-
-    name: str
-    seconds: float
-    server: float
-    made: float
-    load: float | None
 
 
 @dataclass
@@ -365,31 +335,6 @@ def _processor_seconds(pid: int) -> tuple[float, float]:
     return spent[pid], sum(spent[each] for each in below - {pid})
 
 
-def table(crowd: Crowd, answers: list[Answer]) -> str:
-    """What came out, a line for each phase and kind."""
-    lines = [f"{'':24}{'count':>7}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}  ms"]
-    for phase in crowd.phases:
-        load = "unknown" if phase.load is None else f"{phase.load:.0%}"
-        lines.append(
-            f"{phase.name}: {phase.seconds:.0f} s, server {phase.server:.0%} of a processor, its "
-            f"children {phase.made:.0%}, load of others {load}"
-        )
-        its = [answer for answer in answers if answer.phase == phase.name]
-        kinds = {
-            kind: [a.seconds for a in its if a.kind == kind]
-            for kind in dict.fromkeys(answer.kind for answer in its)
-        }
-        kinds |= {"all": [a.seconds for a in its], "lag": [a.lag for a in its]}
-        lines += [_line(kind, seconds) for kind, seconds in kinds.items() if seconds]
-    return "\n".join([*lines, crowd.looked_on])
-
-
-def _line(kind: str, seconds: list[float]) -> str:
-    inorder = sorted(seconds)
-    cells = [inorder[int(share * (len(inorder) - 1) + 0.5)] for share in (0.5, 0.95, 0.99, 1.0)]
-    return f"  {kind:22}{len(seconds):>7}" + "".join(f"{1000 * cell:>8.0f}" for cell in cells)
-
-
 def main() -> int:
     """Measure as the arguments say; the exit status is 0 if nothing was wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -406,7 +351,7 @@ def main() -> int:
         database = given.pop("database") or f"sqlite:///{folder}/crowd.db"
         crowd = Crowd(database, **given)
         answers = crowd.run(Path(folder))
-    print(table(crowd, answers))  # noqa: T201  # for whoever runs it
+    print(table(crowd.phases, answers), crowd.looked_on, sep="\n")  # noqa: T201  # for whoever runs it
     for line in crowd.wrong:
         print(line)  # noqa: T201
     return bool(crowd.wrong)

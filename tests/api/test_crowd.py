@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.crowd import Crowd, table
+from tests.api.crowd import Crowd
+from tests.api.waits import table
 
 
 @pytest.mark.slow
@@ -22,4 +23,5 @@ def test_people_are_answered_while_large_things_are_done_and_a_crowd_looks_on(
         "report of 40",
         "sheet of 40",
     ]
-    assert "5 listeners heard" in table(crowd, answers)
+    assert "cancelling 60: " in table(crowd.phases, answers)
+    assert "5 listeners heard" in crowd.looked_on
