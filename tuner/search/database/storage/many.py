@@ -65,7 +65,8 @@ def unfinished(
 
 def study_names(storage: RDBStorage, names: Sequence[str]) -> list[str]:
     """Those of these names that studies bear, in the order of the alphabet."""
-    column, found = models.StudyModel.study_name, []
+    column = models.StudyModel.study_name
+    found: list[str] = []
     with _create_scoped_session(storage.scoped_session) as session:
         for first in range(0, len(names), _NAMED):
             these = column.in_(names[first : first + _NAMED])
