@@ -21,11 +21,13 @@ from tuner.errors import InvalidInput, TunerError
 from tuner.machine import cores, processor
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import DONE, trials
+from tuner.search.database.tables import workers as workers_table
 from tuner.search.queue.control import change_comparison
 from tuner.search.queue.filling import enqueue
 from tuner.search.work.surroundings import ONE_THREAD, fork
 
 _IMPORTED = ["tuner.bench.fleet.sleeping"]
+_WARM_SECONDS = 30.0
 _MOST_A_SECOND = 200
 """More trials than this a second no machine finished: so long queues are."""
 
@@ -131,21 +133,23 @@ def _measure(
 ) -> Row:
     """One fleet, from its queue to its end."""
     wanted = workers / lengths.mean
-    warm = min(seconds, 2 + lengths.mean)  # they begin one after the other, not all at once
-    n_trials = math.ceil(min(1.5 * wanted, _MOST_A_SECOND) * (warm + seconds)) + 2 * workers
+    patience = _WARM_SECONDS + 8 * lengths.mean
+    n_trials = math.ceil(min(1.5 * wanted, _MOST_A_SECOND) * (patience + seconds)) + 2 * workers
     spec = declaration(name, math.ceil(n_trials / 2))
     store.declare(spec)
     enqueue(store, spec)
-    with _fleet(database, workers, lengths) as pipes, watched(store) as seen:
-        others = load_of_others()
-        begin = time.monotonic() + 0.2
-        first, last = begin + warm, begin + warm + seconds
-        for number, pipe in enumerate(pipes):
-            pipe.send((begin + warm * number / workers, last))
-        time.sleep(max(0.0, first - time.monotonic()))
-        done, spent = _n_done(store, name), cpu_seconds(store)
-        time.sleep(max(0.0, last - time.monotonic()))
-        done, ended = _n_done(store, name) - done, cpu_seconds(store)
+    with _fleet(database, workers, lengths, name) as pipes, watched(store) as seen:
+        others, began = load_of_others(), time.monotonic()
+        for pipe in pipes:  # one after the other, or all would come for trials at once
+            pipe.send(None)
+            time.sleep(lengths.mean / workers)
+        while _n_warm(store, name) < workers and time.monotonic() < began + patience:
+            time.sleep(0.5)
+        first, done, spent = time.monotonic(), _n_done(store, name), cpu_seconds(store)
+        time.sleep(seconds)
+        last, done, ended = time.monotonic(), _n_done(store, name) - done, cpu_seconds(store)
+        for pipe in pipes:
+            pipe.send(None)
         times: list[Times] = [_answer(pipe) for pipe in pipes]
         load = others()
     change_comparison(store, name, "cancel")
@@ -158,18 +162,20 @@ def _measure(
     return Row(
         workers=workers,
         wanted=wanted,
-        finished=done / seconds,
-        claimed=claims / seconds,
-        outside=1 - sum(trained) / (workers * seconds),
+        finished=done / (last - first),
+        claimed=claims / (last - first),
+        outside=1 - sum(trained) / (workers * (last - first)),
         connections=seen.connections,
-        database_cores=None if spent is None or ended is None else (ended - spent) / seconds,
-        worker_cores=sum(each.cpu_seconds for each in times) / (warm / 2 + seconds),
+        database_cores=None
+        if spent is None or ended is None
+        else (ended - spent) / (last - first),
+        worker_cores=sum(each.cpu_seconds for each in times) / (last - began),
         load=load,
     )
 
 
 @contextmanager
-def _fleet(database: str, workers: int, lengths: Lengths) -> Iterator[list[Connection]]:
+def _fleet(database: str, workers: int, lengths: Lengths, name: str) -> Iterator[list[Connection]]:
     """So many worker processes, ready; ended with the block.
 
     Raises:
@@ -183,6 +189,7 @@ def _fleet(database: str, workers: int, lengths: Lengths) -> Iterator[list[Conne
                     simulate,
                     database,
                     lengths,
+                    f"{name}-{number}",
                     number,
                     variables=ONE_THREAD,
                     imported=_IMPORTED,
@@ -209,6 +216,15 @@ def _answer(pipe: Connection) -> Any:  # Any: what ``sleeping.simulate`` sends
         return pipe.recv()
     except EOFError as error:
         raise TunerError("a simulated worker ended in the middle; its log says why") from error
+
+
+def _n_warm(store: Store, fleet: str) -> int:
+    """How many of its workers have finished a trial: what a process does once is behind them."""
+    query = select(func.count()).where(
+        workers_table.c.name.startswith(f"{fleet}-", autoescape=True), workers_table.c.finished > 0
+    )
+    with store.reader.connect() as connection:
+        return connection.scalar(query) or 0
 
 
 def _n_done(store: Store, comparison: str) -> int:

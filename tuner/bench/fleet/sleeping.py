@@ -1,6 +1,5 @@
 """A simulated worker: the product's, in a process of its own, whose training is a sleep."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
@@ -22,6 +21,8 @@ from tuner.workload import AnyWorkload
 A_MACHINE = 8
 """So many workers are one machine's, which keeps the comparisons going once."""
 
+_LOOK_SECONDS = 0.25
+
 
 @dataclass(frozen=True)
 class Times:
@@ -42,12 +43,10 @@ class Sleeping:
 
     Args:
         lengths: How long.
-        end: When it stops, by the monotonic clock.
         trained: When it began and ended each training.
     """
 
     lengths: Lengths
-    end: float
     trained: list[tuple[float, float]] = field(default_factory=list)
 
     def batch_size(self, _workload: AnyWorkload) -> int:
@@ -95,9 +94,11 @@ class Sleeping:
         seconds = self.lengths.draw(seed) / epochs
         curve = []
         for epoch in range(1, epochs + 1):
-            time.sleep(max(0.0, min(seconds, self.end - time.monotonic())))
-            if epoch < epochs and stopping():
-                raise Interrupted("told to stop")
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0:
+                time.sleep(min(left, _LOOK_SECONDS))
+                if stopping():
+                    raise Interrupted("told to stop")
             score = (seed % 997) / 997 * epoch / epochs
             curve.append(EpochPoint(epoch, 1 - score, score, 0.01, seconds))
             on_epoch(
@@ -122,22 +123,24 @@ class Sleeping:
         )
 
 
-def simulate(database: str, lengths: Lengths, number: int, pipe: Connection) -> None:
-    """What the process runs: says that it is ready, hears from when to when, says what it did."""
+def simulate(database: str, lengths: Lengths, name: str, number: int, pipe: Connection) -> None:
+    """What the process runs: says that it is ready, hears when to begin and when to stop.
+
+    Then it says what it did.
+    """
     try:
         store = open_store(database, must_exist=True)
     except TunerError as error:
         pipe.send(str(error))
         leave(1)
     pipe.send(None)
-    begin, end = pipe.recv()
-    time.sleep(max(0.0, begin - time.monotonic()))
-    trainer, before = Sleeping(lengths, end), time.process_time()
+    pipe.recv()
+    trainer, before = Sleeping(lengths), time.process_time()
     worker = Worker(
         Queue(store),
         trainer,
-        name=f"sleeping-{os.getpid()}-{number}",
-        stopping=lambda: time.monotonic() >= end,
+        name=name,
+        stopping=pipe.poll,
         share=None,
     )
     with kept(store) if number % A_MACHINE == 0 else nullcontext():
