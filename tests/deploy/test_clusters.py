@@ -50,7 +50,7 @@ def documented() -> Iterator[list[str]]:
                 if path.suffix == ".sh" and line.startswith("#SBATCH"):
                     continue
                 words = found.strip().split()
-                if words[0] in NAMES or words[0] == "fleet":
+                if words[0] in NAMES:
                     yield words
 
 
@@ -60,8 +60,6 @@ def test_the_files_name_the_commands_that_they_are_about():
 
 @pytest.mark.parametrize("words", list(documented()), ids=" ".join)
 def test_every_command_in_the_files_exists_with_its_options(words: list[str]):
-    if words[0] not in NAMES:
-        pytest.skip("tuner fleet is not in this version")
     names = list(takewhile(str.isalpha, words))
     help = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*names, "--help"])
     assert help.exit_code == 0, help.output
