@@ -147,7 +147,7 @@ def _why(where: str, error: BaseException) -> str:
             "this command on one of its nodes"
         )
     way_out = (
-        "its head may be overloaded: try again"
+        "see ray_client_server*.err in the logs of its head; a node of it comes in by HOST:6379"
         if where.startswith(_CLIENT)
         else "a machine that is none of its nodes comes in by ray://HOST:10001"
     )
