@@ -8,8 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.api import deps
-from tuner.compare.figures.axes import standalone
-from tuner.compare.figures.trials.registry import TRIAL_FIGURES, svg
+from tuner.compare.figures import standalone
 from tuner.compare.figures.trials.tried import Tried
 from tuner.errors import NotFound
 from tuner.search.database.finished import run_of
@@ -138,6 +137,8 @@ def figure(store: Store, asked: Asked, name: str) -> str:
     Raises:
         NotFound: If it has no such figure, or nothing to draw there.
     """
+    from tuner.compare.figures.trials.registry import TRIAL_FIGURES  # and matplotlib: a second
+
     version = _version(asked, _studies(store, asked))
     read = _tried(store, asked.row, asked.arm.name, asked.study_name, version)
     if name not in TRIAL_FIGURES or not TRIAL_FIGURES[name][1].trials(read):
@@ -180,10 +181,14 @@ def _drawn(
     name: str,
 ) -> str:
     """A figure as a file, for as long as the comparison and the number stay."""
+    from tuner.compare.figures.trials.registry import svg
+
     return standalone(svg(name, _tried(store, row, arm, study_name, version)))
 
 
 def _figures(read: Tried) -> list[TrialFigureShown]:
+    from tuner.compare.figures.trials.registry import TRIAL_FIGURES
+
     return [
         TrialFigureShown(name, heading, file.caption(read))
         for name, (heading, file) in TRIAL_FIGURES.items()

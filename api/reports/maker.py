@@ -25,6 +25,10 @@ from tuner.search.work.surroundings import ONE_THREAD, fork
 IMPORTED = [
     "tuner.api.reports.making",
     "tuner.api.pages.comparing.uploads",
+    "tuner.compare.report.html",
+    "scipy.stats",
+    "scipy.optimize",
+    "opda.nonparametric",
     "matplotlib.backends.backend_svg",
     "sklearn.tree",
 ]

@@ -1,4 +1,8 @@
-"""What is made of a comparison's trials, in a process that does nothing else; see ``maker``."""
+"""What is made of a comparison's trials, in a process that does nothing else; see ``maker``.
+
+That process has matplotlib, which takes a second to import; the server, which knows what can be
+made, does without.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,11 +14,9 @@ from tuner.api.schemas import Question
 from tuner.compare import compare, compare_scores
 from tuner.compare.arm import Arm
 from tuner.compare.comparison import Comparison, detailed
-from tuner.compare.figures.axes import standalone
-from tuner.compare.figures.gallery import main_picture
+from tuner.compare.figures import standalone
 from tuner.compare.protocol import Protocol
 from tuner.compare.report.data import to_json
-from tuner.compare.report.html import to_html
 from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
 from tuner.search.database.finished import uncollected
@@ -54,6 +56,8 @@ def compared(database: str, name: str) -> Compared:
     Raises:
         Conflict: If an arm has no finished trial yet, or there is one arm only.
     """
+    from tuner.compare.figures.gallery import main_picture
+
     with uncollected():
         comparison, _ = _compare(_store(database), name, read_arms)
         return Compared(comparison, svg=main_picture(comparison).svg)
@@ -70,6 +74,8 @@ def report(database: str, name: str) -> Report:
     Raises:
         Conflict: If an arm has no finished trial yet, or there is one arm only.
     """
+    from tuner.compare.report.html import to_html
+
     where = {"Made by": f"bnn-tuner {__version__}, tuner compare {name}"}
     with uncollected():
         comparison = detailed(*_compare(_store(database), name, arms_in_full))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.bench.match import Match, Round, Row
 from tuner.compare.statistics.estimate import Floats
@@ -81,5 +81,5 @@ def _welch(first: Floats, second: Floats) -> tuple[float, float] | tuple[None, N
         return None, None
     if np.ptp(first) == np.ptp(second) == 0:
         return float(first[0] - second[0]), float(first[0] - second[0])
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    interval = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     return float(interval.low), float(interval.high)

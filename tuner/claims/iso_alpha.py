@@ -5,8 +5,8 @@ from math import inf, sqrt
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
+import scipy
 from pydantic import Field, StrictInt, model_validator
-from scipy import stats
 
 from tuner.claims.claim import Claim, Means, OnProgress, Positive, Settings, Share, part
 from tuner.claims.outcome import ClaimOutcome, Figure, same_signs, verdict_of, within
@@ -167,7 +167,7 @@ class IsoAlpha(Claim):
 
         n, value = len(accuracies), part_of(accuracies)
         without = np.array([part_of(np.delete(accuracies, i, axis=0)) for i in range(n)])
-        half = float(stats.t.ppf(0.975, n - 1) * without.std() * sqrt(n - 1))
+        half = float(scipy.stats.t.ppf(0.975, n - 1) * without.std() * sqrt(n - 1))
         return Estimate(*(min(1.0, end) for end in (value, value - half, value + half)))
 
     @property

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from tuner import __version__
 from tuner.api.pages.launching import Mistake
 from tuner.api.schemas import Question
-from tuner.compare.report.html import to_html
 from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import NUMBERS, Store
 from tuner.search.declared.files import rule_in_words
@@ -97,6 +96,8 @@ def report(store: Store, form: Form) -> str | list[Mistake]:
         )
     except REFUSALS as error:
         return [Mistake("", str(error))]
+    from tuner.compare.report.html import to_html  # and matplotlib, which takes a second
+
     return to_html(comparison, made_by(form.names))
 
 

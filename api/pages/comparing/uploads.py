@@ -23,7 +23,6 @@ from tuner.api.pages.comparing.form import REFUSALS, Form, made_by
 from tuner.api.pages.launching import Mistake
 from tuner.api.reports.maker import IMPORTED
 from tuner.api.schemas import Question
-from tuner.compare.report.html import to_html
 from tuner.search.database.store import open_store
 from tuner.search.foreign.compare import judged_studies, stored_studies
 from tuner.search.foreign.storages import pickled
@@ -167,6 +166,8 @@ def _compared(
             )
     except REFUSALS as error:
         return [Mistake("", str(error))]
+    from tuner.compare.report.html import to_html  # and matplotlib, which takes a second
+
     return to_html(comparison, made_by(comparison.names))
 
 

@@ -9,7 +9,7 @@ from math import floor, sqrt
 from types import MappingProxyType
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.compare.statistics.estimate import Estimate, Floats
 from tuner.compare.statistics.selected import median_interval, selected_difference
@@ -36,7 +36,7 @@ def welch(first: Floats, second: Floats) -> Estimate:
     if np.ptp(first) == np.ptp(second) == 0:
         return Estimate(value)
     freedom = parts.sum() ** 2 / (parts**2 / [first.size - 1, second.size - 1]).sum()
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(parts.sum()))
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(parts.sum()))
     return Estimate(value, value - half, value + half)
 
 
@@ -47,7 +47,7 @@ def rank_sum(first: Floats, second: Floats) -> Estimate:
     """
     ordered = np.sort((first[:, None] - second).ravel())
     n, m = first.size, second.size
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
     rank = floor(n * m / 2 - z * sqrt(n * m * (n + m + 1) / 12))
     middle = float(np.median(ordered))
     if rank < 1:

@@ -7,7 +7,7 @@ from typing import Literal
 from zlib import crc32
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.bench.verdicts.intervals import holds, intervals
 from tuner.bench.verdicts.methods import METHODS
@@ -61,8 +61,8 @@ class Figure:
     def out(self) -> bool:
         """Whether it is so beyond what chance explains."""
         if self.what == "covers":
-            return bool(stats.binom.cdf(self.count, self.of, LEAST_COVERAGE) < CHANCE)
-        return bool(stats.binom.sf(self.count - 1, self.of, MOST_WRONG) < CHANCE)
+            return bool(scipy.stats.binom.cdf(self.count, self.of, LEAST_COVERAGE) < CHANCE)
+        return bool(scipy.stats.binom.sf(self.count - 1, self.of, MOST_WRONG) < CHANCE)
 
 
 @dataclass

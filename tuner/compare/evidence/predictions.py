@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
-from scipy.spatial import cKDTree
+import scipy
 
 from tuner.compare.statistics.estimate import Estimate, Floats, Ints
 from tuner.compare.trial_filters import TrialFilters
@@ -79,7 +78,7 @@ def predictions(
             correlations[name] = value
     draws = _in_parts({name: candidates[name][rows] for name in correlations}, y, rng)
     size = _part(y.size)
-    reach = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(size / max(1, y.size - size))
+    reach = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * sqrt(size / max(1, y.size - size))
     most_undefined = (1 - confidence) / 2
     first = next(iter(candidates))
 
@@ -145,7 +144,7 @@ def _left_out(points: Floats, y: Floats) -> Floats:
 
 def _in_space(points: Floats, k: int) -> Ints:
     """Numbers of the k + 1 nearest points of each, itself among them if it has no k + 1 equals."""
-    return np.asarray(cKDTree(points).query(points, k + 1)[1], dtype=np.int64)
+    return np.asarray(scipy.spatial.cKDTree(points).query(points, k + 1)[1], dtype=np.int64)
 
 
 def _on_a_line(values: Floats, k: int) -> Ints:

@@ -24,7 +24,6 @@ PER_ROW = 3
 """Panels beside each other, so that a page of usual width shows them legibly."""
 MANY = 1000
 """More points than this are drawn as an image, also in a vector format."""
-_XML = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 _LINE, _HANDLE = 1.45 * FONT_SIZE, 5.5 * FONT_SIZE
 
 
@@ -181,8 +180,3 @@ def as_svg(drawing: Figure, *, salt: str) -> str:
         )
     text = buffer.getvalue()
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
-
-
-def standalone(svg: str) -> str:
-    """An ``<svg>`` element as a file that stands alone."""
-    return svg.replace("<svg", f"<svg {_XML}", 1)

@@ -13,8 +13,7 @@ from functools import cache
 from math import exp, log
 
 import numpy as np
-from opda.nonparametric import EmpiricalDistribution
-from scipy import optimize, special, stats
+import scipy
 
 from tuner.compare.statistics.estimate import Floats, Ints
 
@@ -59,6 +58,8 @@ def tuning_curve_band(
 def _expected_best(values: Floats, masses: Floats, ks: Ints) -> Floats:
     if not np.isfinite(values).all():
         return np.full(len(ks), values[~np.isfinite(values)][0])
+    from opda.nonparametric import EmpiricalDistribution  # scipy.stats takes a second to import
+
     curve: Floats = EmpiricalDistribution(values, ws=masses).average_tuning_curve(ks)
     return curve
 
@@ -74,7 +75,7 @@ def order_statistic_intervals(n: int, confidence: float) -> tuple[Floats, Floats
 
 def _intervals(n: int, log_level: float) -> tuple[Floats, Floats]:
     i = np.arange(1, n + 1)
-    low = special.betaincinv(i, n + 1 - i, exp(log_level) / 2)
+    low = scipy.special.betaincinv(i, n + 1 - i, exp(log_level) / 2)
     return low, 1 - low[::-1]
 
 
@@ -106,7 +107,7 @@ def _log_level(n: int, confidence: float) -> float:
         step = _STEP if excess(start) > 0 else -_STEP
         while excess(start) * excess(end) > 0:
             start, end = end, end + step
-    return float(optimize.brentq(excess, start, end, xtol=1e-3))
+    return float(scipy.optimize.brentq(excess, start, end, xtol=1e-3))
 
 
 def noncrossing_probability(low: Floats, high: Floats) -> float:
@@ -126,7 +127,7 @@ def noncrossing_probability(low: Floats, high: Floats) -> float:
     fewest[-1] = most[-1] = n
     means = n * np.diff(times, prepend=0.0)
     counts = np.arange(n + 1)
-    log_factorial = special.gammaln(counts + 1.0)
+    log_factorial = scipy.special.gammaln(counts + 1.0)
     chances, first = np.ones(1), 0
     for mean, least, greatest in zip(means.tolist(), fewest.tolist(), most.tolist(), strict=True):
         if mean > 0:
@@ -135,4 +136,4 @@ def noncrossing_probability(low: Floats, high: Floats) -> float:
             chances = np.convolve(chances, arrivals)
         chances = chances[least - first : greatest - first + 1]
         first = least
-    return float(chances[-1] / stats.poisson.pmf(n, n))
+    return float(chances[-1] / scipy.stats.poisson.pmf(n, n))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.compare.statistics.best_of_k import mean_ends
 from tuner.compare.statistics.estimate import Bounds, Estimate, Floats
@@ -15,7 +15,7 @@ def mean_interval(values: Floats, *, confidence: float = 0.95) -> Estimate:
     mean = float(values.mean())
     if values.size < 2:
         return Estimate(mean)
-    half = stats.t.ppf((1 + confidence) / 2, values.size - 1) * stats.sem(values)
+    half = scipy.stats.t.ppf((1 + confidence) / 2, values.size - 1) * scipy.stats.sem(values)
     return Estimate(mean, mean - float(half), mean + float(half))
 
 
@@ -45,7 +45,7 @@ def _wilcoxon_p(differences: Floats) -> float:
     Doubled mid-ranks are whole numbers, so the distribution of their signed sum is a product of
     two-point distributions; scipy's exact method refuses ties.
     """
-    ranks = np.rint(2 * stats.rankdata(np.abs(differences))).astype(np.int64)
+    ranks = np.rint(2 * scipy.stats.rankdata(np.abs(differences))).astype(np.int64)
     ranks = np.where(differences == 0, 0, ranks)
     chances = np.ones(1)
     for rank in ranks[ranks > 0]:
@@ -98,7 +98,7 @@ def _welch_p(first: Floats, second: Floats) -> float | None:
         return None
     freedom = parts.sum() ** 2 / (parts**2 / [first.size - 1, second.size - 1]).sum()
     t = abs(float(first.mean() - second.mean())) / float(np.sqrt(parts.sum()))
-    return 2 * float(stats.t.sf(t, freedom))
+    return 2 * float(scipy.stats.t.sf(t, freedom))
 
 
 def _variance_of_mean(values: Floats) -> float:

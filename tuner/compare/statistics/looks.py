@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import ceil
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 FEWEST_SEARCHES = 10
 """Searches of each space below which no interval is stated: it would cover too rarely."""
@@ -52,22 +52,24 @@ def levels(times: tuple[float, ...], alpha: float) -> tuple[float, ...]:
         times: Shares of what is planned, rising, the last one 1.
         alpha: In (0, 1).
     """
-    widest = float(stats.norm.isf(alpha / 2 / len(times)))
-    narrowest = float(stats.norm.isf(alpha / 2))
+    widest = float(scipy.stats.norm.isf(alpha / 2 / len(times)))
+    narrowest = float(scipy.stats.norm.isf(alpha / 2))
     width = (
         narrowest
         if len(times) == 1
-        else optimize.brentq(lambda w: _stays(w, times) - (1 - alpha), narrowest / 2, 2 * widest)
+        else scipy.optimize.brentq(
+            lambda w: _stays(w, times) - (1 - alpha), narrowest / 2, 2 * widest
+        )
     )
-    return tuple(float(2 * stats.norm.sf(width / np.sqrt(time))) for time in times)
+    return tuple(float(2 * scipy.stats.norm.sf(width / np.sqrt(time))) for time in times)
 
 
 def _stays(width: float, times: Sequence[float]) -> float:
     """Probability that a Brownian motion is within +-width at each of these times."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     nodes, weights = width * nodes, width * weights
-    density, before = stats.norm.pdf(nodes, scale=np.sqrt(times[0])), times[0]
+    density, before = scipy.stats.norm.pdf(nodes, scale=np.sqrt(times[0])), times[0]
     for time in times[1:]:
-        steps = stats.norm.pdf(nodes[:, None] - nodes, scale=np.sqrt(time - before))
+        steps = scipy.stats.norm.pdf(nodes[:, None] - nodes, scale=np.sqrt(time - before))
         density, before = steps @ (weights * density), time
     return float(weights @ density)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import pi, sqrt
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from tuner.compare.statistics.best_of_k import trials_for_interval
 from tuner.compare.statistics.speedup import chance_to_win
@@ -57,8 +57,8 @@ def detectable_difference(
         least = trials_for_interval(k)
         return Detectable(None, f"no interval of the best of {k} is stated below {least} trials")
     blocks = n / k
-    t = float(stats.t.ppf((1 + confidence) / 2, blocks - 1)) * sqrt(blocks / (blocks - 1))
-    return Detectable(sqrt(2 / blocks) * (t + float(stats.norm.ppf(power))))
+    t = float(scipy.stats.t.ppf((1 + confidence) / 2, blocks - 1)) * sqrt(blocks / (blocks - 1))
+    return Detectable(sqrt(2 / blocks) * (t + float(scipy.stats.norm.ppf(power))))
 
 
 def detectable_share_ratio(
@@ -79,7 +79,7 @@ def detectable_share_ratio(
         few = count(n, "trial is too few", "trials are too few")
         why = f"{few}: even a share of 1 is found above {share:g} with a chance"
         return Detectable(None, f"{why} of {chance(1.0):.2f}")
-    better = float(optimize.brentq(lambda p: chance(p) - power, share, 1.0, xtol=1e-9))
+    better = float(scipy.optimize.brentq(lambda p: chance(p) - power, share, 1.0, xtol=1e-9))
     return Detectable(better / share)
 
 
@@ -130,7 +130,7 @@ def detectable_signed_rank_effect(
         ranks = np.abs(pairs).argsort(axis=1).argsort(axis=1) + 1
         return float(((ranks * (pairs > 0)).sum(axis=1) >= fewest).mean()) - power
 
-    return Detectable(float(optimize.brentq(missing, 0.0, 4 * by_t.value, xtol=1e-3)))
+    return Detectable(float(scipy.optimize.brentq(missing, 0.0, 4 * by_t.value, xtol=1e-3)))
 
 
 def detectable_unpaired_effect(
@@ -148,15 +148,15 @@ def _t_effect(freedom: int, n: float, confidence: float, power: float) -> Detect
     _check(power, confidence)
     if freedom < 1:
         return Detectable(None, "a single run has no spread to compare with: needs at least two")
-    critical = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    critical = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
 
     def missing(effect: float) -> float:
-        return float(stats.nct.sf(critical, freedom, effect * sqrt(n))) - power
+        return float(scipy.stats.nct.sf(critical, freedom, effect * sqrt(n))) - power
 
     high = 1.0
     while missing(high) < 0:
         high *= 2
-    return Detectable(float(optimize.brentq(missing, 0.0, high, xtol=1e-9)))
+    return Detectable(float(scipy.optimize.brentq(missing, 0.0, high, xtol=1e-9)))
 
 
 def _check(power: float, confidence: float) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from tuner.compare.statistics.estimate import Bools, Estimate, Floats, Ints
 from tuner.compare.statistics.looks import looks
@@ -117,7 +117,7 @@ def on_other_images(
         return difference
     by_image = _by_image(first) - _by_image(second)
     with_more = np.concatenate([by_image, [0.5**0.5, -(0.5**0.5)]])
-    z = float(stats.norm.isf((1 - confidence) / 2))
+    z = float(scipy.stats.norm.isf((1 - confidence) / 2))
     of_images = z * float(with_more.std()) / with_more.size**0.5
     low, high = difference.interval
     return Estimate(
@@ -144,8 +144,8 @@ def median_interval(values: Floats, *, confidence: float = 0.95) -> Estimate:
         confidence: In (0, 1).
     """
     ordered, n = np.sort(values), values.size
-    rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
-    while rank > 0 and 2 * stats.binom.cdf(rank - 1, n, 0.5) > 1 - confidence:
+    rank = int(scipy.stats.binom.ppf((1 - confidence) / 2, n, 0.5))
+    while rank > 0 and 2 * scipy.stats.binom.cdf(rank - 1, n, 0.5) > 1 - confidence:
         rank -= 1
     middle = float(np.median(ordered))
     if rank == 0:
@@ -252,7 +252,7 @@ def _rejects(first: Floats, second: Floats, allowed: float) -> bool:
         return won != pairs
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
     t = abs(won / (2 * pairs) - 0.5) / sqrt(sum(parts))
-    return bool(2 * special.stdtr(freedom, -t) < allowed)
+    return bool(2 * scipy.special.stdtr(freedom, -t) < allowed)
 
 
 def _wins(first: Floats, second: Floats) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from tuner.compare.statistics.best_of_k import mean_ends
 from tuner.compare.statistics.estimate import Bools, Floats, Ints
@@ -74,10 +74,10 @@ def share_ratio_interval(
     if hits == (0, 0):
         return 0.0, inf
     if min(hits) <= FEW_HITS:
-        exact = stats.binomtest(hits[0], sum(hits)).proportion_ci(confidence, method="exact")
+        exact = scipy.stats.binomtest(hits[0], sum(hits)).proportion_ci(confidence, method="exact")
         low, high = (p / (1 - p) * n[1] / n[0] if p < 1 else inf for p in exact)
         return float(low), float(high)
-    critical = float(stats.norm.ppf((1 + confidence) / 2))
+    critical = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     estimate = log(hits[0] / n[0]) - log(hits[1] / n[1])
 
     def excess(log_theta: float) -> float:
@@ -86,7 +86,7 @@ def share_ratio_interval(
     def bound(step: float) -> float:
         while excess(estimate + step) < 0:
             step *= 2
-        return exp(optimize.brentq(excess, estimate, estimate + step, xtol=1e-10))
+        return exp(scipy.optimize.brentq(excess, estimate, estimate + step, xtol=1e-10))
 
     return bound(-0.1), bound(0.1)
 
@@ -129,18 +129,18 @@ def chance_to_win(n: int, share: float, *, confidence: float = 0.95) -> Callable
     Returns:
         A function of the better arm's share.
     """
-    first, last = stats.binom.ppf([1e-12, 1 - 1e-12], n, share).astype(np.int64)
+    first, last = scipy.stats.binom.ppf([1e-12, 1 - 1e-12], n, share).astype(np.int64)
     hits = np.arange(first, last + 1)
-    critical, tail = float(stats.norm.ppf((1 + confidence) / 2)), (1 - confidence) / 2
+    critical, tail = float(scipy.stats.norm.ppf((1 + confidence) / 2)), (1 - confidence) / 2
     loses, wins = hits.copy(), np.full(hits.size, n + 1)
     while (wins - loses > 1).any():
         x = (loses + wins) // 2
-        exact = stats.binom.sf(x - 1, x + hits, 0.5) < tail
+        exact = scipy.stats.binom.sf(x - 1, x + hits, 0.5) < tail
         score = share_ratio_score((x, hits), (n, n), 1.0) > critical
         above = np.where(hits <= FEW_HITS, exact, score)
         loses, wins = np.where(above, loses, x), np.where(above, x, wins)
-    chances = stats.binom.pmf(hits, n, share)
-    return lambda better: float(chances @ stats.binom.sf(wins - 1, n, better))
+    chances = scipy.stats.binom.pmf(hits, n, share)
+    return lambda better: float(chances @ scipy.stats.binom.sf(wins - 1, n, better))
 
 
 def speedup_in_trials(new: Bools, old: Bools, *, confidence: float = 0.95) -> Speedup:
@@ -215,7 +215,7 @@ def speedup_in_cost(
     half = 0.0
     if error > 0:
         freedom = error**4 / (variances**2 / (sizes - 1)).sum()
-        half = error * float(stats.t.ppf((1 + level) / 2, freedom))
+        half = error * float(scipy.stats.t.ppf((1 + level) / 2, freedom))
     low, high = share_ratio_interval(hits, n, confidence=level)
     if one_sided or hits == n or half == 0:
         return _scaled(hits, n, factor, low=low * exp(-half), high=high * exp(half))

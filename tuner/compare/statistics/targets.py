@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite, log, log1p
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.compare.statistics.estimate import Bools, Estimate, Floats
 from tuner.errors import InvalidInput
@@ -40,7 +40,7 @@ def good_region_share(hits: int, n: int, *, confidence: float = 0.95) -> Estimat
     """Share of trials that reach the target, with its exact (Clopper-Pearson) interval."""
     if not 0 <= hits <= n or n < 1:
         raise InvalidInput(f"good-region share: needs 0 <= hits <= n and n >= 1, got {hits}/{n}")
-    interval = stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
+    interval = scipy.stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
     return Estimate(hits / n, float(interval.low), float(interval.high))
 
 
@@ -72,7 +72,7 @@ def survival(times: Waits) -> tuple[Floats, Floats]:
     """Kaplan-Meier: the numbers of trials with a success, and the chance of none up to each."""
     if not times.reached.any():
         return np.empty(0), np.empty(0)
-    estimate = stats.ecdf(_censored(times)).sf
+    estimate = scipy.stats.ecdf(_censored(times)).sf
     events = np.unique(times.trials[times.reached])
     return events, np.asarray(estimate.evaluate(events), dtype=np.float64)
 
@@ -105,11 +105,11 @@ def logrank_p(first: Waits, second: Waits) -> float | None:
     if not (first.reached.any() or second.reached.any()):
         return None
     with np.errstate(invalid="ignore"):
-        p = float(stats.logrank(_censored(first), _censored(second)).pvalue)
+        p = float(scipy.stats.logrank(_censored(first), _censored(second)).pvalue)
     return p if isfinite(p) else None
 
 
-def _censored(times: Waits) -> stats.CensoredData:
-    return stats.CensoredData(
+def _censored(times: Waits) -> "scipy.stats.CensoredData":
+    return scipy.stats.CensoredData(
         uncensored=times.trials[times.reached], right=times.trials[~times.reached]
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tuner.compare.statistics.estimate import Floats, Ints
 from tuner.errors import InvalidInput
@@ -44,7 +44,7 @@ def median_ranks(r: int, *, confidence: float = 0.95) -> tuple[int, int] | None:
     """
     if r < 1:
         raise InvalidInput(f"interval of a median: needs r >= 1 values, got {r}")
-    tails = 2 * stats.binom.cdf(np.arange((r + 1) // 2), r, 0.5)
+    tails = 2 * scipy.stats.binom.cdf(np.arange((r + 1) // 2), r, 0.5)
     d = int((tails <= 1 - confidence + 1e-12).sum())
     return (d, r + 1 - d) if d else None
 

@@ -84,9 +84,8 @@ class Store:
 
         SQLAlchemy's recipe for joining a session into an outer transaction: the commits that
         Optuna makes after each of its calls wait for the end of the block, and an exception rolls
-        everything back. So do most of its writes, which then take few statements, however many
-        trials they are about: until then queries may not find what was written in the block. Not
-        to be nested.
+        everything back. So do most of its writes, in few statements for all trials: until then
+        queries may not find what was written in the block. Not to be nested.
         """
         sessions = self.rdb.scoped_session
         sessions.remove()

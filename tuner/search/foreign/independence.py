@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -12,7 +13,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial
-from scipy import stats
 
 from tuner.compare.statistics.estimate import Floats
 from tuner.search.foreign.record import StudyRecord
@@ -78,7 +78,7 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats, *, minimized: bool = Fa
     numbers = np.arange(scores.size)
     if words := _enumerated(trials):
         return words
-    trend = stats.spearmanr(numbers, scores)
+    trend = scipy.stats.spearmanr(numbers, scores)
     if trend.pvalue < LEVEL / 2:
         rho = -trend.statistic if minimized else trend.statistic
         return (
@@ -90,7 +90,7 @@ def doubt(trials: Sequence[FrozenTrial], scores: Floats, *, minimized: bool = Fa
     known = np.isfinite(distances)
     if known.sum() < _FEWEST or np.ptp(distances[known]) == 0:
         return None
-    closer = stats.spearmanr(numbers[known], distances[known], alternative="less")
+    closer = scipy.stats.spearmanr(numbers[known], distances[known], alternative="less")
     if closer.pvalue < LEVEL / 2:
         return (
             "the settings come closer to the best one with the trial number (Spearman's rho "
@@ -144,7 +144,7 @@ def _distances(trials: Sequence[FrozenTrial], best: int) -> Floats:
         if isinstance(kind, CategoricalDistribution):
             differ = np.array([value != ours for value in values], dtype=np.float64)
         else:
-            ranks = stats.rankdata(np.array(values, dtype=np.float64)) / len(values)
+            ranks = scipy.stats.rankdata(np.array(values, dtype=np.float64)) / len(values)
             differ = np.abs(ranks - ranks[has[:best].sum()])
         apart[has] += differ
         shared[has] += 1
@@ -169,7 +169,7 @@ def uneven(trials: Sequence[FrozenTrial]) -> str | None:
             if not kind.single():
                 places.setdefault(name, []).append(_place(kind, trial.params[name], rng))
     tested = [
-        (float(stats.kstest(values, "uniform").pvalue), name, len(values))
+        (float(scipy.stats.kstest(values, "uniform").pvalue), name, len(values))
         for name, values in places.items()
         if len(values) >= _FEWEST
     ]

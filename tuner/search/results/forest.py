@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from tuner.compare.statistics.estimate import Floats
 
@@ -56,7 +56,7 @@ def learn(columns: Mapping[str, Floats], scores: Floats, rng: np.random.Generato
         scores: Shape [n], not all equal.
         rng: Decides the trees, the strangers and the halves.
     """
-    ranks = np.asarray(rankdata(scores) / len(scores), dtype=np.float64)
+    ranks = np.asarray(scipy.stats.rankdata(scores) / len(scores), dtype=np.float64)
     inputs = np.hstack(list(columns.values())).astype(np.float32)
     ends = np.cumsum([values.shape[1] for values in columns.values()])
     groups = np.split(np.arange(inputs.shape[1]), ends[:-1])

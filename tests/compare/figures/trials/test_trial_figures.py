@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tuner.compare.figures.axes import standalone
+from tuner.compare.figures import standalone
 from tuner.compare.figures.trials.registry import TRIAL_FIGURES, svg
 from tuner.compare.figures.trials.tried import BEST, Searched, Tried, TriedTrial, thinned
 
