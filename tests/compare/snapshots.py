@@ -12,7 +12,7 @@ Names of comparisons after the folder make those alone.
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -30,28 +30,36 @@ from tuner.compare.report.sheets import sheets
 from tuner.compare.report.terminal import print_table
 
 
-def comparisons() -> Iterator[tuple[str, Comparison]]:
-    """Names and comparisons that between them have everything a report can hold."""
-    for n_arms in (2, 5):
-        yield f"full_{n_arms}", full_report(make_arm, make_retrained, n_arms=n_arms)
+def full(n_arms: int) -> Comparison:
+    """Everything that a report may hold, with so many random searches."""
+    return full_report(make_arm, make_retrained, n_arms=n_arms)
+
+
+def comparisons() -> Mapping[str, Callable[[], Comparison]]:
+    """Names and makers of comparisons that between them have everything a report can hold."""
     rng = np.random.default_rng(1)
     arms = [
         make_arm(name, top - 0.1 * rng.random(200), retrained=make_retrained(top))
         for name, top in (("filter", 0.97), ("magnitude", 0.93), ("magnitude_narrow", 0.94))
     ]
     control = Protocol(control="magnitude_narrow", exact="magnitude", target=0.96)
-    yield "control", compare(arms, control)
-    yield "control_in_detail", detailed(compare(arms, control), arms)
-    yield "interim", compare(arms, Protocol(k=10, interim="half of the trials are missing"))
+    interim = Protocol(k=10, interim="half of the trials are missing")
     same = [make_arm(name, 0.9 + 0.001 * rng.random(400)) for name in ("a", "b")]
-    yield "equivalent", detailed(compare(same, Protocol(target=0.95)), same)
     losses = [
         make_arm("new", -rng.lognormal(size=30), failed=np.arange(30) < 2),
         make_arm("old", -rng.lognormal(size=20), sampler="unknown", seconds=[np.nan] * 20),
     ]
-    yield "losses", detailed(compare(losses, Protocol(unit="negated loss", rope=0.0)), losses)
-    full = full_report(make_arm, make_retrained, n_arms=2)
-    yield "minimized", as_losses(full, minimized=True)
+    of_losses = Protocol(unit="negated loss", rope=0.0)
+    return {
+        "full_2": lambda: full(2),
+        "full_5": lambda: full(5),
+        "control": lambda: compare(arms, control),
+        "control_in_detail": lambda: detailed(compare(arms, control), arms),
+        "interim": lambda: compare(arms, interim),
+        "equivalent": lambda: detailed(compare(same, Protocol(target=0.95)), same),
+        "losses": lambda: detailed(compare(losses, of_losses), losses),
+        "minimized": lambda: as_losses(full(2), minimized=True),
+    }
 
 
 def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -73,11 +81,10 @@ def files(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def write(folder: Path, cases: Sequence[str]) -> None:
     """One folder for each comparison, or for each of those named."""
-    for case, comparison in comparisons():
-        if cases and case not in cases:
-            continue
+    made = comparisons()
+    for case in cases or made:
         (folder / case).mkdir(parents=True, exist_ok=True)
-        for name, text in files(comparison):
+        for name, text in files(made[case]()):
             (folder / case / name).write_text(text, encoding="utf-8")
 
 
