@@ -47,7 +47,7 @@ def rank_sum(first: Floats, second: Floats) -> Estimate:
     """
     ordered = np.sort((first[:, None] - second).ravel())
     n, m = first.size, second.size
-    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
+    z = float(scipy.special.ndtri((1 + LEVEL) / 2))
     rank = floor(n * m / 2 - z * sqrt(n * m * (n + m + 1) / 12))
     middle = float(np.median(ordered))
     if rank < 1:

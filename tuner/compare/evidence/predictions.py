@@ -78,7 +78,7 @@ def predictions(
             correlations[name] = value
     draws = _in_parts({name: candidates[name][rows] for name in correlations}, y, rng)
     size = _part(y.size)
-    reach = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * sqrt(size / max(1, y.size - size))
+    reach = float(scipy.special.ndtri((1 + confidence) / 2)) * sqrt(size / max(1, y.size - size))
     most_undefined = (1 - confidence) / 2
     first = next(iter(candidates))
 

@@ -273,7 +273,7 @@ def best_of_k_probability(
 
 def _wilson(share: float, observations: float, confidence: float) -> Estimate:
     """A share with its score interval (Wilson 1927), clipped to [0, 1] against rounding."""
-    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
     weight = z * z / observations
     middle = (share + weight / 2) / (1 + weight)
     half = sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)

@@ -58,7 +58,7 @@ def detectable_difference(
         return Detectable(None, f"no interval of the best of {k} is stated below {least} trials")
     blocks = n / k
     t = float(scipy.stats.t.ppf((1 + confidence) / 2, blocks - 1)) * sqrt(blocks / (blocks - 1))
-    return Detectable(sqrt(2 / blocks) * (t + float(scipy.stats.norm.ppf(power))))
+    return Detectable(sqrt(2 / blocks) * (t + float(scipy.special.ndtri(power))))
 
 
 def detectable_share_ratio(

@@ -134,7 +134,7 @@ def ranking(
     rest = 0.0 if len(names) == 1 else unlearned / (explained + unlearned)
     n = contributions.shape[1]
     errors = (contributions - np.outer(parts, contributions.sum(axis=0))).std(axis=1) / total
-    reach = WIDER * scipy.stats.norm.ppf((1 + confidence) / 2) * errors / np.sqrt(n)
+    reach = WIDER * scipy.special.ndtri((1 + confidence) / 2) * errors / np.sqrt(n)
     low, high = (parts - reach) * (1 - rest), (parts + reach) * (1 - rest) + rest
     shown = importances / importances.sum()
     bounds = np.clip([np.minimum(low, shown), np.maximum(high, shown)], 0, 1)

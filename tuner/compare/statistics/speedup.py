@@ -77,7 +77,7 @@ def share_ratio_interval(
         exact = scipy.stats.binomtest(hits[0], sum(hits)).proportion_ci(confidence, method="exact")
         low, high = (p / (1 - p) * n[1] / n[0] if p < 1 else inf for p in exact)
         return float(low), float(high)
-    critical = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    critical = float(scipy.special.ndtri((1 + confidence) / 2))
     estimate = log(hits[0] / n[0]) - log(hits[1] / n[1])
 
     def excess(log_theta: float) -> float:
@@ -131,7 +131,7 @@ def chance_to_win(n: int, share: float, *, confidence: float = 0.95) -> Callable
     """
     first, last = scipy.stats.binom.ppf([1e-12, 1 - 1e-12], n, share).astype(np.int64)
     hits = np.arange(first, last + 1)
-    critical, tail = float(scipy.stats.norm.ppf((1 + confidence) / 2)), (1 - confidence) / 2
+    critical, tail = float(scipy.special.ndtri((1 + confidence) / 2)), (1 - confidence) / 2
     loses, wins = hits.copy(), np.full(hits.size, n + 1)
     while (wins - loses > 1).any():
         x = (loses + wins) // 2
