@@ -30,6 +30,7 @@ from tuner.search.database.export_format import (
 )
 from tuner.search.database.imported.reading import Exported, ExportedStudy, read_export
 from tuner.search.database.marks import MARK
+from tuner.search.database.storage.many import create_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
@@ -303,7 +304,7 @@ def _write_study(
     ids: list[int] = []
     while chunk := study.trials[len(ids) : len(ids) + _CHUNK]:
         frozen = [_frozen(line, number) for number, line in enumerate(chunk, start=len(ids))]
-        made = [store.rdb.create_new_trial(study_id, trial) for trial in frozen]
+        made = create_trials(store.rdb, study_id, frozen)
         store.let_go()
         rows = [
             {

@@ -1,12 +1,14 @@
-"""Trials read as rows are those that Optuna reads as objects."""
+"""Trials read and made as rows are those that Optuna reads and makes as objects."""
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.search.database.storage import rows
+from tuner.search.database.storage.many import create_trials
 from tuner.search.database.store import Store
 
 RANGES = {
@@ -78,3 +80,40 @@ def test_what_a_transaction_wrote_is_seen_in_it(store: Store):
         store.rdb.set_trial_user_attr(waiting._trial_id, "index", 77)
         seen = {trial._trial_id: trial for trial in store.rdb.get_all_trials(study_id)}
         assert seen[waiting._trial_id].user_attrs == {"index": 77}
+
+
+def test_rows_are_the_trials_that_optuna_makes_one_by_one(store: Store):
+    templates = store.rdb.get_all_trials(fill(store))
+    one_by_one, together = (
+        store.rdb.create_new_study([StudyDirection.MAXIMIZE], name) for name in ("one", "many")
+    )
+    for template in templates:
+        store.rdb.create_new_trial(one_by_one, template)
+    ids = create_trials(store.rdb, together, templates[:4])
+    with store.transaction():
+        ids += create_trials(store.rdb, together, templates[4:])
+    assert create_trials(store.rdb, together, []) == []
+    expected, made = (
+        RDBStorage._get_trials(store.rdb, study, None, set(), -1)
+        for study in (one_by_one, together)
+    )
+    assert [trial._trial_id for trial in made] == ids
+    assert [trial.number for trial in made] == list(range(len(templates)))
+    for trial in (*expected, *made):
+        trial._trial_id = 0
+    assert told(made) == told(expected)
+    with pytest.raises(KeyError):
+        create_trials(store.rdb, 99, templates)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_range_of_another_kind_is_refused_as_optuna_does(store: Store, before: int):
+    ranges = {"rate": FloatDistribution(0, 1)}, {"rate": IntDistribution(0, 1)}
+    usual, odd = (create_trial(value=0.5, params={"rate": 1}, distributions=r) for r in ranges)
+    study_id = store.rdb.create_new_study([StudyDirection.MAXIMIZE], "mine")
+    for _ in range(before):
+        store.rdb.create_new_trial(study_id, usual)
+    templates = [odd] if before else [usual, odd]
+    with pytest.raises(ValueError, match="Cannot set different distribution kind"):
+        create_trials(store.rdb, study_id, templates)
+    assert len(store.rdb.get_all_trials(study_id)) == before

@@ -1,16 +1,31 @@
 """Many trials and studies of Optuna's with few statements: one by one each takes some."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
+from sqlalchemy.orm import Session, configure_mappers
 
 _NAMED = 500
 """So many names are asked for at a time."""
+
+_stored_report = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+_Written = defaultdict[type[Any], list[dict[str, object]]]  # Any: models of Optuna's
+
+configure_mappers()  # at the first query it would be, in each of the processes forked from one
 
 
 def create_trials(
@@ -18,35 +33,31 @@ def create_trials(
 ) -> list[int]:
     """New trials as Optuna makes them of templates, in this order; returns their numbers.
 
-    Those that are to wait and have attributes alone are written together. Others Optuna makes one
-    by one, since of what they hold each thing is to be checked.
-
     Raises:
         KeyError: If there is no such study.
+        ValueError: If a parameter's range is of another kind than in the study's trials.
     """
-    if not all(map(_only_waits, templates)):
-        return [storage.create_new_trial(study_id, template) for template in templates]
+    if not templates:
+        return []
+    trials: Table = models.TrialModel.__table__
+    ours = trials.c.study_id == study_id
     with _create_scoped_session(storage.scoped_session) as session:
         models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
         session.flush()  # trials that were made before are counted
-        counted = select(func.count()).where(models.TrialModel.study_id == study_id)
-        before = session.scalar(counted) or 0
-        rows = [
-            {"study_id": study_id, "number": before + place, "state": TrialState.WAITING}
-            for place in range(len(templates))
-        ]
-        made = insert(models.TrialModel).returning(
-            models.TrialModel.number, models.TrialModel.trial_id
-        )
-        trial_ids = [row.trial_id for row in sorted(session.execute(made, rows))]
-        attributes = [
-            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for trial_id, template in zip(trial_ids, templates, strict=True)
-            for key, value in template.user_attrs.items()
-        ]
-        if attributes:
-            session.execute(insert(models.TrialUserAttributeModel), attributes)
-        return trial_ids
+        there = select(func.count(), func.coalesce(func.max(trials.c.trial_id), 0))
+        count, last = session.execute(there.where(ours)).one()
+        _check_ranges(session, study_id, templates)
+        rows = [_row(study_id, each, number) for number, each in enumerate(templates, count)]
+        session.execute(insert(trials), rows)
+        query = select(trials.c.trial_id).where(ours, trials.c.trial_id > last)
+        made = list(session.scalars(query.order_by(trials.c.trial_id)))
+        parts: _Written = defaultdict(list)
+        for trial_id, template in zip(made, templates, strict=True):
+            for model, part in _parts(template):
+                parts[model].append({"trial_id": trial_id, **part})
+        for model, rows in parts.items():
+            session.execute(insert(model.__table__), rows)
+        return made
 
 
 def unfinished(
@@ -74,8 +85,70 @@ def study_names(storage: RDBStorage, names: Sequence[str]) -> list[str]:
     return sorted(found)
 
 
-def _only_waits(template: FrozenTrial) -> bool:
-    """Whether nothing is said of the trial but its attributes."""
-    said = template.params or template.values or template.system_attrs
-    begun = template.datetime_start or template.datetime_complete or template.intermediate_values
-    return template.state == TrialState.WAITING and not said and not begun
+def _check_ranges(session: Session, study_id: int, templates: Sequence[FrozenTrial]) -> None:
+    """As Optuna's check: beside the range that the study has, or the first of these."""
+    params: Table = models.TrialParamModel.__table__
+    trials: Table = models.TrialModel.__table__
+    before: dict[str, BaseDistribution] = {}
+    for each in templates:
+        for name, kind in each.distributions.items():
+            if name not in before:
+                query = (
+                    select(params.c.distribution_json)
+                    .join(trials, trials.c.trial_id == params.c.trial_id)
+                    .where(trials.c.study_id == study_id, params.c.param_name == name)
+                )
+                text = session.scalar(query.limit(1))
+                before[name] = kind if text is None else json_to_distribution(text)
+            check_distribution_compatibility(before[name], kind)
+
+
+def _row(study_id: int, template: FrozenTrial, number: int) -> dict[str, object]:
+    return {
+        "study_id": study_id,
+        "number": number,
+        "state": template.state,
+        "datetime_start": _of_greenwich(template.datetime_start),
+        "datetime_complete": _of_greenwich(template.datetime_complete),
+    }
+
+
+def _parts(template: FrozenTrial) -> Iterator[tuple[type[Any], dict[str, object]]]:
+    """What belongs to a trial: models of Optuna's (therefore Any) and their columns."""
+    for objective, number in enumerate(template.values or ()):
+        value, kind = models.TrialValueModel.value_to_stored_repr(number)
+        yield (
+            models.TrialValueModel,
+            {"objective": objective, "value": value, "value_type": kind},
+        )
+    for name, setting in template.params.items():
+        within = template.distributions[name]
+        yield (
+            models.TrialParamModel,
+            {
+                "param_name": name,
+                "param_value": within.to_internal_repr(setting),
+                "distribution_json": distribution_to_json(within),
+            },
+        )
+    for model, attributes in (
+        (models.TrialUserAttributeModel, template.user_attrs),
+        (models.TrialSystemAttributeModel, template.system_attrs),
+    ):
+        for key, attribute in attributes.items():
+            yield model, {"key": key, "value_json": json.dumps(attribute)}
+    for step, number in template.intermediate_values.items():
+        report, kind_of_report = _stored_report(number)
+        yield (
+            models.TrialIntermediateValueModel,
+            {
+                "step": step,
+                "intermediate_value": report,
+                "intermediate_value_type": kind_of_report,
+            },
+        )
+
+
+def _of_greenwich(moment: datetime | None) -> datetime | None:
+    """The time of day there, as it is stored."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
