@@ -24,8 +24,8 @@ class Phase:
         seconds: How long it took.
         server: Share of a processor that the server's own process took.
         made: Share that the processes took that it has started.
-        load: Share of all processors that others took; the database's own processes, if it has
-            any, and the crowd of onlookers are no others.
+        load: Share of all processors that others took: PostgreSQL's processes too, not the crowd
+            of onlookers.
     """
 
     name: str
