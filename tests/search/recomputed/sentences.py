@@ -15,6 +15,7 @@ _OF_RULES = {
     "10": "searches that a verdict on whole searches takes",
     "0": "what accuracies score without a result",
     "1": "what they score where they are minimized",
+    "1e+300": "the largest value that is a result",
 }
 """Numbers in sentences that no study decides, and what they are."""
 
