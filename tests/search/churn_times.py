@@ -1,6 +1,6 @@
 """How long things last in a churn: a fifteenth of what they do elsewhere."""
 
-from tuner.search.database import opening, store
+from tuner.search.database.storage import limits
 from tuner.search.queue.queue import Queue
 
 LEASE_SECONDS = 4.0
@@ -11,5 +11,5 @@ def shorten() -> None:
     defaults = Queue.__init__.__kwdefaults__
     assert defaults is not None
     defaults["lease_seconds"] = LEASE_SECONDS
-    store.FROZEN_SECONDS = 3
-    opening._LIMITS["lock_timeout"] = "1s"
+    limits.FROZEN_SECONDS = 3
+    limits.LIMITS["lock_timeout"] = "1s"

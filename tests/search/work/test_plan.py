@@ -53,7 +53,7 @@ def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeyp
         one = [plans._Measured(*each[study.arm.name]) for study in asked]
         other = [plans._Measured(*(3 * x for x in each[study.arm.name])) for study in asked]
         other = [replace(far, batch=near.batch) for near, far in zip(one, other, strict=True)]
-        return [one, other], time.monotonic(), None
+        return [one, other], time.monotonic(), None, ()
 
     monkeypatch.setattr(plans, "_measure", measured)
     monkeypatch.setattr(plans, "coordination_seconds", lambda _spec, _arm, batch: 0.1 * batch)
