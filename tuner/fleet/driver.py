@@ -31,7 +31,7 @@ from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import ACTIVE, comparisons
 from tuner.wording import count
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 """So long workers are waited for that start; the fleet goes on starting them."""
 
 _LOOK_SECONDS = 0.3

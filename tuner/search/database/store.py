@@ -26,6 +26,7 @@ from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.declared.whole_trials import STORED
+from tuner.signals import at_once
 
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
@@ -73,8 +74,10 @@ class Store:
 
         SQLite has one writer at a time, and the others look again now and then whether it is
         their turn, for seconds if there are many: so the threads of this process queue up here.
+        Ctrl-C waits for its end: Python's sqlite3 keeps an interrupted statement, and with it the
+        lock, for as long as the exception's traceback is there.
         """
-        with self._turn, self.engine.begin() as connection:
+        with self._turn, at_once(), self.engine.begin() as connection:
             limit_idleness(connection)
             yield connection
 
@@ -89,7 +92,7 @@ class Store:
         """
         sessions = self.rdb.scoped_session
         sessions.remove()
-        with self._turn, self.engine.begin() as connection:
+        with self._turn, at_once(), self.engine.begin() as connection:
             limit_idleness(connection)
             session = LastingSession(
                 bind=connection, join_transaction_mode="rollback_only", autoflush=False
