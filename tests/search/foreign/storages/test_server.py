@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an empty MySQL database, served by MariaDB."""
     if shutil.which("mariadbd") is None:
-        why = "there is no MariaDB here; install Debian's mariadb-server-core and mariadb-client-core"
+        why = "no MariaDB here; install Debian's mariadb-server-core and mariadb-client-core"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
     folder = tmp_path_factory.mktemp("mysql")
     user = [] if os.geteuid() else ["--user=root"]
