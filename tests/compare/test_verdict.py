@@ -8,6 +8,7 @@ from tuner.compare import Protocol, compare, words
 from tuner.compare.arm import SelectedRuns
 from tuner.compare.report.data import to_json
 from tuner.compare.statistics.estimate import Estimate
+from tuner.compare.verdict import further
 from tuner.wording import rounded
 
 
@@ -100,12 +101,29 @@ def test_too_few_trials_are_inconclusive_and_say_how_many_more(arm: MakeArm) -> 
     assert few.verdict.kind == "inconclusive"
     assert few.verdict.more is not None and few.verdict.more > 0
     assert f"about {rounded(few.verdict.more):,} more trials per arm" in few.verdict.text
-    # The half-width must shrink to the larger of |difference| and rope - |difference|.
     gap = few.contrasts[0].difference
-    assert gap is not None and gap.interval is not None
-    half = (gap.interval[1] - gap.interval[0]) / 2
-    needed = max(abs(gap.value), 0.0001 - abs(gap.value))
-    assert few.verdict.more == 10 * np.ceil(20 * ((half / needed) ** 2 - 1))
+    assert gap is not None and gap.interval is not None and gap.value > 0
+    share = gap.value / (gap.value - gap.interval[0])  # to which the end beyond zero must come
+    assert few.verdict.more == 10 * np.ceil(20 * (share**-2 - 1))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "sizes", "rope", "more"),
+    [
+        (Estimate(1.0, -1.0, 4.0), (100, 100), 0.0, 300),
+        (Estimate(-1.0, -4.0, 1.0), (100, 100), 0.0, 300),
+        (Estimate(1.0, -0.25, 4.0), (100, 100), 0.0, 57),
+        (Estimate(0.0, -2.0, 2.0), (100, 100), 1.0, 300),
+        (Estimate(0.5, -4.5, 3.0), (100, 100), 1.0, 2400),
+        (Estimate(1.0, -0.25, 4.0), (100_000, 100), 0.0, 57),
+        (Estimate(1.0, -1.0, 4.0), (100_000, 100), 0.0, 302),
+        (Estimate(0.0, -2.0, 2.0), (100, 100), 0.0, None),
+    ],
+)
+def test_more_trials_move_the_end_of_the_interval_that_is_in_the_way(
+    estimate: Estimate, sizes: tuple[int, int], rope: float, more: int | None
+) -> None:
+    assert further(estimate, sizes, rope) == more
 
 
 def test_too_few_searches_have_no_interval_and_say_how_many_it_takes(arm: MakeArm) -> None:

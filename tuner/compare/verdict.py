@@ -149,13 +149,13 @@ class Evidence:
         return chance is None or any(_above(arm, chance) for arm in arms)
 
     @property
-    def units(self) -> int:
-        """Observations per arm: searches, trials of random search, or repeats."""
+    def sizes(self) -> tuple[int, int]:
+        """Observations of the new arm and the old: searches, random trials, or repeats."""
         if self.primary.selected is not None:
-            return self.primary.selected.n
+            return (self.primary.selected.n,) * 2
         if self.primary.best_of_k is None and self.primary.repeats is not None:
-            return self.primary.repeats.n
-        return max(self.new.n, self.old.n)
+            return (self.primary.repeats.n,) * 2
+        return self.new.n, self.old.n
 
     @property
     def planned(self) -> int:
@@ -179,10 +179,10 @@ class Evidence:
             return FEWEST_REPEATS - (1 if repeats is None else repeats.n)
         if estimate.interval is None:
             if self.confirmed:
-                return max(1, max(FEWEST_SEARCHES, self.planned) - self.units) * each
+                return max(1, max(FEWEST_SEARCHES, self.planned) - min(self.sizes)) * each
             few = min(self.new.n, self.old.n)
             return max(1, trials_needed(self.k, self.protocol) - few)
-        needed = further(estimate, self.units, rope)
+        needed = further(estimate, self.sizes, rope)
         return None if needed is None or needed * each > MOST else needed * each
 
 
@@ -193,14 +193,24 @@ def _above(arm: Arm, chance: float) -> bool:
     return float(np.quantile(scores, share)) > chance + (1 - chance) / 20
 
 
-def further(estimate: Estimate, n: int, rope: float) -> int | None:
-    """Observations to add until the half-width, which shrinks as 1/sqrt(n), settles the matter.
+def further(estimate: Estimate, sizes: tuple[int, int], rope: float) -> int | None:
+    """Observations to add to each arm until the interval, as it shrinks, settles the matter.
 
-    It must fall below |difference| (then zero is excluded) or below rope - |difference| (then
-    the interval is inside the region), whichever comes first; ``None`` above ``MOST``.
+    Its ends approach the estimate in proportion to sqrt(1 / n + 1 / m), n and m the arms' sizes,
+    until the one beyond zero has passed it, or both lie inside the region, whichever comes first;
+    ``None`` above ``MOST``.
     """
     low, high = estimate.interval or (0.0, 0.0)
-    needed = max(abs(estimate.value), rope - abs(estimate.value))
-    if needed == 0 or (high - low) / 2 / needed > sqrt(1 + MOST / n):
+    value, (n, m) = estimate.value, sizes
+    shrunk = max(  # to this share of itself
+        value / (value - low) if value > 0 else 0.0,
+        value / (value - high) if value < 0 else 0.0,
+        min((rope - value) / (high - value), (rope + value) / (value - low))
+        if low < value < high
+        else 0.0,
+    )
+    if shrunk <= 0:
         return None
-    return max(1, ceil(n * (((high - low) / 2 / needed) ** 2 - 1)))
+    left = shrunk**2 * (1 / n + 1 / m)  # = 1 / (n + more) + 1 / (m + more)
+    more = 1 / left - (n + m) / 2 + sqrt(1 / left**2 + (n - m) ** 2 / 4)
+    return None if more > MOST else max(1, ceil(more))

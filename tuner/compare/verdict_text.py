@@ -211,7 +211,7 @@ def _inconclusive(evidence: Evidence, estimate: Estimate) -> str:
             f"{_failing(evidence)} That both fail alike says nothing about either; try wider "
             "ranges or more epochs."
         )
-    if protocol.interim and evidence.units < evidence.planned:
+    if protocol.interim and min(evidence.sizes) < evidence.planned:
         return (
             f"{_given(evidence)}, this look does not settle whether {_subject(evidence)} reaches "
             f"{_better(evidence)} in {new.name} or in {old.name}: {numbers}.{control}"
@@ -288,7 +288,7 @@ def _without_interval(evidence: Evidence, estimate: Estimate | None) -> str:
     new, old, k = evidence.new, evidence.old, evidence.k
     start = f"{_given(evidence)}, {new.name} and {old.name} were not told apart"
     if estimate is not None and evidence.confirmed:
-        n, planned = evidence.units, evidence.planned
+        n, planned = min(evidence.sizes), evidence.planned
         level = evidence.protocol.confidence
         shares = evidence.protocol.looks
         due = min(looks(planned, level, shares), default=max(FEWEST_SEARCHES, planned))
