@@ -1,7 +1,8 @@
 """Events for all who listen, read once: a look for each of hundreds would take the server's time.
 
 Everybody's clock strikes at the same moments. Who wakes first then looks, the others wait for the
-same look; and what it saw is put into words once. Who knows less than is kept here, as those do
+same look, as do those whom the next strike wakes before it is over; and what it saw is put into
+words once. Who knows less than is kept here, as those do
 who come back after a while, reads for themselves.
 """
 
@@ -61,7 +62,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(LOOK_SECONDS - loop.time() % LOOK_SECONDS)
         strike = round(loop.time() / LOOK_SECONDS)
-        if self._look is None or strike != self._strike:
+        if self._look is None or (strike != self._strike and self._look.done()):
             anew, self._strike = strike - self._strike >= _LONG_AGO, strike
             self._look = asyncio.ensure_future(self._begin() if anew else self._go_on())
         await asyncio.shield(self._look)  # others wait for it too, whoever gives up

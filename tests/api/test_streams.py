@@ -18,7 +18,7 @@ from tuner.api.routes import events
 from tuner.api.routes import feed as feeds
 from tuner.api.routes.feed import Feed
 from tuner.search.database import keys
-from tuner.search.database.events import newest, record
+from tuner.search.database.events import Event, newest, record
 from tuner.search.queue import control
 from tuner.search.watch.progress import progress
 
@@ -131,3 +131,28 @@ def test_who_knows_less_than_the_feed_keeps_misses_nothing(store, monkeypatch):
     assert first == ["submitted", "claimed"]
     assert second == ["submitted", "claimed", "finished", "complete"]
     assert last == ["complete"]
+
+
+def test_who_wakes_during_a_long_look_waits_for_it_and_hears_everything_once(store, monkeypatch):
+    monkeypatch.setattr(feeds, "LOOK_SECONDS", 0.02)
+    feed, seen = Feed(store.engine), threading.Event()
+    read = feeds.events_after
+
+    def read_slowly(*arguments: int) -> list[Event]:
+        found = read(*arguments)
+        seen.wait()
+        return found
+
+    async def listen_in_turn() -> list[list[int]]:
+        known = newest(store.engine)
+        await feed.after(known)
+        _happen(feed, "submitted")
+        monkeypatch.setattr(feeds, "events_after", read_slowly)
+        waiting = [asyncio.create_task(feed.after(known))]
+        await asyncio.sleep(0.1)  # the clock strikes
+        waiting.append(asyncio.create_task(feed.after(known)))
+        await asyncio.sleep(0.1)
+        seen.set()
+        return [[each.id - known for each in await heard] for heard in waiting]
+
+    assert asyncio.run(listen_in_turn()) == [[1], [1]]
