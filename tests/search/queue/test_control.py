@@ -16,7 +16,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, studies, trials
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.queue import control
+from tuner.search.queue import control, ending
 from tuner.search.queue import filling as filling
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.queue import Queue
@@ -225,7 +225,7 @@ def test_what_a_crash_left_of_a_cancellation_the_keeper_ends(store: Store, monke
     enqueue(store, comparison())
     Queue(store).claim("small/old", "a", range(2))
     with monkeypatch.context() as crash, pytest.raises(KeyboardInterrupt):
-        crash.setattr(store.rdb, "set_trial_state_values", interrupted)
+        crash.setattr(ending, "end_as_failed", interrupted)
         control.change_comparison(store, "small", "cancel")
     assert row(store).status == "cancelled"
     assert in_optuna(store, "small/old")[0].state == TrialState.RUNNING

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from math import inf
 
-from optuna.trial import TrialState
 from sqlalchemy import func, select, update
 
 from tuner.search.database.patience import away
-from tuner.search.database.storage.many import unfinished
+from tuner.search.database.storage.many import end_as_failed
 from tuner.search.database.store import Store
 from tuner.search.database.tables import CANCELLED, trials
 
@@ -69,11 +68,7 @@ def _end(store: Store, study_of: Mapping[int, str]) -> None:
     with store.transaction() as connection:
         noted = update(trials).where(_TO_BE_ENDED, trials.c.trial_id.in_(study_of))
         mine = connection.scalars(noted.values(worker=None).returning(trials.c.trial_id)).all()
-        to_end = unfinished(store.rdb, ours, mine)  # people can end and delete trials too
-        store.read_ahead(to_end)
-        for trial_id in to_end:
-            store.rdb.set_trial_user_attr(trial_id, "cancelled", True)
-            store.rdb.set_trial_state_values(trial_id, TrialState.FAIL)
+        end_as_failed(store.rdb, ours, mine, "cancelled")  # people can end and delete trials too
 
 
 def _end_one(store: Store, trial_id: int, study_name: str) -> None:

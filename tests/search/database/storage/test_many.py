@@ -6,7 +6,7 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import event
 
 from tuner.search.database.storage import many
-from tuner.search.database.storage.many import create_trials, study_names, unfinished
+from tuner.search.database.storage.many import create_trials, end_as_failed, study_names
 from tuner.search.database.store import Store
 
 WAITING = [
@@ -68,14 +68,28 @@ def test_more_of_them_take_no_more_statements(store: Store):
     assert taken[0] == taken[1]
 
 
-def test_unfinished_are_those_that_wait_or_run_in_these_studies(store: Store):
-    study_id, other = study(store, "mine"), study(store, "other")
-    ids = create_trials(store.rdb, study_id, WAITING)
-    elsewhere = create_trials(store.rdb, other, WAITING)
-    store.rdb.set_trial_state_values(ids[1], TrialState.RUNNING)
-    store.rdb.set_trial_state_values(ids[2], TrialState.FAIL)
-    asked = [ids[0], ids[1], ids[2], elsewhere[0], 10_000]
-    assert unfinished(store.rdb, [study_id], asked) == ids[:2]
+def test_those_that_wait_or_run_in_these_studies_end_as_optuna_ends_them(store: Store):
+    together, one_by_one = study(store, "together"), study(store, "one by one")
+    ids, others = (create_trials(store.rdb, each, WAITING) for each in (together, one_by_one))
+    for trials in (ids, others):
+        store.rdb.set_trial_state_values(trials[1], TrialState.RUNNING)
+        store.rdb.set_trial_user_attr(trials[1], "cancelled", "not yet")
+        store.rdb.set_trial_state_values(trials[2], TrialState.COMPLETE, [0.5])
+    for trial_id in others[:2]:
+        store.rdb.set_trial_user_attr(trial_id, "cancelled", True)
+        store.rdb.set_trial_state_values(trial_id, TrialState.FAIL)
+    asked = [*ids[:3], others[3], 10_000]
+    with store.transaction():
+        before = [store.rdb.get_trial(each).state for each in asked[:4]]
+        assert end_as_failed(store.rdb, [together], asked, "cancelled") == ids[:2]
+        now = [store.rdb.get_trial(each).state for each in asked[:4]]
+    waiting, running, failed = TrialState.WAITING, TrialState.RUNNING, TrialState.FAIL
+    assert before == [waiting, running, TrialState.COMPLETE, waiting]
+    assert now == [failed, failed, TrialState.COMPLETE, waiting]
+    assert seen(store, together) == seen(store, one_by_one)
+    ends = [store.rdb.get_trial(each[0]).datetime_complete for each in (ids, others)]
+    assert abs((ends[0] - ends[1]).total_seconds()) < 600  # of the same clock and zone
+    assert end_as_failed(store.rdb, [together], asked, "cancelled") == []
 
 
 def test_names_of_studies_are_found_however_many_are_asked_for(

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.orm import Session, configure_mappers
 
 _NAMED = 500
@@ -60,18 +60,37 @@ def create_trials(
         return made
 
 
-def unfinished(
-    storage: RDBStorage, study_ids: Collection[int], trial_ids: Collection[int]
+def end_as_failed(
+    storage: RDBStorage, study_ids: Collection[int], trial_ids: Collection[int], mark: str
 ) -> list[int]:
-    """Those of these trials that are in one of these studies and may still be changed."""
+    """End those of these trials that are in one of these studies and may still be changed.
+
+    Their state is then FAIL, and the user attribute ``mark`` is true.
+
+    Returns:
+        Those that were ended.
+    """
+    trials: Table = models.TrialModel.__table__
+    attributes: Table = models.TrialUserAttributeModel.__table__
     with _create_scoped_session(storage.scoped_session) as session:
         session.flush()
-        query = select(models.TrialModel.trial_id).where(
-            models.TrialModel.trial_id.in_(trial_ids),
-            models.TrialModel.study_id.in_(study_ids),
-            models.TrialModel.state.in_((TrialState.WAITING, TrialState.RUNNING)),
+        query = select(trials.c.trial_id).where(
+            trials.c.trial_id.in_(trial_ids),
+            trials.c.study_id.in_(study_ids),
+            trials.c.state.in_((TrialState.WAITING, TrialState.RUNNING)),
         )
-        return list(session.scalars(query.order_by(models.TrialModel.trial_id)))
+        ended = list(session.scalars(query.order_by(trials.c.trial_id).with_for_update()))
+        if not ended:
+            return []
+        now = _of_greenwich(datetime.now())
+        end = update(trials).where(trials.c.trial_id.in_(ended))
+        session.execute(end.values(state=TrialState.FAIL, datetime_complete=now))
+        marked = attributes.c.trial_id.in_(ended) & (attributes.c.key == mark)
+        session.execute(delete(attributes).where(marked))
+        rows = [{"trial_id": each, "key": mark, "value_json": "true"} for each in ended]
+        session.execute(insert(attributes), rows)
+        session.expire_all()  # what was read before
+        return ended
 
 
 def study_names(storage: RDBStorage, names: Sequence[str]) -> list[str]:
