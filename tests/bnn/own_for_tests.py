@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import time
 from math import prod
 from typing import ClassVar
 
@@ -334,6 +335,13 @@ class Counted(Listed):
         return x.astype(np.float32), y
 
 
+class Stuck(Counted):
+    """Never comes back from a read."""
+
+    def __getitem__(self, _index):
+        time.sleep(1000)
+
+
 class Noisy(Counted):
     """Draws its transformations anew whenever it is read."""
 
@@ -365,7 +373,7 @@ class Late(Counted):
         return super().__getitem__(index)
 
 
-SAMPLE_BY_SAMPLE = {"counted": Counted, "noisy": Noisy, "bound": Bound, "late": Late}
+SAMPLE_BY_SAMPLE = {kind.__name__.lower(): kind for kind in (Counted, Noisy, Bound, Late, Stuck)}
 
 
 def read_when_needed(kind="counted", n=120):

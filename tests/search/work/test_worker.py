@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import optuna
 import pytest
@@ -11,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
 from tuner import kernels
+from tuner.errors import InvalidInput
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spaces import suggest
@@ -19,7 +21,7 @@ from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work import batch
 from tuner.search.work.torch_trainer import TorchTrainer
-from tuner.search.work.worker import Worker, batch_size
+from tuner.search.work.worker import Worker, batch_of, batch_size
 from tuner.workload import Workload
 
 
@@ -374,3 +376,12 @@ def test_real_trials_are_trained_and_recorded(store: Store):
             assert run["filter"]["rule"] == arm.space.rule
         again = finished_trials(store, f"small/{arm.name}/retrain")
         assert [0.0 < trial.user_attrs["test_accuracy"] <= 1.0 for trial in again] == [True] * 2
+
+
+def test_data_that_hang_while_they_are_measured_are_refused_by_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bnn"))
+    monkeypatch.setenv("TUNER_WORKLOADS", "own_for_tests")
+    own = {"dataset": "own_for_tests:read_when_needed", "dataset_options": {"kind": "stuck"}}
+    spec = comparison(workload={**own, "epochs": 1}, time_limit=0.05)
+    with pytest.raises(InvalidInput, match=r"own_for_tests.*measured.*longer than 0\.2 seconds"):
+        batch_of(spec.studies()[0], TorchTrainer("cpu"), 1)

@@ -21,7 +21,7 @@ from tuner.search.declared.study_spec import StudySpec
 from tuner.search.work.idle import coordination_seconds
 from tuner.search.work.surroundings import spawn
 from tuner.search.work.trainers import Trainers
-from tuner.search.work.worker import batch_of
+from tuner.search.work.worker import MEASURED_TRIALS, batch_of
 from tuner.trial import DataCounts
 from tuner.workload import in_words
 
@@ -183,10 +183,6 @@ def _heard(pipe: Connection) -> Any:  # Any: what the process sends
     return said
 
 
-_RUNS = 4
-"""Short trainings that a measurement takes, together no longer than so many trials."""
-
-
 def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Connection) -> None:
     """What each study takes in this process; the same rule and batch are measured once."""
     try:
@@ -198,7 +194,7 @@ def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Con
         for study, batch in zip(asked, batches, strict=True):
             key = study.arm.space.rule, batch
             if key not in known:
-                limit = study.time_limit and _RUNS * batch * study.time_limit
+                limit = study.time_limit and MEASURED_TRIALS * batch * study.time_limit
                 with guarded(limit):
                     known[key] = _Measured(batch, *trainer.cost(study, batch))
         pipe.send(

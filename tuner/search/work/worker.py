@@ -17,7 +17,8 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import Interrupted, NotFound, TunerError
+from tuner.errors import Interrupted, InvalidInput, NotFound, TunerError
+from tuner.guard import TimeLimitReached, guarded
 from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
@@ -29,6 +30,7 @@ from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
 from tuner.search.work.batch import Batch
 from tuner.search.work.trainer import Trainer
+from tuner.workload import in_words
 
 MAX_FAILED_BATCHES = 3
 """A worker whose batches fail this often in a row stops: the fault may be its own.
@@ -38,6 +40,9 @@ A study of which it cannot take trials so often in a row, it leaves out.
 
 LEARNING_BATCHES = 20
 """A sampler that learns is asked in at least this many batches, so that it has what to learn."""
+
+MEASURED_TRIALS = 4
+"""A measurement takes some short trainings, together no longer than so many trials."""
 
 _IDLE_SECONDS, _LONGEST_IDLE_SECONDS = 0.1, 1.0
 _log = logging.getLogger(__name__)
@@ -65,8 +70,17 @@ def batch_size(n_trials: int, most: int, share: int) -> int:
 
 
 def batch_of(study: StudySpec, trainer: Trainer, share: int) -> int:
-    """How many trials of the study to train at once with this trainer; see ``batch_size``."""
-    most = trainer.batch_size(study.workload)
+    """How many trials of the study to train at once with this trainer; see ``batch_size``.
+
+    Raises:
+        InvalidInput: If code or data of the user's outlast the study's limit of time meanwhile.
+    """
+    try:
+        with guarded(study.time_limit and MEASURED_TRIALS * study.time_limit):
+            most = trainer.batch_size(study.workload)
+    except TimeLimitReached as error:
+        where = in_words(study.workload)
+        raise InvalidInput(f"{where}: while it was measured how many fit, {error}") from error
     if study.learns:
         most = min(most, math.ceil(study.n_trials / LEARNING_BATCHES))
     return batch_size(study.n_trials, most, share)
