@@ -77,7 +77,9 @@ def test_a_change_of_the_code_between_trials_is_noted(
     file.write_text("def f(trial):\n    return trial.settings['x']\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("TUNER_WORKLOADS", "changing")
-    spec = comparison("", workload={"objective": "changing:f"}, retrain_seeds=0)
+    spec = comparison(
+        "", workload={"objective": "changing:f"}, retrain_seeds=0, code_changes="noted"
+    )
     store.declare(spec)
     Keeper(store).tend()
     left = iter(range(5))

@@ -1,7 +1,7 @@
 """Networks and data of the user's own through queue, worker, report: what goes wrong is said."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,21 @@ from sqlalchemy import select
 
 from tuner.compare import compare
 from tuner.compare.report.data import to_json
+from tuner.errors import InvalidInput
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import workers
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
+from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.trainers import Trainers
 from tuner.search.work.worker import Worker
 
 MODULE = "own_for_tests"
 HOME = Path(__file__).resolve().parents[2] / "bnn"
+Changing = Callable[..., None]
 ALPHA = {"low": 1e-3, "high": 1e-1, "log": True}
 
 
@@ -103,7 +106,9 @@ def test_a_network_and_data_of_ones_own_go_from_their_declaration_to_a_verdict(s
     assert not any("changed between trials" in note for note in found.notes)
 
 
-def test_data_that_changed_between_trials_are_noted(store: Store, tmp_path, monkeypatch):
+@pytest.fixture
+def changing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Changing:
+    """Runs a trial of an own data set, then changes its code."""
     # Python takes compiled code for new if the source has its size and is of the same second.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     file = tmp_path / "changing_data.py"
@@ -114,15 +119,33 @@ def test_data_that_changed_between_trials_are_noted(store: Store, tmp_path, monk
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("TUNER_WORKLOADS", f"{MODULE},changing_data")
     workload = comparison("make").model_dump()["workload"] | {"dataset": "changing_data:load"}
-    spec = comparison("make", retrain_seeds=0, workload=workload, n_trials=2)
-    store.declare(spec)
-    Keeper(store).tend()
-    left = iter(range(3))
-    Worker(
-        Queue(store), Trainers("cpu"), name="a", stopping=lambda: next(left, None) is None
-    ).run()
-    file.write_text(text.replace("60", "90"))
-    del sys.modules["changing_data"]  # as in a process that starts now
+
+    def run(**more: Any) -> None:
+        sys.modules.pop("changing_data", None)  # another test's
+        spec = comparison("make", retrain_seeds=0, workload=workload, n_trials=2, **more)
+        store.declare(spec)
+        Keeper(store).tend()
+        left = iter(range(3))
+        Worker(
+            Queue(store), Trainers("cpu"), name="a", stopping=lambda: next(left, None) is None
+        ).run()
+        assert study_progress(store, "small")["small/new"].done == 1
+        file.write_text(text.replace("60", "90"))
+        del sys.modules["changing_data"]  # as in a process that starts now
+
+    return run
+
+
+def test_code_that_changed_between_trials_runs_no_more_of_them(store: Store, changing: Changing):
+    changing()
+    with pytest.raises(InvalidInput, match=r"ran sha256:.* of your code, this is sha256:"):
+        work_here(store, trainer=Trainers("cpu"), name="b")
+    assert study_progress(store, "small")["small/new"].done == 1
+    assert {trial.state for trial in finished_trials(store, "small/new")} == {TrialState.COMPLETE}
+
+
+def test_where_code_may_change_it_is_noted_and_so_are_data(store: Store, changing: Changing):
+    changing(code_changes="noted")
     work_here(store, trainer=Trainers("cpu"), name="b")
     notes = compare(*arms(store, "small")).notes
     assert any(note.startswith("The workload's code was changed between trials") for note in notes)

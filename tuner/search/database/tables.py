@@ -28,7 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA: Final = "0007"
+SCHEMA: Final = "0008"
 """The migration that this version of the software reads and writes."""
 
 VERSION_TABLE: Final = "tuner_alembic_version"
@@ -75,6 +75,7 @@ comparisons = Table(
     Column("code_version", String(40), nullable=False),
     Column("served", Float),
     Column("trouble", Text),
+    Column("own_code", Text),
     Column("notes", Text, nullable=False, default=""),
     Column("tags", Text, nullable=False, default=""),
     Column("archived", Float),
@@ -84,7 +85,8 @@ comparisons = Table(
 
 ``spec`` is its declaration as JSON, ``revision`` counts changes of its status and of what is
 written on it, ``code_version`` is the version of this software that its trials must be run by,
-``served`` is when a worker last took trials of it, ``trouble`` says why it cannot be kept going.
+``served`` is when a worker last took trials of it, ``trouble`` says why it cannot be kept going,
+``own_code`` is the version of the user's code that its first trials ran, where they ran any.
 ``notes`` and ``tags`` are people's own, each tag between blanks; ``archived`` is since when it is,
 if it is.
 """

@@ -22,7 +22,14 @@ from tuner.rules import OWN, RULES
 from tuner.search.declared.arm_spec import ArmSpec, Name
 from tuner.search.declared.files import Count, Declared, read_toml, studies_dir, unless_none
 from tuner.search.declared.question import VerdictSpec
-from tuner.search.declared.study_spec import AnyWorkloadSpec, Part, Seed, StudySpec, TimeLimit
+from tuner.search.declared.study_spec import (
+    AnyWorkloadSpec,
+    CodeChanges,
+    Part,
+    Seed,
+    StudySpec,
+    TimeLimit,
+)
 from tuner.workload import Objective
 
 _CONFIDENCE = 0.95
@@ -48,6 +55,7 @@ class ComparisonSpec(Declared):
         n_trials: Trials per arm and repeat.
         repeats: Independent searches per arm.
         time_limit: Seconds that training a trial may take; see ``StudySpec``.
+        code_changes: Whether the user's code may change in the middle; see ``StudySpec``.
         seed: Everything random derives from it.
         retrain_seeds: Fresh seeds that each arm's incumbent is retrained with; 0 for none.
         verdict: The question.
@@ -60,6 +68,7 @@ class ComparisonSpec(Declared):
     n_trials: Count
     repeats: Count = 1
     time_limit: TimeLimit | None = unless_none()
+    code_changes: CodeChanges | None = unless_none()
     seed: Seed = 0
     retrain_seeds: Annotated[StrictInt, Field(ge=0, le=10_000)] = 10
     verdict: VerdictSpec = Field(default_factory=VerdictSpec)
@@ -212,6 +221,7 @@ class ComparisonSpec(Declared):
                 n_trials=self.trials_of(arm),
                 stages=self._stages(arm, repeat),
                 time_limit=self.time_limit,
+                code_changes=self.code_changes,
                 seed=self.seed,
             )
             for repeat in range(max(map(self.repeats_of, self.arms)))
@@ -249,6 +259,7 @@ class ComparisonSpec(Declared):
             k=self.k if part == "selected" and arm.independent else None,
             stages=self._shown(arm) if part == "selected" else None,
             time_limit=self.time_limit,
+            code_changes=self.code_changes,
             seed=self.seed,
         )
 

@@ -37,6 +37,7 @@ from tuner.workload import CAME_LATER, OPTION, Objective, Workload
 
 Part = Literal["search", "selected", "retrain"]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**53)]
+CodeChanges = Literal["refused", "noted"]
 TimeLimit = Annotated[StrictFloat, Field(gt=0, le=1e7)]
 
 
@@ -159,6 +160,8 @@ class StudySpec(Declared):
             train together, so that nothing hangs on when they were handed out.
         time_limit: Seconds that training a trial may take; of trials that train together, so
             many each. What takes longer fails.
+        code_changes: What becomes of trials whose worker has another version of the user's code
+            than the comparison's first had: refused, unless they are to be noted.
         seed: The comparison's.
     """
 
@@ -172,6 +175,7 @@ class StudySpec(Declared):
     k: Count | None = unless_none()
     stages: tuple[Count, ...] | None = unless_none()
     time_limit: TimeLimit | None = unless_none()
+    code_changes: CodeChanges | None = unless_none()
     seed: Seed = 0
 
     @model_validator(mode="before")

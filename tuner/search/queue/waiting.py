@@ -1,11 +1,12 @@
-"""Which trials may run next, in what order: the query that workers ask."""
+"""Which trials may run next, in what order: the query that workers ask; and with which code."""
 
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, case, func, select, update
 
 from tuner import __version__
+from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, WAITING, Now, comparisons, studies, trials
 from tuner.search.queue.giving_back import STRIKES
 
@@ -43,3 +44,19 @@ def waiting_places(
         .order_by(served, retry, STRIKES, first, trials.c.study_name)
     )
     return query if comparison is None else query.where(trials.c.comparison == comparison)
+
+
+def own_code(store: Store, comparison: str, version: str) -> str | None:
+    """The version of the user's code that a comparison's first trials ran: this one if none did.
+
+    ``None`` if the comparison is deleted.
+    """
+    this = comparisons.c.name == comparison
+    query = select(comparisons.c.own_code).where(this)
+    with store.reader.connect() as connection:
+        if (known := connection.scalar(query)) is not None:
+            return str(known)
+    with store.begin() as connection:
+        mine = update(comparisons).where(this, comparisons.c.own_code.is_(None))
+        connection.execute(mine.values(own_code=version))
+        return connection.scalar(query)

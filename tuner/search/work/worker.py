@@ -28,6 +28,7 @@ from tuner.search.queue.claims import Claim, NextUp, TrialsLost
 from tuner.search.queue.giving_back import suspects
 from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
+from tuner.search.queue.waiting import own_code
 from tuner.search.work.batch import Batch
 from tuner.search.work.trainer import Trainer
 from tuner.workload import in_words
@@ -213,6 +214,7 @@ class Worker:
         name, first = place.study_name, place.position
         spec = self._queue.store.study(name)
         size = place.batch or self._queue.batch(name, self._batch_size(spec))
+        self._check_code(spec)
         batch = spec.batch_at(first, size)
         if place.retry:
             together = batch = range(first, first + 1)
@@ -249,6 +251,23 @@ class Worker:
             lately = self._queue.lease_seconds
             share = max(1, roster.count(self._queue.store, within_seconds=lately))
         return batch_of(spec, self._trainer, share)
+
+    def _check_code(self, spec: StudySpec) -> None:
+        """Refuse trials whose comparison ran another version of the user's code.
+
+        Raises:
+            InvalidInput: If so, and its declaration does not want both.
+        """
+        ours = self._trainer.conditions(spec.workload).get("code")
+        if ours is None or spec.code_changes == "noted":
+            return
+        theirs = own_code(self._queue.store, spec.comparison, ours)
+        if theirs not in (ours, None):
+            raise InvalidInput(
+                f"its trials ran {theirs} of your code, this is {ours}, and two versions "
+                "do not compare; put the code back, or give the comparison another name "
+                '(code_changes = "noted" in its declaration allows both, and notes it)'
+            )
 
     def _show_to_optuna(self, claim: Claim) -> None:
         """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""
