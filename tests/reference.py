@@ -114,10 +114,159 @@ class LatentAdamW(LatentAdam):
     decoupled = True
 
 
+def sign0(x: float) -> int:
+    return (x > 0) - (x < 0)
+
+
+class LatentSignSGD(Latent):
+    """Bernstein et al. (2018), algorithm 2 (Signum), with decoupled weight decay."""
+
+    def start(self):
+        self.m = 0.0
+
+    def move(self, g, eta):
+        mu = self.options["momentum"]
+        self.m = mu * self.m + (1 - mu) * g
+        self.w = (1 - eta * self.weight_decay) * self.w - eta * sign0(self.m)
+
+
+class LatentLion(Latent):
+    """Chen et al. (2023), algorithm 2."""
+
+    def start(self):
+        self.m = 0.0
+
+    def move(self, g, eta):
+        beta1, beta2 = self.options["beta1"], self.options["beta2"]
+        c = beta1 * self.m + (1 - beta1) * g
+        self.w -= eta * (sign0(c) + self.weight_decay * self.w)
+        self.m = beta2 * self.m + (1 - beta2) * g
+
+
+class Bop2ndOrder:
+    """Suarez-Ramirez et al. (2021), the biased algorithm."""
+
+    def __init__(self, p, gamma, sigma, tau):
+        self.b, self.m, self.v = sign(p), 0.0, 0.0
+        self.gamma, self.sigma, self.tau = gamma, sigma, tau
+
+    def step(self, g):
+        self.m += self.gamma * (g - self.m)
+        self.v += self.sigma * (g * g - self.v)
+        if self.b * self.m / (math.sqrt(self.v) + 1e-10) > self.tau:
+            self.b = -self.b
+        return self.b
+
+
+class SGDAT:
+    """Gu et al. (2023): the threshold of a weight is tau times its flips so far."""
+
+    def __init__(self, p, learning_rate, threshold, factor: Callable[[int], float] = constant):
+        self.b, self.m, self.flips, self.t = sign(p), 0.0, 0, 0
+        self.learning_rate, self.threshold, self.factor = learning_rate, threshold, factor
+
+    def step(self, g):
+        self.m -= self.learning_rate * self.factor(self.t) * g
+        self.t += 1
+        if abs(self.m) > self.threshold * self.flips and sign(self.m) != self.b:
+            self.b = -self.b
+            self.flips += 1
+        return self.b
+
+
+class BayesBiNN:
+    """Meng et al. (2020), algorithm 1, with w = sign(lambda) for the relaxed sample."""
+
+    def __init__(
+        self,
+        p,
+        learning_rate,
+        momentum,
+        init,
+        train_set_size,
+        factor: Callable[[int], float] = constant,
+    ):
+        self.odds, self.m, self.t = sign(p) * init, 0.0, 0
+        self.learning_rate, self.momentum, self.factor = learning_rate, momentum, factor
+        self.train_set_size = train_set_size
+
+    def step(self, g):
+        temperature = eps = 1e-10
+        w, mean = sign(self.odds), math.tanh(self.odds)
+        scale = self.train_set_size * (1 - w * w + eps) / temperature / (1 - mean * mean + eps)
+        gradient = scale * g + self.odds
+        self.m = self.momentum * self.m + (1 - self.momentum) * gradient
+        eta = self.learning_rate * self.factor(self.t)
+        self.t += 1
+        self.odds -= eta * self.m / (1 - self.momentum**self.t)
+        return sign(self.odds)
+
+
+class TargetFlipRatio:
+    """A moving average of each weight, and one alpha for all; ``step`` takes all gradients."""
+
+    def __init__(self, p, flip_ratio, feedback, factor: Callable[[int], float] = constant):
+        self.b, self.s = [sign(x) for x in p], [0.0] * len(p)
+        self.u, self.t = 0.0, 0
+        self.flip_ratio, self.feedback, self.factor = flip_ratio, feedback, factor
+
+    def step(self, g):
+        law = 1 - math.cos(math.pi * min(0.5, self.flip_ratio * self.factor(self.t)))
+        alpha = min(1.0, law * math.exp(self.u))
+        self.t += 1
+        flips = 0
+        for i, x in enumerate(g):
+            self.s[i] = (1 - alpha) * self.s[i] + alpha * x
+            if self.s[i] * self.b[i] > 0:
+                self.b[i] = -self.b[i]
+                flips += 1
+        ratio, expected = flips / len(g), self.from_rest(law)
+        if ratio + expected > 0:
+            self.u += self.feedback * (expected - ratio) / (expected + ratio)
+        self.u = min(max(self.u, -math.log(1000)), math.log(1000))
+        return list(self.b)
+
+    def from_rest(self, alpha):
+        """arccos of the correlation of s_t = sum (1 - alpha)^(t-k) g_k with s_{t-1}, over pi."""
+        weights = [(1 - alpha) ** k for k in range(self.t)]
+        before = sum(w * w for w in weights[:-1])
+        both = (1 - alpha) * before
+        norm = math.sqrt(before * sum(w * w for w in weights))
+        if alpha == 0:
+            return 0.0
+        return math.acos(min(1.0, both / norm) if norm else 0.0) / math.pi
+
+
+OF_ALL_WEIGHTS = ("target_flip_ratio",)
+"""Rules whose twin takes a list of weights, for their steps depend on one another."""
+
+
+def signs_of(rule, starts, gradients, **settings):
+    """The signs of a parameter's weights after each step, shape [T, P], by the slow twin.
+
+    Args:
+        rule: A key of ``TWINS``.
+        starts: First values, shape [P].
+        gradients: Shape [T, P].
+        settings: The twin's arguments.
+    """
+    if rule in OF_ALL_WEIGHTS:
+        twin = TWINS[rule](starts, **settings)
+        return [twin.step(g) for g in gradients]
+    twins = [TWINS[rule](p, **settings) for p in starts]
+    return [[twin.step(x) for twin, x in zip(twins, g, strict=True)] for g in gradients]
+
+
 TWINS = {
     "filter_flip": FilterFlip,
     "latent_sgd": LatentSGD,
     "latent_adam": LatentAdam,
     "latent_adamw": LatentAdamW,
+    "latent_signsgd": LatentSignSGD,
+    "latent_lion": LatentLion,
     "bop": Bop,
+    "bop2nd_order": Bop2ndOrder,
+    "sgdat": SGDAT,
+    "bayes_binn": BayesBiNN,
+    "target_flip_ratio": TargetFlipRatio,
 }

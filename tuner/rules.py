@@ -75,6 +75,40 @@ _ADAM: dict[str, Hyperparameter] = {
     "beta2": Number(0.999, high=1, open_high=True),
 }
 
+_SIGNED: dict[str, Hyperparameter] = {
+    **_LATENT,
+    "learning_rate": Number(1e-2, open_low=True, open_high=True),
+    "momentum": Number(0.9, high=1, open_high=True),
+}
+_LION: dict[str, Hyperparameter] = {
+    **_LATENT,
+    "learning_rate": Number(1e-4, open_low=True, open_high=True),
+    "beta1": Number(0.9, high=1, open_high=True),
+    "beta2": Number(0.99, high=1, open_high=True),
+}
+_BOP_2ND_ORDER: dict[str, Hyperparameter] = {
+    "gamma": Number(1e-6, high=1, open_low=True),
+    "sigma": Number(1e-2, high=1, open_low=True),
+    "tau": Number(1e-6, open_high=True),
+}
+_SGDAT: dict[str, Hyperparameter] = {
+    "learning_rate": Number(1e-4, open_low=True, open_high=True),
+    "learning_rate_decay": _DECAY,
+    "threshold": Number(1e-7, open_high=True),
+}
+_BAYES_BINN: dict[str, Hyperparameter] = {
+    "learning_rate": Number(1e-4, high=1, open_low=True),
+    "learning_rate_decay": _DECAY,
+    "momentum": Number(0.0, high=1, open_high=True),
+    "init": Number(10.0, open_low=True, open_high=True),
+    "train_set_size": Number(50_000, low=1, open_high=True),
+}
+_TARGET_FLIP_RATIO: dict[str, Hyperparameter] = {
+    "flip_ratio": Number(1e-2, high=1, open_low=True),
+    "flip_ratio_decay": _DECAY,
+    "feedback": Number(0.1, high=1),
+}
+
 OWN = "own"
 """In a rule's place: the settings are what the user's objective makes of them."""
 
@@ -94,6 +128,12 @@ RULES: Mapping[str, Mapping[str, Hyperparameter]] = MappingProxyType(
         },
         "latent_adam": _ADAM,
         "latent_adamw": _ADAM,
+        "latent_signsgd": _SIGNED,
+        "latent_lion": _LION,
+        "bop2nd_order": _BOP_2ND_ORDER,
+        "sgdat": _SGDAT,
+        "bayes_binn": _BAYES_BINN,
+        "target_flip_ratio": _TARGET_FLIP_RATIO,
         "bop": {
             "gamma": Number(1e-4, high=1, open_low=True),
             "tau": Number(1e-8, open_high=True),

@@ -2,9 +2,21 @@
 
 import torch
 
-from tuner.optim import Bop, FilterFlip, LatentAdam, LatentAdamW, LatentSGD
+from tuner.optim import (
+    SGDAT,
+    BayesBiNN,
+    Bop,
+    Bop2ndOrder,
+    FilterFlip,
+    LatentAdam,
+    LatentAdamW,
+    LatentLion,
+    LatentSGD,
+    LatentSignSGD,
+    TargetFlipRatio,
+)
 
-MAKERS = {
+COMPILED = {
     "filter_flip": (FilterFlip, "alpha", {"gamma": 0.5}),
     "filter_flip first order": (FilterFlip, "alpha", {}),
     "latent_sgd": (LatentSGD, "learning_rate", {"momentum": 0.9, "weight_decay": 0.01}),
@@ -14,7 +26,18 @@ MAKERS = {
     "latent_adamw": (LatentAdamW, "learning_rate", {"weight_decay": 0.01}),
     "bop": (Bop, "gamma", {"tau": 1e-3}),
 }
-"""Class, its own name for ``lr``, and other arguments."""
+"""Rules with a compiled step: class, its own name for ``lr``, and other arguments."""
+
+MAKERS = {
+    **COMPILED,
+    "latent_signsgd": (LatentSignSGD, "learning_rate", {"weight_decay": 0.01}),
+    "latent_lion": (LatentLion, "learning_rate", {"weight_decay": 0.01}),
+    "bop2nd_order": (Bop2ndOrder, "gamma", {"tau": 1e-3}),
+    "sgdat": (SGDAT, "learning_rate", {"threshold": 1e-3}),
+    "bayes_binn": (BayesBiNN, "learning_rate", {"momentum": 0.5}),
+    "target_flip_ratio": (TargetFlipRatio, "flip_ratio", {}),
+}
+"""All rules."""
 
 RATE = 0.2
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.optim.common import MAKERS, make, noise, train, weight
+from tests.optim.common import COMPILED, make, noise, train, weight
 from tuner import kernels
 from tuner.optim import Bop, FilterFlip, LatentAdam, LatentAdamW, LatentSGD, Schedule, compiled
 
@@ -140,7 +140,7 @@ MIXED = [
 """Shape and type of parameters of one group."""
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", COMPILED)
 def test_many_tensors_of_a_group_step_as_each_does_alone(name, monkeypatch):
     def start(number):
         return weight(number, *MIXED[number][0])
@@ -185,7 +185,7 @@ def test_many_tensors_of_a_group_step_as_each_does_alone(name, monkeypatch):
                 assert torch.equal(torch.as_tensor(value), torch.as_tensor(twins))
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", COMPILED)
 def test_versions_rise_with_every_compiled_step(name):
     param = weight()
     optimizer = make(name, [param])

@@ -16,8 +16,12 @@ from tuner.optim import Binary, FilterFlip
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarning")]
 N_PROCESSES = 2
-SCALED = "latent_sgd scaled"
-OTHERS = [name for name in MAKERS if name != SCALED]  # in one order: the processes talk
+WHOLE = {
+    "latent_sgd scaled": "LatentSGD: scaling needs whole output channels",
+    "target_flip_ratio": "TargetFlipRatio: it counts the flips of whole parameters",
+}
+"""Those that need whole parameters, and what they say of parts."""
+OTHERS = [name for name in MAKERS if name not in WHOLE]  # in one order: the processes talk
 
 
 def network() -> nn.Sequential:
@@ -75,8 +79,9 @@ def in_a_process(rank: int, file: str) -> None:
     for by_layer in (True, False):
         for name in OTHERS if by_layer else OTHERS[:1]:
             learns_as_a_whole_one(name, by_layer=by_layer)
-        with pytest.raises(InvalidInput, match="LatentSGD: scaling needs whole output channels"):
-            optimizer(sharded(by_layer=by_layer), SCALED)
+        for name, words in WHOLE.items():
+            with pytest.raises(InvalidInput, match=words):
+                optimizer(sharded(by_layer=by_layer), name)
         flat = sharded(by_layer=by_layer, original=False)
         with pytest.raises(InvalidInput, match=r"weight is a tensor, .* use_orig_params=True"):
             binary_parameters(flat)

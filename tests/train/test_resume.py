@@ -45,6 +45,15 @@ SETTINGS = {
     "latent_sgd nesterov": [settings | COUPLED | {"nesterov": True} for settings in LATENT],
     "latent_adam": LATENT,
     "latent_adamw": LATENT,
+    "latent_signsgd": LATENT,
+    "latent_lion": LATENT,
+    "bop2nd_order": [{"gamma": gamma, "tau": gamma} for gamma in (1e-2, 0.1, 0.1, 0.3, 0.03)],
+    "sgdat": [{"learning_rate": 1.0, "threshold": tau} for tau in (1e-3, 1e-2, 1e-4, 1e-3, 0)],
+    "bayes_binn": [{"learning_rate": eta, "momentum": 0.3} for eta in (1e-2, 0.1, 0.1, 0.3, 0.03)],
+    "target_flip_ratio": [
+        {"flip_ratio": 0.02, "flip_ratio_decay": decay}
+        for decay in ("cosine", "constant", "linear", "step", "constant")
+    ],
     "bop": [{"gamma": gamma, "tau": 1e-4 * gamma} for gamma in (1e-2, 0.1, 0.1, 0.3, 0.03)],
 }
 STOPS = {1: [1], 5: [3]}

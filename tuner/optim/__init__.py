@@ -8,20 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuner.optim.binary import Binary
+    from tuner.optim.family.adaptive_threshold import SGDAT
+    from tuner.optim.family.bayes import BayesBiNN
+    from tuner.optim.family.flip_ratio import TargetFlipRatio
+    from tuner.optim.family.second_order import Bop2ndOrder
+    from tuner.optim.family.signed import LatentLion, LatentSignSGD
     from tuner.optim.flip import Bop, FilterFlip
     from tuner.optim.latent import LatentAdam, LatentAdamW, LatentSGD
     from tuner.optim.schedules import Schedule
 
-__all__ = ["Binary", "Bop", "FilterFlip", "LatentAdam", "LatentAdamW", "LatentSGD", "Schedule"]
+__all__ = [
+    "SGDAT",
+    "BayesBiNN",
+    "Binary",
+    "Bop",
+    "Bop2ndOrder",
+    "FilterFlip",
+    "LatentAdam",
+    "LatentAdamW",
+    "LatentLion",
+    "LatentSGD",
+    "LatentSignSGD",
+    "Schedule",
+    "TargetFlipRatio",
+]
 
 _HOME = {
+    "SGDAT": "family.adaptive_threshold",
+    "BayesBiNN": "family.bayes",
     "Binary": "binary",
     "Bop": "flip",
+    "Bop2ndOrder": "family.second_order",
     "FilterFlip": "flip",
     "LatentAdam": "latent",
     "LatentAdamW": "latent",
+    "LatentLion": "family.signed",
     "LatentSGD": "latent",
+    "LatentSignSGD": "family.signed",
     "Schedule": "schedules",
+    "TargetFlipRatio": "family.flip_ratio",
 }
 
 

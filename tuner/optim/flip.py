@@ -18,7 +18,7 @@ _CASCADE = Known("filter_flip", driven="alpha")
 _SECTIONS = Known("filter_flip", driven="alpha", without=("gamma",))
 
 
-class _Flipping(BinaryOptimizer):
+class Flipping(BinaryOptimizer):
     """What the rules share whose parameters are signs and nothing else."""
 
     def holds(self, values: Tensor, state: State, group: Group) -> bool:  # noqa: ARG002
@@ -31,7 +31,7 @@ class _Flipping(BinaryOptimizer):
     _adopted = "they were made +1 and -1 again, and the rule's averages were kept"
 
 
-class FilterFlip(_Flipping):
+class FilterFlip(Flipping):
     """Flip a binary weight to the side that the filtered gradient asks for.
 
     s_t = filter(g_1, ..., g_t);    flip b where s_t b > 0;    at s_t = 0 the sign stays
@@ -166,7 +166,7 @@ class FilterFlip(_Flipping):
         return self._count(flip_where(param, s * param > 0))
 
 
-class Bop(_Flipping):
+class Bop(Flipping):
     """Binary optimizer: flip where the averaged gradient is strong and agrees with the weight.
 
     m_t = (1 - gamma) m_{t-1} + gamma g_t;    flip b where m_t b > tau

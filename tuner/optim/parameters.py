@@ -15,7 +15,7 @@ from tuner.optim.groups import Group
 from tuner.optim.plain import columns, is_plain
 
 State = dict[str, Any]
-"""Of one parameter: tensors of its shape, and a count of steps where a rule needs it."""
+"""Of one parameter: tensors of its shape, or with one number a trial, and a count of steps."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,8 @@ def same_shape(
     """
     gradient = [] if param.grad is None else [("gradient", param.grad)]
     for name, value in [*tensors(state), *gradient]:
-        if value.shape != param.shape:
+        of_trials = name in state and value.dim() < 2 and value.shape == param.shape[: value.dim()]
+        if value.shape != param.shape and not of_trials:
             raise RuntimeError(
                 f"{owner}: {called(groups, param)}, has {name} of shape {list(value.shape)}; "
                 "load the state of this very network, and make an optimizer after its network "

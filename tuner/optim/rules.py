@@ -9,6 +9,11 @@ from torch import Tensor
 
 from tuner.errors import InvalidInput
 from tuner.optim.base import BinaryOptimizer, Parameters
+from tuner.optim.family.adaptive_threshold import SGDAT
+from tuner.optim.family.bayes import BayesBiNN
+from tuner.optim.family.flip_ratio import TargetFlipRatio
+from tuner.optim.family.second_order import Bop2ndOrder
+from tuner.optim.family.signed import LatentLion, LatentSignSGD
 from tuner.optim.flip import Bop, FilterFlip
 from tuner.optim.latent import LatentAdam, LatentAdamW, LatentSGD
 from tuner.optim.schedules import Schedule
@@ -21,6 +26,12 @@ OPTIMIZERS: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
         "latent_sgd": LatentSGD,
         "latent_adam": LatentAdam,
         "latent_adamw": LatentAdamW,
+        "latent_signsgd": LatentSignSGD,
+        "latent_lion": LatentLion,
+        "bop2nd_order": Bop2ndOrder,
+        "sgdat": SGDAT,
+        "bayes_binn": BayesBiNN,
+        "target_flip_ratio": TargetFlipRatio,
         "bop": Bop,
     }
 )

@@ -20,6 +20,7 @@ FAILS = {
     "scaling_off": "channels are scaled",
     "start_forgotten": "the initial weights are not forgotten",
     "alpha_not_inert": "alpha is inert, too small to matter in the run",
+    "log_odds_saturated": "log-odds are so small that they scale the gradient",
 }
 """Condition of the equivalence -> what is the case where it does not hold."""
 

@@ -6,6 +6,7 @@ Source: the idea is Quist et al. (2023), arXiv:2303.02452; the maps are derived 
 """
 
 from tuner.optim.equivalence.conditions import Condition, Knob
+from tuner.optim.equivalence.filter_record import FilterRecord, FilterSchedule
 from tuner.optim.equivalence.latent_filter import LatentFilter, Reach
 from tuner.optim.equivalence.law import (
     flip_ratio,
@@ -40,7 +41,7 @@ from tuner.optim.equivalence.maps import (
     section_from_decoupled,
     section_from_filter,
 )
-from tuner.optim.equivalence.record import FilterRecord, FilterSchedule, describe
+from tuner.optim.equivalence.record import describe
 from tuner.optim.equivalence.scheduled import (
     Averages,
     Filters,

@@ -2,85 +2,42 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from tuner.errors import InvalidInput
 from tuner.optim.decay import factor
 from tuner.optim.equivalence import law
 from tuner.optim.equivalence.conditions import (
     Condition,
-    Knob,
     knobs_of_latent_sgd,
     not_inert,
     of_latent_sgd,
     scaling_off,
 )
+from tuner.optim.equivalence.family import (
+    of_bayes_binn,
+    of_bop2nd_order,
+    of_sgdat,
+    of_signed,
+    of_target_flip_ratio,
+)
+from tuner.optim.equivalence.filter_record import (
+    ALPHA_DECAYS,
+    CONSTANT,
+    COUPLED_DECAYS,
+    NO_FILTER,
+    NORM_GROWS,
+    FilterRecord,
+    FilterSchedule,
+    RunFacts,
+    at_rest,
+)
 from tuner.optim.equivalence.latent_filter import LatentFilter
 from tuner.optim.equivalence.magnitude import Magnitude, require
-from tuner.optim.equivalence.maps import AlphaGamma, Section, section_from_filter
+from tuner.optim.equivalence.maps import AlphaGamma
 from tuner.rules import Setting, complete
-
-CONSTANT = "alpha and gamma constant"
-ALPHA_DECAYS = "alpha_t = alpha * factor(t), gamma constant"
-COUPLED_DECAYS = (
-    "alpha_t and gamma_t both move (Riccati recursion), alpha_t gamma_t = eta_t lambda"
-)
-NORM_GROWS = "alpha_t = eta_t / (N_0 + sum of eta), gamma constant; N_0 is the init scale"
-NO_FILTER = "no real filter, hence no alpha to schedule"
 
 MOST_STEPS = 10_000_000
 """A schedule's filters are computed step by step; beyond this it takes more than seconds."""
-
-
-@dataclass(frozen=True)
-class FilterSchedule:
-    """How the filter moves over the run.
-
-    Args:
-        kind: The schedule of alpha or of the learning rate: constant, linear, cosine or step.
-        map: How it moves alpha and gamma, in one line.
-        last_alpha: alpha at the last step; None if the number of steps is not known.
-        last_gamma: gamma at the last step; None likewise.
-    """
-
-    kind: str
-    map: str
-    last_alpha: float | None = None
-    last_gamma: float | None = None
-
-
-@dataclass(frozen=True)
-class FilterRecord:
-    """The gradient filter that a configuration is; ``dataclasses.asdict`` makes it JSON.
-
-    Args:
-        rule: The update rule's name.
-        alpha: alpha at the first step; None where no real filter exists.
-        gamma: gamma at the first step; None likewise.
-        real: Whether a real (alpha, gamma) filter of the gradients exists.
-        half_life_steps: Steps in which a gradient's weight in s halves, at the first step's rate.
-        flip_ratio: Predicted share of signs that change per step under white-noise gradients, at
-            the first step's rate; None where the law says nothing.
-        sos: The filter at the first step's rate as one second-order section (scipy.signal).
-        start_state: The state the filter starts from.
-        start_bound: The largest |s0|.
-        schedule: How the filter moves over the run.
-        conditions: What the equivalence needs, and whether it is so.
-        redundant: For latent SGD, the seven knobs and whether each is redundant; else empty.
-    """
-
-    rule: str
-    alpha: float | None
-    gamma: float | None
-    real: bool
-    half_life_steps: float | None
-    flip_ratio: float | None
-    sos: tuple[Section, ...] | None
-    start_state: str
-    start_bound: float
-    schedule: FilterSchedule
-    conditions: tuple[Condition, ...]
-    redundant: tuple[Knob, ...] = ()
 
 
 def describe(
@@ -115,14 +72,6 @@ def describe(
     return DESCRIPTIONS[rule](rule, full, RunFacts(steps, gradient_max))
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """What is known of a run beside its settings; see ``describe``."""
-
-    steps: int | None
-    gradient_max: float | None
-
-
 def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     filter_, decay = (
         AlphaGamma(float(full["alpha"]), float(full["gamma"])),
@@ -132,7 +81,7 @@ def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: RunFacts) -> Fi
     if run.steps is not None:
         last = filter_.alpha * factor(decay, run.steps - 1, run.steps)
         schedule = FilterSchedule(decay, ALPHA_DECAYS, last, filter_.gamma)
-    return _at_rest(rule, filter_, schedule, run.steps, "it is a linear filter by itself")
+    return at_rest(rule, filter_, schedule, run.steps, "it is a linear filter by itself")
 
 
 def _of_bop(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
@@ -140,7 +89,7 @@ def _of_bop(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterReco
     filter_ = AlphaGamma(alpha, 1.0)
     schedule = FilterSchedule("constant", CONSTANT, alpha, 1.0)
     if tau == 0:
-        return _at_rest(
+        return at_rest(
             rule, filter_, schedule, run.steps, "with threshold 0 Bop is EMA, then sign"
         )
     why = (
@@ -160,36 +109,6 @@ def _of_bop(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterReco
         conditions=(
             Condition("linear_in_gradient", False, why),
             Condition("real_filter", False, f"with threshold 0 it would be alpha = {alpha:.3g}"),
-        ),
-    )
-
-
-def _at_rest(
-    rule: str, filter_: AlphaGamma, schedule: FilterSchedule, steps: int | None, why: str
-) -> FilterRecord:
-    """The record of a rule that is a filter by itself and starts from zero."""
-    no_latent = "there is no latent weight"
-    return FilterRecord(
-        rule=rule,
-        alpha=filter_.alpha,
-        gamma=filter_.gamma,
-        real=True,
-        half_life_steps=law.half_life_steps(min(filter_.alpha, filter_.gamma)),
-        flip_ratio=law.flip_ratio(filter_),
-        sos=(section_from_filter(filter_),),
-        start_state="s0 = m0 = 0",
-        start_bound=0.0,
-        schedule=schedule,
-        conditions=(
-            Condition("linear_in_gradient", True, why),
-            Condition("stable", True, "alpha and gamma are in (0, 1]"),
-            Condition("real_filter", True, "alpha and gamma are given"),
-            Condition("bare_gradient", True, "the filter's input is the gradient itself"),
-            Condition("constant_gamma", True, f"gamma is {filter_.gamma:.3g} throughout"),
-            Condition("clip_inactive", True, no_latent),
-            Condition("scaling_off", True, no_latent),
-            Condition("start_forgotten", True, "the filter starts from zero"),
-            not_inert(filter_.alpha, steps=steps),
         ),
     )
 
@@ -290,5 +209,11 @@ DESCRIPTIONS: Mapping[str, Callable[[str, Mapping[str, Setting], RunFacts], Filt
     "latent_sgd": _of_latent_sgd,
     "latent_adam": _of_adam,
     "latent_adamw": _of_adam,
+    "latent_signsgd": of_signed,
+    "latent_lion": of_signed,
+    "bop2nd_order": of_bop2nd_order,
+    "sgdat": of_sgdat,
+    "bayes_binn": of_bayes_binn,
+    "target_flip_ratio": of_target_flip_ratio,
 }
 """Update rule -> its filter, from the rule's name, its settings in full, and the run."""

@@ -1,0 +1,1 @@
+"""Published update rules beside those of the paper, and one by feedback, one file each."""
