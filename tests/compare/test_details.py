@@ -67,20 +67,24 @@ def arms(arm, retrained) -> list[Arm]:
     ]
 
 
+PROTOCOL = Protocol(repeated=("new_tpe", "old_tpe"), target=0.9, k=3)
+
+
 @pytest.fixture
 def comparison(arms) -> Comparison:
-    protocol = Protocol(repeated=("new_tpe", "old_tpe"), target=0.9, k=3)
-    return detailed(compare(arms, protocol), arms)
+    return detailed(compare(arms, PROTOCOL), arms)
 
 
 @pytest.mark.slow
-def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(comparison):
+def test_every_figure_of_the_report_is_drawn_and_lies_in_the_page(arms, arm):
+    arms += [arm(name, np.random.default_rng(5).random(N)) for name in ("third", "fourth")]
+    comparison = detailed(compare(arms, PROTOCOL), arms)
     drawn = Drawings(comparison)
     assert list(drawn) == list(FIGURES)
     assert all(isinstance(one, Figure) for one in drawn.values())
     page = to_html(comparison)
     assert page.count("<svg") == len(drawn)
-    for heading in ("Budgets", "As gradient filters", "Which hyperparameters matter"):
+    for heading in ("All arms", "Budgets", "As gradient filters", "Which hyperparameters matter"):
         assert f"<h2>{heading}</h2>" in page
     assert "hold 90% of the importance" in page and "2 of 2 [1, 2]" in page
     assert "because alpha is inert, too small to matter in the run" in page

@@ -11,6 +11,7 @@ from tuner.compare import words
 from tuner.compare.arm import DEFAULTS, Arm
 from tuner.compare.contrast import Contrast, contrast, left_in_narrow, with_holm
 from tuner.compare.evidence.details import ArmDetail, details
+from tuner.compare.evidence.many_arms import ManyArms, many_arms
 from tuner.compare.evidence.over_budgets import OverBudgets, over_budgets
 from tuner.compare.notes import notes as notes_on
 from tuner.compare.notes import together
@@ -40,6 +41,7 @@ class Comparison:
         notes: What was left out, and what a reader must know.
         details: What lies behind it, arm by arm; empty unless ``detailed`` added it.
         over_budgets: The primary difference at every budget; likewise ``None``.
+        many_arms: All random searches against each other, where there are many; likewise.
     """
 
     protocol: Protocol
@@ -50,6 +52,7 @@ class Comparison:
     notes: tuple[str, ...]
     details: tuple[ArmDetail, ...] = ()
     over_budgets: OverBudgets | None = None
+    many_arms: ManyArms | None = None
 
     def __str__(self) -> str:
         """The verdict, and what must be known of it, a line each."""
@@ -89,10 +92,7 @@ def compare(arms: Sequence[Arm], protocol: Protocol) -> Comparison:
     """
     (new, old), k = _resolve(arms, protocol)
     left_out = [_unfit(arm, k) for arm in arms]
-    arms = [
-        replace(arm, selected=None) if why else arm
-        for arm, why in zip(arms, left_out, strict=True)
-    ]
+    arms = _fitting(arms, k)
     by_name = {arm.name: arm for arm in arms}
     seen = _seen(arms)
     pairs = [(new, old), *_other_pairs(arms, (new, old), protocol)]
@@ -220,8 +220,14 @@ def detailed(comparison: Comparison, arms: Sequence[Arm]) -> Comparison:
             comparison.k,
             comparison.protocol,
         ),
+        many_arms=many_arms(_fitting(arms, comparison.k), comparison.k, comparison.protocol),
         details=details(arms, [arm.curve for arm in comparison.arms], comparison.protocol),
     )
+
+
+def _fitting(arms: Sequence[Arm], k: int) -> list[Arm]:
+    """The arms, without fresh runs that answer another question."""
+    return [replace(arm, selected=None) if _unfit(arm, k) else arm for arm in arms]
 
 
 def judged(arms: Sequence[Arm], protocol: Protocol, *, notes: Sequence[str] = ()) -> Comparison:

@@ -24,8 +24,9 @@ from tuner.compare.figures import (
     tuning_curves,
 )
 from tuner.compare.figures.axes import as_svg
+from tuner.compare.figures.ranks import critical_difference
 
-ReportSection = Literal["verdict", "budgets", "filters", "importance"]
+ReportSection = Literal["verdict", "ranks", "budgets", "filters", "importance"]
 """The report's part that a figure stands in."""
 
 
@@ -52,6 +53,7 @@ class FigurePlace:
 
 FIGURES: Mapping[str, FigurePlace] = {
     "tuning_curves": FigurePlace("verdict", tuning_curves),
+    "critical_difference": FigurePlace("ranks", critical_difference),
     "over_budgets": FigurePlace("budgets", over_budgets),
     "budgets": FigurePlace("budgets", budgets),
     "distribution": FigurePlace("budgets", distribution),

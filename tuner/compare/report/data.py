@@ -24,6 +24,9 @@
                        importance: {ranking: {shares, effective, explained, unlearned} | null,
                                     reason, n, n_used, method, left_out, notes} | null}]
     over_budgets     {k, value, low, high, words, narrow}, the primary difference over k | null
+    many_arms        {names, fresh, ranks: {n, ranks, p, critical, groups},
+                      pairs: [{first, second, wins, p, p_holm}]}, arms by place in names; only
+                     where there are four random searches or more
     notes            [text]
 
 An estimate is {value, low, high}. Where the studies minimize, scores and their differences are in
@@ -33,8 +36,8 @@ speedups and two sentences to version 1, version 3 best_of_k_bounded. Version 4 
 k round: best_of_k supposes the scores' known bounds alone, best_of_k_seen what version 3 called
 best_of_k; it added what was selected, trained afresh, which the verdict is about; importances are
 by one method, which they name. Keys that came later to version 4: test_other_images,
-test_typical_other_images, and scored_on, minimized and data of the protocol: data, only where
-they are the user's own, {classes, train, validation, test, test_in_train, digest}.
+test_typical_other_images, many_arms, and scored_on, minimized and data of the protocol: data, only
+where they are the user's own, {classes, train, validation, test, test_in_train, digest}.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,6 +60,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 def to_json(comparison: Comparison) -> dict[str, Json]:
     """Everything in the comparison as dicts, lists, strings and finite numbers."""
     minimized, comparison = comparison.protocol.minimized, in_own_sign(comparison)
+    many = comparison.many_arms
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": _mapped(comparison.verdict),
@@ -65,6 +69,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "arms": _plain(comparison.arms),
         "contrasts": _plain(comparison.contrasts),
         "over_budgets": _plain(comparison.over_budgets),
+        **({} if many is None else {"many_arms": _plain(many)}),
         "details": [_detail(detail) for detail in comparison.details],
         "notes": list(comparison.notes),
     }

@@ -5,6 +5,7 @@ from functools import partial
 
 from tuner.compare import words
 from tuner.compare.evidence.details import ArmDetail
+from tuner.compare.evidence.many_arms import ManyArms
 from tuner.compare.evidence.redundancy import Redundancy
 from tuner.compare.protocol import Protocol
 from tuner.compare.statistics.estimate import Estimate
@@ -29,6 +30,36 @@ LAW = "flip ratio, measured / law"
 
 Rows = list[tuple[str, list[str]]]
 """Label, and one cell for each arm."""
+
+
+PAIR_COLUMNS = ("wins of the first", "p", "p (Holm)")
+
+
+def ranks_in_words(many: ManyArms) -> str:
+    """What the ranks of many arms say, in sentences."""
+    pairs, best = len(many.pairs), many.names[int(many.ranks.ranks.argmin())]
+    all_alike = (
+        "The arms do not all do the same"
+        if many.ranks.p < 0.05
+        else "That all arms do the same is not ruled out"
+    )
+    return (
+        f"{all_alike} (Friedman, p {words.p_value(many.ranks.p)}, {len(many.names)} arms in "
+        f"{many.ranks.n} blocks of one search each); the best mean rank, "
+        f"{many.ranks.ranks.min():.2f}, is {best}'s. Of {pairs} pairs {many.told_apart} are told "
+        "apart at 5% by Holm."
+    )
+
+
+def pair_rows(many: ManyArms) -> Rows:
+    """Every two of many arms: how often the first wins, and the p-values."""
+    return [
+        (
+            f"{many.names[pair.first]} against {many.names[pair.second]}",
+            [f"{pair.wins:.2f}", words.p_value(pair.p), words.p_value(pair.p_holm)],
+        )
+        for pair in many.pairs
+    ]
 
 
 def optimism_rows(details: Sequence[ArmDetail], protocol: Protocol) -> Rows:

@@ -11,10 +11,13 @@ from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.gallery import in_section, main_picture, pictures
 from tuner.compare.report.evidence_rows import (
+    PAIR_COLUMNS,
     Rows,
     importance_in_words,
     importance_rows,
     optimism_rows,
+    pair_rows,
+    ranks_in_words,
     redundancy_in_words,
     redundancy_rows,
 )
@@ -97,7 +100,15 @@ def _sections(comparison: Comparison) -> list[_Section]:
     filters = {d.arm.name: d.redundancy for d in details if d.redundancy is not None}
     importances = {d.arm.name: d.importance for d in details if d.importance is not None}
     ranked = {name: each for name, each in importances.items() if each.ranking is not None}
+    many = comparison.many_arms
     return [
+        _Section(
+            "All arms",
+            in_section("ranks"),
+            text="" if many is None else ranks_in_words(many),
+            arms=list(PAIR_COLUMNS),
+            rows=[] if many is None else pair_rows(many),
+        ),
         _Section("Budgets", in_section("budgets")),
         _Section(
             "As gradient filters",

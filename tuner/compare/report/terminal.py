@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.compare.comparison import Comparison
+from tuner.compare.report.evidence_rows import ranks_in_words
 from tuner.compare.report.rows import arm_rows, contrast_table
 
 _COLUMNS = 4
@@ -29,6 +30,8 @@ def print_table(comparison: Comparison, console: Console) -> None:
         console.print(_arms(comparison, slice(first, first + _COLUMNS)))
         console.print()
     console.print(_contrasts(comparison))
+    if comparison.many_arms is not None:
+        console.print(Text(ranks_in_words(comparison.many_arms)))
     for note in comparison.notes:
         console.print(Text(f"· {note}", style="dim"))
     console.print(_panel(comparison))
