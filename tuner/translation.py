@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuner.optim.equivalence import (
@@ -15,10 +15,59 @@ from tuner.optim.equivalence import (
     decoupled_from_filter,
     describe,
 )
+from tuner.optim.equivalence.filter_record import ALPHA_DECAYS, CONSTANT
 from tuner.rules import Setting
+
+EXACT, OPEN, ROUGH = 1.0, 0.5, 0.25
+"""Weights of a setting as a filter: it is that filter; it may be, if conditions hold that nobody
+knows of; some do not hold."""
 
 EXAMPLE_RATE = 0.1
 """Learning rate of the example pairs; only its product with weight decay matters."""
+
+
+@dataclass(frozen=True)
+class AsFilter:
+    """A setting of any update rule in the filter space.
+
+    Args:
+        settings: alpha, gamma and alpha decay; ``None`` where there is no such filter.
+        weight: ``EXACT``, ``OPEN`` or ``ROUGH``.
+        reason: Why it is none, or not exactly; empty where it is.
+    """
+
+    settings: Mapping[str, Setting] | None
+    weight: float
+    reason: str
+
+
+def as_filter(record: Mapping[str, Any]) -> AsFilter:
+    """What a setting is in the filter space, and how exactly.
+
+    That alpha is too small to matter in the run makes a filter no other one.
+
+    Args:
+        record: What ``describe`` said of it, as a trial stores it: a ``FilterRecord`` as a dict.
+    """
+    conditions = {each["name"]: each for each in record["conditions"]}
+    kind, how = record["schedule"]["kind"], record["schedule"]["map"]
+    if not record["real"]:
+        return AsFilter(None, 0.0, str(conditions["real_filter"]["why"]))
+    if conditions["stable"]["holds"] is False:
+        return AsFilter(None, 0.0, str(conditions["stable"]["why"]))
+    if how not in (CONSTANT, ALPHA_DECAYS):
+        return AsFilter(None, 0.0, f"its schedule is none of the filter space: {how}")
+    settings = {"alpha": record["alpha"], "gamma": record["gamma"], "alpha_decay": kind}
+    doubts = [each for name, each in conditions.items() if name != "alpha_not_inert"]
+    broken = [_said(each) for each in doubts if each["holds"] is False]
+    unknown = [_said(each) for each in doubts if each["holds"] is None]
+    if broken:
+        return AsFilter(settings, ROUGH, "; ".join(broken))
+    return AsFilter(settings, OPEN if unknown else EXACT, "; ".join(unknown))
+
+
+def _said(condition: Mapping[str, Any]) -> str:
+    return f"{condition['name'].replace('_', ' ')}: {condition['why']}"
 
 
 def filter_of_sgd(

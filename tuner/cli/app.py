@@ -66,6 +66,9 @@ COMMANDS = {
     "tuner.cli.commands.translate:translate": (
         "Say which gradient filter a setting of SGD is, or which SGD a filter is."
     ),
+    "tuner.cli.transfer:transfer": (
+        "Carry a finished search of latent weights over into the space of filters."
+    ),
     "tuner.cli.commands.claims:claims": (
         "Measure the claims of the method on this machine: does each of them hold?"
     ),

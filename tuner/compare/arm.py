@@ -158,6 +158,8 @@ class Arm:
         settings: The hyperparameters of each trial as they were drawn, n of them, or none where
             nobody knows.
 
+        carried: What its sampler began from, in words; empty if it began from nothing.
+
     Raises:
         InvalidInput: If there is no trial, lengths differ, or a score is not finite.
     """
@@ -180,6 +182,7 @@ class Arm:
     code: tuple[str, ...] = ()
     data: tuple[DataCounts, ...] = ()
     settings: tuple[Mapping[str, object], ...] = ()
+    carried: str = ""
 
     def __post_init__(self) -> None:
         self._store("scores", self.scores, np.float64)

@@ -71,6 +71,11 @@ def _about(arm: Arm, luck: str | None, protocol: Protocol) -> Iterator[str]:
     elif arm.pruned.any():
         pruned = _of_all(arm.pruned, "was pruned", "were pruned")
         yield f"{arm.name}: {pruned}: {left_out}."
+    if arm.carried:
+        yield (
+            f"{arm.name}: its sampler began from {arm.carried}; they are no trials of its own, "
+            "and what they cost is not counted."
+        )
     if arm.failed.all():
         yield f"{arm.name}: all {count(arm.n, 'trial')} diverged or failed."
     elif arm.failed.any():

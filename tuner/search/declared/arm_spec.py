@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from tuner.errors import InvalidInput
+from tuner.search.declared.carried import Carried, past_of
 from tuner.search.declared.files import Count, Declared, shown, unless_none
 from tuner.search.declared.spaces import Space, load_space
 from tuner.search.declared.whole_trials import STORED, refuse_too_few_whole_trials
@@ -20,6 +21,9 @@ Searching = Literal["random", "tpe", "cmaes", "gp"]
 
 Sampler = Literal[Searching, "defaults"]
 Pruner = Literal["none", "median", "asha", "hyperband"]
+BEGIN_FROM_OTHERS: tuple[Searching, ...] = ("tpe", "gp")
+"""The samplers that learn from settings and values alone, whoever chose them."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
@@ -46,6 +50,7 @@ class ArmSpec(Declared):
         pruner: Stops trials early; ``none`` for the primary comparison and for ``cmaes``, ``gp``.
         n_trials: Trials per repeat, in place of the comparison's.
         repeats: Independent searches, in place of the comparison's.
+        carried: Trials of an earlier search that each search begins from; for ``tpe`` and ``gp``.
     """
 
     name: Name
@@ -54,6 +59,7 @@ class ArmSpec(Declared):
     pruner: Pruner = "none"
     n_trials: Count | None = unless_none()
     repeats: Count | None = unless_none()
+    carried: Carried | None = unless_none()
 
     @model_validator(mode="wrap")
     @classmethod
@@ -75,6 +81,12 @@ class ArmSpec(Declared):
                 f"arm {self.name!r}: the sampler 'defaults' needs a space that has [defaults], "
                 f"{self.space.name!r} has none"
             )
+        if self.carried is not None and self.sampler not in BEGIN_FROM_OTHERS:
+            raise InvalidInput(
+                f"arm {self.name!r}: the sampler {self.sampler!r} takes no carried trials; use "
+                f"{' or '.join(map(repr, BEGIN_FROM_OTHERS))}, or leave `carried` out"
+            )
+        past_of(self.carried, self.space)  # refuses what does not fit
         return self
 
     @property

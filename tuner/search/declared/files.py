@@ -135,7 +135,7 @@ def parse(model: type[Model], data: Any, where: str) -> Model:  # Any: unchecked
         raise InvalidInput(f"{where}: {_one_line(first)}") from error
 
 
-TAGS = ("range", "choice", "of-tuner", "of-user")
+TAGS = ("range", "choice", "of-tuner", "of-user", "of-study", "the-same")
 """What pydantic puts among the names of fields where a value may be of several kinds."""
 
 

@@ -16,9 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from tuner.guard import guarded
 from tuner.rules import Setting
 from tuner.search.database.patience import away, patiently
+from tuner.search.declared.carried import past_of
 from tuner.search.declared.samplers import make_pruner, make_sampler
 from tuner.search.declared.spaces import suggest
 from tuner.search.declared.study_spec import StudySpec
+from tuner.search.declared.with_past import with_past
 from tuner.search.queue.claims import Claim, TrialOutcome, TrialsLost
 from tuner.search.queue.queue import Queue
 from tuner.search.work.trainer import Trainer
@@ -127,7 +129,7 @@ class Batch:
         trials = list(zip(self._claim.trial_ids, self._claim.positions, strict=True))
         settings: list[dict[str, Setting]] = []
         for together in [[trial] for trial in trials] if spec.learns else [trials]:
-            study = self._study()
+            study = self._study_with_past()
             ids = [trial_id for trial_id, _ in together]
             with self._queue.store.transaction() as connection:
                 self._queue.only_while_held(connection, self._worker, ids)
@@ -143,6 +145,12 @@ class Batch:
     def _study(self) -> Study:
         """The study for one question: it remembers the trials that it saw."""
         return Study(self._spec.study_name, self._queue.store.optuna, pruner=self._pruner)
+
+    def _study_with_past(self) -> Study:
+        """The same, with the trials that its search began from; a pruner sees none of them."""
+        arm, store = self._spec.arm, self._queue.store
+        past = past_of(arm.carried, arm.space) if self._spec.learns else ()
+        return Study(self._spec.study_name, with_past(store.optuna, past))
 
     def _on_epoch(self, report: EpochReport) -> Collection[int]:
         """Look where the trials stand and report, if due; returns the places of those to prune."""

@@ -1,0 +1,47 @@
+"""A worker asks a search's sampler as if the search had begun with the carried trials."""
+
+from contextlib import closing
+
+from comparisons import comparison, enqueue, work_here
+
+from tuner.compare.comparison import compare
+from tuner.search.database.finished import finished_trials
+from tuner.search.database.store import open_store
+from tuner.search.results.arms import arms
+
+CARRIED = {
+    "source": "old.db::sgd",
+    "trials": [
+        {
+            "number": number,
+            "value": 0.9 if number < 10 else 0.1,
+            "settings": {
+                "alpha": (0.02 if number < 10 else 2e-5) * (1 + number / 50),
+                "gamma": 0.5,
+                "alpha_decay": "cosine",
+            },
+        }
+        for number in range(30)
+    ],
+}
+
+
+def test_the_first_trials_lie_where_the_carried_ones_were_good(sqlite_url):
+    cold = {"name": "cold", "space": "filter", "sampler": "tpe"}
+    warm = cold | {"name": "warm", "carried": CARRIED}
+    spec = comparison(arms=[warm, cold], verdict={}, retrain_seeds=0)
+    with closing(open_store(sqlite_url)) as store:
+        enqueue(store, spec)
+        work_here(store)
+        tried = {
+            name: [t.params["alpha"] for t in finished_trials(store, f"small/{name}")]
+            for name in ("warm", "cold")
+        }
+        assert len(tried["warm"]) == len(tried["cold"]) == 6
+        assert min(tried["warm"]) > 1e-3
+        assert min(tried["cold"]) < 1e-3
+        found, protocol = arms(store, "small")
+        assert found[0].n == 6
+        notes = "\n".join(compare(found, protocol).notes)
+    assert "warm: its sampler began from 30 trials carried from old.db::sgd, 30 of them" in notes
+    assert "they are no trials of its own" in notes

@@ -1,0 +1,1 @@
+"""Finished trials of latent-weight training, carried over into the filter space."""

@@ -1,0 +1,165 @@
+"""What the parameters of a study are as hyperparameters of SGD on latent weights.
+
+steps = 20000                      # length of a run, where it is known
+[settings]
+learning_rate = {parameter = "log10_lr", scale = "log10"}
+momentum = {parameter = "mom"}
+weight_decay = 5e-4                # the same for all trials
+coupled = true                     # torch.optim.SGD; false decays the weights themselves
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from optuna.trial import FrozenTrial
+from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
+
+from tuner.errors import InvalidInput, UnknownName
+from tuner.rules import RULES, Setting, complete
+from tuner.search.declared.files import Declared, read_toml, unless_none
+from tuner.search.declared.spaces import Scalar
+from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.shown import printable
+
+RULE = "latent_sgd"
+"""The rule whose settings a mapping gives."""
+
+Scale = Literal["itself", "log10", "ln", "log2", "complement"]
+
+_UNDONE: Mapping[Scale, Callable[[float], float]] = {
+    "itself": float,
+    "log10": lambda x: math.pow(10.0, x),
+    "ln": math.exp,
+    "log2": lambda x: math.pow(2.0, x),
+    "complement": lambda x: 1 - x,
+}
+"""How a parameter is written -> the hyperparameter of it."""
+
+
+class Parameter(Declared):
+    """A hyperparameter that a study searched.
+
+    Args:
+        parameter: What the study calls it.
+        scale: How it is written: its logarithm, 1 less it, or itself.
+    """
+
+    parameter: StrictStr
+    scale: Scale = "itself"
+
+    def of(self, value: Any) -> Setting:  # Any: what a trial drew
+        """The hyperparameter, of what a trial drew.
+
+        Raises:
+            InvalidInput: If it is a logarithm or a complement of no number, or overflows.
+        """
+        if self.scale == "itself":
+            return value  # type: ignore[no-any-return]  # checked with the rule
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidInput(f"parameter {self.parameter}: must be a number, got {value!r}")
+        try:
+            return _UNDONE[self.scale](value)
+        except OverflowError as error:
+            raise InvalidInput(
+                f"parameter {self.parameter}: {value:g} is no {self.scale} of a number that "
+                "can be written"
+            ) from error
+
+
+def _kind(data: Any) -> str:  # Any: unchecked outside data
+    return "of-study" if isinstance(data, dict | Parameter) else "the-same"
+
+
+ParameterOrValue = Annotated[
+    Annotated[Parameter, Tag("of-study")] | Annotated[Scalar, Tag("the-same")],
+    Discriminator(_kind),
+]
+
+
+class ParameterMapping(Declared):
+    """See the module.
+
+    Args:
+        name: Of the file.
+        steps: Length of each run, which says whether a start was forgotten; ``None`` if unknown.
+        settings: Hyperparameter of ``latent_sgd`` -> the study's parameter, or what all had.
+    """
+
+    name: StrictStr = "mapping"
+    steps: Annotated[StrictInt, Field(ge=1, le=10_000_000)] | None = unless_none()
+    settings: dict[str, ParameterOrValue]
+
+    @model_validator(mode="after")
+    def _check(self) -> "ParameterMapping":
+        for name in self.settings:
+            if name not in RULES[RULE]:
+                raise UnknownName(f"hyperparameter of {RULE}", name, RULES[RULE])
+        if "learning_rate" not in self.settings:
+            raise InvalidInput("settings: needs learning_rate, the parameter or its value")
+        return self
+
+    def check(self, record: StudyRecord) -> None:
+        """Refuse a study that lacks a parameter.
+
+        Raises:
+            InvalidInput: If no trial has it; names those that there are.
+        """
+        known = dict.fromkeys(name for trial in record.trials for name in trial.params)
+        for name, wanted in self.settings.items():
+            if isinstance(wanted, Parameter) and wanted.parameter not in known:
+                raise InvalidInput(
+                    f"mapping of {name}: study {record.name!r} has no parameter "
+                    f"{wanted.parameter!r} (it has {', '.join(map(printable, known)) or 'none'}); "
+                    "name it in --mapping FILE"
+                )
+
+    def of(self, trial: FrozenTrial) -> dict[str, Setting]:
+        """The trial's settings of ``latent_sgd``, in full.
+
+        Raises:
+            InvalidInput: If the trial lacks a parameter, or a value is out of range.
+        """
+        found: dict[str, Setting] = {}
+        for name, wanted in self.settings.items():
+            if not isinstance(wanted, Parameter):
+                found[name] = wanted
+            elif wanted.parameter in trial.params:
+                found[name] = wanted.of(trial.params[wanted.parameter])
+            else:
+                raise InvalidInput(f"it has no parameter {wanted.parameter!r}")
+        return complete(RULE, found)
+
+
+def read_mapping(path: Path) -> ParameterMapping:
+    """The mapping that a file declares.
+
+    Raises:
+        InvalidInput: If the file is missing or breaks a rule.
+    """
+    return read_toml(ParameterMapping, path)
+
+
+def guessed(record: StudyRecord) -> ParameterMapping:
+    """The mapping of a study whose parameters are called as ours are, or with ``log10_`` before.
+
+    Raises:
+        InvalidInput: If it has no learning rate; a mapping is to be given then.
+    """
+    known = dict.fromkeys(name for trial in record.trials for name in trial.params)
+    found: dict[str, Parameter | Scalar] = {}
+    for name in RULES[RULE]:
+        for start, written in (("", "itself"), ("log10_", "log10"), ("one_minus_", "complement")):
+            if f"{start}{name}" in known:
+                found[name] = Parameter.model_validate(
+                    {"parameter": f"{start}{name}", "scale": written}
+                )
+                break
+    if "learning_rate" not in found:
+        raise InvalidInput(
+            f"study {record.name!r}: has no parameter learning_rate or log10_learning_rate (it "
+            f"has {', '.join(map(printable, known)) or 'none'}); say by --mapping FILE what its "
+            "parameters are"
+        )
+    return ParameterMapping(settings=found)
