@@ -12,6 +12,8 @@ from optuna.trial import create_trial
 
 from tests.cli.commands import refused, tuner, write
 
+pytestmark = pytest.mark.slow
+
 MAPPING = """
 steps = 20000
 [settings]

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+import pytest
 from comparisons import comparison, enqueue, work_here
 
 from tuner.compare.comparison import compare
@@ -26,6 +27,7 @@ CARRIED = {
 }
 
 
+@pytest.mark.slow
 def test_the_first_trials_lie_where_the_carried_ones_were_good(sqlite_url):
     cold = {"name": "cold", "space": "filter", "sampler": "tpe"}
     warm = cold | {"name": "warm", "carried": CARRIED}

@@ -103,6 +103,7 @@ def test_pairs_do_not_hang_on_the_arms_beside_them_but_mean_ranks_do():
     assert apart[1] > 2 * apart[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("blocks", "arms"), [(10, 4), (6, 8), (20, 11)])
 def test_alike_arms_are_told_apart_about_as_rarely_as_stated(blocks, arms):
     """Of 300 draws 5% are 15, and more than 25 has a chance of less than 1%."""
@@ -120,6 +121,7 @@ def test_alike_arms_are_told_apart_about_as_rarely_as_stated(blocks, arms):
     assert pairs <= 25
 
 
+@pytest.mark.slow
 def test_where_one_arm_is_better_the_others_are_still_not_told_apart():
     rng, wrong, right = np.random.default_rng(5), 0, 0
     for _ in range(200):
