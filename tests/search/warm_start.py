@@ -1,11 +1,12 @@
 """How many trials a search saves that begins from an earlier one, also where it loses by it.
 
-    python -m tests.search.warm_start --repeats 20 --trials 20
+    python -m tests.search.warm_start --repeats 10 --trials 15
 
-On 8x8 digits, two old searches are run: random ones of the magnitude space, in its wide ranges
-and where it is exactly the filter space. TPE then searches the filter space from nothing, and from
-what ``tuner transfer`` makes of each old search; each such search is repeated. What is printed is
-the trials until the target, at most all of a search, and by how many fewer than from nothing.
+On 8x8 digits, three old searches are run: random ones of the magnitude space, in its wide and its
+narrow ranges and where it is exactly the filter space. TPE then searches the filter space from
+nothing, and from what ``tuner transfer`` makes of each old search; each such search is repeated.
+What is printed is the trials until the target, at most all of a search, and by how many fewer than
+from nothing.
 """
 
 import argparse
@@ -35,6 +36,7 @@ FILTER = load_space("filter")
 SOURCES = {
     "from_exact": ("magnitude_exact", 1.0),
     "from_wide": ("magnitude", 0.25),
+    "from_narrow": ("magnitude_narrow", 0.25),
 }
 """Arm -> the space of the search that it begins from, and the least weight carried."""
 
@@ -47,11 +49,13 @@ class Sizes:
         old: Trials of each old search.
         trials: Of each new one.
         repeats: Searches of each kind.
+        sources: Of ``SOURCES``, those that are begun from.
     """
 
     old: int
     trials: int
     repeats: int
+    sources: tuple[str, ...] = tuple(SOURCES)
 
 
 def say(line: str) -> None:
@@ -60,11 +64,12 @@ def say(line: str) -> None:
 
 def old_searches(sizes: Sizes) -> ComparisonSpec:
     """The random searches that are carried over."""
+    spaces = [SOURCES[name][0] for name in sizes.sources]
     return ComparisonSpec.model_validate(
         {
             "name": "old",
             "workload": WORKLOAD,
-            "arms": [{"name": space, "space": space} for space, _ in SOURCES.values()],
+            "arms": [{"name": space, "space": space} for space in spaces],
             "n_trials": sizes.old,
             "retrain_seeds": 0,
         }
@@ -75,7 +80,8 @@ def new_searches(sizes: Sizes, database: str, target: float) -> ComparisonSpec:
     """The searches from nothing and from each old one."""
     cold: dict[str, Any] = {"name": "from_nothing", "space": "filter", "sampler": "tpe"}
     made = [cold]
-    for name, (space, least) in SOURCES.items():
+    for name in sizes.sources:
+        space, least = SOURCES[name]
         study = optuna.load_study(study_name=f"old/{space}", storage=database)
         found = transfer(record_of(study), FILTER, source=f"old/{space}", least=least)
         exact = sum(trial.weight == 1 for trial in found.trials)
@@ -124,13 +130,14 @@ def main() -> None:
     """Read the sizes, run what is missing, print."""
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--old", type=int, default=100, help="trials of each old search")
-    given.add_argument("--trials", type=int, default=20, help="trials of each new search")
-    given.add_argument("--repeats", type=int, default=20, help="searches of each kind")
-    given.add_argument("--target", type=float, default=0.97)
+    given.add_argument("--trials", type=int, default=15, help="trials of each new search")
+    given.add_argument("--repeats", type=int, default=10, help="searches of each kind")
+    given.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    given.add_argument("--target", type=float, default=0.9755)
     given.add_argument("--workers", type=int)
     given.add_argument("--database", help="to go on with what is there; else it is thrown away")
     options = given.parse_args()
-    sizes = Sizes(options.old, options.trials, options.repeats)
+    sizes = Sizes(options.old, options.trials, options.repeats, tuple(options.sources))
     with TemporaryDirectory() as folder:
         database = options.database or f"sqlite:///{Path(folder) / 'warm.db'}"
         run(old_searches(sizes), database=database, workers=options.workers)
