@@ -2,12 +2,15 @@
 
 from contextlib import closing
 
+import optuna
 import pytest
 from comparisons import comparison, enqueue, work_here
 
 from tuner.compare.comparison import compare
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import open_store
+from tuner.search.foreign.arm import arm_of
+from tuner.search.foreign.record import record_of
 from tuner.search.results.arms import arms
 
 CARRIED = {
@@ -45,5 +48,7 @@ def test_the_first_trials_lie_where_the_carried_ones_were_good(sqlite_url):
         found, protocol = arms(store, "small")
         assert found[0].n == 6
         notes = "\n".join(compare(found, protocol).notes)
+    study = optuna.load_study(study_name="small/warm", storage=sqlite_url)
+    assert arm_of(record_of(study)).arm.carried == found[0].carried != ""
     assert "warm: its sampler began from 30 trials carried from old.db::sgd, 30 of them" in notes
     assert "they are no trials of its own" in notes

@@ -10,6 +10,7 @@ from pydantic import Field, StrictFloat, StrictInt, StrictStr
 from tuner.errors import InvalidInput
 from tuner.search.declared.files import Declared
 from tuner.search.declared.spaces import Range, Scalar, Space, optuna_name
+from tuner.search.declared.whole_trials import STORED
 
 Weight = Annotated[StrictFloat, Field(gt=0, le=1)]
 
@@ -89,6 +90,12 @@ class Carried(Declared):
             f"{len(self.trials)} trials carried from {self.source}, {self.exact} of them exactly "
             f"(numbers {numbers})"
         )
+
+
+def began_from(arm: object) -> str:
+    """What an arm's searches began from, of its declaration as JSON; empty if from nothing."""
+    carried = arm.get("carried") if isinstance(arm, dict) else None
+    return Carried.model_validate(carried, context=STORED).in_words if carried else ""
 
 
 def past_of(carried: Carried | None, space: Space) -> Sequence[FrozenTrial]:

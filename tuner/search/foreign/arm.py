@@ -14,6 +14,7 @@ from tuner.compare.statistics.batches import batch_of
 from tuner.compare.statistics.estimate import Bools, Floats
 from tuner.errors import InvalidInput, UnknownName
 from tuner.search.declared.arm_spec import Searching
+from tuner.search.declared.carried import began_from
 from tuner.search.foreign.draws import draws
 from tuner.search.foreign.independence import doubt, marked_sampler, uneven
 from tuner.search.foreign.ranges import ranges, settings
@@ -118,7 +119,11 @@ def arm_of(
             "filters, the redundancy and the budget in epochs are left out"
         )
     return ForeignArm(
-        arm=replace(arm, selected=_selected(record, objective, minimized=minimized)),
+        arm=replace(
+            arm,
+            selected=_selected(record, objective, minimized=minimized),
+            carried=began_from((record.ours or {}).get("arm")),
+        ),
         without=~np.isfinite(values(ended)),
         minimized=minimized,
         notes=tuple(notes),
