@@ -39,6 +39,7 @@ WHOLE["tuner.compare.statistics"] = "tuner.compare.statistics"
 WHOLE["tuner.optim.family"] = "tuner.optim"
 WHOLE["tuner.bench.verdicts"] = "tuner.bench"
 WHOLE["tuner.bench.fleet"] = "tuner.bench"
+WHOLE["tuner.export"] = "tuner.export"
 """What is not looked into -> the room that it belongs to."""
 
 COLUMNS = (
@@ -49,7 +50,7 @@ COLUMNS = (
         ("tuner.compare", 4),
     ),
     *(("tuner.cli", 1.5), ("tuner.api", 2.5), ("tuner.claims", 1), ("tuner.bench", 2)),
-    ("tuner.fleet", 6),
+    *(("tuner.fleet", 6), ("tuner.export", 7)),
 )
 """Room, which may have rooms in it -> where it stands from left to right."""
 
@@ -59,6 +60,7 @@ BASE = "tuner"
 FRAMES = ("tuner.search", "tuner.compare")
 COLOURS = {"tuner.search": "#dbe9f6", "tuner.compare": "#e3f1dd", "tuner.cli": "#fbe8d3"}
 COLOURS |= {"tuner.api": "#fbe8d3", "tuner.claims": "#fdf5d8", "tuner.bench": "#fdf5d8"}
+COLOURS["tuner.export"] = "#fdf5d8"
 OTHERS, INK, LINE = "#efe6f5", "#222222", "#5a6570"
 WIDTH, HEIGHT = 0.84, 0.6
 
@@ -214,7 +216,7 @@ def _port(name: str, place: int, places: int, side: int) -> Point:
 
 def _around(start: Point, end: Point) -> list[Point]:
     """The shortest of: straight, or down a gap between two columns."""
-    gaps = [x + 0.5 for x in range(-1, 6)]
+    gaps = [x + 0.5 for x in range(-1, 7)]
     tries = [[start, end]]
     for x in gaps:
         first, last = start[1] - 0.14, end[1] + 0.14
@@ -237,7 +239,7 @@ def _length(way: list[Point]) -> float:
 
 def draw() -> Figure:
     """The picture; boxes have the ids ``room:NAME``, arrows ``import:UPPER:LOWER``."""
-    figure = Figure(figsize=(15.2, 9.6))
+    figure = Figure(figsize=(17.2, 9.6))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(-0.5, max(4.5, *(column(box.name) + 0.5 for box in boxes())))

@@ -23,7 +23,7 @@ TORCH = {"torch", "torchvision"}
 PACKAGES = (
     ("tuner.api",),
     ("tuner.cli",),
-    ("tuner.bench", "tuner.claims", "tuner.doctor"),
+    ("tuner.bench", "tuner.claims", "tuner.doctor", "tuner.export"),
     ("tuner.fleet",),
     ("tuner.search",),
     ("tuner.compare", "tuner.translation"),

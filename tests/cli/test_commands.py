@@ -23,6 +23,7 @@ COMMANDS = (
     "compare",
     "status",
     "train",
+    *("export", "evaluate"),
     "translate",
     "claims",
     "spaces",

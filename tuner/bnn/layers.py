@@ -68,6 +68,12 @@ class _Product(torch.autograd.Function):
         return dx, torch.bmm(g_KNO.transpose(1, 2), x_KNC).to(weight_KOC.dtype), None
 
 
+def product(x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype) -> Tensor:
+    """[K, N, C] times [K, O, C] -> [K, N, O], computed in this type."""
+    out: Tensor = _Product.apply(x_KNC, weight_KOC, dtype)
+    return out
+
+
 class Linear(nn.Module):
     """Fully connected layer, [K, N, C] -> [K, N, O].
 
@@ -99,7 +105,7 @@ class Linear(nn.Module):
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
         dtype = torch.promote_types(x_KNC.dtype, torch.float32) if self.last else x_KNC.dtype
-        out: Tensor = _Product.apply(x_KNC, self.weight, dtype)
+        out = product(x_KNC, self.weight, dtype)
         return out if self.bias is None else out + self.bias
 
 

@@ -119,7 +119,7 @@ class CNN(nn.Module):
             if i % 2:
                 x = max_pool(x)
             x = norm(x)
-        out: Tensor = self.last_norm(self.last(trials_first(x, len(images))))
+        out: Tensor = self.last_norm(self.last(trials_first(x, images.shape[0])))
         return out
 
 
@@ -201,7 +201,7 @@ class BiRealNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """See the module."""
         z, _ = self.blocks(self.stem(side_by_side(images)))
-        out: Tensor = self.last(trials_first(z.mean((2, 3)), len(images)))
+        out: Tensor = self.last(trials_first(z.mean((2, 3)), images.shape[0]))
         return out
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from tuner import kernels
 from tuner.optim.base import sign
@@ -56,6 +57,9 @@ def sign_ste(x: Tensor) -> Tensor:
 
     Source: Hubara et al. (2016), arXiv:1602.02830.
     """
+    if has_torch_function_unary(x):  # as for torch's own: what follows a network sees the call
+        seen: Tensor = handle_torch_function(sign_ste, (x,), x)
+        return seen
     out: Tensor = _SignSTE.apply(x)
     return out
 

@@ -63,6 +63,12 @@ COMMANDS = {
     "tuner.cli.commands.train:train": (
         "Train one configuration and print accuracy and flip ratio per epoch."
     ),
+    "tuner.cli.export:export": (
+        "Train a trial's network again and write it into a file: bits, ONNX or QONNX."
+    ),
+    "tuner.cli.export:evaluate": (
+        "Say how often an exported network is right, and what it takes for what."
+    ),
     "tuner.cli.commands.translate:translate": (
         "Say which gradient filter a setting of SGD is, or which SGD a filter is."
     ),

@@ -2,7 +2,7 @@
 
 from tuner.train.checkpoint import Keep
 from tuner.train.fuse import Watched, chosen, trials_per_batch
-from tuner.train.loop import check, notes, train
+from tuner.train.loop import check, notes, train, trained_network
 from tuner.train.parts import Parts, shifted
 from tuner.train.precision import conditions
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
@@ -21,5 +21,6 @@ __all__ = [
     "notes",
     "shifted",
     "train",
+    "trained_network",
     "trials_per_batch",
 ]

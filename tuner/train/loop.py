@@ -1,9 +1,11 @@
 """Train K trials of one workload at once, along the trial axis; K = 1 is the same code."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from tuner import kernels
 from tuner.bnn.checking import check as layers_that_will_not_train
@@ -66,19 +68,63 @@ def train(
         Interrupted: If ``keep.stopping`` said so. What ``on_epoch`` raises ends the training too,
             and nothing is kept of the epoch.
     """
+    with one_thread(), _trained(workload, trials, on_epoch, device, keep) as run:
+        return run.results(test=test)
+
+
+def trained_network(
+    workload: Workload,
+    trials: Sequence[TrialConfig],
+    position: int,
+    on_epoch: OnEpoch = keep_all,
+    *,
+    device: str = "cpu",
+    keep: Keep | None = None,
+) -> tuple[nn.Module, TrialResult]:
+    """Train as ``train`` does; the network of one of the trials, alone, and its result.
+
+    Args:
+        workload: As ``train`` takes it.
+        trials: As ``train`` takes them: the others decide how its sums are rounded.
+        position: Which of them.
+        on_epoch: As ``train`` takes it.
+        device: As ``train`` takes it.
+        keep: As ``train`` takes it.
+
+    Raises:
+        InvalidInput: As ``train`` does, and if the trial diverged or was stopped.
+        DataMissing: As ``train`` does.
+        Interrupted: As ``train`` does.
+    """
+    with one_thread(), _trained(workload, trials, on_epoch, device, keep) as run:
+        result = run.results(test=True)[position]
+        if position not in run.active:
+            how = "diverged" if result.diverged else "was stopped before its last epoch"
+            raise InvalidInput(f"the trial {how}, so it has no trained network")
+        return run.alone(position), result
+
+
+@contextmanager
+def _trained(
+    workload: Workload,
+    trials: Sequence[TrialConfig],
+    on_epoch: OnEpoch,
+    device: str,
+    keep: Keep | None,
+) -> Iterator[Run]:
+    """The run after its last epoch; what was kept of it goes once its results are taken."""
     if len({trial.rule for trial in trials}) != 1:
         raise InvalidInput("train: needs one trial or more, all of one update rule")
-    with one_thread():
-        if keep is None:
-            run = Run(workload, trials, torch.device(device))
-            _go_on(run, on_epoch, _nothing)
-            return run.results(test=test)
-        checkpoint = Checkpoint(keep, workload, trials, device)
-        run = checkpoint.resume()
-        _go_on(run, on_epoch, checkpoint.between)
-        results = run.results(test=test)
-        checkpoint.remove()
-        return results
+    if keep is None:
+        run = Run(workload, trials, torch.device(device))
+        _go_on(run, on_epoch, _nothing)
+        yield run
+        return
+    checkpoint = Checkpoint(keep, workload, trials, device)
+    run = checkpoint.resume()
+    _go_on(run, on_epoch, checkpoint.between)
+    yield run
+    checkpoint.remove()
 
 
 def _go_on(run: Run, on_epoch: OnEpoch, between: Callable[[Run], None]) -> None:

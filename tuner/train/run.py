@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuner.bnn.data.dataset import load_data
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
@@ -162,6 +162,11 @@ class Run:
         leaving = set(positions) & set(self.active)
         self.stopped |= leaving
         self._leave(leaving)
+
+    def alone(self, position: int) -> nn.Module:
+        """The network of one trial that is left, without the others: the end of the run."""
+        self._leave(set(self.active) - {position})
+        return self.network
 
     def state(self) -> dict[str, Any]:
         """All that decides the epochs to come, and the curves so far; for ``restore``.

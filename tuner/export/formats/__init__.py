@@ -1,0 +1,1 @@
+"""Files of an exported network: packed bits, ONNX, QONNX, each with a card."""
