@@ -38,6 +38,7 @@ RUN pip install --no-cache-dir "$(echo /wheels/*.whl)${EXTRAS:+[$EXTRAS]}"
 RUN useradd --uid 10001 --create-home tuner \
     && install --directory --owner=tuner --group=tuner /data /checkpoints /cache
 ENV TUNER_DATA_DIR=/data \
+    TUNER_ARTIFACT_DIR=/data/artifacts \
     TUNER_CHECKPOINT_DIR=/checkpoints \
     TUNER_CACHE_DIR=/cache \
     MPLCONFIGDIR=/cache/matplotlib \

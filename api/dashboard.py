@@ -5,6 +5,7 @@ from typing import cast
 from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import get_storage
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tuner import config
 from tuner.api.auth import SAFE, permitted
 from tuner.api.problems import problem
 from tuner.search.database.store import Store
@@ -40,7 +42,8 @@ class DashboardOf:
             if self._app is None:
                 import optuna_dashboard  # it imports scikit-learn
 
-                studies = optuna_dashboard.wsgi(get_storage(self._store.rdb))
+                artifacts = FileSystemArtifactStore(config.artifact_dir())
+                studies = optuna_dashboard.wsgi(get_storage(self._store.rdb), artifacts)
                 self._app = cast(ASGIApp, WSGIMiddleware(studies, workers=8))
             return self._app
 

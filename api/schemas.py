@@ -154,6 +154,21 @@ class Trial(TrialSummary):
     )
 
 
+class Artifact(BaseModel):
+    """A file that hangs on a trial."""
+
+    artifact_id: str
+    filename: str = Field(examples=["trial-12.safetensors"])
+    mimetype: str
+    encoding: str | None
+
+
+class Artifacts(BaseModel):
+    """The files that hang on a trial, by their names."""
+
+    items: list[Artifact]
+
+
 class BestTrials(BaseModel):
     """A study's best trials, the best first."""
 

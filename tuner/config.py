@@ -31,6 +31,15 @@ def checkpoint_dir() -> str:
     return given or str(data_dir().parent / "checkpoints")
 
 
+def artifact_dir() -> Path:
+    """The folder of files that hang on trials: ``$TUNER_ARTIFACT_DIR``, or beside the data sets.
+
+    What exports networks and the server have to share it.
+    """
+    given = os.environ.get("TUNER_ARTIFACT_DIR", "")
+    return Path(given) if given else data_dir().parent / "artifacts"
+
+
 def cache_dir() -> Path:
     """The folder of what can be made again: ``$TUNER_CACHE_DIR``, or ``~/.cache/bnn-tuner``."""
     given = os.environ.get("TUNER_CACHE_DIR", "")

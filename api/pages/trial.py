@@ -8,6 +8,7 @@ from tuner.api.pages.drawing import Chart, chart
 from tuner.api.routes.trials import shown
 from tuner.api.schemas import Trial
 from tuner.search.database.store import Store
+from tuner.search.results.artifacts import Artifact, attached
 from tuner.search.results.tried import Report, reports
 from tuner.search.watch import views
 from tuner.wording import count
@@ -35,6 +36,7 @@ class TrialPage:
         reports: What it reported, an epoch after another.
         columns: What is known of them, in the order of the table: name and words.
         unit: What its score is called.
+        artifacts: The files that hang on it.
     """
 
     trial: Trial
@@ -45,6 +47,7 @@ class TrialPage:
     reports: Sequence[Report]
     columns: Mapping[str, str]
     unit: str
+    artifacts: Sequence[Artifact]
 
 
 def trial_page(store: Store, trial_id: int) -> TrialPage:
@@ -70,6 +73,7 @@ def trial_page(store: Store, trial_id: int) -> TrialPage:
         reports=reported,
         columns={name: words for name, words in _COLUMNS.items() if name in known},
         unit=unit,
+        artifacts=attached(store, trial.study_name, trial_id),
     )
 
 

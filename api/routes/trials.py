@@ -1,22 +1,28 @@
 """Trials: a study's, a page at a time, and one with all that was recorded about it."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import FileResponse
 from optuna.trial import TrialState
 
 from tuner.api import deps, schemas
 from tuner.api.auth import Reader
 from tuner.api.problems import errors
 from tuner.api.threads import InThread
+from tuner.errors import NotFound
 from tuner.search.database.finished import run_of
 from tuner.search.database.store import Store
+from tuner.search.results.artifacts import attached, content_of
 from tuner.search.watch import views
 
 router = APIRouter(tags=["trials"], route_class=InThread)
 
 Kind = TypeVar("Kind")
+TrialId = Annotated[int, Path(ge=0, le=2**31 - 1)]
+ArtifactId = Annotated[str, Path(max_length=100)]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -49,11 +55,46 @@ def list_(
     summary="Look at a trial",
     responses=errors(401, 404, 422),
 )
-def get(
-    store: deps.Database, trial_id: Annotated[int, Path(ge=0, le=2**31 - 1)], _who: Reader
-) -> schemas.Trial:
+def get(store: deps.Database, trial_id: TrialId, _who: Reader) -> schemas.Trial:
     """Its settings, its filter, its curve, where it ran, and why it failed if it did."""
     return shown(store, trial_id)
+
+
+@router.get(
+    "/trials/{trial_id}/artifacts",
+    operation_id="list_artifacts",
+    summary="List the files that hang on a trial",
+    responses=errors(401, 404, 422),
+)
+def artifacts(store: deps.Database, trial_id: TrialId, _who: Reader) -> schemas.Artifacts:
+    """Exported networks, and what a loop of the user's uploaded by Optuna."""
+    row, _ = views.get_trial(store, trial_id)
+    there = attached(store, row.study_name, trial_id)
+    return schemas.Artifacts(items=[schemas.Artifact(**asdict(each)) for each in there])
+
+
+@router.get(
+    "/trials/{trial_id}/artifacts/{artifact_id}",
+    operation_id="get_artifact",
+    summary="Download a file that hangs on a trial",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"application/octet-stream": {}}, "description": "The file"},
+        **errors(401, 404, 422),
+    },
+)
+def artifact(
+    store: deps.Database, trial_id: TrialId, artifact_id: ArtifactId, _who: Reader
+) -> FileResponse:
+    """The file as it was exported, to be saved under its name."""
+    row, _ = views.get_trial(store, trial_id)
+    there = {each.artifact_id: each for each in attached(store, row.study_name, trial_id)}
+    if artifact_id not in there:
+        raise NotFound(f"no artifact {artifact_id!r} hangs on trial {trial_id}")
+    name = there[artifact_id].filename
+    return FileResponse(
+        content_of(there[artifact_id]), media_type="application/octet-stream", filename=name
+    )
 
 
 def shown(store: Store, trial_id: int) -> schemas.Trial:

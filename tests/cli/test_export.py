@@ -2,11 +2,14 @@
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import SPEC, refused, tuner, write
+from tuner.search.database.store import open_store
+from tuner.search.results.artifacts import attached, content_of
 
 pytestmark = pytest.mark.slow
 
@@ -71,3 +74,21 @@ def test_what_cannot_be_exported_is_refused_in_one_line(database):
     assert "would be written over itself" in refused("export", "net.safetensors")
     assert "is damaged or no ONNX file" in refused("evaluate", write("nothing", "net.onnx"))
     assert "missing.onnx: No such file" in refused("evaluate", "missing.onnx")
+
+
+def test_a_file_hangs_on_its_trial_if_asked(database, monkeypatch):
+    monkeypatch.setenv("TUNER_ARTIFACT_DIR", str(Path("artifacts").absolute()))
+    at = ("--database", database)
+    done = tuner("export", "mine/filter", "--to", "net.safetensors", "--attach", "--json", *at)
+    trial = json.loads(done.stdout)["card"]["trial"]
+    tuner("export", "net.safetensors", "--as", "onnx", "--attach", *at)
+    with closing(open_store(database)) as store:
+        there = attached(store, "mine/filter", trial["number"])
+    assert [each.filename for each in there] == ["net.onnx", "net.safetensors"]
+    assert content_of(there[1]).read_bytes() == Path("net.safetensors").read_bytes()
+    other = f"sqlite:///{Path('other.db').absolute()}"
+    fewer = write(SPEC.replace("n_trials = 8", "n_trials = 2"), "other.toml")
+    assert tuner("run", fewer, "--workers", 1, "--database", other).exit_code == 0
+    refusal = tuner("export", "net.safetensors", "--as", "onnx", "--attach", "--database", other)
+    assert refusal.exit_code != 0
+    assert re.search("of this database is another|there is no trial", refusal.stderr)

@@ -12,6 +12,8 @@ from tuner.cli.databases import open_existing
 from tuner.cli.present import INTERRUPTED, AsJson, Database, as_text, as_typed
 from tuner.compare.words import written
 from tuner.errors import Interrupted, InvalidInput
+from tuner.search.results.artifacts import attach
+from tuner.search.watch import views
 from tuner.signals import stop_requests
 from tuner.wording import count
 
@@ -46,6 +48,10 @@ def export(
     as_trained: Annotated[
         bool,
         typer.Option("--as-trained", help="keep the training's bfloat16, in a packed file"),
+    ] = False,
+    hang: Annotated[
+        bool,
+        typer.Option("--attach", help="hang the file on the trial too: page, REST and dashboard"),
     ] = False,
     device: Annotated[str, typer.Option(help="a torch device to train again on")] = "cpu",
     database: Database = None,
@@ -90,11 +96,36 @@ def export(
     if thresholds:
         graph = with_thresholds(graph)
     card = write_graph(place, form, graph, about)
+    if hang:
+        _attach(place, card, database)
     if as_json:
         typer.echo(as_text({"file": str(place), "format": form, "card": card}))
         return
     for line in _lines(place, graph, card):
         console.print(line, highlight=False)
+
+
+def _attach(place: Path, card: "Card", database: str | None) -> None:
+    """Hang the file on the trial that its card names.
+
+    Raises:
+        InvalidInput: If the trial of that number in the database is another one.
+        NotFound: If there is none.
+    """
+    known = card.get("trial")
+    if known is None:
+        raise InvalidInput(f"--attach: {place} is of no trial; leave it out")
+    store = open_existing(database)
+    try:
+        row, _ = views.get_trial(store, known["number"])
+        if (row.study_name, row.position) != (known["study"], known["position"]):
+            raise InvalidInput(
+                f"--attach: {place} is of trial {known['position']} of {known['study']}, and "
+                f"trial {row.trial_id} of this database is another; name its own: --database"
+            )
+        attach(store, row.study_name, row.trial_id, place)
+    finally:
+        store.close()
 
 
 def _trained(

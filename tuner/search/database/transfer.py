@@ -47,8 +47,8 @@ from tuner.search.database.tables import (
 _CHUNK = 50
 """So many trials are written at once."""
 
-_ABOUT_A_TRIAL = re.compile(r"dashboard:(\d+):(.*)", re.DOTALL)
-"""The dashboard's notes on a trial: attributes of its study, named after the trial's id."""
+_ABOUT_A_TRIAL = re.compile(r"dashboard:((?:artifacts:)?)(\d+):(.*)", re.DOTALL)
+"""Notes and files on a trial: attributes of its study, named after the trial's id."""
 
 
 def export(
@@ -203,8 +203,8 @@ def _renamed(
         about = _ABOUT_A_TRIAL.fullmatch(name)
         if about is None:
             renamed[name] = value
-        elif int(about[1]) in ids:
-            renamed[f"dashboard:{ids[int(about[1])]}:{about[2]}"] = value
+        elif int(about[2]) in ids:
+            renamed[f"dashboard:{about[1]}{ids[int(about[2])]}:{about[3]}"] = value
     return renamed
 
 
