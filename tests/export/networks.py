@@ -99,6 +99,58 @@ class Residual(nn.Module):
         return self.last(x.mean((2, 3)).view(x.size(0), -1))
 
 
+class Quantiser(nn.Module):
+    """As Brevitas's: knows its width in bits, gives signs times a constant."""
+
+    is_quant_enabled = True
+
+    def __init__(self, bits: int, scale: float) -> None:
+        super().__init__()
+        self.bits, self.scale = bits, scale
+
+    def bit_width(self) -> Tensor:
+        return torch.tensor(float(self.bits))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x >= 0, self.scale, -self.scale)
+
+
+class QuantLinear(nn.Linear):
+    """As Brevitas's."""
+
+    def __init__(self, n_in: int, n_out: int, *, bits: int = 1) -> None:
+        super().__init__(n_in, n_out)
+        self.weight_quant = Quantiser(bits, 0.1)
+
+    def quant_weight(self) -> Tensor:
+        return self.weight_quant(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.quant_weight(), self.bias) * (1 if x.sum() < 1e9 else 2)
+
+
+class QuantIdentity(nn.Module):
+    """As Brevitas's; forward cannot be followed."""
+
+    def __init__(self, act_quant: nn.Module) -> None:
+        super().__init__()
+        self.act_quant = act_quant
+        self.act_quant.is_quant_enabled = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act_quant(x) * (1 if x.sum() < 1e9 else 2)
+
+
+def quantised() -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(768, 24), nn.BatchNorm1d(24), QuantIdentity(Quantiser(1, 0.7))),
+        *(QuantLinear(24, 24), nn.BatchNorm1d(24), QuantIdentity(Quantiser(1, 1.0))),
+        QuantLinear(24, 5),
+    )
+    return settled(network, noise())
+
+
 def binarized(*, activations: bool = True) -> nn.Module:
     """A network of torch's, made binary: its layers scale what they give."""
     torch.manual_seed(0)
@@ -140,5 +192,6 @@ OF_TORCH = {
     "binarized": binarized,
     "binarized weights": lambda: binarized(activations=False),
     "marked": marked,
+    "quantised": quantised,
 }
 """Networks that others might bring."""

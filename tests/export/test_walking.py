@@ -2,7 +2,19 @@
 
 import pytest
 import torch
-from networks import OF_TORCH, OURS, SHAPE, binarized, images, noise, ours, samples, settled
+from networks import (
+    OF_TORCH,
+    OURS,
+    SHAPE,
+    QuantIdentity,
+    QuantLinear,
+    binarized,
+    images,
+    noise,
+    ours,
+    samples,
+    settled,
+)
 from torch import nn
 
 from tuner.bnn import binary, binary_parameters
@@ -86,6 +98,11 @@ class Two(Attending):
         (Attending(), "forward calls softmax, which cannot be exported"),
         (Signing(), "forward calls sign, .*; it is 0 at 0, take tuner.bnn.sign_ste"),
         (Two(), "must return its logits alone"),
+        (
+            nn.Sequential(QuantLinear(4, 4, bits=4)),
+            "0: a QuantLinear whose weights are not of one",
+        ),
+        (nn.Sequential(QuantIdentity(nn.Hardtanh())), "0: a QuantIdentity that is no sign times"),
         (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="circular")), "0: pads by 'circular'"),
         (
             nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)),

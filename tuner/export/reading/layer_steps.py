@@ -17,15 +17,16 @@ Read = Callable[[Walk, str, Any, list[str]], tuple[str, ...]]  # Any: a layer of
 
 def reader_of(layer: nn.Module) -> Read | None:
     """What reads the layer; ``None`` for a layer that is not known."""
-    kind = type(layer)
-    if kind.__module__.partition(".")[0] == "brevitas":
-        return _BREVITAS.get(kind.__name__)
-    return _LAYERS.get(kind)
+    for quantiser, read in _QUANTISED.items():
+        if getattr(getattr(layer, quantiser, None), "is_quant_enabled", False):
+            return read
+    return _LAYERS.get(type(layer))
 
 
 def names() -> list[str]:
     """What the layers are called that can be exported."""
-    return [*(kind.__name__ for kind in _LAYERS), *(f"brevitas {name}" for name in _BREVITAS)]
+    of_brevitas = ("QuantLinear", "QuantConv1d", "QuantConv2d", "QuantIdentity")
+    return [*(kind.__name__ for kind in _LAYERS), *of_brevitas]
 
 
 def _marked(walk: Walk, layer: nn.Module) -> bool:
@@ -225,9 +226,5 @@ _LAYERS: dict[type[nn.Module], Read] = {
     nn.Dropout: _nothing,
     nn.Dropout2d: _nothing,
 }
-_BREVITAS: dict[str, Read] = {
-    "QuantLinear": _quantised,
-    "QuantConv1d": _quantised,
-    "QuantConv2d": _quantised,
-    "QuantIdentity": _activation,
-}
+_QUANTISED: dict[str, Read] = {"weight_quant": _quantised, "act_quant": _activation}
+"""What a layer of Brevitas's quantises by -> what reads it."""
