@@ -102,7 +102,7 @@ def export(
         typer.echo(as_text({"file": str(place), "format": form, "card": card}))
         return
     for line in _lines(place, graph, card):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _attach(place: Path, card: "Card", database: str | None) -> None:
