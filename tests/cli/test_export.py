@@ -27,7 +27,8 @@ def database(tmp_path_factory):
 
 
 def test_a_trial_is_taken_home_evaluated_and_turned_into_other_formats(database):
-    done = tuner("export", "mine/filter", "--to", "net.safetensors", "--database", database)
+    place = ("--to", "net.safetensors", "--database", database)
+    done = tuner("export", "mine/filter", *place, "--float32")
     assert done.exit_code == 0
     assert TRAINED_AGAIN in done.stdout
     assert re.search(r"net.safetensors: [\d,]+ binary weights, \d+ other numbers", done.stdout)
@@ -47,10 +48,13 @@ def test_a_trial_is_taken_home_evaluated_and_turned_into_other_formats(database)
 
 def test_a_file_as_trained_is_right_where_the_trial_was(database):
     place = ("--to", "net.safetensors", "--database", database)
-    exported = tuner("export", "mine/filter/retrain", *place, "--as-trained", "--json")
+    exported = tuner("export", "mine/filter/retrain", *place, "--json")
     accuracy = json.loads(exported.stdout)["card"]["accuracy"]
-    found = json.loads(tuner("evaluate", "net.safetensors", "--json").stdout)
-    assert found["accuracy"] == accuracy["test"] == accuracy["test_recorded"]
+    tuner("export", "net.safetensors", "--as", "onnx")
+    tuner("export", "net.safetensors", "--as", "qonnx")
+    for file in ("net.safetensors", "net.onnx", "net.qonnx.onnx"):
+        found = json.loads(tuner("evaluate", file, "--json").stdout)
+        assert found["accuracy"] == accuracy["test"] == accuracy["test_recorded"], file
 
 
 def test_what_cannot_be_exported_is_refused_in_one_line(database):
@@ -63,9 +67,6 @@ def test_what_cannot_be_exported_is_refused_in_one_line(database):
     ).stderr.replace("\n", " ")
     assert "the folder no does not exist" in refused(
         "export", "mine/filter", "--to", "no/net.onnx", *at
-    )
-    assert "--as-trained: is for packed files" in refused(
-        "export", "mine/filter", "--as", "onnx", "--as-trained", *at
     )
     Path("net.safetensors").write_bytes(b"no network at all")
     assert "is damaged or no safetensors file" in refused(

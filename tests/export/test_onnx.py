@@ -24,9 +24,10 @@ FORMATS = ("onnx", pytest.param("qonnx", marks=pytest.mark.slow))
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("model", "widths", "binary_ends"), OURS)
-def test_a_file_says_what_its_network_says(form, model, widths, binary_ends, tmp_path):
-    graph = walked(ours(model, widths, binary_ends), samples())
+def test_a_file_says_what_its_network_says(form, precision, model, widths, binary_ends, tmp_path):
+    graph = walked(ours(model, widths, binary_ends), samples(precision))
     write_graph(tmp_path / "net.onnx", form, graph, {})
     onnx.checker.check_model(onnx.load(tmp_path / "net.onnx")) if form == "onnx" else None
     predict, _card, software = opened(tmp_path / "net.onnx")

@@ -45,9 +45,9 @@ def export(
         bool,
         typer.Option("--thresholds", help="batch norm and sign as whole numbers, where possible"),
     ] = False,
-    as_trained: Annotated[
+    float32: Annotated[
         bool,
-        typer.Option("--as-trained", help="keep the training's bfloat16, in a packed file"),
+        typer.Option("--float32", help="leave out the roundings of a training in bfloat16"),
     ] = False,
     hang: Annotated[
         bool,
@@ -61,8 +61,8 @@ def export(
 
     A trial's weights are not kept, but all that decided them is: the same training gives them
     again. Ctrl-C keeps it, and the same command goes on. A packed file is turned into the other
-    formats without training. Files are in float32, so a network trained in bfloat16 classifies a
-    few samples otherwise; how many, stands on the file's card.
+    formats without training. A network that was trained in bfloat16 rounds to it in the file too;
+    --float32 leaves that out, and classifies some samples otherwise.
 
     For example:
 
@@ -77,10 +77,6 @@ def export(
     from tuner.export.thresholds import with_thresholds
 
     end, console = ending(form), Console(stderr=as_json)
-    if as_trained and form != "packed":
-        raise InvalidInput(
-            f"--as-trained: is for packed files, {form} is in float32; leave it out"
-        )
     if trial.endswith(ending("packed")):
         source = Path(trial)
         place = to or Path(source.name.removesuffix(ending("packed")) + end)
@@ -92,7 +88,7 @@ def export(
         about: Card = {name: part for name, part in card.items() if name not in made}
     else:
         place, graph, about = _trained(trial, to, end, device, database, console)
-    graph = graph if as_trained else replace(graph, precision="float32")
+    graph = replace(graph, precision="float32") if float32 else graph
     if thresholds:
         graph = with_thresholds(graph)
     card = write_graph(place, form, graph, about)

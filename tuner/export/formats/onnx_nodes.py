@@ -1,15 +1,19 @@
 """A graph's steps as nodes of ONNX, in the standard's own operators.
 
 Weights that are binary lie in the file as bits, which nodes of the graph unpack. A sign is +1 at
-both zeros, as in training: ONNX's own ``Sign`` is 0 there.
+both zeros, as in training: ONNX's own ``Sign`` is 0 there. What training rounds to bfloat16 is
+rounded to it, where the graph is of that precision, and computed in float32.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from tuner.export.formats.files import library
 from tuner.export.graph import INPUT, Graph, Step
@@ -17,6 +21,14 @@ from tuner.export.running import shapes
 from tuner.export.weights import packed
 
 Array = npt.NDArray[Any]  # Any: numbers of any type
+
+_ROUNDED = (
+    *("shift", "product", "linear", "conv", "norm", "own_norm", "norm_add_sign"),
+    *("add", "multiply", "mean", "adaptive_mean", "avg_pool"),
+)
+"""Kinds of steps whose first output is rounded to the type of the activations."""
+
+_POOLS = ("own_max_pool", "max_pool")
 
 
 class Nodes:
@@ -39,8 +51,53 @@ class Nodes:
         self.nodes: list[Any] = []
         self.numbers: dict[str, Array] = {}
         self.shapes = shapes(graph)
+        self.narrows = graph.precision == "bfloat16"
+        self._wide: set[str] = set()
         for step in graph.steps:
-            KINDS[step.kind](self, step)
+            self._add(step)
+
+    def _add(self, step: Step) -> None:
+        """Add the nodes of a step, and round what it gives as training does."""
+        kind, (output, *others) = step.kind, step.outputs
+        inputs = tuple(self._first() if each == INPUT else each for each in step.inputs)
+        wide = step.options.get("last") or not self._wide.isdisjoint(step.inputs)
+        if wide:
+            self._wide.add(output)
+        if not self.narrows or wide or kind not in _ROUNDED or self._is_compared(output):
+            KINDS[kind](self, replace(step, inputs=inputs))
+            return
+        exact = f"{output}.exact"
+        KINDS[kind](self, replace(step, inputs=inputs, outputs=(exact, *others)))
+        self.narrow(exact, output)
+
+    def _first(self) -> str:
+        """The samples as a step takes them: as they come, or rounded."""
+        if self.graph.bytes_in or not self.narrows:
+            return INPUT
+        if f"{INPUT}.narrow" not in {node.output[0] for node in self.nodes}:
+            self.shapes[f"{INPUT}.narrow"] = self.shapes[INPUT]
+            self.narrow(INPUT, f"{INPUT}.narrow")
+        return f"{INPUT}.narrow"
+
+    def _is_compared(self, value: str) -> bool:
+        """Whether a value is only compared with whole numbers, which are for exact sums too."""
+        users = self.graph.users(value)
+        return bool(users) and all(
+            step.kind == "threshold"
+            or (step.kind in _POOLS and self._is_compared(step.outputs[0]))
+            for step in users
+        )
+
+    def narrow(self, value: str, output: str) -> None:
+        """Round a value to bfloat16, and go on in float32."""
+        types = library("onnx").TensorProto
+        self.emit("Cast", [value], f"{output}.narrow", to=types.BFLOAT16)
+        self.emit("Cast", [f"{output}.narrow"], output, to=types.FLOAT)
+
+    def narrowed(self, tensor: Tensor) -> Array:
+        """Numbers that training rounds to bfloat16, so rounded where it does."""
+        narrow = tensor.to(torch.bfloat16) if self.narrows else tensor
+        return narrow.to(torch.float32).numpy()
 
     def emit(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add a node; returns its output."""
@@ -65,7 +122,8 @@ class Nodes:
         if transposed:
             values = values.T.contiguous()
         if name not in self.graph.binary:
-            return self.number(name, values.numpy())
+            last = step.options.get("last")
+            return self.number(name, values.numpy() if last else self.narrowed(values))
         signs = self.unpacked(name, packed(values).numpy(), tuple(values.shape))
         return self.binary_weight(step, name, signs, transposed=transposed)
 
@@ -139,8 +197,14 @@ class Nodes:
 
 def _shift(nodes: Nodes, step: Step) -> None:
     values = nodes.samples() if step.inputs == (INPUT,) else step.inputs[0]
-    scaled = nodes.emit("Mul", [values, nodes.real(step, "scale")], f"{step.outputs[0]}.scaled")
-    nodes.emit("Add", [scaled, nodes.real(step, "shift")], step.outputs[0])
+    scale, shift = (
+        nodes.number(name, nodes.narrowed(nodes.graph.tensors[name]))
+        for name in (step.tensors["scale"], step.tensors["shift"])
+    )
+    scaled = nodes.emit("Mul", [values, scale], f"{step.outputs[0]}.scaled")
+    if nodes.narrows:
+        nodes.narrow(scaled, scaled := f"{step.outputs[0]}.rounded")
+    nodes.emit("Add", [scaled, shift], step.outputs[0])
 
 
 def _linear(nodes: Nodes, step: Step) -> None:

@@ -21,6 +21,8 @@ from tuner.export.formats.onnx_nodes import Nodes
 from tuner.export.graph import INPUT, Graph, Step
 
 DOMAIN = "qonnx.custom_op.general"
+_GREATEST = 3.3895313892515355e38
+"""Of bfloat16's numbers."""
 
 
 class _Bipolar(Nodes):
@@ -41,6 +43,20 @@ class _Bipolar(Nodes):
         scaled = "scale" in step.tensors
         scale = self.scale(step, transposed=transposed) if scaled else self.number("one", 1)
         return self.emit("BipolarQuant", [signs, scale], name, domain=DOMAIN)
+
+    def narrow(self, value: str, output: str) -> None:
+        """See ``Nodes``; with bfloat16's own bias, 127, qonnx overflows."""
+        bits = {"exponent": 8, "mantissa": 7, "bias": 128, "greatest": _GREATEST}
+        names = [self.number(f"bfloat16.{name}", value) for name, value in bits.items()]
+        self.emit(
+            "FloatQuant",
+            [value, self.number("one", 1), *names],
+            output,
+            domain=DOMAIN,
+            rounding_mode="ROUND",
+            **dict.fromkeys(("has_inf", "has_nan"), 0),
+            **dict.fromkeys(("has_subnormal", "saturation"), 1),
+        )
 
     def threshold(self, step: Step) -> None:
         """See ``Nodes``."""
