@@ -2,17 +2,23 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
+from tuner.bnn.data.dataset import load_data
 from tuner.errors import Interrupted, InvalidInput, NotFound
-from tuner.export.evaluating import evaluate
+from tuner.export.evaluating import classified, evaluate
 from tuner.export.formats.writing import ending, write_graph
+from tuner.export.reading.walking import walked
+from tuner.export.running import run
 from tuner.export.thresholds import with_thresholds
-from tuner.export.trial import network_of, number_of
+from tuner.export.trial import network_of, number_of, samples_taken
 from tuner.search.database.finished import finished_trials
 from tuner.search.results.records import unpacked
+from tuner.train import TrialConfig, trained_network
+from tuner.workload import Workload
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +110,22 @@ def test_the_card_says_where_a_network_is_from(store, tmp_path):
     assert card["data"]["test"] == card["accuracy"]["test_samples"]
     assert set(card["versions"]) == {"bnn-tuner", "torch"}
     assert not any(isinstance(v, float) and math.isinf(v) for v in card["settings"].values())
+
+
+@pytest.mark.parametrize(("model", "options"), [("make", {}), ("side_by_side", {"width": 9})])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_network_of_one_s_own_is_read_as_it_was_trained(model, options, precision, monkeypatch):
+    monkeypatch.setenv("TUNER_WORKLOADS", "own_for_tests")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "bnn")
+    workload = Workload(
+        model=f"own_for_tests:{model}",
+        model_options=options,
+        n_train=128,
+        batch_size=32,
+        epochs=1,
+        precision=precision,
+    )
+    network, result = trained_network(workload, [TrialConfig("filter_flip", {}, 3)], 0)
+    graph = walked(network, samples_taken(workload, "cpu"))
+    found = classified(lambda samples: run(graph, samples), load_data(workload).test, "torch")
+    assert tuple(found.predicted == found.labels) == result.test_hits

@@ -105,7 +105,7 @@ def network_of(
         device=device,
         keep=Keep(config.checkpoint_dir(), stopping),
     )
-    graph = walked(network.cpu(), _samples(workload, device))
+    graph = walked(network.cpu(), samples_taken(workload, device))
     about = {
         "trial": {
             "number": trial_id,
@@ -181,7 +181,7 @@ def _company(
     return [this] * size, position - batch.start, leaving
 
 
-def _samples(workload: Workload, device: str) -> Samples:
+def samples_taken(workload: Workload, device: str) -> Samples:
     """What the network takes, as the training gave it."""
     data = load_data(workload)
     dtype = activation_dtype(workload, torch.device(device))
