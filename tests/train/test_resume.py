@@ -139,7 +139,7 @@ def one_diverges(monkeypatch):
 @pytest.mark.parametrize(("model", "rule"), CASES)
 @pytest.mark.usefixtures("one_diverges")
 def test_interrupted_training_ends_as_if_it_had_not_been(
-    model, rule, precision, compiled, ends, tmp_path, monkeypatch
+    model, rule, precision, compiled, ends, tmp_path, monkeypatch, caplog
 ):
     if not compiled:
         monkeypatch.setattr(kernels, "library", lambda: None)
@@ -152,6 +152,7 @@ def test_interrupted_training_ends_as_if_it_had_not_been(
         with pytest.raises(Interrupted):
             train(workload, trials, stop, keep=Keep(tmp_path, told_to_stop_after(epochs)))
     resumed = train(workload, trials, stop, keep=Keep(tmp_path), test=True)
+    assert "training starts over" not in caplog.text
     assert [len(result.curve) for result in alone] == [6, 1, 1, 5, 6]
     assert [result.stopped for result in alone] == [False, True, False, True, False]
     assert alone[DIVERGING].diverged

@@ -19,6 +19,7 @@ from tuner.bnn.own_network import Alone, seeded, try_out
 from tuner.optim import rules
 from tuner.optim.base import BinaryOptimizer
 from tuner.optim.decay import factor
+from tuner.optim.parameters import tensors
 from tuner.optim.uncompiled import Adam
 from tuner.train import convolutions
 from tuner.train.batches import Batches, generator
@@ -303,5 +304,5 @@ class Run:
 
 
 def _shapes(rule: BinaryOptimizer) -> list[dict[str, torch.Size]]:
-    """The shapes of the rule's state, parameter by parameter."""
-    return [{name: v.shape for name, v in state.items()} for state in rule.state.values()]
+    """The shapes of the rule's state, parameter by parameter; not of its count of steps."""
+    return [{name: v.shape for name, v in tensors(state)} for state in rule.state.values()]
