@@ -68,6 +68,7 @@ async def _revision(
 Revision = Annotated[int | None, Depends(_revision)]
 """The revision that the request names in If-Match, if any."""
 
+FleetId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="the fleet's id")]
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 

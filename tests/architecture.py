@@ -47,6 +47,7 @@ COLUMNS = (
     *(("tuner.optim.equivalence", 1), ("tuner.translation", 0)),
     *(
         *(("tuner.search", 2), ("tuner.search.results", 3), ("tuner.search.foreign", 3)),
+        ("tuner.search.fleets", 1),
         ("tuner.compare", 4),
     ),
     *(("tuner.cli", 1.5), ("tuner.api", 2.5), ("tuner.claims", 1), ("tuner.bench", 2)),

@@ -51,7 +51,7 @@ COMPARE = (
 )
 SEARCH = (
     ("work", "foreign"),
-    ("watch", "results", "objective"),
+    ("watch", "results", "objective", "fleets"),
     ("queue",),
     ("database",),
     ("declared",),
@@ -72,7 +72,7 @@ NOT = {
     "tuner.search.foreign": {"tuner.search.queue", "tuner.search.watch"},
     "tuner.compare": TORCH | SERVICES | {"tuner.optim", "tuner.bnn", "tuner.train"},
     "tuner.fleet": TORCH,
-    "tuner.api": TORCH,
+    "tuner.api": TORCH | {"ray", "tuner.fleet"},
 }
 """What a room may not import, beside what lies above it."""
 

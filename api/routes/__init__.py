@@ -3,9 +3,18 @@
 from fastapi import APIRouter
 
 from tuner.api.auth import DOCUMENTED
-from tuner.api.routes import comparisons, events, operations, studies, system, tools, trials
+from tuner.api.routes import (
+    comparisons,
+    events,
+    fleets,
+    operations,
+    studies,
+    system,
+    tools,
+    trials,
+)
 
 v1 = APIRouter()
 v1.include_router(system.router)
-for kind in (comparisons, studies, trials, operations, tools, events):
+for kind in (comparisons, studies, trials, operations, fleets, tools, events):
     v1.include_router(kind.router, dependencies=DOCUMENTED)

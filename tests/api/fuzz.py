@@ -3,9 +3,9 @@
     python -m tests.api.fuzz --seeds 1 2 3 --minutes 10
 
 sends for so long, by each seed, what the OpenAPI document allows and what it does not, about
-comparisons, studies and trials that there are, that there were, and that there never were. Every
-answer must be documented and no 5xx. It serves an SQLite file of its own, with ``--postgresql`` a
-PostgreSQL server of its own.
+comparisons, studies, trials and fleets that there are, that there were, and that there never
+were. Every answer must be documented and no 5xx. It serves an SQLite file of its own, with
+``--postgresql`` a PostgreSQL server of its own.
 """
 
 import argparse
@@ -38,12 +38,16 @@ from tests.api.served import CHECKS, serving
 from tests.postgres_server import postgres_server
 from tuner.search.database import keys
 from tuner.search.database.store import open_store
+from tuner.search.fleets import book
+from tuner.search.fleets.wish import Wish
 from tuner.search.queue.queue import Queue
 from tuner.search.work.worker import Worker
 
 STEPS = 40
 NAMES = st.sampled_from(["a", "b", "c"])
 """Few, so that what is sent meets what was sent before."""
+
+FLEET = "00c0ffee0000"
 
 _OTHERS = st.sampled_from(["0", "-1", "2147483647", "9" * 30, "%00", "é", "a b"])
 _TAGS = st.sampled_from(['"0"', '"1"', '"2"', "*", 'W/"1"', "x"])
@@ -75,7 +79,8 @@ class Anyone(RuleBasedStateMachine):
         super().__init__()
         self.operations = [found.ok() for found in self.schema.get_all_operations()]
         self.named = {each.definition.raw["operationId"]: each for each in self.operations}
-        self.known: dict[str, list[Any]] = {"study_id": [1], "trial_id": [1], "operation_id": [1]}
+        ids = ("study_id", "trial_id", "operation_id")
+        self.known: dict[str, list[Any]] = {**{key: [1] for key in ids}, "fleet_id": [FLEET]}
 
     @rule(data=st.data())
     def send_anything(self, data: st.DataObject) -> None:
@@ -184,6 +189,9 @@ def fuzz(database: str, *, seed: int, going_on: Callable[[], bool]) -> Counter[i
     """
     with closing(open_store(database)) as store:
         mine = {"Authorization": f"Bearer {keys.create(store, 'fuzz', ('read', 'write'))}"}
+        book.write(
+            store, FLEET, book.Entry("here:6379", "up", 1, 1, 8, ""), book.Known(Wish(1, 1, 1))
+        )
     answered: Counter[int] = Counter()
     wrong: list[BaseException] = []
     with serving(database) as address, working(database):

@@ -19,6 +19,7 @@ from tuner.api import auth
 OPERATIONS = {
     *("submit_comparison", "list_comparisons", "get_comparison", "delete_comparison"),
     "label_comparison",
+    *("list_fleets", "get_fleet", "scale_fleet"),
     *("pause_comparison", "resume_comparison", "cancel_comparison", "retry_comparison"),
     "get_operation",
     *("submit_study", "list_studies", "get_study", "pause_study", "resume_study"),

@@ -174,7 +174,7 @@ def make_old(url: str) -> None:
 
 def test_pruning_says_what_goes_and_wants_a_yes(url: str):
     make_old(url)
-    would = "3 events, 0 workers, 0 answers, 0 sessions, comparison more"
+    would = "3 events, 0 workers, 0 fleets, 0 answers, 0 sessions, comparison more"
     asked = ("prune", "--older-than", "90d", "--cancelled")
     assert f"would remove {would} for good; add --yes" in refused(*asked)
     assert said(*asked, "--dry-run") == f"would be removed: {would}\n"
@@ -185,7 +185,7 @@ def test_pruning_says_what_goes_and_wants_a_yes(url: str):
     with closing(open_store(url)) as store:
         assert store.names() == ["small"]
     again = said("prune", "--older-than", "12w", "--comparison", "small", "--yes")
-    assert again == "removed: 0 events, 0 workers, 0 answers, 0 sessions\n"
+    assert again == "removed: 0 events, 0 workers, 0 fleets, 0 answers, 0 sessions\n"
 
 
 @pytest.mark.usefixtures("url")

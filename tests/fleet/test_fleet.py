@@ -11,20 +11,24 @@ from typing import Any
 
 import pytest
 from comparisons import comparison
+from fastapi.testclient import TestClient
 from fleet_trainers import ENDLESS, EndlessTrainer, SteadyTrainer
 from light_trainer import LightTrainer
 from ray_nodes import NODE
 
 from tests.cli.commands import SPEC, tuner, write
+from tuner.api.app import create_app
+from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, NotFound, TunerError
 from tuner.fleet import cluster as ways
 from tuner.fleet import driver, running
 from tuner.fleet.code import code_here
 from tuner.fleet.manager import MANAGER
-from tuner.fleet.order import Order, Shape, Wish
+from tuner.fleet.order import Order, Shape
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store, open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.fleets.wish import Wish
 from tuner.search.queue.control import submit
 from tuner.search.watch.progress import Progress, study_progress
 from tuner.search.watch.views import list_workers
@@ -186,6 +190,32 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     ended = tuner("fleet", "down", "--address", address)
     assert ended.output.endswith("the fleet is down; no trial is lost\n")
     cluster.remove_node(node)
+
+
+def test_a_server_without_ray_shows_the_fleet_and_scales_it(address, store, order):
+    driver.up(address, replace(order, wish=Wish(1, 1, 1)))
+    app = create_app(Settings(database=order.database, secret="not a secret at all"))
+    here = {"base_url": "http://127.0.0.1", "client": ("127.0.0.1", 50_000)}
+    with TestClient(app, **here) as client:
+        (fleet,) = client.get("/v1/fleets").json()["items"]
+        place = f"/v1/fleets/{fleet['id']}"
+
+        def shown(what: str) -> Any:
+            return client.get(place).json()[what]
+
+        assert (fleet["address"], fleet["state"], fleet["room"]) == (address, "up", 2)
+        assert client.patch(place, json={"workers": 3}).status_code == 422
+        with ways.entered(address) as ray:
+            ray.kill(ways.named(ray, MANAGER), no_restart=False)
+        assert client.patch(place, json={"workers": 2}).status_code == 200  # nobody is there
+        wait_until(lambda: shown("up") == 2 and not shown("pending"))
+        assert len(live(store)) == 2 and driver.status(address).fleet.target == 2
+
+        driver.scale(address, 1)
+        wait_until(lambda: shown("max") == shown("up") == 1)
+        assert driver.status(address).fleet.fleet_id == fleet["id"]
+        driver.down(address)
+        assert (shown("state"), shown("up")) == ("down", 0)
 
 
 def test_a_comparison_is_run_on_a_fleet_of_its_own_by_one_option(

@@ -3,7 +3,8 @@ import math
 import pytest
 
 from tuner.errors import InvalidInput
-from tuner.fleet.order import Order, Shape, Wish, check_room
+from tuner.fleet.order import Order, Shape, check_room
+from tuner.search.fleets.wish import Wish
 
 GIB = 2**30
 NODE = {"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * GIB}

@@ -13,8 +13,9 @@ from tuner.cli.stages import Stages
 from tuner.config import database_url
 from tuner.errors import InvalidInput
 from tuner.fleet import driver
-from tuner.fleet.order import GRACE_SECONDS, IDLE_SECONDS, Order, Shape, Spread, Wish, resources
+from tuner.fleet.order import GRACE_SECONDS, Order, Shape, Spread, resources
 from tuner.fleet.seats import FleetStatus, WorkerStatus
+from tuner.search.fleets.wish import IDLE_SECONDS, Wish
 from tuner.search.queue.queue import RETRIES
 from tuner.wording import count
 
@@ -189,7 +190,9 @@ def _in_a_line(now: FleetStatus) -> str:
         size = f"ending, {count(len(now.workers), 'worker')} left"
     elif wish.follows:
         size += f", from {wish.least} to {wish.most} as the queue is long"
-    return f"fleet on {now.database}: {size}, {now.trials_an_hour:.0f} trials an hour"
+    return (
+        f"fleet {now.fleet_id} on {now.database}: {size}, {now.trials_an_hour:.0f} trials an hour"
+    )
 
 
 def _row(worker: WorkerStatus) -> tuple[str, ...]:

@@ -24,11 +24,12 @@ from tuner.fleet.cluster import (
 )
 from tuner.fleet.code import code_here, differing
 from tuner.fleet.manager import CALLS_AT_ONCE, MANAGER, Manager
-from tuner.fleet.order import Order, Shape, Wish, check_room
+from tuner.fleet.order import Order, Shape, check_room
 from tuner.fleet.seats import FleetStatus
 from tuner.search.database.opening import normalise
 from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import ACTIVE, comparisons
+from tuner.search.fleets.wish import Wish
 from tuner.wording import count
 
 START_SECONDS = 180.0

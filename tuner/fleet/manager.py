@@ -1,26 +1,27 @@
 """The actor that has a fleet be what it is to be; it lives on the head, as long as the cluster."""
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from tuner.config import without_password
 from tuner.errors import TunerError
+from tuner.fleet.aim import Aim
 from tuner.fleet.cluster import NAMESPACE, last_line, named, names, nodes, ray_here
 from tuner.fleet.code import code_here, differing
-from tuner.fleet.order import Order, Wish
+from tuner.fleet.order import Order
 from tuner.fleet.remote_worker import RemoteWorker
-from tuner.fleet.seats import WORKER, FleetStatus, Seat, rows_of, status_of, to_drain
+from tuner.fleet.seats import NOT_UP, WORKER, FleetStatus, Seat, rows_of, status_of, to_drain
 from tuner.search.database.patience import in_a_line
 from tuner.search.database.store import Store, open_store
+from tuner.search.fleets.book import Entry, State
+from tuner.search.fleets.wish import Wish
 from tuner.search.queue.queue import Queue
 from tuner.search.watch.views import WorkerRow, list_workers
 from tuner.search.work.keeper import kept
@@ -32,6 +33,9 @@ CALLS_AT_ONCE = 8
 """So many may ask the manager something at the same moment."""
 
 _ROUND_SECONDS = 0.5
+_SOON_SECONDS, _ANYWAY_SECONDS = 1.0, 5.0
+"""When it is written down again how the fleet is: if that changed, and as a sign of life."""
+
 _AGAIN_SECONDS, _LONGEST_WAIT = 5.0, 60.0
 _KEY = b"wish"
 _log = logging.getLogger(__name__)
@@ -50,15 +54,13 @@ class Manager:
     def __init__(self, order: Order) -> None:
         self._ray = ray_here()
         self._order = order
-        self._lock = threading.Lock()
-        self._wish, self._target, self._draining = order.wish, order.wish.workers, False
-        self._at_once = False
         self._seats: dict[int, Seat] = {}
-        self._asked_for_last = time.monotonic()
+        self._said: tuple[Entry, Wish] | None = None
+        self._said_at = -_ANYWAY_SECONDS
         self._store: Store | None = None
         self._trouble = self._not_started = ""
         self._failures, self._not_before = 0, 0.0
-        self._recall()
+        self._aim = self._recalled()
         self.differs = differing(order.code, code_here())
         if not self.differs:
             threading.Thread(target=self._manage, name="manager", daemon=True).start()
@@ -69,26 +71,24 @@ class Manager:
 
     def order(self) -> Order:
         """The fleet as it was ordered."""
-        return replace(self._order, wish=self._wish)
+        return replace(self._order, wish=self._aim.wish)
 
     def status(self) -> FleetStatus:
         """How the fleet is."""
         roster = self._roster()
         return FleetStatus(
+            fleet_id=self._aim.fleet_id,
             database=without_password(self._order.database),
-            wish=self._wish,
-            target=0 if self._draining else self._target,
-            draining=self._draining,
-            trouble="; ".join(filter(None, (self._not_started, self._trouble))),
+            wish=self._aim.wish,
+            target=self._wanted,
+            draining=self._aim.draining,
+            trouble=self._amiss,
             workers=tuple(status_of(seat, roster) for seat in list(self._seats.values())),
         )
 
     def scale(self, wish: Wish) -> None:
         """Have it be as large as this from now on."""
-        with self._lock:
-            self._wish, self._target = wish, wish.workers
-            self._asked_for_last = time.monotonic()
-            self._remember()
+        self._aim.scale(wish)
 
     def down(self) -> bool:
         """Have all workers drain, and end then; asked again, they end at once.
@@ -96,10 +96,17 @@ class Manager:
         Returns:
             Whether they end at once.
         """
-        with self._lock:
-            self._at_once, self._draining = self._draining, True
-            self._remember()
-            return self._at_once
+        return self._aim.end()
+
+    @property
+    def _wanted(self) -> int:
+        """How many workers there are to be."""
+        return 0 if self._aim.draining else self._aim.target
+
+    @property
+    def _amiss(self) -> str:
+        """What is in the way of that."""
+        return "; ".join(filter(None, (self._not_started, self._trouble)))
 
     def _manage(self) -> None:
         while True:
@@ -109,6 +116,8 @@ class Manager:
                     while not self._ended():
                         self._round(store)
                         time.sleep(_ROUND_SECONDS)
+                    self._said_at = -_ANYWAY_SECONDS
+                    self._say(store)
             except (TunerError, DBAPIError, StorageInternalError) as error:
                 self._trouble = without_password(in_a_line(error))
             except Exception as error:
@@ -131,17 +140,39 @@ class Manager:
             store.close()
 
     def _ended(self) -> bool:
-        return self._draining and not self._seats
+        return self._aim.draining and not self._seats
 
     def _round(self, store: Store) -> None:
         """Look at every worker, and start or end some."""
         self._look()
         self._take_from_the_dead()
         roster = self._roster()
-        if self._wish.follows and not self._draining:
+        if self._aim.wish.follows and not self._aim.draining:
             self._follow(store, roster)
         self._fill()
         self._thin(roster)
+        self._say(store)
+
+    def _say(self, store: Store) -> None:
+        """Write down now and then how the fleet is, and take from there what people want."""
+        now, aim = time.monotonic(), self._aim
+        state: State = "draining" if aim.draining else "up"
+        entry = Entry(
+            address=self._ray.get_runtime_context().gcs_address,
+            state="down" if self._ended() else state,
+            target=self._wanted,
+            up=sum(seat.state not in NOT_UP for seat in list(self._seats.values())),
+            room=sum(self._order.shape.room(node.resources) for node in nodes(self._ray)),
+            trouble=self._amiss,
+        )
+        changed = (entry, aim.wish) != self._said
+        if now < self._said_at + (_SOON_SECONDS if changed else _ANYWAY_SECONDS):
+            return
+        self._said, self._said_at = (entry, aim.wish), now
+        try:
+            aim.write(store, entry)
+        except (DBAPIError, StorageInternalError) as error:
+            _log.warning("how the fleet is is written down later: %s", in_a_line(error))
 
     def _end_without_database(self) -> None:
         """End workers, if they are to, while the database cannot be had."""
@@ -223,21 +254,10 @@ class Manager:
 
     def _follow(self, store: Store, roster: list[WorkerRow]) -> None:
         """Have as many workers as can be busy, and fewer once that was too many for a while."""
-        wish = self._wish
-        idle = self._idle(roster)
+        wish, idle = self._aim.wish, self._idle(roster)
         working = [seat for seat in self._seats.values() if seat.state == "working"]
         busy = sum(seat.number not in idle for seat in working if not seat.draining)
-        waiting = len(Queue(store).upcoming(most=wish.most))
-        wanted = min(max(busy + waiting, wish.least), wish.most)
-        now = time.monotonic()
-        if wanted >= self._target:
-            self._asked_for_last = now
-        elif now - self._asked_for_last < wish.idle_seconds:
-            return
-        with self._lock:
-            if self._wish is wish and wanted != self._target:
-                self._target = wanted
-                self._remember()
+        self._aim.follow(wish, busy + len(Queue(store).upcoming(most=wish.most)))
 
     def _idle(self, roster: list[WorkerRow]) -> set[int]:
         """The numbers of the workers that train nothing, as the roster has it."""
@@ -246,9 +266,9 @@ class Manager:
 
     def _fill(self) -> None:
         """Start the workers that are missing."""
-        if self._draining or time.monotonic() < self._not_before:
+        if self._aim.draining or time.monotonic() < self._not_before:
             return
-        missing = self._target - sum(not seat.draining for seat in self._seats.values())
+        missing = self._wanted - sum(not seat.draining for seat in self._seats.values())
         for _ in range(missing):
             number = next(n for n in range(len(self._seats) + 1) if n not in self._seats)
             actor = self._ray.remote(RemoteWorker).options(
@@ -258,42 +278,39 @@ class Manager:
                 max_restarts=-1,
                 **self._order.shape.options,
             )
-            self._seats[number] = Seat(number, actor.remote(self._order))
+            self._seats[number] = Seat(number, actor.remote(self.order()))
 
     def _thin(self, roster: list[WorkerRow]) -> None:
         """End the workers that are too many."""
         staying = [seat for seat in self._seats.values() if not seat.draining]
-        surplus = len(staying) - (0 if self._draining else self._target)
+        surplus = len(staying) - self._wanted
         for seat in to_drain(staying, self._idle(roster), surplus):
             seat.draining = True
         for seat in [seat for seat in self._seats.values() if seat.draining]:
             if seat.seen is None:  # it is nowhere yet
                 self._ray.kill(seat.actor, no_restart=True)
                 self._forget(seat)
-            elif self._at_once:
+            elif self._aim.at_once:
                 seat.actor.end.remote()
             elif seat.seen.doing not in ("draining", "drained"):
                 seat.actor.drain.remote()
 
-    def _remember(self) -> None:
-        """Write down what there is to be, where it lives as long as the cluster."""
+    def _recalled(self) -> Aim:
+        """What there is to be: it, and who is there, are found again after an end of this process.
+
+        It is written down where it lives as long as the cluster.
+        """
+        from ray.experimental.internal_kv import _internal_kv_get as get
         from ray.experimental.internal_kv import _internal_kv_put as put
 
-        now = {"wish": asdict(self._wish), "target": self._target, "draining": self._draining}
-        put(_KEY, json.dumps(now).encode(), overwrite=True, namespace=NAMESPACE.encode())
-
-    def _recall(self) -> None:
-        """Go on after an end of this process: find what there is to be, and who is there."""
-        from ray.experimental.internal_kv import _internal_kv_get as get
+        def keep(text: str) -> None:
+            put(_KEY, text.encode(), overwrite=True, namespace=NAMESPACE.encode())
 
         if not self._ray.get_runtime_context().was_current_actor_reconstructed:
-            self._remember()
-            return
-        if (noted := get(_KEY, namespace=NAMESPACE.encode())) is not None:
-            now: dict[str, Any] = json.loads(noted)
-            self._wish, self._target = Wish(**now["wish"]), now["target"]
-            self._draining = now["draining"]
+            return Aim(self._order.wish, keep)
         for name in names(self._ray):
             if name.startswith(WORKER) and (actor := named(self._ray, name)) is not None:
                 number = int(name.removeprefix(WORKER))
                 self._seats[number] = Seat(number, actor)
+        kept: bytes | None = get(_KEY, namespace=NAMESPACE.encode())
+        return Aim(self._order.wish, keep, None if kept is None else kept.decode())

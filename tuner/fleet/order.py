@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from tuner.errors import InvalidInput
+from tuner.search.fleets.wish import Wish
 from tuner.search.queue.queue import RETRIES
 from tuner.search.work.crew import MakeTrainer
 from tuner.search.work.trainers import Trainers
@@ -13,11 +14,6 @@ from tuner.wording import count
 
 GRACE_SECONDS = 3600.0
 """So long a worker that is told to stop may go on, to end its epoch."""
-
-IDLE_SECONDS = 30.0
-"""So long workers stay whom the queue's length does not ask for any more."""
-
-MOST_WORKERS = 100_000
 
 Spread = Literal["spread", "packed"]
 """Workers on as many nodes as there are, or on as few as hold them."""
@@ -106,40 +102,6 @@ def check_room(shape: Shape, workers: int, nodes: Iterable[Mapping[str, float]])
         "ask for fewer or for smaller ones, or, where the cluster grows by itself, for --min "
         f"{room} or less with --max"
     )
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How many workers there are to be; between ``least`` and ``most`` as the queue is long.
-
-    Args:
-        workers: How many to begin with.
-        least: How few at least.
-        most: How many at most.
-        idle_seconds: So long more of them stay than the queue's length asks for.
-
-    Raises:
-        InvalidInput: If they are not in this order.
-    """
-
-    workers: int
-    least: int
-    most: int
-    idle_seconds: float = IDLE_SECONDS
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.least <= self.workers <= self.most <= MOST_WORKERS or self.most < 1:
-            raise InvalidInput(
-                "workers: 0 <= --min <= --workers <= --max and 1 <= --max <= "
-                f"{MOST_WORKERS} must hold, got {self.least}, {self.workers} and {self.most}"
-            )
-        if not self.idle_seconds >= 0:
-            raise InvalidInput(f"idle seconds must be at least 0, got {self.idle_seconds}")
-
-    @property
-    def follows(self) -> bool:
-        """Whether the queue's length decides how many there are."""
-        return self.least < self.most
 
 
 @dataclass(frozen=True)

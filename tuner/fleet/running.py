@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from tuner.errors import InvalidInput, NotFound, TunerError
 from tuner.fleet import driver
 from tuner.fleet.cluster import address_of
-from tuner.fleet.order import Order, Wish
+from tuner.fleet.order import Order
 from tuner.search.database.opening import normalise
 from tuner.search.database.store import open_store
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.fleets.wish import Wish
 from tuner.search.queue.control import check_active
 from tuner.search.watch.progress import Progress, progress
 from tuner.search.work.keeper import Keeper

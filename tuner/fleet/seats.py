@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuner.fleet.order import Wish
 from tuner.fleet.remote_worker import Seen
+from tuner.search.fleets.wish import Wish
 from tuner.search.watch.views import WorkerRow
 
 WORKER = "worker-"
 """How the names of the workers' actors begin; a number follows."""
+
+NOT_UP = ("waiting", "restarting", "drained", "refused", "broken")
+"""The states of workers that are not up, or not any more."""
 
 
 @dataclass
@@ -80,6 +83,7 @@ class FleetStatus:
     """A fleet, for people.
 
     Args:
+        fleet_id: By what it is known in the database.
         database: Its address, without a password.
         wish: What there is to be.
         target: How many workers that means now.
@@ -88,6 +92,7 @@ class FleetStatus:
         workers: Its workers.
     """
 
+    fleet_id: str
     database: str
     wish: Wish
     target: int
@@ -98,8 +103,7 @@ class FleetStatus:
     @property
     def up(self) -> int:
         """How many workers are up, whatever they do."""
-        down = ("waiting", "restarting", "drained", "refused", "broken")
-        return sum(worker.state not in down for worker in self.workers)
+        return sum(worker.state not in NOT_UP for worker in self.workers)
 
     @property
     def trials_an_hour(self) -> float:

@@ -80,7 +80,7 @@ def test_old_traces_go_and_new_ones_and_results_stay(store: Store):
     assert expected.comparisons == ()
     assert count(store, events) == ran + 1  # looking changes nothing
     assert prune(store, retention) == expected
-    assert prune(store, retention) == Old(0, 0, 0, 0, ())
+    assert prune(store, retention) == Old(0, 0, 0, 0, 0, ())
     assert [count(store, table) for table in (events, workers)] == [1, 1]
     assert count(store, requests_table) == count(store, sessions_table) == 0
     assert count(store, trials) == with_trials
@@ -96,7 +96,7 @@ def run_small(store: Store) -> None:
 def test_what_is_not_older_than_asked_stays(store: Store):
     traces(store)
     age(store, 5)
-    assert prune(store, Retention(6 * DAY)) == Old(0, 0, 0, 0, ())
+    assert prune(store, Retention(6 * DAY)) == Old(0, 0, 0, 0, 0, ())
     gone = prune(store, Retention(4 * DAY))
     assert (gone.events, gone.workers, gone.requests, gone.sessions) == (1, 1, 1, 1)
 

@@ -138,7 +138,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="do it: this cannot be undone")] = False,
     database: Database = None,
 ) -> None:
-    """Remove what is old: events, workers long gone, answers to repeated requests, old sessions.
+    """Remove what is old: events, workers and fleets long gone, answers kept, expired sessions.
 
     With --cancelled also cancelled comparisons to which nothing happened since. Never removed are
     other comparisons, their studies and trials, and API keys, revoked ones included. Servers and
@@ -182,6 +182,7 @@ def _in_words(rows: Old) -> str:
         for kind, number in (
             ("event", rows.events),
             ("worker", rows.workers),
+            ("fleet", rows.fleets),
             ("answer", rows.requests),
             ("session", rows.sessions),
         )

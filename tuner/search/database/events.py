@@ -37,7 +37,8 @@ class Event:
         created: When, in seconds since 1970.
         comparison: Whose it is, if any's.
         kind: submitted, claimed, released, lost, finished, failed, paused, resumed, cancelled,
-            retried, labelled, complete, deleted or operation (see ``queue.operations``).
+            retried, labelled, complete, deleted or operation (see ``queue.operations``); scaled,
+            of a fleet.
         data: More about it, such as the study's name and the number of trials.
     """
 

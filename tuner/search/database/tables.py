@@ -28,7 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0009"
 """The migration that this version of the software reads and writes."""
 
 VERSION_TABLE: Final = "tuner_alembic_version"
@@ -165,6 +165,34 @@ workers = Table(
 ``state`` is starting, idle, working, stopped or broken, ``message`` says why; ``pid`` is the
 launcher's as long as it is starting. ``study_name`` and ``running`` are what it trains now,
 ``finished`` counts trials, ``epochs`` trial epochs.
+"""
+
+fleets = Table(
+    "tuner_fleets",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("address", String(200), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("last_seen", Float, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("target", Integer, nullable=False),
+    Column("up", Integer, nullable=False),
+    Column("room", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("workers", Integer, nullable=False),
+    Column("least", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("idle_seconds", Float, nullable=False),
+    Column("wished", Float, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("taken", Integer, nullable=False),
+)
+"""Fleets on clusters; a manager on the cluster writes its row, and takes wishes from it.
+
+``state`` is up, draining or down, ``address`` the cluster's; of ``target`` workers ``up`` are up,
+and its nodes have room for ``room``. ``workers``, ``least``, ``most`` and ``idle_seconds`` are the
+last wish for its size, uttered at ``wished``, whoever's it is; ``revision`` counts wishes, and
+``taken`` is the one that the manager goes by.
 """
 
 keys = Table(

@@ -19,6 +19,7 @@ from tuner.search.database.tables import (
     Now,
     comparisons,
     events,
+    fleets,
     requests,
     sessions,
     trials,
@@ -40,6 +41,7 @@ class Old:
     Args:
         events: Number of events.
         workers: Number of workers that gave no sign of life since.
+        fleets: Number of fleets of which nothing was seen since.
         requests: Number of answers to requests that carried an Idempotency-Key.
         sessions: Number of sessions of browsers that expired.
         comparisons: Names of cancelled comparisons.
@@ -47,6 +49,7 @@ class Old:
 
     events: int
     workers: int
+    fleets: int
     requests: int
     sessions: int
     comparisons: tuple[str, ...]
@@ -98,8 +101,9 @@ def prune(store: Store, retention: Retention) -> Old:
 
 
 def _as_old(counts: Mapping[str, int | None], names: Iterable[str]) -> Old:
-    kinds = {table: counts.get(table.name) or 0 for table in (events, workers, requests, sessions)}
-    return Old(kinds[events], kinds[workers], kinds[requests], kinds[sessions], tuple(names))
+    tables = (events, workers, fleets, requests, sessions)
+    numbers = {table.name.removeprefix("tuner_"): counts.get(table.name) or 0 for table in tables}
+    return Old(**numbers, comparisons=tuple(names))
 
 
 def _rows(retention: Retention) -> dict[Table, ColumnElement[bool]]:
@@ -112,6 +116,7 @@ def _rows(retention: Retention) -> dict[Table, ColumnElement[bool]]:
     return {
         events: events.c.created < before,
         workers: (workers.c.last_seen < before) & ~holds,
+        fleets: fleets.c.last_seen < before,
         requests: requests.c.created < before,
         sessions: sessions.c.expires < before,
     }
