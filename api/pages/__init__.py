@@ -5,12 +5,12 @@ Rendered here, without a build step; ``assets/live.js`` keeps open pages up to d
 
 from fastapi import APIRouter
 
-from tuner.api.pages import arm_routes, fleet, label_routes, routes
+from tuner.api.pages import arm_routes, label_routes, routes, workers
 from tuner.api.pages.comparing import routes as comparing
 from tuner.api.pages.failures import install
 
 router = APIRouter()
-for some in (label_routes, arm_routes, comparing, fleet, routes):
+for some in (label_routes, arm_routes, comparing, workers, routes):
     router.include_router(some.router)
 
 __all__ = ["install", "router"]

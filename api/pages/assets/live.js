@@ -6,7 +6,8 @@
   if (!root) return;
 
   const KINDS = ["submitted", "claimed", "released", "lost", "finished", "failed", "paused",
-    "resumed", "cancelled", "retried", "labelled", "complete", "deleted", "operation"];
+    "resumed", "cancelled", "retried", "labelled", "complete", "deleted", "operation",
+    "scaled"];
   const APART = 1000, // milliseconds between two looks, however much happens
     ANYWAY = 15000; // ages and workers that fell silent make no event
   const announcement = document.getElementById("announcement");
