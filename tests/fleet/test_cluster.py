@@ -1,13 +1,17 @@
 """Clusters that are not there, or let nobody in."""
 
+import platform
 import socket
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.cli.commands import tuner
-from tuner.errors import InvalidInput
+from tuner.errors import InvalidInput, TunerError
 from tuner.fleet import cluster
 
 
@@ -68,3 +72,54 @@ def test_a_runtime_environment_is_a_json_object(text: str):
     assert "--runtime-env-json" in refused(
         "fleet", "up", "--workers", 1, "--runtime-env-json", text
     )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "ray://127.0.0.1:10001"])
+@pytest.mark.parametrize("differs", ["ray", "python"])
+def test_a_cluster_of_another_ray_or_python_is_refused_with_both_versions(
+    ray: Any, monkeypatch: pytest.MonkeyPatch, address: str, differs: str
+):
+    from ray._private.utils import check_version_info
+
+    there = {"ray_version": ray.__version__, "python_version": platform.python_version()}
+    there[f"{differs}_version"] = "1.2.3"
+    monkeypatch.setattr(cluster, "answers", lambda _address: True)
+    monkeypatch.setattr(ray, "init", lambda *_, **__: check_version_info(there, "this machine"))
+    with pytest.raises(InvalidInput) as refused:
+        cluster.entered(address).__enter__()
+    words = str(refused.value)
+    assert f"{address}: it runs another version of Ray or of Python" in words
+    assert f"{differs.title()}: 1.2.3" in words
+    assert f"Python: {platform.python_version()}" in words and "use the same here" in words
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ray, in a cluster whose head is gone: what asks the head does not return."""
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+    ended = threading.Event()
+
+    def ask(*_: object, **__: object) -> None:
+        ended.wait()
+
+    yield SimpleNamespace(nodes=ask, get_actor=ask, init=ask, shutdown=ended.set)
+    ended.set()
+
+
+def test_a_head_that_dies_while_it_is_asked_is_given_up_and_named(silent: Any):
+    for ask in (cluster.nodes, lambda ray: cluster.named(ray, "fleet")):
+        with pytest.raises(
+            TunerError, match=r"did not answer within 0\.2 seconds; it may be gone"
+        ):
+            ask(silent)
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_client_server_that_outlived_its_head_is_given_up_and_left(
+    silent: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster, "CLIENT_SECONDS", 0.2)
+    monkeypatch.setattr(cluster, "answers", lambda _address: True)
+    monkeypatch.setitem(sys.modules, "ray", silent)
+    with pytest.raises(TunerError, match=r"did not answer within 0\.2 seconds"):
+        cluster.entered("ray://127.0.0.1:10001").__enter__()

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import Any, TypeVar
 
 from tuner.errors import InvalidInput, TunerError
 
@@ -17,6 +19,11 @@ NAMESPACE = "bnn-tuner"
 
 ANSWER_SECONDS = 10.0
 """So long a cluster, or a fleet in it, is waited for."""
+
+CLIENT_SECONDS = 30.0
+"""So long a cluster may take to start what serves a machine that is none of its nodes."""
+
+Result = TypeVar("Result")
 
 _HERE = "auto"
 _CLIENT = "ray://"
@@ -112,6 +119,7 @@ def entered(
     Raises:
         InvalidInput: If Ray is not installed, or there is no cluster, or it does not answer, or
             is of another version.
+        TunerError: If it answers and then falls silent.
     """
     ray = ray_here()
     where = address_of(address)
@@ -121,14 +129,20 @@ def entered(
             f"{ANSWER_SECONDS:g} seconds; see that it runs (ray status) and that its port can be "
             "reached from here"
         )
+    options = {
+        "namespace": NAMESPACE,
+        "runtime_env": dict(runtime_env or {}) or None,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
     try:
-        ray.init(
-            where,
-            namespace=NAMESPACE,
-            runtime_env=dict(runtime_env or {}) or None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        if where.startswith(_CLIENT):
+            heard(lambda: ray.init(where, **options), CLIENT_SECONDS)
+        else:
+            ray.init(where, **options)
+    except TunerError:
+        ray.shutdown()
+        raise
     except (Exception, SystemExit) as error:  # Ray ends the process where it finds no way in
         ray.shutdown()
         raise InvalidInput(f"the Ray cluster at {where}: {_why(where, error)}") from error
@@ -155,8 +169,12 @@ def _why(where: str, error: BaseException) -> str:
 
 
 def nodes(ray: Any) -> list[Node]:  # Any: Ray
-    """The nodes that are up, the head first."""
-    alive = [node for node in ray.nodes() if node["Alive"]]
+    """The nodes that are up, the head first.
+
+    Raises:
+        TunerError: If the head does not say so within ``ANSWER_SECONDS``.
+    """
+    alive = [node for node in heard(ray.nodes) if node["Alive"]]
     return sorted(
         (
             Node(
@@ -175,6 +193,35 @@ def nodes(ray: Any) -> list[Node]:  # Any: Ray
 def on_head() -> dict[str, float]:
     """The resources that an actor asks for to be on the head: it lives as long as the cluster."""
     return {_HEAD: 0.001}
+
+
+def heard(call: Callable[[], Result], seconds: float | None = None) -> Result:
+    """What a call of Ray's returns, which waits for the head however long that is silent.
+
+    Args:
+        call: The call; it goes on in a thread of its own if it is not waited for any more.
+        seconds: How long it is waited for; ``ANSWER_SECONDS`` if nothing is said.
+
+    Raises:
+        TunerError: If it did not return in time.
+    """
+    said: Future[Result] = Future()
+
+    def ask() -> None:
+        try:
+            said.set_result(call())
+        except BaseException as error:  # Ray ends processes
+            said.set_exception(error)
+
+    most = ANSWER_SECONDS if seconds is None else seconds
+    threading.Thread(target=ask, name="asking Ray", daemon=True).start()
+    if not wait([said], timeout=most).done:
+        raise TunerError(
+            f"the head of the Ray cluster did not answer within {most:g} seconds; it may be gone, "
+            "and the fleet with it: see ray status; no trial is lost: start Ray again and bring a "
+            "fleet up"
+        )
+    return said.result()
 
 
 def answer(ray: Any, reference: Any) -> Any:  # Any: Ray, a reference of it, what it stands for
@@ -203,9 +250,13 @@ def gone(ray: Any, name: str, *, within_seconds: float) -> bool:  # Any: Ray
 
 
 def named(ray: Any, name: str) -> Any:  # Any: Ray, a handle of an actor
-    """The fleet's actor of that name; None if there is none."""
+    """The fleet's actor of that name; None if there is none.
+
+    Raises:
+        TunerError: If the head does not say so within ``ANSWER_SECONDS``.
+    """
     try:
-        return ray.get_actor(name, namespace=NAMESPACE)
+        return heard(lambda: ray.get_actor(name, namespace=NAMESPACE))
     except ValueError:
         return None
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tuner.fleet.cluster import (
     answer,
     entered,
     gone,
+    heard,
     last_line,
     named,
     nodes,
@@ -198,7 +199,7 @@ def _managed(ray: Any, order: Order) -> Any:  # Any: Ray, an actor of it
         resources=on_head(),
     )
     try:
-        return actor.remote(order)
+        return heard(lambda: actor.remote(order))
     except ValueError as error:  # somebody was faster
         raise Conflict(f"a fleet is already up in this cluster ({error})") from error
 
@@ -244,8 +245,9 @@ def _take_down(ray: Any, manager: Any) -> None:  # Any: Ray, an actor of it
         gone(ray, MANAGER, within_seconds=_ENDING_SECONDS)
     except (TunerError, ray.exceptions.RayError):
         pass
-    if (left := named(ray, MANAGER)) is not None:
-        ray.kill(left, no_restart=True)
+    with suppress(TunerError):
+        if (left := named(ray, MANAGER)) is not None:
+            ray.kill(left, no_restart=True)
 
 
 def _refuse_second(now: FleetStatus) -> None:

@@ -122,7 +122,9 @@ class _Watch:
             unable = [worker for worker in workers if worker.state in ("broken", "refused")]
             trouble = unable[0].message if unable and len(unable) == len(workers) else ""
             most = _BAD_LOOKS
-        except InvalidInput as error:
+        except NotFound:
+            raise
+        except TunerError as error:
             trouble, most = str(error), _SILENT_LOOKS
         self._bad = self._bad + 1 if trouble else 0
         self._looked = time.monotonic()
