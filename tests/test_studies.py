@@ -107,6 +107,27 @@ def test_the_table_of_whole_comparisons_has_the_numbers_of_the_reports(column, n
             assert shown in rows["documented settings without any search, test"]
 
 
+def test_what_is_said_of_eleven_rules_is_in_their_report():
+    report = report_of("rules_digits")
+    many = report["many_arms"]
+    ranks = dict(zip(many["names"], many["ranks"]["ranks"], strict=True))
+    said = " ".join(README.partition("- `rules_digits`: ")[2].partition("\n- ")[0].split())
+    for name, shown in (
+        ("target_flip_ratio", "mean rank {:.2f} of 11"),
+        ("bayes_binn", "BayesBiNN ({:.2f})"),
+        ("filter", "the filter ({:.2f})"),
+        ("bop", "Bop ({:.2f})"),
+        ("bop2nd_order", "Bop2ndOrder ({:.2f})"),
+    ):
+        assert shown.format(ranks[name]) in said
+    assert f"less than {many['ranks']['critical']:.2f} apart" in said
+    apart = [pair for pair in many["pairs"] if pair["p_holm"] < 0.05]
+    assert [many["names"][pair["first"]] for pair in apart] == ["bop", "bop"]
+    hits = {arm["name"]: arm["target"]["hits"] for arm in report["arms"]}
+    assert f"{hits.pop('target_flip_ratio')}% of the first's trials" in said
+    assert f"{hits.pop('filter')}% of the filter's, at most {max(hits.values())}% of any" in said
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/method.md"])
 def test_what_is_said_of_the_demo_is_in_its_report(page):
     report = json.loads((ROOT / "studies/examples/digits.json").read_text("utf-8"))
