@@ -1,7 +1,11 @@
 """Slow literal twins of the update rules: one weight, one trial, plain floats, as published."""
 
+import cmath
 import math
 from collections.abc import Callable
+
+from scipy.optimize import brentq
+from scipy.signal import besselap, buttap, cheb1ap
 
 
 def sign(x: float) -> int:
@@ -27,6 +31,87 @@ class FilterFlip:
         if self.s * self.b > 0:
             self.b = -self.b
         return self.b
+
+
+class DesignedFilter:
+    """Poles of scipy's prototypes, put on steps one by one, as delta sections with exact gains.
+
+    Each pair of poles (or last single one) keeps w and v, which an even gradient makes equal to
+    itself whatever the cut-off.
+    """
+
+    def __init__(
+        self, p, family, order, memory, damping=1.0, memory_unit="steps", factor=constant
+    ):
+        assert memory_unit == "steps"
+        self.b, self.t, self.factor, self.memory = sign(p), 0, factor, memory
+        self.family, self.order = family, order
+        self.poles, self.zero = self.prototype(family, order, damping)
+        self.state = [[0.0, 0.0] for _ in range(0, order, 2)]
+
+    @staticmethod
+    def prototype(family, order, damping):
+        """Poles in pairs, cut off at 1, and the square of the first pair's zero, if it has one."""
+        zero = math.inf
+        if family == "ema":
+            return [-1.0] * order, zero
+        if family == "butterworth":
+            poles = buttap(order)[1]
+        elif family == "bessel":
+            poles = besselap(order, norm="mag")[1]
+        elif family == "chebyshev1":
+            poles = cheb1ap(order, 1.0)[1]
+        elif family == "moving_average":
+            poles = 2 * besselap(order, norm="delay")[1]
+            zero = {3: -60.0, 4: -42.0}.get(order, math.inf)
+        else:
+            root = cmath.sqrt(damping**2 - 1)
+            poles = [-damping + root, -damping - root] * (order // 2) + [-1.0] * (order % 2)
+        poles = sorted(map(complex, poles), key=lambda p: (abs(p.imag) < 1e-9, abs(p), p.real))
+
+        def power(w):
+            gain = 1 - (1j * w) ** 2 / zero
+            for pole in poles:
+                gain /= 1 - 1j * w / pole
+            return abs(gain) ** 2
+
+        high = next(w / 1000 for w in range(1, 10**6) if power(w / 1000) < 0.5)
+        cutoff = brentq(lambda w: power(w) - 0.5, high - 0.001, high, xtol=1e-15, rtol=1e-15)
+        return [pole / cutoff for pole in poles], zero / cutoff**2
+
+    def step(self, g):
+        cutoff, x = self.factor(self.t) / self.memory, g
+        self.t += 1
+        for i, state in enumerate(self.state):
+            feed, a1, a2, b1 = self.delta(self.poles[2 * i : 2 * i + 2], cutoff, first=i == 0)
+            w, v = state
+            y = w + feed * (x - w)
+            if a2 is None:
+                state[0] = w + a1 * (x - w)
+            elif cutoff > 0:
+                lean = (a1 - b1) / (1 - feed) if feed < 1 else 1.0
+                state[0] = w + (a1 - lean) * (x - w) + lean * (v - w)
+                state[1] = v + a2 / lean * (x - w)
+            x = y
+        if x * self.b > 0:
+            self.b = -self.b
+        return self.b
+
+    def delta(self, poles, cutoff, *, first):
+        """b0, a1, a2, b1 of (b0 d^2 + b1 d + a2) / (d^2 + a1 d + a2) with d = z - 1."""
+        if self.family == "ema":
+            alpha = min(1.0, cutoff / math.sqrt(2 ** (1 / self.order) - 1))
+            if len(poles) == 1:
+                return alpha, alpha, None, None
+            return alpha**2, 2 * alpha, alpha**2, 2 * alpha**2
+        k = math.tan(cutoff / 2)
+        moved = [1 - (1 + k * pole) / (1 - k * pole) for pole in poles]
+        if len(poles) == 1:
+            return moved[0].real / 2, moved[0].real, None, None
+        a1, a2 = sum(moved).real, (moved[0] * moved[1]).real
+        zero = self.zero if first else math.inf
+        feed = a2 / 4 if math.isinf(zero) else a2 / 4 * (1 - 1 / (zero * k * k)) if k else 0.0
+        return feed, a1, a2, a2
 
 
 class Bop:
@@ -269,4 +354,5 @@ TWINS = {
     "sgdat": SGDAT,
     "bayes_binn": BayesBiNN,
     "target_flip_ratio": TargetFlipRatio,
+    "designed_filter": DesignedFilter,
 }

@@ -41,6 +41,24 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A hyperparameter that counts something: a whole number between two bounds, both legal."""
+
+    default: int
+    low: int
+    high: int
+
+    def check(self, where: str, value: Setting) -> int:
+        """The value as an int, or InvalidInput naming ``where``, the bounds and the value."""
+        if not isinstance(value, bool) and isinstance(value, int | float):
+            if self.low <= value <= self.high and float(value).is_integer():
+                return int(value)
+        raise InvalidInput(
+            f"{where} must be a whole number from {self.low} to {self.high}, got {value!r}"
+        )
+
+
+@dataclass(frozen=True)
 class Choice:
     """A hyperparameter that takes one of a few values."""
 
@@ -56,7 +74,7 @@ class Choice:
         raise InvalidInput(f"{where} must be one of {listed}, got {value!r}")
 
 
-Hyperparameter = Number | Choice
+Hyperparameter = Number | Whole | Choice
 
 _DECAY = Choice("constant", DECAYS)
 _SWITCH = Choice(False, (False, True))
@@ -109,6 +127,9 @@ _TARGET_FLIP_RATIO: dict[str, Hyperparameter] = {
     "feedback": Number(0.1, high=1),
 }
 
+FAMILIES = ("ema", "butterworth", "bessel", "chebyshev1", "moving_average", "damped")
+"""Kinds of low-pass filters that are designed by order and memory."""
+
 OWN = "own"
 """In a rule's place: the settings are what the user's objective makes of them."""
 
@@ -118,6 +139,14 @@ RULES: Mapping[str, Mapping[str, Hyperparameter]] = MappingProxyType(
             "alpha": Number(1e-3, high=1, open_low=True),
             "gamma": Number(1.0, high=1, open_low=True),
             "alpha_decay": _DECAY,
+        },
+        "designed_filter": {
+            "family": Choice("ema", FAMILIES),
+            "order": Whole(2, 1, 4),
+            "memory": Number(1e3, open_low=True, open_high=True),
+            "memory_unit": Choice("steps", ("steps", "runs")),
+            "damping": Number(1.0, low=0.05, high=10),
+            "cutoff_decay": _DECAY,
         },
         "latent_sgd": {
             **_LATENT,
@@ -164,6 +193,11 @@ def complete(rule: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         name: kind.check(f"{rule}.{name}", settings.get(name, kind.default))
         for name, kind in known.items()
     }
+    if full.get("memory_unit") == "steps" and not float(full["memory"]) >= 1:
+        raise InvalidInput(
+            f"{rule}.memory must be at least 1 step, got {full['memory']}; a share of the run "
+            'takes memory_unit="runs"'
+        )
     if not full.get("coupled", True) and (full["nesterov"] or full["dampening"]):
         raise InvalidInput(
             "latent_sgd: nesterov and dampening exist in torch's coupled form only; "

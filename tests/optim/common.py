@@ -7,6 +7,7 @@ from tuner.optim import (
     BayesBiNN,
     Bop,
     Bop2ndOrder,
+    DesignedFilter,
     FilterFlip,
     LatentAdam,
     LatentAdamW,
@@ -19,6 +20,7 @@ from tuner.optim import (
 COMPILED = {
     "filter_flip": (FilterFlip, "alpha", {"gamma": 0.5}),
     "filter_flip first order": (FilterFlip, "alpha", {}),
+    "designed_filter": (DesignedFilter, "cutoff", {"family": "bessel", "order": 3}),
     "latent_sgd": (LatentSGD, "learning_rate", {"momentum": 0.9, "weight_decay": 0.01}),
     "latent_sgd coupled": (LatentSGD, "learning_rate", {"momentum": 0.9, "coupled": True}),
     "latent_sgd scaled": (LatentSGD, "learning_rate", {"scaling": True}),

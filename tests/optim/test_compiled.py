@@ -6,10 +6,20 @@ import math
 
 import pytest
 import torch
+from scipy.signal import butter
 
 from tests.optim.common import COMPILED, make, noise, train, weight
 from tuner import kernels
-from tuner.optim import Bop, FilterFlip, LatentAdam, LatentAdamW, LatentSGD, Schedule, compiled
+from tuner.optim import (
+    Bop,
+    DesignedFilter,
+    FilterFlip,
+    LatentAdam,
+    LatentAdamW,
+    LatentSGD,
+    Schedule,
+    compiled,
+)
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -27,6 +37,21 @@ FILTERS = {
         "alpha": 0.3,
         "schedule": Schedule(["cosine", "constant", "step"], STEPS),
     },
+}
+DESIGNS = {
+    "order 1": lambda params: DesignedFilter(params, memory=9, order=1),
+    "order 4": lambda params: DesignedFilter(params, memory=3, family="butterworth", order=4),
+    "orders per trial": lambda params: DesignedFilter(
+        params, memory=[2, 3, 30], family=["ema", "bessel", "damped"], order=[1, 4, 3]
+    ),
+    "scheduled per trial": lambda params: DesignedFilter(
+        params,
+        memory=4,
+        family="moving_average",
+        order=3,
+        schedule=Schedule(["cosine", "constant", "step"], STEPS),
+    ),
+    "sections": lambda params: FilterFlip(params, sos=butter(5, 0.2, output="sos")),
 }
 OPTIONS = [
     {"learning_rate": 0.1, "coupled": coupled, **momentum, **decay, **extra}
@@ -107,6 +132,13 @@ def assert_same(make, size, dtype, monkeypatch):
 @pytest.mark.parametrize("name", FILTERS)
 def test_filter_flip(name, size, dtype, monkeypatch):
     assert_same(lambda params: FilterFlip(params, **FILTERS[name]), size, dtype, monkeypatch)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_filters_in_slots(name, size, dtype, monkeypatch):
+    assert_same(DESIGNS[name], size, dtype, monkeypatch)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))

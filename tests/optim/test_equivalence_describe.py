@@ -17,6 +17,7 @@ from tuner.optim.equivalence import (
     describe,
     filter_from_coupled,
     flip_ratio,
+    flip_ratio_of_sections,
     invariants,
     learning_rates,
     record,
@@ -366,3 +367,32 @@ def test_a_rule_that_nobody_described_is_refused_instead_of_taken_for_another(
     with pytest.raises(InvalidInput, match="'latent_adam': nothing here says which gradient"):
         describe("latent_adam", {})
     assert describe("latent_adamw", {}).rule == "latent_adamw"
+
+
+def test_a_designed_average_is_described_as_filter_flip_is():
+    for order, gamma in ((1, 1.0), (2, None)):
+        found = describe(
+            "designed_filter", {"family": "ema", "order": order, "memory": 500.0}, 9000
+        )
+        alpha = 1 / 500 / math.sqrt(2 ** (1 / order) - 1)
+        twin = describe("filter_flip", {"alpha": alpha, "gamma": gamma or alpha}, 9000)
+        assert (found.alpha, found.gamma) == pytest.approx((twin.alpha, twin.gamma))
+        assert found.flip_ratio == pytest.approx(twin.flip_ratio, rel=1e-9)
+        assert found.half_life_steps == pytest.approx(twin.half_life_steps, rel=1e-6)
+        assert [c.holds for c in found.conditions] == [c.holds for c in twin.conditions]
+
+
+def test_a_design_that_is_no_cascade_has_its_sections_and_no_point():
+    found = describe("designed_filter", {"family": "bessel", "order": 4, "memory": 50.0}, 9000)
+    assert (found.alpha, found.gamma, found.real) == (None, None, False)
+    assert found.sos is not None
+    assert found.flip_ratio == pytest.approx(flip_ratio_of_sections(found.sos))
+    assert not condition(found, "real_filter").holds
+
+
+def test_a_share_of_the_run_is_described_once_its_length_is_known():
+    share = {"memory": 0.1, "memory_unit": "runs", "cutoff_decay": "linear", "order": 1}
+    assert describe("designed_filter", share).sos is None
+    found = describe("designed_filter", share, 1000)
+    assert found.alpha == pytest.approx(0.01)
+    assert found.schedule.last_alpha == pytest.approx(1e-5)

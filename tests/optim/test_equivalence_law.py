@@ -9,19 +9,25 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt, sosfreqz
 
 from tuner.errors import InvalidInput
+from tuner.optim.designed import slots
+from tuner.optim.designed.prototypes import Design
 from tuner.optim.equivalence import (
     AlphaGamma,
     flip_ratio,
     flip_ratio_of_sections,
+    flip_ratio_of_slots,
+    forgets,
     frequency_response,
     gain_bound,
     half_life_steps,
+    noise_gain,
     pole_modulus,
     poles,
     section_from_coupled,
     section_from_filter,
     steps_until,
 )
+from tuner.rules import FAMILIES
 
 RINGING = section_from_coupled(0.01, 0.9)
 NESTEROV = section_from_coupled(0.02, 0.9, nesterov=True)
@@ -104,6 +110,28 @@ def test_the_frequency_response_is_scipys(name):
     f = np.linspace(0, 0.5, 101)
     _, expected = sosfreqz(sos, worN=2 * math.pi * f)
     assert frequency_response(sos, f) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_the_noise_gain_is_the_sum_of_squares_of_scipys_impulse_response(name):
+    impulse = np.zeros(20_000)
+    impulse[0] = 1
+    expected = (sosfilt(np.asarray(FILTERS[name]), impulse) ** 2).sum()
+    assert noise_gain(slots.of_sections(np.asarray(FILTERS[name]))) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_at_long_memories_flips_and_noise_fall_as_those_of_a_filter_of_continuous_time(
+    family, order
+):
+    """In continuous time noise falls like 1 / memory, and so do flips; no digit is lost."""
+    near, far = (slots.at_cutoff(Design(family, order, m, 0.5), 1 / m) for m in (1e4, 1e8))
+    assert noise_gain(far) == pytest.approx(noise_gain(near) / 1e4, rel=1e-3)
+    assert forgets(far) == pytest.approx(forgets(near) / 1e4, rel=1e-3)
+    smooth = order > 1 and (family, order) != ("moving_average", 3)
+    ratios = [flip_ratio_of_slots(numbers) for numbers in (near, far)]
+    assert ratios[1] == pytest.approx(ratios[0] / (1e4 if smooth else 1e2), rel=1e-2)
 
 
 @given(st.floats(1e-4, 1.5), st.floats(0, 0.99), st.booleans())

@@ -17,12 +17,23 @@ from tuner.rules import RULES as HYPERPARAMETERS
 from tuner.rules import Number, complete
 
 STEPS = 60
-DECAYS = ("alpha_decay", "learning_rate_decay", "flip_ratio_decay")
+DECAYS = ("alpha_decay", "cutoff_decay", "learning_rate_decay", "flip_ratio_decay")
 TRIALS = {
     "filter_flip": [
         {"alpha": 0.02, "gamma": 0.3, "alpha_decay": "cosine"},
         {"alpha": 1.0, "gamma": 1.0},
         {"alpha": 0.5, "gamma": 0.01, "alpha_decay": "step"},
+    ],
+    "designed_filter": [
+        {"family": "butterworth", "order": 3, "memory": 20.0, "cutoff_decay": "cosine"},
+        {"family": "ema", "order": 1, "memory": 1.0},
+        {"family": "ema", "order": 2, "memory": 5.0, "cutoff_decay": "linear"},
+        {"family": "bessel", "order": 4, "memory": 3.0, "cutoff_decay": "step"},
+        {"family": "chebyshev1", "order": 2, "memory": 8.0},
+        {"family": "moving_average", "order": 4, "memory": 4.0, "cutoff_decay": "cosine"},
+        {"family": "moving_average", "order": 3, "memory": 10.0},
+        {"family": "damped", "order": 2, "memory": 6.0, "damping": 0.3, "cutoff_decay": "step"},
+        {"family": "damped", "order": 3, "memory": 6.0, "damping": 3.0},
     ],
     "latent_sgd": [
         {"learning_rate": 0.3, "weight_decay": 0.05, "momentum": 0.9, "clip": 0.4},

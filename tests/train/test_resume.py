@@ -40,6 +40,13 @@ SETTINGS = {
         {"alpha": 1e-1, "gamma": 0.1, "alpha_decay": "linear"},
         {"alpha": 3e-2, "gamma": 0.5, "alpha_decay": "step"},
     ],
+    "designed_filter": [
+        {"memory": 100.0, "cutoff_decay": "cosine"},
+        {"memory": 10.0, "family": "bessel", "order": 3},
+        {"memory": 1e3, "family": "butterworth", "order": 4},
+        {"memory": 0.1, "memory_unit": "runs", "family": "damped", "damping": 0.4},
+        {"memory": 30.0, "family": "moving_average", "order": 1, "cutoff_decay": "step"},
+    ],
     "latent_sgd": [settings | {"momentum": 0.5} for settings in LATENT],
     "latent_sgd coupled": [settings | COUPLED | {"dampening": 0.3} for settings in LATENT],
     "latent_sgd nesterov": [settings | COUPLED | {"nesterov": True} for settings in LATENT],

@@ -31,6 +31,7 @@ FASHION_MLP = Workload(
 NO_COMPILER = {**WORKER, "TUNER_KERNELS": "off"}
 STEPPING = {
     "FilterFlip": "filter_flip",
+    "DesignedFilter": "designed_filter",
     "Bop": "bop",
     "LatentSGD": "latent_sgd",
     "LatentAdam": "latent_adam",

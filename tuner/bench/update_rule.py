@@ -10,6 +10,7 @@ from tuner.rules import Setting
 
 SETTINGS: dict[str, dict[str, Setting]] = {
     "filter_flip": {"alpha": 1e-3, "gamma": 0.1},
+    "designed_filter": {"memory": 1e3, "family": "butterworth"},
     "bop": {"gamma": 1e-3},
     "latent_sgd": {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
     "latent_adam": {"learning_rate": 1e-3, "weight_decay": 1e-4},

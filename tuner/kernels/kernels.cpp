@@ -68,6 +68,17 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
                      settled[i] != 0, weights[i]);                                                \
     });                                                                                           \
   }                                                                                               \
+  extern "C" void tuner_slots_##SUFFIX(                                                           \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips, const int64_t*,    \
+      T* const* b, float* const* states, const T* const* gradient, int64_t n_slots,               \
+      const float* rows) {                                                                        \
+    std::vector<float*> state(2 * n_slots);                                                       \
+    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
+      for (int64_t j = 0; j < 2 * n_slots; j++) state[j] = from(states[j * tensors + i], at);     \
+      return slots(b[i] + at, state.data(), gradient[i] + at, rows + 8 * n_slots * k, n_slots,    \
+                   weights[i]);                                                                   \
+    });                                                                                           \
+  }                                                                                               \
   extern "C" void tuner_bop_##SUFFIX(                                                             \
       int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
       const int64_t* settled, T* const* b, float* const* m, const T* const* gradient,             \

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuner.optim.binary import Binary
+    from tuner.optim.designed.rule import DesignedFilter
     from tuner.optim.family.adaptive_threshold import SGDAT
     from tuner.optim.family.bayes import BayesBiNN
     from tuner.optim.family.flip_ratio import TargetFlipRatio
@@ -23,6 +24,7 @@ __all__ = [
     "Binary",
     "Bop",
     "Bop2ndOrder",
+    "DesignedFilter",
     "FilterFlip",
     "LatentAdam",
     "LatentAdamW",
@@ -39,6 +41,7 @@ _HOME = {
     "Binary": "binary",
     "Bop": "flip",
     "Bop2ndOrder": "family.second_order",
+    "DesignedFilter": "designed.rule",
     "FilterFlip": "flip",
     "LatentAdam": "latent",
     "LatentAdamW": "latent",

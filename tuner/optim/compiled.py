@@ -93,7 +93,22 @@ def cascade(lot: Lot, *, alpha: Value, gamma: Value) -> Tensor:
     Returns:
         How many signs changed, int64, [] or [K].
     """
-    return _call("cascade", lot, ("m", "s"), _per_row(lot, alpha, gamma))
+    return _call("cascade", lot, _states(lot, "m", "s"), _per_row(lot, alpha, gamma))
+
+
+def slots(lot: Lot, rows: Tensor | Sequence[Sequence[float]]) -> Tensor:
+    """The step of a filter in slots; returns how many signs changed.
+
+    Args:
+        lot: As in ``cascade``.
+        rows: The slots, shape [S, 8] or [K, S, 8].
+    """
+    every = torch.as_tensor(rows, dtype=torch.float32)
+    n_slots = every.shape[-2]
+    every = every.expand(_trials(lot), n_slots, 8).contiguous()
+    names = [f"{letter}{i}" for i in range(n_slots) for letter in "wv"]
+    states = array("q", chain.from_iterable(_states(lot, *names)))
+    return _call("slots", lot, [states], (n_slots, every))
 
 
 def bop(lot: Lot, *, gamma: Value, tau: Value) -> Tensor:
@@ -104,7 +119,7 @@ def bop(lot: Lot, *, gamma: Value, tau: Value) -> Tensor:
         gamma: At this step.
         tau: As the rule has it.
     """
-    return _call("bop", lot, ("m",), _per_row(lot, gamma, tau))
+    return _call("bop", lot, _states(lot, "m"), _per_row(lot, gamma, tau))
 
 
 def latent_sgd(lot: Lot, group: Group, *, learning_rate: Value, channels: Sequence[int]) -> Tensor:
@@ -126,7 +141,7 @@ def latent_sgd(lot: Lot, group: Group, *, learning_rate: Value, channels: Sequen
         group["coupled"],
         group["nesterov"],
     )
-    return _call("latent_sgd", lot, ("w", "m"), more)
+    return _call("latent_sgd", lot, _states(lot, "w", "m"), more)
 
 
 def latent_adam(
@@ -152,12 +167,14 @@ def latent_adam(
         float(group["eps"]),
         coupled,
     )
-    return _call("latent_adam", lot, ("w", "m", "v"), more)
+    return _call("latent_adam", lot, _states(lot, "w", "m", "v"), more)
 
 
-def _call(rule: str, lot: Lot, names: Sequence[str], more: Iterable[kernels.Argument]) -> Tensor:
+def _call(
+    rule: str, lot: Lot, states: Iterable["array[int]"], more: Iterable[kernels.Argument]
+) -> Tensor:
     """Have a rule's step done on these of the states, with what it takes beside them."""
-    found, trials = lot.columns or {}, _trials(lot)
+    trials = _trials(lot)
     flips = torch.empty(trials if lot.per_trial else (), dtype=torch.int64)
     kernels.call(
         f"tuner_{rule}_{kernels.suffix(lot.params[0].dtype)}",
@@ -167,12 +184,17 @@ def _call(rule: str, lot: Lot, names: Sequence[str], more: Iterable[kernels.Argu
         flips,
         array("q", lot.settled),
         _addresses(lot, lot.params),
-        *(_addresses(lot, found.get(name)) for name in names),
+        *states,
         _addresses(lot, lot.gradients),
         *more,
     )
-    increment_version((*lot.params, *chain.from_iterable(found.values())))
+    increment_version((*lot.params, *chain.from_iterable((lot.columns or {}).values())))
     return flips
+
+
+def _states(lot: Lot, *names: str) -> list["array[int]"]:
+    """Where the tensors of these names lie in the states."""
+    return [_addresses(lot, (lot.columns or {}).get(name)) for name in names]
 
 
 def _trials(lot: Lot) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 from tuner.errors import InvalidInput
 from tuner.optim import compiled, filters
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
+from tuner.optim.designed import running
 from tuner.optim.filters import along, lerp_, state_like
 from tuner.optim.groups import Group, Known, Value, either
 from tuner.optim.parameters import Lot, State
@@ -19,7 +20,11 @@ _SECTIONS = Known("filter_flip", driven="alpha", without=("gamma",))
 
 
 class Flipping(BinaryOptimizer):
-    """What the rules share whose parameters are signs and nothing else."""
+    """What the rules share whose parameters are signs and nothing else: no state, as yet."""
+
+    def _start(self, param: Tensor, group: Group) -> State:  # noqa: ARG002
+        param.copy_(sign(param))
+        return {}
 
     def holds(self, values: Tensor, state: State, group: Group) -> bool:  # noqa: ARG002
         """See ``BinaryOptimizer``."""
@@ -37,7 +42,7 @@ class FilterFlip(Flipping):
     s_t = filter(g_1, ..., g_t);    flip b where s_t b > 0;    at s_t = 0 the sign stays
 
     The filter is a cascade of two moving averages (see ``cascade``), a single one if gamma is 1,
-    or any stable linear filter given as second-order sections (see ``sections``).
+    or any stable linear low-pass given as second-order sections (see ``running``).
 
     The filter starts at rest, so the first step sets every weight against its first gradient: the
     initial signs are forgotten at once. ``from_trained`` keeps them.
@@ -53,8 +58,8 @@ class FilterFlip(Flipping):
         sos: Second-order sections, instead of alpha and gamma.
 
     Raises:
-        InvalidInput: If a coefficient is out of range, the sections are unstable, or both or
-            neither of alpha and sos are given.
+        InvalidInput: If a coefficient is out of range, the sections are not causal, unstable or no
+            low-pass, or both or neither of alpha and sos are given.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([0.3, -0.2]))
@@ -88,7 +93,7 @@ class FilterFlip(Flipping):
         elif not (schedule is None and gamma is None):
             raise InvalidInput("FilterFlip: sos replaces alpha, gamma, schedule; leave them out")
         else:
-            defaults = {"lr": 1.0, "sos": filters.sections(sos)}
+            defaults = {"lr": 1.0, "slots": running.slots_of(sos)}
         super().__init__(params, defaults, schedule)
 
     @classmethod
@@ -131,35 +136,36 @@ class FilterFlip(Flipping):
     @property
     def known(self) -> Known:  # type: ignore[override]  # it depends on what was given
         """See ``BinaryOptimizer``."""
-        return _SECTIONS if "sos" in self.defaults else _CASCADE
+        return _SECTIONS if "slots" in self.defaults else _CASCADE
 
     def _together(self, group: Group) -> None:
-        if "sos" in group and not (isinstance(group["lr"], float) and group["lr"] == 1):
+        if "slots" in group and not (isinstance(group["lr"], float) and group["lr"] == 1):
             raise InvalidInput(
                 "FilterFlip: sos takes no schedule, its coefficients are constant; leave lr at 1"
             )
 
     def _start(self, param: Tensor, group: Group) -> State:
-        param.copy_(sign(param))
-        if "sos" in group:
-            return filters.sections_at_rest(param, group["sos"])
+        super()._start(param, group)
+        if "slots" in group:
+            return running.at_rest(param, group["slots"])
         return filters.cascade_at_rest(param, group["gamma"])
 
     def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
-        if "sos" in group:
-            return [self._update(*each, group) for each in lot]
-        if not filters.one_average(group["gamma"]):
+        if "slots" not in group and not filters.one_average(group["gamma"]):
             for param, state in zip(lot.params, lot.states, strict=True):
                 if "m" not in state:
                     state["m"] = state_like(param)
         return super()._update_lot(lot, group)
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
+        if "slots" in group:
+            return compiled.slots(lot, group["slots"])
         return compiled.cascade(lot, alpha=self._rate(group), gamma=group["gamma"])
 
     def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
-        if "sos" in group:
-            s = filters.run_sections(state, self._as_state(gradient, state["z1_0"]), group["sos"])
+        if "slots" in group:
+            gradient = self._as_state(gradient, state.get("w0", param))
+            s = running.run(state, gradient, group["slots"])
         else:
             gradient = self._as_state(gradient, state["s"])
             s = filters.cascade(state, gradient, self._rate(group), group["gamma"])
@@ -201,9 +207,8 @@ class Bop(Flipping):
         driven = either("Bop", "gamma", gamma, lr)
         super().__init__(params, {"lr": 1e-4 if driven is None else driven, "tau": tau}, schedule)
 
-    def _start(self, param: Tensor, group: Group) -> State:  # noqa: ARG002
-        param.copy_(sign(param))
-        return {"m": state_like(param)}
+    def _start(self, param: Tensor, group: Group) -> State:
+        return {**super()._start(param, group), "m": state_like(param)}
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
         return compiled.bop(lot, gamma=self._rate(group), tau=group["tau"])

@@ -127,9 +127,13 @@ def either(owner: str, driven: str, value: Any, lr: Any) -> Any:
     return lr if value is None else value
 
 
+_MATRICES = ("slots", "design")
+"""Keys in a group whose value is of shape [S, C], or [K, S, C] with one entry per trial."""
+
+
 def along_trials(key: str, value: object) -> bool:
     """Whether what lies under this key has one entry per trial."""
-    return isinstance(value, Tensor) and value.dim() == (3 if key == "sos" else 1)
+    return isinstance(value, Tensor) and value.dim() == (3 if key in _MATRICES else 1)
 
 
 def any_along_trials(group: Group) -> bool:

@@ -1,6 +1,6 @@
 """From an update rule's name and its trials' settings to one optimizer for all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tuner.errors import InvalidInput
 from tuner.optim.base import BinaryOptimizer, Parameters
+from tuner.optim.designed.prototypes import design_of
+from tuner.optim.designed.rule import DesignedFilter
 from tuner.optim.family.adaptive_threshold import SGDAT
 from tuner.optim.family.bayes import BayesBiNN
 from tuner.optim.family.flip_ratio import TargetFlipRatio
@@ -23,6 +25,7 @@ from tuner.rules import Number, Setting, complete
 OPTIMIZERS: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
     {
         "filter_flip": FilterFlip,
+        "designed_filter": DesignedFilter,
         "latent_sgd": LatentSGD,
         "latent_adam": LatentAdam,
         "latent_adamw": LatentAdamW,
@@ -36,6 +39,14 @@ OPTIMIZERS: Mapping[str, type[BinaryOptimizer]] = MappingProxyType(
     }
 )
 """Update rule name -> optimizer; the names and legal values lie in ``tuner.rules``."""
+
+_COMPOSED: Mapping[str, Callable[[Mapping[str, Setting], int], Mapping[str, Any]]] = {
+    "designed_filter": lambda full, steps: design_of(full, steps)._asdict(),
+}
+"""Update rule -> arguments of one trial that its settings make together with the run's length."""
+
+_OF_COMPOSED = ("memory_unit",)
+"""Settings that are no arguments themselves."""
 
 _ONE_FOR_ALL = ("coupled", "nesterov", "dampening")
 
@@ -61,9 +72,12 @@ def build_optimizer(
             dampening.
     """
     settings = [complete(rule, trial) for trial in trials]
-    values: dict[str, Any] = {}
+    composed = [_composed(rule, trial, steps) for trial in settings]
+    values: dict[str, Any] = {name: [each[name] for each in composed] for name in composed[0]}
     for name, kind in HYPERPARAMETERS[rule].items():
         column = [trial[name] for trial in settings]
+        if name in (*values, *_OF_COMPOSED):
+            continue
         if name in _ONE_FOR_ALL:
             if len(set(column)) > 1:
                 raise InvalidInput(f"{rule}.{name} must be the same for all trials of a batch")
@@ -71,7 +85,8 @@ def build_optimizer(
         elif name.endswith("_decay") and not isinstance(kind, Number):
             decays = [str(decay) for decay in column]
             if set(decays) != {"constant"}:  # nor does a factor of 1
-                values["schedule"] = Schedule(decays, steps, device=weights[0].device)
+                device = weights[0].device if not composed[0] else "cpu"
+                values["schedule"] = Schedule(decays, steps, device=device)
         else:
             wide = torch.promote_types(weights[0].dtype, torch.float32)
             dtype = wide if isinstance(kind, Number) else torch.bool
@@ -97,10 +112,17 @@ def optimizer_of(
         UnknownName: If the rule or a hyperparameter does not exist.
         InvalidInput: If a value is out of range.
     """
-    values: dict[str, Any] = {}
-    for name, value in complete(rule, settings).items():
+    full = complete(rule, settings)
+    values = dict(_composed(rule, full, steps))
+    for name, value in full.items():
+        if name in (*values, *_OF_COMPOSED):
+            continue
         if name.endswith("_decay") and not isinstance(HYPERPARAMETERS[rule][name], Number):
             values["schedule"] = Schedule(str(value), steps)
         else:
             values[name] = value
     return OPTIMIZERS[rule](parameters, **values)
+
+
+def _composed(rule: str, full: Mapping[str, Setting], steps: int) -> Mapping[str, Any]:
+    return _COMPOSED[rule](full, steps) if rule in _COMPOSED else {}

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.errors import InvalidInput
+from tuner.optim.designed import slots
+from tuner.optim.designed.prototypes import Array
 from tuner.optim.equivalence.magnitude import require
 from tuner.optim.equivalence.maps import AlphaGamma, Section
 
@@ -39,10 +41,36 @@ def flip_ratio_of_sections(sos: SecondOrderSections) -> float:
     Raises:
         InvalidInput: If a pole lies on or outside the unit circle, or the filter is zero.
     """
-    b, a = _polynomials(sos)
-    variance = _variance(b, a)
-    require(variance > 0, "sos", "the filter must not be zero", np.asarray(sos).tolist())
-    return _flips(_variance(np.convolve(b, [1.0, -1.0]), a) / (2 * variance))
+    _check_stable(sos)
+    ratio = flip_ratio_of_slots(slots.of_sections(np.asarray(sos, dtype=np.float64)))
+    require(ratio is not None, "sos", "the filter must not be zero", np.asarray(sos).tolist())
+    return float(ratio or 0.0)
+
+
+def flip_ratio_of_slots(numbers: Array) -> float | None:
+    """As ``flip_ratio_of_sections``, of slots of any memory; None if the filter is zero.
+
+    Args:
+        numbers: Slots, shape [S, 8].
+    """
+    change, enters, seen, feed = _state_space(numbers)
+    spread = _covariance(change, enters)
+    variance = seen @ spread @ seen + feed * feed
+    if not variance > 0:
+        return None
+    moved = seen @ change
+    difference = moved @ spread @ moved + (seen @ enters - feed) ** 2 + feed * feed
+    return _flips(float(difference / (2 * variance)))
+
+
+def noise_gain(numbers: Array) -> float:
+    """Variance of s under white noise of variance 1: the sum of squares of the impulse response.
+
+    Args:
+        numbers: Slots, shape [S, 8].
+    """
+    change, enters, seen, feed = _state_space(numbers)
+    return float(seen @ _covariance(change, enters) @ seen + feed * feed)
 
 
 def half_life_steps(alpha: float) -> float:
@@ -125,28 +153,48 @@ def _check_stable(sos: SecondOrderSections) -> None:
                 )
 
 
-def _polynomials(sos: SecondOrderSections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Numerator and denominator of the whole filter, in powers of 1/z."""
-    _check_stable(sos)
-    b = a = np.ones(1)
-    for section in np.asarray(sos, dtype=np.float64):
-        b, a = np.convolve(b, section[:3]), np.convolve(a, section[3:])
-    return b, a
+def forgets(numbers: Array) -> float:
+    """1 minus the largest pole's modulus, of slots of any memory: s forgets by that a step.
 
-
-def _variance(b: NDArray[np.float64], a: NDArray[np.float64]) -> float:
-    """Variance of B(z)/A(z) driven by unit white noise.
-
-    The autocovariances phi of 1/A solve sum_j a_j phi_|k-j| = [k = 0], the Yule-Walker equations;
-    then the variance is sum_k c_k phi_|k| with c the autocorrelation of b.
+    Args:
+        numbers: Slots, shape [S, 8].
     """
-    order = len(a) - 1
-    system = np.zeros((order + 1, order + 1))
-    for k in range(order + 1):
-        for j in range(order + 1):
-            system[k, abs(k - j)] += a[j]
-    phi = list(np.linalg.solve(system, np.eye(order + 1)[0]))
-    while len(phi) < len(b):
-        phi.append(-sum(a[j] * phi[len(phi) - j] for j in range(1, order + 1)))
-    c = np.correlate(b, b, mode="full")[len(b) - 1 :]
-    return float(c[0] * phi[0] + 2 * np.dot(c[1:], phi[1 : len(b)]))
+    change, *_ = _state_space(numbers)
+    if not change.size:
+        return 1.0
+    poles_from_one = np.linalg.eigvals(change)
+    square = 2 * poles_from_one.real + abs(poles_from_one) ** 2  # |pole|^2 - 1
+    return float((-square / (1 + np.sqrt(1 + square))).min())
+
+
+def _state_space(numbers: Array) -> tuple[Array, Array, Array, float]:
+    """A filter in slots as its state's change, what enters, what is seen of it, and the feed.
+
+    z_t = z_{t-1} + change z_{t-1} + enters g_t,   s_t = seen z_{t-1} + feed g_t.
+
+    What is small, a change at a step, is never the difference of large numbers.
+    """
+    size = int(numbers[:, slots.ORDER].sum())
+    change, enters = np.zeros((size, size)), np.zeros(size)
+    seen, feed, at = np.zeros(size), 1.0, 0
+    for own_feed, out, b, a, c, d, e, order in numbers:
+        for row, (of_input, of_w) in enumerate([(b, -a), (d, -e)][: int(order)], start=at):
+            change[row], enters[row] = of_input * seen, of_input * feed
+            change[row, at] += of_w
+        seen, feed = own_feed * seen, own_feed * feed
+        if order:
+            seen[at] += out
+        if order == 2:
+            change[at, at + 1] += c
+        at += int(order)
+    return change, enters, seen, feed
+
+
+def _covariance(change: Array, enters: Array) -> Array:
+    """Covariance P of the state under unit white noise.
+
+    change P + P change' + change P change' = -enters enters', Lyapunov's equation.
+    """
+    one = np.eye(len(change))
+    system = np.kron(change, one) + np.kron(one, change) + np.kron(change, change)
+    return np.linalg.solve(system, -np.outer(enters, enters).ravel()).reshape(change.shape)

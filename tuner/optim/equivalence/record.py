@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 from tuner.errors import InvalidInput
 from tuner.optim.decay import factor
+from tuner.optim.designed import slots
+from tuner.optim.designed.prototypes import SCALE, Design, design_of, prototype
 from tuner.optim.equivalence import law
 from tuner.optim.equivalence.conditions import (
     Condition,
@@ -35,6 +37,8 @@ from tuner.optim.equivalence.latent_filter import LatentFilter
 from tuner.optim.equivalence.magnitude import Magnitude, require
 from tuner.optim.equivalence.maps import AlphaGamma
 from tuner.rules import Setting, complete
+
+CUTOFF_DECAYS = "cutoff_t = factor(t) / memory, every coefficient follows"
 
 MOST_STEPS = 10_000_000
 """A schedule's filters are computed step by step; beyond this it takes more than seconds."""
@@ -82,6 +86,61 @@ def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: RunFacts) -> Fi
         last = filter_.alpha * factor(decay, run.steps - 1, run.steps)
         schedule = FilterSchedule(decay, ALPHA_DECAYS, last, filter_.gamma)
     return at_rest(rule, filter_, schedule, run.steps, "it is a linear filter by itself")
+
+
+def _of_designed_filter(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
+    """A low-pass by itself; an ema of order 1 or 2 is a real (alpha, gamma) too.
+
+    Of a memory that is a share of a run of unknown length no numbers are known.
+    """
+    decay, no_latent = str(full["cutoff_decay"]), "there is no latent weight"
+    known = full["memory_unit"] == "steps" or run.steps is not None
+    design = design_of(full, run.steps or 1)
+    numbers = slots.at_cutoff(design, 1 / design.memory)
+    real = design.family == "ema" and design.order <= 2
+    last = 0.0 if run.steps is None else factor(decay, run.steps - 1, run.steps) / design.memory
+    alpha, gamma = _averages(design, 1 / design.memory) if real and known else (None, None)
+    ends = _averages(design, last) if alpha is not None and last > 0 else (None, None)
+    moves = design.order == 2 and decay != "constant"
+    return FilterRecord(
+        rule=rule,
+        alpha=alpha,
+        gamma=gamma,
+        real=real,
+        half_life_steps=law.half_life_steps(law.forgets(numbers)) if known else None,
+        flip_ratio=law.flip_ratio_of_slots(numbers) if known else None,
+        sos=tuple(tuple(row) for row in slots.to_sections(numbers).tolist()) if known else None,
+        start_state="all state 0",
+        start_bound=0.0,
+        schedule=FilterSchedule(decay, CUTOFF_DECAYS, *ends),
+        conditions=(
+            Condition("linear_in_gradient", True, "it is a linear filter by itself"),
+            Condition("stable", True, "every design's poles lie inside the unit circle"),
+            Condition(
+                "real_filter",
+                real,
+                f"{design.family} of order {design.order} "
+                + ("is" if real else "is another filter than")
+                + " a cascade of one or two averages",
+            ),
+            Condition("bare_gradient", True, "the filter's input is the gradient itself"),
+            Condition(
+                "constant_gamma",
+                not moves,
+                "the schedule moves every pole" if moves else "the cut-off is constant",
+            ),
+            Condition("clip_inactive", True, no_latent),
+            Condition("scaling_off", True, no_latent),
+            Condition("start_forgotten", True, "the filter starts from zero"),
+            not_inert(1 / design.memory if known else None, steps=run.steps),
+        ),
+    )
+
+
+def _averages(design: Design, cutoff: float) -> tuple[float, float]:
+    """The alpha and gamma that an ema of order 1 or 2 has."""
+    alpha = min(1.0, cutoff * float(prototype("ema", design.order, 1.0)[0, SCALE]))
+    return alpha, alpha if design.order == 2 else 1.0
 
 
 def _of_bop(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
@@ -205,6 +264,7 @@ def _of_adam(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRec
 
 DESCRIPTIONS: Mapping[str, Callable[[str, Mapping[str, Setting], RunFacts], FilterRecord]] = {
     "filter_flip": _of_filter_flip,
+    "designed_filter": _of_designed_filter,
     "bop": _of_bop,
     "latent_sgd": _of_latent_sgd,
     "latent_adam": _of_adam,

@@ -1,0 +1,97 @@
+"""Filters in slots over a stream of gradients: a state at rest, and a step. See ``slots``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuner.optim.designed import slots
+from tuner.optim.designed.prototypes import Array
+from tuner.optim.designed.sections import check_low_pass
+from tuner.optim.filters import FilterState, along, state_like
+from tuner.optim.groups import Value
+
+Numbers = tuple[tuple[float, ...], ...] | Tensor
+"""Slots, or prototypes: of one filter, or of one for each trial, shape [K, S, C]."""
+
+
+def kept(numbers: Array, *, as_tensor: bool = False) -> Numbers:
+    """Numbers as a parameter group keeps them: one filter's as they are, those of trials together.
+
+    Args:
+        numbers: Shape [S, C] or [K, S, C].
+        as_tensor: Whether a recorded step is to read them, so that they must be a tensor.
+    """
+    if numbers.ndim == 2 and not as_tensor:
+        return tuple(map(tuple, numbers.tolist()))
+    return torch.tensor(numbers)
+
+
+def slots_of(sos: object) -> Numbers:
+    """Second-order sections in scipy.signal's convention as slots.
+
+    Args:
+        sos: Sections, shape [S, 6], or [K, S, 6] for one filter per trial.
+
+    Raises:
+        InvalidInput: If the shape is wrong, or ``sections.check_low_pass`` refuses a filter.
+    """
+    numbers = np.array(sos, dtype=np.float64)
+    if numbers.ndim != 3:
+        return kept(slots.of_sections(check_low_pass(numbers, "FilterFlip: sos")))
+    each = [check_low_pass(one, "FilterFlip: sos") for one in numbers]
+    return kept(slots.of_sections(np.stack(each)))
+
+
+def at_rest(like: Tensor, numbers: Numbers) -> FilterState:
+    """The state of ``run``, all zeros.
+
+    Args:
+        like: A parameter.
+        numbers: Slots or prototypes; the last of each says how many numbers of state it has.
+    """
+    rows = numbers.amax(0).tolist() if isinstance(numbers, Tensor) else numbers
+    return {
+        f"{letter}{i}": state_like(like)
+        for i, row in enumerate(rows)
+        for letter in "wv"[: int(row[-1])]
+    }
+
+
+def run(state: FilterState, gradient: Tensor, rows: Numbers) -> Tensor:
+    """One step of a filter, in torch.
+
+    Args:
+        state: As ``at_rest`` gives it; changed in place.
+        gradient: g_t, in the state's type.
+        rows: Slots.
+
+    Returns:
+        s_t.
+    """
+    x = gradient
+    for i, (feed, out, b, a, c, d, e, _) in enumerate(_coefficients(rows, gradient)):
+        y = feed * x
+        if (w := state.get(f"w{i}")) is not None:
+            y = y + out * w
+            change = b * x - a * w
+            if (v := state.get(f"v{i}")) is not None:
+                change = change + c * v
+                v.add_(d * x - e * w)
+            w.add_(change)
+        x = y
+    return x
+
+
+def _coefficients(rows: Numbers, like: Tensor) -> Sequence[Sequence[Value]]:
+    """Per slot its numbers: floats, or tensors, of which a recorded step reads what is there."""
+    if not isinstance(rows, Tensor):
+        return rows
+    rows = rows.to(dtype=like.dtype, device=like.device)
+    if rows.dim() == 2:
+        return [slot.unbind() for slot in rows]
+    return [
+        [along(number.contiguous(), like) for number in rows[:, i].unbind(-1)]
+        for i in range(rows.shape[1])
+    ]
