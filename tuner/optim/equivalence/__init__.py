@@ -21,6 +21,7 @@ from tuner.optim.equivalence.law import (
     poles,
     steps_until,
 )
+from tuner.optim.equivalence.linear import Linear, linear_filter
 from tuner.optim.equivalence.magnitude import (
     Invariants,
     Magnitude,
@@ -45,6 +46,7 @@ from tuner.optim.equivalence.maps import (
     section_from_filter,
 )
 from tuner.optim.equivalence.record import describe
+from tuner.optim.equivalence.responses import Responses, horizon, responses
 from tuner.optim.equivalence.scheduled import (
     Averages,
     Filters,
@@ -65,8 +67,10 @@ __all__ = [
     "Invariants",
     "Knob",
     "LatentFilter",
+    "Linear",
     "Magnitude",
     "Reach",
+    "Responses",
     "Section",
     "Sgd",
     "alphas_from_decoupled",
@@ -89,13 +93,16 @@ __all__ = [
     "frequency_response",
     "gain_bound",
     "half_life_steps",
+    "horizon",
     "invariants",
     "learning_rates",
+    "linear_filter",
     "noise_gain",
     "pole_modulus",
     "poles",
     "real_bound",
     "rescale",
+    "responses",
     "section_from_coupled",
     "section_from_decoupled",
     "section_from_filter",

@@ -53,7 +53,7 @@ def flip_ratio_of_slots(numbers: Array) -> float | None:
     Args:
         numbers: Slots, shape [S, 8].
     """
-    change, enters, seen, feed = _state_space(numbers)
+    change, enters, seen, feed = state_space(numbers)
     spread = _covariance(change, enters)
     variance = seen @ spread @ seen + feed * feed
     if not variance > 0:
@@ -69,7 +69,7 @@ def noise_gain(numbers: Array) -> float:
     Args:
         numbers: Slots, shape [S, 8].
     """
-    change, enters, seen, feed = _state_space(numbers)
+    change, enters, seen, feed = state_space(numbers)
     return float(seen @ _covariance(change, enters) @ seen + feed * feed)
 
 
@@ -131,10 +131,27 @@ def frequency_response(
     f = np.asarray(frequencies, dtype=np.float64)
     inside = bool(((0 <= f) & (f <= 0.5)).all())
     require(inside, "frequencies", "must be in [0, 0.5] cycles per step", frequencies)
-    delay = np.exp(-2j * math.pi * f)
-    response: NDArray[np.complex128] = np.ones_like(delay)
-    for b0, b1, b2, a0, a1, a2 in sos:
-        response = response * (b0 + delay * (b1 + delay * b2)) / (a0 + delay * (a1 + delay * a2))
+    return response_of_slots(slots.of_sections(np.asarray(sos, dtype=np.float64)), f)
+
+
+def response_of_slots(numbers: Array, frequencies: Array) -> NDArray[np.complex128]:
+    """As ``frequency_response``, of slots of any memory.
+
+    Args:
+        numbers: Slots, shape [S, 8].
+        frequencies: In cycles per step, shape [F].
+    """
+    delta = np.expm1(2j * math.pi * frequencies)  # z - 1
+    response: NDArray[np.complex128] = np.ones_like(delta)
+    for feed, out, b, a, c, d, e, order in numbers:
+        if order == 0:
+            response = response * feed
+        elif order == 1:
+            response = response * (feed + out * b / (delta + a))
+        else:
+            response = response * (
+                feed + out * (b * delta + c * d) / (delta * (delta + a) + c * e)
+            )
     return response
 
 
@@ -159,7 +176,7 @@ def forgets(numbers: Array) -> float:
     Args:
         numbers: Slots, shape [S, 8].
     """
-    change, *_ = _state_space(numbers)
+    change, *_ = state_space(numbers)
     if not change.size:
         return 1.0
     poles_from_one = np.linalg.eigvals(change)
@@ -167,7 +184,7 @@ def forgets(numbers: Array) -> float:
     return float((-square / (1 + np.sqrt(1 + square))).min())
 
 
-def _state_space(numbers: Array) -> tuple[Array, Array, Array, float]:
+def state_space(numbers: Array) -> tuple[Array, Array, Array, float]:
     """A filter in slots as its state's change, what enters, what is seen of it, and the feed.
 
     z_t = z_{t-1} + change z_{t-1} + enters g_t,   s_t = seen z_{t-1} + feed g_t.
