@@ -75,6 +75,9 @@ COMMANDS = {
     "tuner.cli.transfer:transfer": (
         "Carry a finished search of latent weights over into the space of filters."
     ),
+    "tuner.cli.filters.show:filter": (
+        "Look at gradient filters: of update rules, of trials, of torch's own optimizers."
+    ),
     "tuner.cli.commands.claims:claims": (
         "Measure the claims of the method on this machine: does each of them hold?"
     ),

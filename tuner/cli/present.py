@@ -17,6 +17,7 @@ from rich.console import Console
 from tuner.config import without_password
 from tuner.errors import InvalidInput
 from tuner.machine import processor
+from tuner.rules import Setting
 from tuner.search.foreign.shown import typed
 
 Database = Annotated[
@@ -126,6 +127,23 @@ def _writable(file: Path) -> bool:
 def as_text(data: object) -> str:
     """JSON for people and programs: indented, without NaN and Infinity, one line feed after."""
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def setting(text: str, where: str) -> tuple[str, Setting]:
+    """NAME=VALUE as a setting: a number, true, false, or a word.
+
+    Raises:
+        InvalidInput: If it is not written so; ``where`` it was written is named.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise InvalidInput(f"{where} {text!r}: write NAME=VALUE, such as alpha=1e-3")
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value
 
 
 def when(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tuner.cli.present import AsJson, as_text
+from tuner.cli.present import AsJson, as_text, setting
 from tuner.compare.words import written
 from tuner.errors import InvalidInput
 from tuner.rules import Setting, complete
@@ -46,7 +46,7 @@ def train(
     tuner train digits --space magnitude --set weight_decay=1e-2 --epochs 10 --json
     """
     chosen = load_space(space)
-    given = dict(_parse(text) for text in settings or [])
+    given = dict(setting(text, "--set") for text in settings or [])
     full = complete(chosen.rule, {**chosen.fixed, **chosen.defaults, **given})
     workload = load(spec).workload
     if isinstance(workload, Objective):
@@ -104,19 +104,6 @@ def train(
             f"as a filter: alpha {record.alpha:.3g}, gamma {record.gamma or 1:.3g} ({exact})",
             highlight=False,
         )
-
-
-def _parse(text: str) -> tuple[str, Setting]:
-    """NAME=VALUE as a setting: a number, true, false, or a word."""
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise InvalidInput(f"--set {text!r}: write NAME=VALUE, such as alpha=1e-3")
-    if value in ("true", "false"):
-        return name, value == "true"
-    try:
-        return name, float(value)
-    except ValueError:
-        return name, value
 
 
 def _check_device(make: type, device: str) -> None:

@@ -1,0 +1,1 @@
+"""``tuner filter``: filters as they are written, drawn and printed."""
