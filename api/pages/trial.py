@@ -7,6 +7,10 @@ from typing import Any
 from tuner.api.pages.drawing import Chart, chart
 from tuner.api.routes.trials import shown
 from tuner.api.schemas import Trial
+from tuner.errors import InvalidInput
+from tuner.optim.designed import slots
+from tuner.optim.designed.sections import check_low_pass
+from tuner.optim.equivalence.responses import responses
 from tuner.search.database.store import Store
 from tuner.search.results.artifacts import Artifact, attached
 from tuner.search.results.tried import Report, reports
@@ -32,6 +36,8 @@ class TrialPage:
         comparison: Whose it is.
         arm: The arm of it that its study belongs to.
         charts: Its curves, as far as they are known.
+        responses: The curves of the filter that it is, at the first step's rate; nothing where it
+            is none.
         ran: Where and how it was trained, by what it is called.
         reports: What it reported, an epoch after another.
         columns: What is known of them, in the order of the table: name and words.
@@ -43,6 +49,7 @@ class TrialPage:
     comparison: str
     arm: str
     charts: tuple[Chart, ...]
+    responses: tuple[Chart, ...]
     ran: Mapping[str, str]
     reports: Sequence[Report]
     columns: Mapping[str, str]
@@ -69,6 +76,7 @@ def trial_page(store: Store, trial_id: int) -> TrialPage:
         comparison=trial.study_name.split("/")[0],
         arm=trial.study_name.split("/")[1],
         charts=tuple(drawn for drawn in charts if drawn is not None),
+        responses=filter_charts((trial.run or {}).get("filter")),
         ran=_ran(trial.run or {}),
         reports=reported,
         columns={name: words for name, words in _COLUMNS.items() if name in known},
@@ -81,6 +89,31 @@ def _chart(title: str, reported: Sequence[Report], name: str, unit: str) -> Char
     known = [(report["epoch"], report[name]) for report in reported if name in report]
     epochs, values = [epoch or 0.0 for epoch, _ in known], [value for _, value in known]
     return chart(title, epochs, values, shares=unit == ACCURACY)
+
+
+def filter_charts(written: object) -> tuple[Chart, ...]:
+    """Answer to an even gradient, and gain by the period of an oscillation."""
+    try:
+        numbers = slots.of_sections(check_low_pass(written["sos"], "it"))  # type: ignore[index]
+    except (InvalidInput, LookupError, TypeError, ValueError):
+        return ()  # no filter, or what somebody wrote over it
+    curves = responses(numbers)
+    periods, gains = 1 / curves.frequencies[::-1], abs(curves.response[::-1]) / curves.gain
+    drawn = (
+        chart(
+            "Share of an even gradient in s, by steps since it began",
+            curves.steps.tolist(),
+            (curves.step / curves.gain).tolist(),
+            log_steps=True,
+        ),
+        chart(
+            "What is left of an oscillation, by its period in steps",
+            periods.tolist(),
+            gains.tolist(),
+            log_steps=True,
+        ),
+    )
+    return tuple(each for each in drawn if each is not None)
 
 
 def _ran(run: Mapping[str, Any]) -> dict[str, str]:
