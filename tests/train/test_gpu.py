@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 RULES = {
     "filter_flip": {"alpha": 1e-2, "gamma": 0.5, "alpha_decay": "cosine"},
+    "designed_filter": {"memory": 100.0, "order": 1, "cutoff_decay": "cosine"},
     "latent_sgd": {"learning_rate": 1.0, "weight_decay": 1e-2, "momentum": 0.5, "scaling": True},
     "bop": {"gamma": 1e-2, "tau": 1e-6},
 }

@@ -15,6 +15,11 @@ RULES = {
         {"alpha": 0.03, "alpha_decay": "constant"},
         {"alpha": 0.2, "alpha_decay": "step"},
     ],
+    "designed_filter": [
+        {"memory": 10.0, "family": "bessel", "order": 3, "cutoff_decay": "cosine"},
+        {"memory": 0.1, "memory_unit": "runs", "order": 1},
+        {"memory": 5.0, "family": "damped", "damping": 0.3, "cutoff_decay": "step"},
+    ],
     "latent_sgd": [
         {"learning_rate": 1.0, "momentum": 0.9, "learning_rate_decay": "linear", "scaling": True},
         {"learning_rate": 0.1, "weight_decay": 0.1},
