@@ -7,6 +7,7 @@ import scipy.signal
 import torch
 
 from tuner.optim import FilterFlip, LatentSGD, Schedule
+from tuner.optim.designed.slots import C
 from tuner.optim.equivalence import (
     filter_from_coupled,
     filter_from_decoupled,
@@ -123,8 +124,8 @@ def test_torch_sgd_with_complex_roots_is_a_second_order_section(nesterov):
     rule = FilterFlip(binary(net), sos=sos)
     z1, z2 = scipy.signal.sosfilt_zi(sos)[0]
     for p, s in zip(binary(net), s0, strict=True):
-        rule.state[p]["z1_0"].copy_(z1 * s)
-        rule.state[p]["z2_0"].copy_(z2 * s)
+        rule.state[p]["w0"].copy_(z1 * s)  # what is left of the output without the input
+        rule.state[p]["v0"].copy_((z1 + z2) / rule.param_groups[0]["slots"][0][C] * s)
     assert_same_flips(old, train(net, rule))
 
 

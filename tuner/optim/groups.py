@@ -34,6 +34,10 @@ _OF_OTHERS = {
 """What torch, its schedulers and common training scripts keep in a group."""
 
 
+MATRICES = ("slots", "design")
+"""Keys in a group whose value is of shape [S, C], or [K, S, C] with one entry per trial."""
+
+
 @dataclass(frozen=True)
 class Known:
     """The hyperparameters that a group of one update rule holds.
@@ -71,7 +75,10 @@ class Known:
         """
         found = dict(group)
         for name, value in group.items():
-            if name in (*self.kinds, *_OF_OTHERS, self.driven) and name not in self.without:
+            if (
+                name in (*self.kinds, *_OF_OTHERS, *MATRICES, self.driven)
+                and name not in self.without
+            ):
                 continue
             if isinstance(value, int | float | Tensor | np.generic):
                 legal = [f"lr ({self.driven})", *(key for key in self.kinds if key != "lr")]
@@ -127,13 +134,9 @@ def either(owner: str, driven: str, value: Any, lr: Any) -> Any:
     return lr if value is None else value
 
 
-_MATRICES = ("slots", "design")
-"""Keys in a group whose value is of shape [S, C], or [K, S, C] with one entry per trial."""
-
-
 def along_trials(key: str, value: object) -> bool:
     """Whether what lies under this key has one entry per trial."""
-    return isinstance(value, Tensor) and value.dim() == (3 if key in _MATRICES else 1)
+    return isinstance(value, Tensor) and value.dim() == (3 if key in MATRICES else 1)
 
 
 def any_along_trials(group: Group) -> bool:

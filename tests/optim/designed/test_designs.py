@@ -1,5 +1,6 @@
 """Designed filters against scipy's designs, and flips against scipy's own filter."""
 
+import copy
 import math
 
 import numpy as np
@@ -202,11 +203,21 @@ def test_what_is_no_design_is_refused(arguments, words):
         DesignedFilter([torch.nn.Parameter(torch.ones(2, 2))], **arguments)
 
 
-def test_a_group_cannot_have_a_design_of_its_own():
-    rule = DesignedFilter([torch.nn.Parameter(torch.ones(2))], memory=10)
-    for name, value in (("family", "bessel"), ("order", 3), ("memory", 3.0)):
-        with pytest.raises(InvalidInput, match=f"a parameter group has {name}, which is"):
-            rule.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], name: value})
+def test_a_group_may_have_a_memory_and_a_design_of_its_own_also_in_a_copy():
+    rule = copy.deepcopy(DesignedFilter([torch.nn.Parameter(torch.ones(2))], 10, "bessel"))
+    param = torch.nn.Parameter(torch.ones(2))
+    rule.add_param_group({"params": [param], "memory": 5.0, "order": 3})
+    trace(rule, param, randn(1, 1, 2).float())
+    assert rule.param_groups[1]["lr"] == 0.2
+    assert np.array(rule.param_groups[1]["slots"]) == pytest.approx(made("bessel", 3, 5.0))
+    for own, words in (
+        ({"order": 5}, "order must be a whole"),
+        ({"memory": 0.1}, "at least 1 step"),
+        ({"alpha": 0.1}, "alpha, which is no hyperparameter"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            rule.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], **own})
+    assert len(rule.param_groups) == 2
 
 
 def test_settings_below_a_step_are_refused_with_the_way_out():

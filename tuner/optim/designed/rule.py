@@ -18,8 +18,6 @@ from tuner.optim.parameters import Lot, State
 from tuner.optim.schedules import Decay
 from tuner.rules import RULES, Number
 
-_DESIGN = ("family", "order", "damping")
-
 
 class DesignedFilter(Flipping):
     """Flip a binary weight to the side that the gradient asks for behind a designed low-pass.
@@ -82,8 +80,20 @@ class DesignedFilter(Flipping):
             raise InvalidInput("DesignedFilter: give memory or cutoff, and not both")
         if memory is not None:
             driven = _cutoff_of(memory)
-        design = _design_of(family, order, damping)
-        super().__init__(params, {"lr": driven, "design": design}, schedule)
+        self._given: dict[str, Any] = {"family": family, "order": order, "damping": damping}
+        super().__init__(params, {"lr": driven, "design": _design_of(**self._given)}, schedule)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """See ``BinaryOptimizer``; a group may have a memory and a design of its own."""
+        group = dict(param_group)
+        if own := {name: group.pop(name) for name in self._given if name in group}:
+            group["design"] = _design_of(**{**self._given, **own})
+        if "memory" in group:
+            group["cutoff"] = _cutoff_of(group.pop("memory"))
+        super().add_param_group(group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_given": self._given}
 
     @torch.no_grad()
     def tick(self) -> None:
@@ -110,13 +120,6 @@ class DesignedFilter(Flipping):
     def _forget(self) -> None:
         super()._forget()
         self._at: dict[int, tuple[bytes, running.Numbers, running.Numbers | None]] = {}
-
-    def _together(self, group: Group) -> None:
-        if own := [name for name in _DESIGN if name in group]:
-            raise InvalidInput(
-                f"DesignedFilter: a parameter group has {own[0]}, which is the same for all of an "
-                "optimizer's groups; make an optimizer for each design"
-            )
 
     def _start(self, param: Tensor, group: Group) -> State:
         super()._start(param, group)
