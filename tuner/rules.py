@@ -143,7 +143,7 @@ RULES: Mapping[str, Mapping[str, Hyperparameter]] = MappingProxyType(
         "designed_filter": {
             "family": Choice("ema", FAMILIES),
             "order": Whole(2, 1, 4),
-            "memory": Number(1e3, open_low=True, open_high=True),
+            "memory": Number(1e3, high=1e9, open_low=True),
             "memory_unit": Choice("steps", ("steps", "runs")),
             "damping": Number(1.0, low=0.05, high=10),
             "cutoff_decay": _DECAY,

@@ -100,6 +100,8 @@ def test_a_trial_is_shown_by_its_own_settings_and_adam_at_its_second_moment():
         "mine.db#2", "latent_adam:learning_rate=1e-3,weight_decay=0.1", "--second-moment", 1e-4
     )
     assert shown[0]["sos"] == shown[1]["sos"]
+    written = "latent_adam:learning_rate=1e-3,weight_decay=0.1,second_moment=1e-4"
+    assert as_json(written)[0]["sos"] == shown[0]["sos"]
     assert "no record of a filter; write its rule" in refused("filter", "show", "mine.db#3")
     assert "4 trials and none of number '9'" in refused("filter", "show", "mine.db#9")
 
@@ -116,6 +118,8 @@ def test_a_trial_is_shown_by_its_own_settings_and_adam_at_its_second_moment():
         ("sgd:lr=100,weight_decay=1", "is unstable, its pole -99"),
         ("sos:[[1,-1,0,1,0,0]]", "no low-pass: its gain is 0 at frequency 0"),
         ("sos:[[1,0,0,0,1,0]]", "not causal"),
+        ("latent_adam:second_moment=much", "second_moment must be a number, got much"),
+        ("latent_adam:second_moment=-1", "positive and finite, got -1.0"),
         ("sos:[1,", "write rows of b0, b1, b2, a0, a1, a2"),
         ("nowhere.db::a#1", "there is no file nowhere.db"),
     ],

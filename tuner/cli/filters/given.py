@@ -109,9 +109,16 @@ def _filter(text: str, run: Run) -> Linear:
             f"STORAGE::STUDY#NUMBER. For example {_EXAMPLES}"
         )
     settings = dict(setting(part, text) for part in rest.split(",") if part)
+    moment = settings.pop("second_moment", run.second_moment)
     if rule == SGD:
         rule, settings = "latent_sgd", _of_torch(settings)
-    return linear_filter(rule, settings, steps=run.steps, second_moment=run.second_moment)
+    return linear_filter(rule, settings, steps=run.steps, second_moment=_number(moment, text))
+
+
+def _number(value: Setting | None, text: str) -> float | None:
+    if isinstance(value, str | bool):
+        raise InvalidInput(f"{text}: second_moment must be a number, got {value}")
+    return value
 
 
 def _of_torch(options: Mapping[str, Setting]) -> dict[str, Setting]:

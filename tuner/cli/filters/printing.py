@@ -30,7 +30,7 @@ def print_filters(filters: Sequence[Shown], console: Console) -> None:
         table.add_row(
             letter,
             "none" if curves.memory is None else f"{curves.memory:,.4g}",
-            f"{curves.delay:,.4g}",
+            f"{round(curves.delay, 9) + 0.0:,.4g}",
             f"{curves.noise_gain:.4g}",
             f"{100 * curves.flip_ratio:.4g}%",
         )

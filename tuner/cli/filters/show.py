@@ -22,7 +22,7 @@ def show(
         int | None, typer.Option(min=1, help="length of the run, where a memory is a share of it")
     ] = None,
     second_moment: Annotated[
-        float | None, typer.Option(help="mean square of the gradients: what Adam divides by")
+        float | None, typer.Option(help="mean square of the gradients, by whose root Adam divides")
     ] = None,
     picture: PictureFile = None,
     json: JsonFile = None,
@@ -44,7 +44,7 @@ def show(
 
     tuner filter show designed_filter:family=bessel,order=3,memory=500 --picture bessel.svg
 
-    tuner filter show latent_adam:learning_rate=1e-3,weight_decay=1e-4 --second-moment 1e-6
+    tuner filter show latent_adam:weight_decay=1e-4,second_moment=1e-6 sgd:lr=0.1,weight_decay=1e-3
 
     tuner filter show results/digits.db::digits/filter#12 --json -
     """

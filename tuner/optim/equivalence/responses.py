@@ -52,7 +52,7 @@ def horizon(numbers: Array) -> int:
     Args:
         numbers: Slots, shape [S, 8].
     """
-    return max(10, math.ceil(_FORGOTTEN / law.forgets(numbers)))
+    return max(10, math.ceil(_FORGOTTEN / max(law.forgets(numbers), 1e-14)))
 
 
 def responses(numbers: Array, *, steps: int | None = None) -> Responses:
