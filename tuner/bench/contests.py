@@ -203,6 +203,7 @@ def _steps(
         for name, rule in STEPPING.items()
         for precision in precisions
     }
+    beside = [(f"DesignedFilter, {each}", f"FilterFlip, {each}") for each in precisions]
     return Match(
         contest="update_rule",
         workload=words,
@@ -212,7 +213,10 @@ def _steps(
             Side("torch SGD", (job("sgd", seconds=seconds),)),
             *(Side(variant, (steps,)) for variant, steps in ours.items()),
         ),
-        pairs=[(variant, "torch SGD") for variant in ours],
+        pairs=[
+            *((variant, "torch SGD") for variant in ours),
+            *(pair for pair in beside if ours.keys() >= set(pair)),
+        ],
         value=lambda slices: 1e9 / _rate(slices),
         judge=by_ratio,
     )
