@@ -102,6 +102,18 @@ def test_fixed_settings_go_into_every_trial():
             "alpha_decay must be one of constant, linear, cosine, step, got 'slow'",
         ),
         ({"fixed": {"alpha": 0.1}}, r"alpha is both in \[fixed\] and in \[parameters\]"),
+        (
+            {"rule": "designed_filter", "parameters": {"memory": {"low": 0.5, "high": 9.0}}},
+            "memory must be at least 1 step, got 0.5; a share of the run takes memory_unit",
+        ),
+        (
+            {"rule": "designed_filter", "parameters": {"order": {"low": 1, "high": 5}}},
+            "order must be a whole number from 1 to 4, got 5.0",
+        ),
+        (
+            {"rule": "designed_filter", "parameters": {"order": {"low": 1, "high": 4}}},
+            r"parameters.order is a whole number; add integer = true",
+        ),
         ({"fixed": {"gamma": 2.0}}, r"gamma must be in .*, got 2\.0"),
         ({"defaults": {"gamma": 0.0}}, r"gamma must be in .*, got 0\.0"),
     ],
