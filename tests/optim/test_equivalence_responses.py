@@ -9,6 +9,7 @@ import scipy.signal
 from tuner.errors import InvalidInput
 from tuner.optim.designed import slots
 from tuner.optim.equivalence import describe, linear_filter, noise_gain, responses
+from tuner.rules import RULES
 
 FILTERS = {
     "cascade": ("filter_flip", {"alpha": 0.02, "gamma": 0.3}),
@@ -28,6 +29,8 @@ FILTERS = {
     "butterworth": ("designed_filter", {"family": "butterworth", "order": 4, "memory": 30.0}),
     "moving": ("designed_filter", {"family": "moving_average", "order": 3, "memory": 80.0}),
 }
+
+NO_FILTERS = {"latent_signsgd", "latent_lion", "sgdat", "target_flip_ratio"}
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -81,6 +84,18 @@ def test_adam_at_a_second_moment_that_stays_is_its_own_recursion(rule):
     ratio = -np.array(weights) / s
     assert ratio == pytest.approx(np.full(500, ratio[-1]), rel=1e-9)
     assert ratio[-1] > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_is_a_filter_or_is_refused_in_a_sentence(rule):
+    try:
+        found = responses(linear_filter(rule, {}, second_moment=1.0).numbers)
+    except InvalidInput as error:
+        assert rule in NO_FILTERS
+        assert str(error).startswith(f"{rule}: these settings are no filter: ")
+    else:
+        assert rule not in NO_FILTERS
+        assert found.step[-1] == pytest.approx(found.gain, rel=2e-3)
 
 
 def test_what_the_settings_have_beside_a_filter_is_told():

@@ -70,7 +70,7 @@ def linear_filter(
             )
         design = design_of(full, steps or 1)
         return Linear(slots.at_cutoff(design, 1 / design.memory), tuple(notes))
-    if rule == "bop" and full["tau"]:
+    if full.get("tau"):
         notes.append(f"shown without the threshold {full['tau']:g}, which no linear filter has")
         full["tau"] = 0.0
     record = describe(rule, full, steps)
