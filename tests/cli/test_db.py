@@ -67,11 +67,11 @@ def set_version(url: str, version: str) -> None:
 
 TABLES = (
     *("studies", "workers", "sessions", "keys", "requests", "events", "operations"),
-    *("notices", "marks"),
+    *("notices", "marks", "fleets"),
 )
 COLUMNS = (
     *("status", "revision", "code_version", "served", "trouble"),
-    *("notes", "tags", "archived"),
+    *("notes", "tags", "archived", "own_code"),
 )
 """What tables of version 0001 do not have."""
 

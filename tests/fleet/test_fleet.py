@@ -208,8 +208,8 @@ def test_a_server_without_ray_shows_the_fleet_and_scales_it(address, store, orde
         with ways.entered(address) as ray:
             ray.kill(ways.named(ray, MANAGER), no_restart=False)
         assert client.patch(place, json={"workers": 2}).status_code == 200  # nobody is there
-        wait_until(lambda: shown("up") == 2 and not shown("pending"))
-        assert len(live(store)) == 2 and driver.status(address).fleet.target == 2
+        wait_until(lambda: shown("up") == len(live(store)) == 2)
+        assert driver.status(address).fleet.target == 2 and not shown("pending")
 
         driver.scale(address, 1)
         wait_until(lambda: shown("max") == shown("up") == 1)
