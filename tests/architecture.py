@@ -4,8 +4,9 @@
 
 A room is a folder. The server's and the command's folders are one room each, and so are the
 database with its migrations, the studies of others with their storages, who watches with the
-notices, the figures with those of single trials. A folder's own files stand in two boxes where a
-room of the folder lies between them. An import that a longer way of imports implies is left out.
+notices, the figures with those of single trials and of suites, as are reports and statistics. A
+folder's own files stand in two boxes where a room of the folder lies between them. An import that
+a longer way of imports implies is left out.
 """
 
 import ast
@@ -36,6 +37,7 @@ WHOLE["tuner.search.foreign"] = "tuner.search.foreign"
 WHOLE["tuner.search.objective"] = "tuner.search.work"
 WHOLE["tuner.search.watch"] = "tuner.search.watch"
 WHOLE["tuner.compare.figures"] = "tuner.compare.figures"
+WHOLE["tuner.compare.report"] = "tuner.compare.report"
 WHOLE["tuner.compare.statistics"] = "tuner.compare.statistics"
 WHOLE["tuner.optim.family"] = "tuner.optim"
 WHOLE["tuner.bench.verdicts"] = "tuner.bench"
@@ -49,7 +51,7 @@ COLUMNS = (
     *(
         *(("tuner.search", 2), ("tuner.search.results", 3), ("tuner.search.foreign", 3)),
         ("tuner.search.fleets", 1),
-        ("tuner.compare", 4),
+        *(("tuner.compare", 4), ("tuner.compare.suite", 5)),
     ),
     *(("tuner.cli", 1.5), ("tuner.api", 2.5), ("tuner.claims", 1), ("tuner.bench", 2)),
     *(("tuner.fleet", 6), ("tuner.export", 7)),

@@ -41,6 +41,7 @@ PACKAGES = (
 COMPARE = (
     ("report", "scores"),
     ("figures",),
+    ("suite",),
     ("comparison",),
     ("verdict_text", "sentences", "notes", "evidence"),
     ("verdict", "summary"),

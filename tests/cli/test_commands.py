@@ -21,6 +21,7 @@ COMMANDS = (
     "plan",
     "run",
     "compare",
+    "suite",
     "status",
     "train",
     *("export", "evaluate"),

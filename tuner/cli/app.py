@@ -31,6 +31,9 @@ COMMANDS = {
     "tuner.cli.commands.compare:compare": (
         "Say which search space needed less tuning, and how sure that is."
     ),
+    "tuner.cli.suites.suite:suite": (
+        "Say over several workloads which search space needs fewer trials, and how sure that is."
+    ),
     "tuner.cli.commands.show:status": (
         "How far the comparisons in a database are, and what failed."
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from tuner.cli.databases import DEMO, DEMO_FOLDER, demo_database
 from tuner.cli.present import (
@@ -72,7 +73,7 @@ def run(
     outputs.check()
     declared, url = load(spec), database or database_url()
     if fleet is None:
-        finish(declared, url, outputs, partial(launch.run, workers=workers), _check)
+        finish(declared, url, outputs, partial(launch.run, workers=workers), check_here)
         return
     from tuner.fleet import running  # which a run on this machine does not need
 
@@ -104,7 +105,7 @@ def demo(
     )
     outputs.check()
     database = demo_database(folder)
-    finish(spec, database, outputs, partial(launch.run, workers=workers), _check)
+    finish(spec, database, outputs, partial(launch.run, workers=workers), check_here)
     more = f"more: tuner compare {DEMO} --database {database} --folder {folder}"
     outputs.console.print(as_typed(more), soft_wrap=True, highlight=False)
 
@@ -116,19 +117,40 @@ def finish(
     run_missing: Callable[..., Progress],
     check: Callable[[ComparisonSpec], DataCounts | None],
 ) -> None:
-    """Run what is missing, then compare and write the results.
+    """Run what is missing, then compare and write the results; see ``searched``.
 
     Args:
         spec: The comparison.
         database: The address of the database.
         outputs: Where the results go.
+        run_missing: Runs it, here or elsewhere.
+        check: Refuses what would be refused there.
+    """
+    searched(spec, database, outputs.console, run_missing, check)
+    from tuner.cli.comparing import declared, write  # takes two seconds to import
+
+    write(declared(spec.name, database, outputs), outputs)
+
+
+def searched(
+    spec: ComparisonSpec,
+    database: str,
+    console: Console,
+    run_missing: Callable[..., Progress],
+    check: Callable[[ComparisonSpec], DataCounts | None],
+) -> None:
+    """Run what is missing of a comparison, and say how far it is meanwhile.
+
+    Args:
+        spec: The comparison.
+        database: The address of the database.
+        console: Where to say it.
         run_missing: Runs it, here or elsewhere; as ``launch.run``.
         check: Refuses what would be refused there, and counts the data if they are the user's own.
 
     Raises:
         TunerError: If no trial could be finished.
     """
-    console = outputs.console
     what = " ".join(spec.description.split()) or in_words(spec.workload)
     console.print(f"{spec.name}: {what}", highlight=False)
     with Stages(console) as stage:
@@ -152,12 +174,9 @@ def finish(
     if any(arm.best is None for arm in state.arms):
         raise TunerError(f"{spec.name}: an arm has no finished trial, so nothing can be compared")
     console.print(f"done after {state.seconds:.0f} s\n", highlight=False)
-    from tuner.cli.comparing import declared, write  # takes two seconds to import
-
-    write(declared(spec.name, database, outputs), outputs)
 
 
-def _check(spec: ComparisonSpec) -> DataCounts | None:
+def check_here(spec: ComparisonSpec) -> DataCounts | None:
     """Refuse here, before a database is made, what every worker would refuse.
 
     Returns:

@@ -66,10 +66,10 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "verdict": _mapped(comparison.verdict),
         "k": comparison.k,
         "protocol": _protocol(comparison.protocol, minimized=minimized),
-        "arms": _plain(comparison.arms),
-        "contrasts": _plain(comparison.contrasts),
-        "over_budgets": _plain(comparison.over_budgets),
-        **({} if many is None else {"many_arms": _plain(many)}),
+        "arms": plain_data(comparison.arms),
+        "contrasts": plain_data(comparison.contrasts),
+        "over_budgets": plain_data(comparison.over_budgets),
+        **({} if many is None else {"many_arms": plain_data(many)}),
         "details": [_detail(detail) for detail in comparison.details],
         "notes": list(comparison.notes),
     }
@@ -95,7 +95,7 @@ def _detail(detail: "ArmDetail") -> Json:
         steps = np.arange(1, traces.median.size + 1)
         named["traces"] = {"trials": _points(steps), **_thinned(traces, without="lengths")}
         named["traces"]["lengths"] = traces.lengths
-    return _plain(named)
+    return plain_data(named)
 
 
 def _thinned(curves: object, without: str = "") -> dict[str, object]:
@@ -113,23 +113,24 @@ def _points(values: object) -> object:
     return values[np.unique(np.linspace(0, values.size - 1, _MOST_POINTS).astype(int))]
 
 
-def _plain(value: object) -> Json:
+def plain_data(value: object) -> Json:
+    """Numbers, arrays, dataclasses and mappings as JSON has them; infinite and NaN as null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     if isinstance(value, np.ndarray):
-        return [_plain(entry) for entry in value.tolist()]
+        return [plain_data(entry) for entry in value.tolist()]
     if is_dataclass(value) and not isinstance(value, type):
         return _mapped(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain_data(entry) for key, entry in value.items()}
     if isinstance(value, Sequence):
-        return [_plain(entry) for entry in value]
+        return [plain_data(entry) for entry in value]
     return str(value)
 
 
 def _mapped(value: object) -> dict[str, Json]:
     """A dataclass as field -> plain value."""
     named = fields(value)  # type: ignore[arg-type]  # an instance of a dataclass
-    return {field.name: _plain(getattr(value, field.name)) for field in named}
+    return {field.name: plain_data(getattr(value, field.name)) for field in named}

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from tuner.compare import words
 from tuner.compare.comparison import Comparison
 from tuner.compare.figures.gallery import in_section, main_picture, pictures
+from tuner.compare.report import PACKAGES
 from tuner.compare.report.evidence_rows import (
     PAIR_COLUMNS,
     Rows,
@@ -24,8 +25,6 @@ from tuner.compare.report.evidence_rows import (
 from tuner.compare.report.rows import arm_rows, contrast_table
 from tuner.machine import versions
 from tuner.wording import count
-
-PACKAGES = ("bnn-tuner", "numpy", "scipy", "opda", "optuna", "torch")
 
 
 def to_html(comparison: Comparison, provenance: Mapping[str, str] | None = None) -> str:

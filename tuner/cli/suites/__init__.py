@@ -1,0 +1,1 @@
+"""``tuner suite``: several comparisons, one answer."""

@@ -1,0 +1,1 @@
+"""The figures of a suite: one file each, and their registry."""

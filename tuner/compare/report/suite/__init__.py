@@ -1,0 +1,1 @@
+"""The answer of a suite for its readers: terminal, JSON, HTML."""

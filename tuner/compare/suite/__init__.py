@@ -1,0 +1,1 @@
+"""What comparisons over several workloads say together."""
