@@ -12,8 +12,9 @@ from fastapi import Depends, Header, Path, Query, Request
 from tuner.api.auth import Known
 from tuner.api.settings import Settings
 from tuner.api.threads import Later
-from tuner.errors import InvalidInput, Stale
+from tuner.errors import InvalidInput, NotFound, Stale
 from tuner.search.database.store import Store
+from tuner.search.declared.suite_spec import SuiteSpec, declared_suites, load_suite
 from tuner.search.watch import views
 
 _TAG = re.compile(r'"([0-9]{1,9})"')
@@ -44,6 +45,21 @@ async def _study(
 ) -> Later:
     return Later(views.get_study, store, study_id)
 
+
+async def _suite(
+    _who: Known, suite: Annotated[str, Path(description="the suite's name")]
+) -> Later:
+    return Later(_declared_suite, suite)
+
+
+def _declared_suite(name: str) -> SuiteSpec:
+    if name not in (known := declared_suites()):  # a file of the client's choice is not read
+        raise NotFound(f"no suite {name!r} is declared (there are {', '.join(known)})")
+    return load_suite(name)
+
+
+Suite = Annotated[SuiteSpec, Depends(_suite)]
+"""The declared suite that the path names, or 404."""
 
 Comparison = Annotated[views.ComparisonRow, Depends(_comparison)]
 """The comparison that the path names, or 404."""

@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from tuner.api.pages import arm_routes, label_routes, routes, workers
 from tuner.api.pages.comparing import routes as comparing
 from tuner.api.pages.failures import install
+from tuner.api.pages.suites import routes as suites
 
 router = APIRouter()
-for some in (label_routes, arm_routes, comparing, workers, routes):
+for some in (label_routes, arm_routes, comparing, suites, workers, routes):
     router.include_router(some.router)
 
 __all__ = ["install", "router"]

@@ -26,6 +26,7 @@ IMPORTED = [
     "tuner.api.reports.making",
     "tuner.api.pages.comparing.uploads",
     "tuner.compare.report.html",
+    "tuner.compare.report.suite.html",
     "scipy.stats",
     "scipy.optimize",
     "opda.nonparametric",

@@ -17,14 +17,17 @@ from tuner.compare.comparison import Comparison, detailed
 from tuner.compare.figures import standalone
 from tuner.compare.protocol import Protocol
 from tuner.compare.report.data import to_json
+from tuner.compare.report.suite.data import suite_to_json
 from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
 from tuner.search.database.finished import uncollected
 from tuner.search.database.store import Store, open_store
+from tuner.search.declared.suite_spec import SuiteSpec
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.compare import judged_studies, stored_studies
 from tuner.search.results.arms import arms as read_arms
 from tuner.search.results.arms import arms_in_full, study_summary
+from tuner.search.results.suites import collected
 
 Read = Callable[[Store, str], tuple[list[Arm], Protocol]]
 
@@ -80,6 +83,23 @@ def report(database: str, name: str) -> Report:
     with uncollected():
         comparison = detailed(*_compare(_store(database), name, arms_in_full))
         return Report(json=_as_json(to_json(comparison)), html=to_html(comparison, where))
+
+
+def suite_report(database: str, spec: SuiteSpec) -> Report:
+    """What a suite's comparisons say together, as far as they were run.
+
+    Raises:
+        Conflict: If nothing came out of any of them yet, or they cannot be answered as one.
+    """
+    from tuner.compare.report.suite.html import suite_to_html
+
+    where = {"Made by": f"bnn-tuner {__version__}, tuner suite {spec.name} --collect"}
+    with uncollected():
+        try:
+            suite = collected(_store(database), spec)
+        except InvalidInput as error:
+            raise Conflict(str(error)) from error
+        return Report(json=_as_json(suite_to_json(suite)), html=suite_to_html(suite, where))
 
 
 def searched(database: str, comparison: str, study_name: str) -> tuple[ArmSummary, Protocol]:

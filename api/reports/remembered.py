@@ -27,6 +27,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import trials
 from tuner.search.declared.study_spec import StudySpec
+from tuner.search.declared.suite_spec import SuiteSpec
 from tuner.search.foreign.compare import check_question
 from tuner.search.watch import views
 
@@ -76,6 +77,16 @@ def in_full(store: Store, row: views.ComparisonRow) -> Future[making.Report]:
     """The comparison's report, as far as it was run; see ``making.report``."""
     key = ("report", *_state(store, row))
     return _once(key, _reports, making.report, _address(store), row.name)
+
+
+def of_suite(store: Store, spec: SuiteSpec) -> Future[making.Report]:
+    """A suite's report, as far as its comparisons were run; see ``making.suite_report``."""
+    known = set(store.names())
+    rows = [
+        views.get_comparison(store, each.name) for each in spec.comparisons if each.name in known
+    ]
+    key = ("suite", spec.declaration_hash, *(_state(store, row) for row in rows))
+    return _once(key, _reports, making.suite_report, _address(store), spec)
 
 
 def search_of(

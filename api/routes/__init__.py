@@ -9,6 +9,7 @@ from tuner.api.routes import (
     fleets,
     operations,
     studies,
+    suites,
     system,
     tools,
     trials,
@@ -16,5 +17,5 @@ from tuner.api.routes import (
 
 v1 = APIRouter()
 v1.include_router(system.router)
-for kind in (comparisons, studies, trials, operations, fleets, tools, events):
+for kind in (comparisons, studies, suites, trials, operations, fleets, tools, events):
     v1.include_router(kind.router, dependencies=DOCUMENTED)

@@ -25,6 +25,7 @@ OPERATIONS = {
     *("submit_study", "list_studies", "get_study", "pause_study", "resume_study"),
     *("cancel_study", "list_trials", "get_trial", "get_best", "get_tuning_curve"),
     *("list_artifacts", "get_artifact"),
+    "get_suite_report",
     *("get_report", "get_figure", "list_workers", "list_workloads", "list_spaces"),
     *(
         "get_space",

@@ -1,0 +1,1 @@
+"""The pages of suites: comparisons over several workloads, answered as one."""
