@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
-from conftest import make_arm
 
-from tuner.compare import Comparison, Protocol, compare
+from tuner.compare import Arm, Comparison, Protocol, compare
 from tuner.compare.suite.outcome import Declaration, Suite, answered
 
 N = 40
@@ -24,7 +23,16 @@ MISSES = {**FIVE, "four": (30, 0, 6), "six": (0, 0, 1)}
 @cache
 def comparison(name: str, hits: tuple[int, ...], *, target: float = 0.9) -> Comparison:
     arms = [
-        make_arm(arm, np.where(np.arange(N) < reached, 0.95, 0.5), epochs=np.full(N, 3.0))
+        Arm(
+            name=arm,
+            scores=np.where(np.arange(N) < reached, 0.95, 0.5),
+            seconds=np.full(N, 0.5),
+            failed=np.zeros(N, dtype=bool),
+            pruned=np.zeros(N, dtype=bool),
+            sampler="random",
+            ranges={"alpha": "1e-05 .. 0.1, log"},
+            epochs=np.full(N, 3.0),
+        )
         for arm, reached in zip(("new", "old", "narrow"), hits, strict=True)
     ]
     return compare(arms, Protocol(workload=f"workload {name}", target=target))

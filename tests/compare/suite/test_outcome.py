@@ -35,7 +35,8 @@ def test_the_answer_names_the_workloads_the_targets_and_what_leaving_one_out_doe
     made = suite(FIVE)
     assert kind(made) == "supported"
     assert heading(made) == "Over 5 workloads: new needs fewer trials"
-    speedup, without, profile = sentences(made)
+    speedup, without, against, profile = sentences(made)
+    assert against.startswith("Against narrow in place of old: 1.8 (95% CI 0.")
     assert "new needs 2.5 (95% CI 1." in speedup
     assert "times fewer random trials than old, the geometric mean over 5 workloads" in speedup
     assert without.startswith("Without any one of the workloads it is 2.2 to 3.0; the interval")

@@ -87,6 +87,7 @@ class Suite:
             where the cost is not known on every workload that an arm reached: a miss is not to be
             left out because nobody knows what it cost.
         without: Comparison name -> the same in trials without it.
+        against: Each further arm -> the same in trials against it in place of the old arm.
     """
 
     declared: Declaration
@@ -97,6 +98,7 @@ class Suite:
     profiles: Mapping[str, Sequence[Estimate]]
     pooled: Mapping[str, Pooled]
     without: Mapping[str, Pooled]
+    against: Mapping[str, Pooled]
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -163,6 +165,13 @@ def answered(declared: Declaration, comparisons: Mapping[str, Compared]) -> Suit
         without=dict(
             zip(ordered, without_each(by_axis[AXES[0]], confidence=confidence), strict=True)
         ),
+        against={
+            other: pooled_speedup(
+                [_speedup(each, (declared.arms[0], other), AXES[0]) for each in ordered.values()],
+                confidence=confidence,
+            )
+            for other in declared.arms[2:]
+        },
     )
 
 

@@ -55,7 +55,7 @@ def interim(suite: Suite) -> list[str]:
 
 def sentences(suite: Suite) -> list[str]:
     """The answer and what else is to be said of it, without the ranges."""
-    return [_speedup(suite), _without(suite), *_misses(suite), _profile(suite)]
+    return [_speedup(suite), _without(suite), *_against(suite), *_misses(suite), _profile(suite)]
 
 
 def scope(suite: Suite) -> str:
@@ -113,7 +113,7 @@ def _without(suite: Suite) -> str:
         f"it is {' to '.join(dict.fromkeys((ends[0], ends[-1])))}" if ends else "no value is left"
     )
     if 0 < len(known) < len(values):
-        it_is = f"{it_is} where there is a value"
+        it_is = f"{it_is} where no miss is left"
     text = f"Without any one of the workloads {it_is}"
     other = [name for name, each in left.items() if ahead(suite, each) != everywhere]
     if everywhere is None:
@@ -121,6 +121,11 @@ def _without(suite: Suite) -> str:
         return f"{text}; {tail or 'the interval never excludes 1'}."
     tail = f"no longer excludes 1 without {', '.join(other)}" if other else "excludes 1 each time"
     return f"{text}; the interval {tail}."
+
+
+def _against(suite: Suite) -> Iterator[str]:
+    for arm, pooled in suite.against.items():
+        yield f"Against {arm} in place of {suite.arms[1]}: {times(pooled.speedup, suite)}."
 
 
 def _misses(suite: Suite) -> Iterator[str]:

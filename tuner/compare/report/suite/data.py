@@ -12,6 +12,7 @@
     pooled           {trials, epochs, seconds: {speedup, another, between, n, missed_by_old,
                        missed_by_new, left_out}}, trials, and what else has a cost everywhere
     without          {comparison: the same in trials without it}
+    against          {further arm: the same in trials against it in place of the old one}
     ranges           {name: {hyperparameter: range}}
 
 A miss has no number of trials and no ratio (null), and missed is true: it is infinitely far.
@@ -56,6 +57,7 @@ def suite_to_json(suite: Suite) -> dict[str, Json]:
         },
         "pooled": plain_data(suite.pooled),
         "without": plain_data(suite.without),
+        "against": plain_data(suite.against),
         "ranges": ranges,
     }
 

@@ -39,7 +39,7 @@ def suite_to_html(suite: Suite, provenance: Mapping[str, str] | None = None) -> 
             name: (svg(name, suite), SUITE_FIGURES[name].caption(suite)) for name in SUITE_FIGURES
         },
         tables={
-            "Workloads": workload_rows(suite),
+            "Trials to the target": workload_rows(suite),
             "Over all workloads": pooled_rows(suite),
             "Performance profile": profile_rows(suite),
             "Ranges searched, the same on every workload": range_rows(suite),

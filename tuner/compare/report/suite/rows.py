@@ -11,14 +11,8 @@ Rows = list[tuple[str, list[str]]]
 
 
 def workload_rows(suite: Suite) -> tuple[list[str], Rows]:
-    """The workloads' columns, and a row of cells for each."""
-    new, old = suite.arms[:2]
-    columns = [
-        "target",
-        *(f"{arm}: trials to it" for arm in suite.arms),
-        f"times fewer, {new} than {old}",
-        "its own verdict",
-    ]
+    """Trials to the target on each workload: the columns, and a row of cells for each."""
+    columns = ["target", *suite.arms, "times fewer", "own verdict"]
     rows: Rows = []
     for place, (name, each) in enumerate(suite.comparisons.items()):
         protocol = each.protocol
@@ -40,6 +34,8 @@ def pooled_rows(suite: Suite) -> tuple[list[str], Rows]:
     """What is said over all workloads, of each cost, and without each workload in turn."""
     columns = ["times fewer", "one more workload", "factor between workloads", "workloads"]
     rows = [(axis, _pooled(suite, pooled)) for axis, pooled in suite.pooled.items()]
+    for arm, pooled in suite.against.items():
+        rows.append((f"trials, against {arm}", _pooled(suite, pooled)))
     for name, pooled in suite.without.items():
         said, _, spread, n = _pooled(suite, pooled)
         rows.append((f"trials, all but {name}", [said, "-", spread, n]))

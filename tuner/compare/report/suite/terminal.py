@@ -14,7 +14,7 @@ from tuner.compare.suite.said import heading, interim, kind, scope, sentences
 def print_suite(suite: Suite, console: Console) -> None:
     """Print the tables, what is missing and, nearest to the prompt, the answer."""
     for label, (columns, rows) in (
-        ("workload", workload_rows(suite)),
+        ("trials to the target", workload_rows(suite)),
         ("over all workloads", pooled_rows(suite)),
         ("share of the workloads", profile_rows(suite)),
     ):
