@@ -13,6 +13,7 @@ from tuner.compare.statistics.speedup import Speedup
 from tuner.search.declared.files import studies_dir
 from tuner.search.declared.spaces import declared_spaces, load_space
 from tuner.search.declared.spec import declared, load
+from tuner.search.declared.suite_spec import load_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "studies" / "README.md").read_text("utf-8")
@@ -144,3 +145,15 @@ def test_what_is_said_of_the_demo_is_in_its_report(page):
         times = words.speedup(Speedup(**report["contrasts"][0]["speedups"]["trials"]), Protocol())
         value, interval = times.split(" ", 1)
         assert f"{value} times fewer trials than in the wide ranges" in text and interval in text
+
+
+def test_what_is_said_of_the_suite_are_the_numbers_of_its_report():
+    report = report_of("five_small")
+    said = README.partition("- `five_small`:")[2].partition("\n\n")[0]
+    factors = [each["speedups"]["trials"]["value"] for each in report["workloads"]]
+    known = sorted(factor for factor in factors if factor is not None)
+    assert f"{known[0]:.1f} to {known[-1]:.1f} times fewer" in said
+    assert f"at least {report['pooled']['trials']['speedup']['low']:.1f} times fewer" in said
+    narrow = report["against"]["magnitude_narrow"]["speedup"]["low"]
+    assert f"{narrow:.1f} against the narrow ranges" in said
+    assert report["suite"]["declaration_hash"] == load_suite("five_small").declaration_hash
