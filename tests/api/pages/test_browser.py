@@ -309,6 +309,7 @@ def test_no_page_scrolls_sideways_on_a_phone(tab: Any, store: Store):
             "/comparisons/phone/arms/old",
             "/workers",
             "/compare",
+            "/suites",
             "/new?study=digits",
             "/login",
         ):
