@@ -86,7 +86,17 @@ def answers(url: str) -> Iterator[tuple[str, int]]:
         paths = [
             path
             for path in paths
-            if not any(part in path for part in ("spaces/", "declared/", "operations/"))
+            if not any(
+                part in path
+                for part in (
+                    "spaces/",
+                    "declared/",
+                    "operations/",
+                    "artifacts/",
+                    "fleets/",
+                    "suites/",
+                )
+            )
         ]
         paths += ["/", "/progress", "/comparisons/{name}", "/comparisons/{name}/progress"]
         paths += ["/comparisons/{name}/figure.svg", "/trials/{trial_id}", "/workers", "/compare"]
