@@ -1,8 +1,9 @@
 """The numbers that a report of two or more studies must state."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -210,19 +211,23 @@ def more_trials(
 ) -> int | None:
     """Trials per arm that would probably settle an open verdict, from the interval stated.
 
-    Its half-width shrinks as 1 / sqrt(n), until it is below the difference, or below what is left
-    of the region of equivalence. Where a search is a single observation it takes ten of them.
+    Its ends come nearer to the value as sqrt(1 / n + 1 / m) shrinks, until it excludes zero or
+    lies in the region of equivalence. Where a search is a single observation it takes ten.
     """
     if stated is None:
         return 9
     value, low, high = (stated[name] for name in ("value", "low", "high"))
-    n = max(arm.n for arm in arms[:2])
     if low is None or high is None:
         fewest = best_of_k.fewest_for_interval if asked.bounded else best_of_k.fewest_for_ends
         return fewest(k) - min(arm.n for arm in arms[:2])
     if low > 0 or high < 0 or (-asked.rope <= low and high <= asked.rope):
         return None
-    enough = max(abs(value), asked.rope - abs(value))
-    needed = ceil(n * ((high - low) / 2 / enough) ** 2)
-    assert (high - low) / 2 * sqrt(n / needed) <= enough
-    return needed - n if needed - n <= 1_000_000 else None
+    n, m = (arm.n for arm in arms[:2])
+
+    def settled(more: int) -> bool:
+        shrunk = sqrt((1 / (n + more) + 1 / (m + more)) / (1 / n + 1 / m))
+        least, most = value - (value - low) * shrunk, value + (high - value) * shrunk
+        return least >= 0 or most <= 0 or (-asked.rope <= least and most <= asked.rope)
+
+    needed = bisect_left(range(1_000_001), True, key=settled)
+    return needed if needed <= 1_000_000 else None
