@@ -72,14 +72,19 @@ def one_trial(model: str, dataset: str = "three", **more: Any) -> ComparisonSpec
     return comparison(model, dataset, n_trials=1, retrain_seeds=0, arms=[arm], **more)
 
 
-def leaves_out(store: Store, spec: ComparisonSpec) -> str:
-    """What a worker of the database says of a study that it cannot run; it goes on."""
+def work_briefly(store: Store, spec: ComparisonSpec) -> None:
+    """Have a worker of the database look three times for what it can run."""
     store.declare(spec)
     Keeper(store).tend()
     left = iter(range(3))
     Worker(
         Queue(store), Trainers("cpu"), name="a", stopping=lambda: next(left, None) is None
     ).run()
+
+
+def leaves_out(store: Store, spec: ComparisonSpec) -> str:
+    """What a worker of the database says of a study that it cannot run; it goes on."""
+    work_briefly(store, spec)
     assert finished_trials(store, "small/new") == []
     with store.engine.connect() as connection:
         return str(connection.scalar(select(workers.c.message)))
@@ -123,12 +128,7 @@ def changing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     def run(**more: Any) -> None:
         sys.modules.pop("changing_data", None)  # another test's
         spec = comparison("make", retrain_seeds=0, workload=workload, n_trials=2, **more)
-        store.declare(spec)
-        Keeper(store).tend()
-        left = iter(range(3))
-        Worker(
-            Queue(store), Trainers("cpu"), name="a", stopping=lambda: next(left, None) is None
-        ).run()
+        work_briefly(store, spec)
         assert study_progress(store, "small")["small/new"].done == 1
         file.write_text(text.replace("60", "90"))
         del sys.modules["changing_data"]  # as in a process that starts now
