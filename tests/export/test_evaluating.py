@@ -58,6 +58,10 @@ def test_arrays_in_a_file_are_evaluated(file, tmp_path):
             "has 2 inputs and 3 labels",
         ),
         (
+            {"inputs": np.zeros((2, 3, 16, 16)), "labels": np.array(["a", "b"])},
+            "labels classes .whole numbers from 0., got float64 and <U1",
+        ),
+        (
             {"inputs": np.zeros((2, 3, 16, 16)), "labels": np.zeros(2, int)},
             "takes bytes",
         ),

@@ -93,6 +93,8 @@ def test_what_has_no_network_is_refused(store):
         network_of(store, pruned[0]._trial_id, silent)
     with pytest.raises(NotFound, match="there is no trial 12345"):
         network_of(store, 12345, silent)
+    with pytest.raises(NotFound, match="9' is neither the number of a trial nor a study"):
+        number_of(store, "9" * 24)
     with pytest.raises(
         NotFound, match="'mine/filtr' is neither the number of a trial nor a study"
     ):

@@ -157,7 +157,7 @@ def _lines(place: Path, graph: "Graph", card: "Card") -> list[str]:
     weights = f"{count(graph.n_binary, 'binary weight')}, {count(graph.n_real, 'other number')}"
     lines = [f"{place}: {weights}, {place.stat().st_size:,} bytes"]
     if folded:
-        lines.append(f"{count(folded, 'batch norm')} with their signs are whole numbers now")
+        lines.append(f"{count(folded, 'batch norm')} and the signs behind are whole numbers now")
     accuracy = card.get("accuracy")
     if accuracy is None:
         return lines

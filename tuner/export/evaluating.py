@@ -169,6 +169,11 @@ def _arrays(file: Path) -> Split:
         ) from error
     if len(inputs) != len(labels):
         raise InvalidInput(f"{file}: has {len(inputs)} inputs and {len(labels)} labels")
+    if labels.dtype.kind not in "iu" or inputs.dtype.kind not in "iufb":
+        raise InvalidInput(
+            f"{file}: inputs must be numbers and labels classes (whole numbers from 0), got "
+            f"{inputs.dtype} and {labels.dtype}"
+        )
     numbers = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
     return Split(torch.from_numpy(numbers), torch.from_numpy(labels))
 

@@ -46,13 +46,17 @@ class Trained:
     about: Mapping[str, Any]  # Any: JSON
 
 
+_DIGITS = 19
+"""So many no number of a trial has: databases count to 2^63."""
+
+
 def number_of(store: Store, trial: str) -> int:
     """The number of the trial that is meant: itself, or the best of a study of that name.
 
     Raises:
         NotFound: If there is none.
     """
-    if trial.isdecimal():
+    if trial.isdecimal() and len(trial) < _DIGITS:
         return int(trial)
     best = views.best_trials(store, trial, 1)
     if not best:

@@ -112,6 +112,7 @@ def test_a_trial_is_shown_by_its_own_settings_and_adam_at_its_second_moment():
         ("filterflip:alpha=1", "filter 'filterflip' is unknown; did you mean 'filter_flip'"),
         ("filter_flip:alfa=1", "'alfa' is unknown; did you mean 'alpha'"),
         ("filter_flip:alpha", "write NAME=VALUE"),
+        ("filter_flip:alpha=0.1,alpha=0.2", "alpha is given twice"),
         ("filter_flip:alpha=2", "alpha must be in (0, 1], got 2.0"),
         ("sgd:learning_rate=0.1", "option of torch.optim.SGD 'learning_rate' is unknown"),
         ("sgd:lr=0.1,weight_decay=0.1,maximize=true", "goes uphill"),

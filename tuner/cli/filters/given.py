@@ -108,7 +108,10 @@ def _filter(text: str, run: Run) -> Linear:
             f"{text}: {UnknownName('filter', rule, [*RULES, SGD, SECTIONS])}; or a trial, "
             f"STORAGE::STUDY#NUMBER. For example {_EXAMPLES}"
         )
-    settings = dict(setting(part, text) for part in rest.split(",") if part)
+    pairs = [setting(part, text) for part in rest.split(",") if part]
+    settings = dict(pairs)
+    if twice := [name for name in settings if [known for known, _ in pairs].count(name) > 1]:
+        raise InvalidInput(f"{text}: {twice[0]} is given twice")
     moment = settings.pop("second_moment", run.second_moment)
     if rule == SGD:
         rule, settings = "latent_sgd", _of_torch(settings)

@@ -27,11 +27,11 @@ def show(
     picture: PictureFile = None,
     json: JsonFile = None,
 ) -> None:
-    """Impulse, step and frequency response, memory, noise gain and flip ratio of filters.
+    r"""Impulse, step and frequency response, memory, noise gain and flip ratio of filters.
 
     A filter is written as RULE:NAME=VALUE,NAME=VALUE, RULE being an update
     rule, or sgd for torch.optim.SGD with its own options; as
-    sos:[[b0,b1,b2,1,a1,a2]], sections of scipy.signal; or as a trial,
+    sos:\[\[b0,b1,b2,1,a1,a2]], sections of scipy.signal; or as a trial,
     STORAGE::STUDY#NUMBER. Several are laid over each other.
 
     The memory is 1 over the cut-off in radians a step, where half the power is

@@ -266,7 +266,7 @@ class Worker:
             raise InvalidInput(
                 f"its trials ran {theirs} of your code, this is {ours}, and two versions "
                 "do not compare; put the code back, or give the comparison another name "
-                '(code_changes = "noted" in its declaration allows both, and notes it)'
+                '(declared with code_changes = "noted" from the start, it runs both and notes it)'
             )
 
     def _show_to_optuna(self, claim: Claim) -> None:

@@ -82,6 +82,16 @@ def test_a_foreign_trial_is_the_filter_that_its_learning_rate_and_weight_decay_m
     assert not found.left_out and not found.reasons
 
 
+def test_what_a_mapping_leaves_out_is_refused_where_the_rule_has_it_and_told_where_not(mapping):
+    known = record_of(study(({**sgd(1e-2), "clip": 0.5}, 0.9)))
+    with pytest.raises(InvalidInput, match=r"has clip, which latent_sgd has too.*--mapping FILE"):
+        carry(known, mapping=mapping())
+    foreign = record_of(study(({**sgd(1e-2), "dropout": 0.5}, 0.9)))
+    found = carry(foreign, mapping=mapping())
+    assert [trial.weight for trial in found.trials] == [0.5]
+    assert found.reasons[0] == "what dropout did is not known: not in the mapping"
+
+
 def test_names_like_ours_need_no_mapping_with_or_without_a_logarithm():
     plain = {"learning_rate": 0.1, "weight_decay": 0.01, "momentum": 0.9}
     written = {"log10_learning_rate": -1.0, "weight_decay": 0.01, "one_minus_momentum": 0.1}

@@ -1,7 +1,7 @@
 """Which trials of a study are settings of a space of filters, how exactly, and which are not."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -11,8 +11,9 @@ from tuner.errors import InvalidInput
 from tuner.search.declared.carried import Carried, CarriedTrial
 from tuner.search.declared.spaces import Space
 from tuner.search.foreign.record import StudyRecord
+from tuner.search.foreign.shown import printable
 from tuner.search.foreign.transfer.mapping import ParameterMapping, guessed
-from tuner.translation import AsFilter, as_filter, filter_of_sgd
+from tuner.translation import OPEN, AsFilter, as_filter, filter_of_sgd
 from tuner.wording import count
 
 TO_RULE = "filter_flip"
@@ -143,7 +144,12 @@ def _found(trial: FrozenTrial, mapping: ParameterMapping | None) -> AsFilter:
         settings = mapping.of(trial)
     except InvalidInput as error:
         return AsFilter(None, 0.0, str(error))
-    return as_filter(asdict(filter_of_sgd(settings, mapping.steps)[0]))
+    found = as_filter(asdict(filter_of_sgd(settings, mapping.steps)[0]))
+    if not (unknown := sorted(trial.params.keys() - mapping.parameters)):
+        return found
+    reason = f"what {', '.join(map(printable, unknown))} did is not known: not in the mapping"
+    reasons = "; ".join(filter(None, (found.reason, reason)))
+    return replace(found, weight=min(found.weight, OPEN), reason=reasons)
 
 
 def _carried(trial: FrozenTrial, found: AsFilter, space: Space, least: float) -> CarriedTrial:

@@ -100,11 +100,17 @@ class ParameterMapping(Declared):
             raise InvalidInput("settings: needs learning_rate, the parameter or its value")
         return self
 
+    @property
+    def parameters(self) -> set[str]:
+        """The study's parameters that it names."""
+        return {each.parameter for each in self.settings.values() if isinstance(each, Parameter)}
+
     def check(self, record: StudyRecord) -> None:
-        """Refuse a study that lacks a parameter.
+        """Refuse a study that lacks a parameter, or has one that the mapping should name.
 
         Raises:
-            InvalidInput: If no trial has it; names those that there are.
+            InvalidInput: If no trial has it, names those that there are; or if the mapping leaves
+                out a parameter that is called as a hyperparameter of the rule is.
         """
         known = dict.fromkeys(name for trial in record.trials for name in trial.params)
         for name, wanted in self.settings.items():
@@ -114,6 +120,12 @@ class ParameterMapping(Declared):
                     f"{wanted.parameter!r} (it has {', '.join(map(printable, known)) or 'none'}); "
                     "name it in --mapping FILE"
                 )
+        left_out = [n for n in known if n in RULES[RULE] and n not in self.parameters]
+        if left_out := [name for name in left_out if name not in self.settings]:
+            raise InvalidInput(
+                f"mapping: study {record.name!r} has {', '.join(left_out)}, which {RULE} has too, "
+                "and the mapping does not say what becomes of it; name it in --mapping FILE"
+            )
 
     def of(self, trial: FrozenTrial) -> dict[str, Setting]:
         """The trial's settings of ``latent_sgd``, in full.
