@@ -66,11 +66,17 @@ def test_what_cannot_be_exported_is_refused_in_one_line(database):
         "export", "mine/filtre", *at
     ).stderr.replace("\n", " ")
     assert "the folder no does not exist" in refused(
-        "export", "mine/filter", "--to", "no/net.onnx", *at
+        "export", "mine/filter", "--to", "no/net.safetensors", *at
     )
     Path("net.safetensors").write_bytes(b"no network at all")
     assert "is damaged or no safetensors file" in refused(
         "export", "net.safetensors", "--as", "onnx"
+    )
+    assert "net.onnx is ONNX; only .safetensors files become others" in refused(
+        "export", "net.onnx", "--as", "qonnx"
+    )
+    assert "net.onnx is to be packed; name it net.safetensors, or change --as" in refused(
+        "export", "net.safetensors", "--to", "net.onnx"
     )
     assert "would be written over itself" in refused("export", "net.safetensors")
     assert "is damaged or no ONNX file" in refused("evaluate", write("nothing", "net.onnx"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tuner.export.graph import Graph
     from tuner.train import EpochReport
 
+_ENDS = (".safetensors", ".onnx")
 _MOST_CLASSES = 20
 """A larger table of confusions is for programs."""
 
@@ -77,6 +78,10 @@ def export(
     from tuner.export.thresholds import with_thresholds
 
     end, console = ending(form), Console(stderr=as_json)
+    if trial.endswith(".onnx"):
+        raise InvalidInput(f"export: {trial} is ONNX; only {ending('packed')} files become others")
+    if to is not None and to.suffix in _ENDS and not end.endswith(to.suffix):
+        raise InvalidInput(f"export: {to} is to be {form}; name it {to.stem}{end}, or change --as")
     if trial.endswith(ending("packed")):
         source = Path(trial)
         place = to or Path(source.name.removesuffix(ending("packed")) + end)

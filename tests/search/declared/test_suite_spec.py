@@ -102,7 +102,9 @@ def test_what_asks_no_common_question_is_refused_in_a_line(suite, old, new, word
 
 
 def test_a_single_comparison_is_no_suite(suite):
-    with pytest.raises(InvalidInput, match="comparisons: must have at least 2 items"):
+    with pytest.raises(
+        InvalidInput, match=r"comparisons: must have at least 2 items, got \['digits'\]"
+    ):
         suite('arms = ["filter", "magnitude"]\ncomparisons = ["digits"]')
 
 

@@ -67,6 +67,10 @@ class SuiteSpec(Declared):
         if not isinstance(common, dict):
             raise InvalidInput(f"{COMMON}: must be a table, got {shown(common)}")
         if isinstance(comparisons, list):
+            if len(comparisons) < 2:
+                raise InvalidInput(
+                    f"comparisons: must have at least 2 items, got {shown(comparisons)}"
+                )
             given["comparisons"] = tuple(_comparison(each, common) for each in comparisons)
         return given
 
