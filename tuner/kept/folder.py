@@ -52,12 +52,20 @@ class Folder(Place):
 
     def _put(self, name: str, content: bytes | memoryview) -> None:
         file = self.path / name
-        made = file.with_name(f"{file.stem}.{secrets.token_hex(8)}.part")
-        try:
-            with made.open("xb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
-            made.replace(file)
-        finally:
-            made.unlink(missing_ok=True)
+        write_whole(file, file.with_name(f"{file.stem}.{secrets.token_hex(8)}.part"), content)
+
+
+def write_whole(file: Path, part: Path, content: bytes | memoryview) -> None:
+    """Have the file hold this, by way of another beside it; after a crash it holds old or new.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    try:
+        with part.open("xb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)

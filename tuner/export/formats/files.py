@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tuner.errors import InvalidInput
+from tuner.kept.folder import write_whole
 
 
 def write(path: Path, content: bytes) -> None:
@@ -15,15 +16,7 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        with made.open("xb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
+    write_whole(path, path.with_name(f".{path.name}.{secrets.token_hex(8)}.part"), content)
 
 
 def check_place(path: Path) -> None:
