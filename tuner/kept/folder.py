@@ -59,7 +59,7 @@ def write_whole(file: Path, part: Path, content: bytes | memoryview) -> None:
     """Have the file hold this, by way of another beside it; after a crash it holds old or new.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If it cannot be written; it names the file, and not the other.
     """
     try:
         with part.open("xb") as out:
@@ -67,5 +67,8 @@ def write_whole(file: Path, part: Path, content: bytes | memoryview) -> None:
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)
+    except OSError as error:
+        error.filename, error.filename2 = str(file), None
+        raise
     finally:
         part.unlink(missing_ok=True)
