@@ -1,6 +1,6 @@
 """What goes into a training run and what comes out, as frozen dataclasses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.rules import Setting
@@ -63,6 +63,17 @@ class TrialConfig:
 
 
 @dataclass(frozen=True)
+class EpochPoint:
+    """One trial's line of an ``EpochReport``."""
+
+    epoch: int
+    train_loss: float
+    val_accuracy: float
+    flip_ratio: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class EpochReport:
     """What ``on_epoch`` receives; the tuples run parallel to ``trials``.
 
@@ -77,6 +88,8 @@ class EpochReport:
         train_seconds: The part of ``seconds`` before validation.
         step_seconds: A training step of all these trials and its data, mean over the epoch: what
             the processor computed, or what went by on a GPU; None where nothing is known of steps.
+        curves: Of each trial its epochs up to this one, also those that an interrupted attempt
+            trained.
     """
 
     epoch: int
@@ -87,17 +100,7 @@ class EpochReport:
     seconds: tuple[float, ...]
     train_seconds: tuple[float, ...]
     step_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class EpochPoint:
-    """One trial's line of an ``EpochReport``."""
-
-    epoch: int
-    train_loss: float
-    val_accuracy: float
-    flip_ratio: float
-    seconds: float
+    curves: tuple[Sequence[EpochPoint], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ class Run:
             seconds=(seconds,) * k,
             train_seconds=(train_seconds,) * k,
             step_seconds=step_seconds,
+            curves=tuple(self.curves[position] for position in self.active),
         )
         for row, position in enumerate(self.active):
             self.curves[position].append(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import optuna
 import pytest
 from comparisons import SMALL, comparison, enqueue, work_here
+from light_trainer import GoingOnTrainer, LightTrainer
 from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -31,6 +33,27 @@ def brackets(store: Store, study_name: str, pruner: HyperbandPruner) -> list[int
     pruner._try_initialization(study)
     trials = sorted(finished_trials(store, study_name), key=lambda each: each.user_attrs["index"])
     return [pruner._get_bracket_id(study, trial) for trial in trials]
+
+
+@pytest.mark.parametrize("pruner", ["asha", "median", "hyperband"])
+def test_a_pruner_sees_the_epochs_that_a_checkpoint_of_another_database_brought(
+    store: Store, tmp_path: Path, pruner: str
+):
+    both = [{**arm, "pruner": pruner} for arm in SMALL["arms"]]
+    spec = comparison(arms=both, n_trials=16, workload={"epochs": EPOCHS}, retrain_seeds=0)
+
+    def trials(of: Store, trainer: type[LightTrainer]) -> list[FrozenTrial]:
+        enqueue(of, spec)
+        work_here(of, trainer=trainer("cpu"))
+        return finished_trials(of, "small/new")
+
+    with closing(open_store(f"sqlite:///{tmp_path}/elsewhere.db")) as elsewhere:
+        whole, gone_on = trials(elsewhere, LightTrainer), trials(store, GoingOnTrainer)
+    assert [each.state for each in gone_on] == [each.state for each in whole]
+    assert {TrialState.PRUNED, TrialState.COMPLETE} == {each.state for each in whole}
+    for ours, theirs in zip(gone_on, whole, strict=True):
+        assert ours.system_attrs == theirs.system_attrs  # the rungs, with their values
+        assert theirs.intermediate_values.items() <= ours.intermediate_values.items()
 
 
 @pytest.mark.slow

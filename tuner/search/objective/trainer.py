@@ -139,9 +139,10 @@ def _name_of(workload: Objective, rule: str, settings: Mapping[str, Setting], se
 
 
 def _reported(
-    on_epoch: Callable[[EpochReport], Collection[int]], place: int, point: EpochPoint
+    on_epoch: Callable[[EpochReport], Collection[int]], place: int, curve: Sequence[EpochPoint]
 ) -> bool:
-    """Hand one trial's line on as an epoch's report; returns whether it is pruned."""
+    """Hand one trial's last line on as an epoch's report; returns whether it is pruned."""
+    point = curve[-1]
     report = EpochReport(
         epoch=point.epoch,
         trials=(place,),
@@ -150,6 +151,7 @@ def _reported(
         flip_ratio=(point.flip_ratio,),
         seconds=(point.seconds,),
         train_seconds=(point.seconds,),
+        curves=(curve,),
     )
     return place in on_epoch(report)
 
@@ -159,7 +161,7 @@ def _run(
     workload: Objective,
     given: Given,
     folder: TrialFolder,
-    on_report: Callable[[EpochPoint], bool],
+    on_report: Callable[[Sequence[EpochPoint]], bool],
     stopping: Callable[[], bool],
 ) -> TrialResult:
     """Call the objective for one trial.
@@ -170,10 +172,10 @@ def _run(
     raised: list[Exception] = []
     interrupted = pruned = False
 
-    def reported(point: EpochPoint) -> bool:
+    def reported(_point: EpochPoint) -> bool:
         nonlocal interrupted, pruned
         try:
-            pruned = on_report(point)
+            pruned = on_report(trial.curve)
         except Exception as error:
             raised.append(error)
         interrupted = stopping()

@@ -4,6 +4,7 @@ import base64
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -171,6 +172,7 @@ class Batch:
         due = self._prunes or now - self._last_report >= _REPORT_SECONDS
         try:
             standing = self._queue.standing(self._worker, values)
+            leaving = self._catch_up(report) if self._prunes and not self._reported else set()
             if due:
                 self._queue.report(self._worker, report.epoch, values)
                 self._last_report = now
@@ -188,8 +190,30 @@ class Batch:
         return {
             place
             for place, trial_id in zip(self._places, self._claim.trial_ids, strict=True)
-            if trial_id in values and self._should_prune(trial_id, report.epoch)
+            if trial_id in values
+            and (trial_id in leaving or self._should_prune(trial_id, report.epoch))
         }
+
+    def _catch_up(self, report: EpochReport) -> set[int]:
+        """Report the epochs before this one that the study does not know; returns whom to prune.
+
+        A checkpoint is found by what is trained, so another database's study may have made it; and
+        a pruner is to see every trial from its first epoch on.
+        """
+        ids = dict(zip(self._places, self._claim.trial_ids, strict=True))
+        untold: dict[int, dict[int, float]] = defaultdict(dict)  # epoch -> trial id -> score
+        for place, curve in zip(report.trials, report.curves, strict=False):
+            if place in ids and len(curve) > 1:
+                known = self._queue.store.optuna.get_trial(ids[place]).intermediate_values
+                for point in curve[:-1]:
+                    if point.epoch not in known:
+                        untold[point.epoch][ids[place]] = point.val_accuracy
+        leaving: set[int] = set()
+        for epoch, values in sorted(untold.items()):
+            left = {trial_id: v for trial_id, v in values.items() if trial_id not in leaving}
+            self._queue.report(self._worker, epoch, left)
+            leaving |= {trial_id for trial_id in left if self._should_prune(trial_id, epoch)}
+        return leaving
 
     def _should_prune(self, trial_id: int, epoch: int) -> bool:
         """The pruner's decision; epochs of an earlier, interrupted attempt are not looked at."""
