@@ -6,7 +6,7 @@ import torch
 from networks import images, ours, samples
 
 from tuner.bnn.data.splits import Split
-from tuner.errors import InvalidInput
+from tuner.errors import DataMissing, InvalidInput, UnknownName
 from tuner.export.evaluating import classified, evaluate
 from tuner.export.formats.writing import write_graph
 from tuner.export.reading.walking import walked
@@ -37,6 +37,13 @@ def file(tmp_path):
     path = tmp_path / "net.safetensors"
     write_graph(path, "packed", walked(ours("mlp", (9, 8), True), samples()), {})
     return path
+
+
+def test_a_mistyped_data_set_is_told_from_a_folder(file, tmp_path):
+    with pytest.raises(UnknownName, match="'fashion_mnits' is unknown; did you mean 'fashion_m"):
+        evaluate(file, "fashion_mnits")
+    with pytest.raises(DataMissing, match="photos"):
+        evaluate(file, str(tmp_path / "photos"))
 
 
 def test_arrays_in_a_file_are_evaluated(file, tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tuner.bnn.data.dataset import load_data
 from tuner.bnn.data.splits import Split
-from tuner.errors import InvalidInput
+from tuner.errors import InvalidInput, UnknownName
 from tuner.export.formats import onnx_file, qonnx_file
 from tuner.export.formats.card import Card
 from tuner.export.formats.packed import read_packed
@@ -154,6 +154,8 @@ def _workload(card: Card, data: str | None) -> Workload:
         return Workload(**{**known, "widths": tuple(known["widths"])})
     if data in DATASETS:
         return Workload(dataset=data)
+    if "/" not in data and not Path(data).exists():
+        raise UnknownName("evaluate: data set, folder or .npz file", data, DATASETS)
     shape = card["network"]["shape"]
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else 0
     return Workload(dataset="folder", folder=data, size=size)
