@@ -1,8 +1,11 @@
 """Many random searches against each other: who is ranked, by what, and what is said of it."""
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from tuner.compare.figures.ranks.critical_difference import arms, caption, draw
 from tuner.compare.report.data import to_json
 from tuner.compare.report.evidence_rows import pair_rows, ranks_in_words
 from tuner.compare.report.html import to_html
+from tuner.compare.report.sheets import sheets
 from tuner.compare.statistics.best_of_k import probability_best_of_k_beats
 from tuner.compare.statistics.ranks.mean_ranks import rank_sum
 
@@ -88,6 +92,12 @@ def test_the_report_says_shows_and_writes_it(searched: list[Arm]) -> None:
     written = json.loads(json.dumps(to_json(comparison)))["many_arms"]
     assert written["names"] == list(NAMES[:4])
     assert len(written["pairs"]) == 6
+    kept = {name: list(csv.DictReader(io.StringIO(t))) for name, t in sheets(comparison).items()}
+    ranks = {row["arm"]: row["value"] for row in kept["arms"] if row["measure"] == "mean rank"}
+    assert ranks == {name: str(float(place + 1)) for place, name in enumerate(NAMES[:4])}
+    pairs = [row for row in kept["contrasts"] if row["measure"].endswith("every two arms")]
+    assert [(row["first"], row["second"]) for row in pairs] == list(combinations(NAMES[:4], 2))
+    assert [float(row["p_holm"]) for row in pairs] == [pair.p_holm for pair in many.pairs]
     assert "many_arms" not in to_json(judged(searched[:2]))
 
 

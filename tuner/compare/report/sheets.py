@@ -23,6 +23,8 @@ from tuner.compare.summary import ArmSummary
 
 SheetRow = tuple[object, ...]
 
+_PAIR_WINS = "share of pairs of searches won, of every two arms"
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a text begins with that a spreadsheet would compute; the last four are = + - @ full wide.
 
@@ -51,6 +53,9 @@ def _arms(comparison: Comparison) -> Iterator[SheetRow]:
     for arm in comparison.arms:
         for measure, *numbers in _of_arm(arm, comparison.protocol):
             yield arm.name, arm.sampler, measure, *numbers
+    if (many := comparison.many_arms) is not None:
+        for name, rank in zip(many.names, many.ranks.ranks, strict=True):
+            yield name, "random", "mean rank", float(rank), None, None
 
 
 def _of_arm(arm: ArmSummary, protocol: Protocol) -> Iterator[SheetRow]:
@@ -87,6 +92,10 @@ def _contrasts(comparison: Comparison) -> Iterator[SheetRow]:
     for contrast in comparison.contrasts:
         for measure, *cells in _of_contrast(contrast, comparison.k):
             yield contrast.first, contrast.second, measure, *cells
+    if (many := comparison.many_arms) is not None:
+        for pair in many.pairs:
+            tested = pair.wins, None, None, pair.p, pair.p_holm, many.ranks.n, None
+            yield many.names[pair.first], many.names[pair.second], _PAIR_WINS, *tested
 
 
 def _of_contrast(contrast: Contrast, k: int) -> Iterator[SheetRow]:
