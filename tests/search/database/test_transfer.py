@@ -24,6 +24,7 @@ from tuner.search.database.transfer import export, load
 from tuner.search.queue import control
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.queue import Queue
+from tuner.search.queue.waiting import own_code
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.worker import Worker
@@ -85,6 +86,13 @@ def test_what_is_exported_and_imported_is_exported_the_same_again(store: Store, 
         "cancelled"
     }
     assert [lines[-1][kind] for kind in ("comparisons", "studies")] == [2, 12]
+
+
+def test_which_code_of_the_user_s_ran_first_arrives_too(store: Store, other: Store):
+    enqueue(store, SPEC)
+    assert own_code(store, "small", "sha256:1") == "sha256:1"
+    load(other, exported(store, "small"))
+    assert own_code(other, "small", "sha256:2") == "sha256:1"
 
 
 def test_the_trials_in_optuna_are_the_same_but_for_their_ids(store: Store, other: Store):

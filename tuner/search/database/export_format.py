@@ -67,6 +67,7 @@ class ComparisonLine(_Line):
     notes: Annotated[str, Field(max_length=LONGEST_NOTES, pattern=r"\A[^\x00]*\z")] = ""
     tags: Annotated[str, Field(max_length=1000, pattern=rf"\A(?: (?:{TAG} )+)?\z")] = ""
     archived: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    own_code: Annotated[str, Field(pattern=r"\A[ -~]{1,1000}\z")] | None = None
 
 
 class OptunaStudy(_Line):
