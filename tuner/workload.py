@@ -21,6 +21,8 @@ MODELS: dict[str, tuple[int, ...]] = {
     "cnn": (32, 32, 64, 64, 128, 128),
     "bireal_resnet20": (16, 32, 64),
     "bireal_resnet18": (64, 128, 256, 512),
+    "reactnet": (16, 32, 32, 64, 64, 128, 128),
+    "reactnet_a": (32, 64, *(128,) * 2, *(256,) * 2, *(512,) * 6, *(1024,) * 2),
 }
 """Model names and the widths each takes when a workload names none."""
 
@@ -97,8 +99,8 @@ class Workload:
             one sample's shape, the number of classes and ``model_options``, and returns a torch
             module; see ``bnn.own_network``.
         model_options: Further arguments of that function, by name.
-        widths: Hidden widths (mlp), channels per layer (cnn) or per stage (resnets); empty for
-            the model's own.
+        widths: Hidden widths (mlp), channels per layer (cnn), per stage (resnets), or of the first
+            layer and then per block (reactnets); empty for the model's own.
         binary_ends: Whether first and last layer are binary too; the custom is real-valued.
         epochs: Passes over the training split, at least 1.
         batch_size: Samples per step, at least 2; a last, smaller batch is left out.

@@ -14,7 +14,7 @@ from tuner.bnn.layers import (
     real_parameters,
     side_by_side,
 )
-from tuner.bnn.models import build_network
+from tuner.bnn.models import BiRealBlock, build_network
 from tuner.bnn.normsign import sign_ste
 from tuner.errors import InvalidInput
 from tuner.workload import MODELS, Workload
@@ -25,6 +25,8 @@ WIDTHS = {
     "cnn": (4, 4, 6, 6),
     "bireal_resnet20": (4, 6),
     "bireal_resnet18": (4, 6, 8),
+    "reactnet": (3, 6, 6, 12),
+    "reactnet_a": (2, 4, 8, 8),
 }
 
 
@@ -111,7 +113,9 @@ def test_first_and_last_layer_and_batch_norm_stay_real(model):
     workload = Workload(model=model, widths=WIDTHS[model])
     network = build_network(workload, (1, 32, 32), 4, [0])
     weighty = [m for m in network.modules() if isinstance(m, Linear | Conv2d)]
-    body = [m for m in weighty[1:-1] if getattr(m, "weight").shape[-1] != 1]  # noqa: B009
+    around = [b.shortcut for b in network.modules() if isinstance(b, BiRealBlock)]
+    shortcuts = {layer for each in around for layer in each.modules()}
+    body = [m for m in weighty[1:-1] if m not in shortcuts]
     binary = binary_parameters(network)
     assert [p is m.weight for p, m in zip(binary, body, strict=True)] == [True] * len(body)
     assert len(binary) + len(real_parameters(network)) == len(list(network.parameters()))

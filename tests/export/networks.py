@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tuner.bnn import binarize, binary, binary_parameters, sign_ste
-from tuner.bnn.layers import BatchNorm
+from tuner.bnn.layers import BatchNorm, RPReLU, RSign
 from tuner.bnn.models import build_network
 from tuner.export.reading.walking import Samples
 from tuner.optim import FilterFlip
@@ -18,6 +18,7 @@ OURS = (
     ("cnn", (6, 5, 7, 6), True),
     ("bireal_resnet20", (4, 6), False),
     ("bireal_resnet18", (4, 6, 8), False),
+    ("reactnet", (3, 6, 6, 12), False),
 )
 """Model, widths, whether the ends are binary too."""
 
@@ -37,6 +38,9 @@ def settled(network: nn.Module, samples: Tensor | None = None) -> nn.Module:
         if isinstance(layer, BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d):
             layer.weight.data.normal_(generator=generator)
             layer.bias.data.normal_(generator=generator).mul_(0.3)
+        elif isinstance(layer, RSign | RPReLU):
+            for param in layer.parameters():
+                param.data.normal_(generator=generator).mul_(0.3)
     if samples is not None:
         with torch.no_grad():
             for _ in range(30):

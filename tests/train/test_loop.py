@@ -25,6 +25,7 @@ CONFIGS = {
     "latent_adamw": [{"learning_rate": 1e-2}, {"learning_rate": 1e-1, "scaling": True}],
     "bop": [{"gamma": 1e-2, "tau": 1e-6}, {"gamma": 1e-1}],
 }
+CONVOLUTIONAL = [("cnn", (4, 4)), ("bireal_resnet20", (4, 8)), ("reactnet", (4, 8))]
 
 
 def trials(rule, seeds=(7, 8, 9)):
@@ -54,7 +55,7 @@ def test_a_trial_of_a_batch_gives_the_result_it_gives_alone(rule, augment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "widths"), [("cnn", (4, 4)), ("bireal_resnet20", (4, 8))])
+@pytest.mark.parametrize(("model", "widths"), CONVOLUTIONAL)
 def test_a_convolution_of_a_batch_gives_the_result_it_gives_alone(model, widths):
     workload = Workload(
         model=model, widths=widths, epochs=1, batch_size=32, n_train=128, precision="float64"

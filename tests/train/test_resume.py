@@ -23,6 +23,7 @@ MODELS = {
     "mlp": {"widths": (24, 16), "binary_ends": True},
     "cnn": {"widths": (4, 6), "augment": "flip_crop"},
     "bireal_resnet20": {"widths": (4, 8), "augment": "crop"},
+    "reactnet": {"widths": (4, 8), "augment": "flip"},
 }
 LATENT = [
     {"learning_rate": 0.1, "scaling": True},
@@ -72,6 +73,7 @@ CASES = [("mlp", rule) for rule in SETTINGS] + [
     for model in ("cnn", "bireal_resnet20")
     for rule in ("filter_flip", "latent_sgd coupled")
 ]
+CASES.append(("reactnet", "filter_flip"))
 
 
 def stop(report):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tuner.bnn.finding import Choices, weights
-from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign
+from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign, sign_ste
 from tuner.bnn.sign_conv import Way, sign_conv
 
 
@@ -40,6 +40,23 @@ def side_by_side(x_KNCHW: Tensor) -> Tensor:
 def trials_first(x: Tensor, n_trials: int) -> Tensor:
     """[N, K*C, ...] -> [K, N, C*...]."""
     return x.reshape(len(x), n_trials, -1).transpose(0, 1).contiguous()
+
+
+def twice(x: Tensor, n_trials: int) -> Tensor:
+    """[N, K*C, H, W] -> [N, K*2C, H, W]: the channels of each trial, and the same again."""
+    inner = x.permute(0, 2, 3, 1)
+    each = inner.reshape(*inner.shape[:3], n_trials, -1)
+    return torch.cat([each, each], 4).flatten(3).permute(0, 3, 1, 2)
+
+
+def shifted(x: Tensor, shift_KC: Tensor) -> Tensor:
+    """[N, K*C, H, W] less a number of each channel, in x's type."""
+    return x - shift_KC.reshape(1, -1, 1, 1).to(x.dtype)
+
+
+def leaky(x: Tensor, slope_KC: Tensor) -> Tensor:
+    """[N, K*C, H, W], numbers below 0 times a number of their channel, in x's type."""
+    return F.prelu(x, slope_KC.flatten().to(x.dtype))
 
 
 _FEW_OUTPUTS = 16
@@ -195,6 +212,56 @@ class NormAddSign(BatchNorm):
         return norm_add_sign(x, self.norm, shortcut)
 
 
+class RSign(nn.Module):
+    """Sign of [N, K*C, H, W] against a learnt threshold of each channel (straight-through).
+
+    sign(x - shift), where shift begins at 0
+
+    Args:
+        n_trials: K.
+        channels: C of one trial.
+
+    Source: Liu et al. (2020), arXiv:2003.03488.
+    """
+
+    def __init__(self, n_trials: int, channels: int) -> None:
+        super().__init__()
+        self.shift = _parameter(n_trials, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return sign_ste(shifted(x, self.shift))
+
+
+class RPReLU(nn.Module):
+    """Leaky rectifier of [N, K*C, H, W] that each channel moves, tilts and moves back.
+
+    d = x - before;    (d where d > 0, else slope d) - after
+
+    before and after begin at 0, slope at 1/4.
+
+    Args:
+        n_trials: K.
+        channels: C of one trial.
+
+    Source: Liu et al. (2020), arXiv:2003.03488, whose zeta is -after.
+    """
+
+    def __init__(self, n_trials: int, channels: int) -> None:
+        super().__init__()
+        self.before = _parameter(n_trials, channels)
+        self.slope = _parameter(n_trials, channels)
+        self.after = _parameter(n_trials, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return shifted(leaky(shifted(x, self.before), self.slope), self.after)
+
+
+WITH_TRIALS = (Linear, Conv2d, BatchNorm, RSign, RPReLU)
+"""The layers that have parameters; each parameter begins with the trial axis."""
+
+
 def binary_parameters(module: nn.Module, layers: Choices = ()) -> list[nn.Parameter]:
     """The binary weights of a network, for ``FilterFlip`` and the other update rules.
 
@@ -224,7 +291,8 @@ def initialise(module: nn.Module, seeds: list[int]) -> None:
     """Draw each trial's first weights from its own seed, layer after layer.
 
     Binary weights are uniform in [-1, 1): a rule takes their signs, or, times its initial scale,
-    the latent weights. Real weights are uniform in +-1/sqrt(fan-in), biases 0, batch norm 1 and 0.
+    the latent weights. Real weights are uniform in +-1/sqrt(fan-in), biases 0, batch norm 1 and 0,
+    what moves and tilts as ``RSign`` and ``RPReLU`` say.
 
     Args:
         module: A network of K trials.
@@ -235,6 +303,12 @@ def initialise(module: nn.Module, seeds: list[int]) -> None:
         if isinstance(layer, BatchNorm):
             layer.weight.fill_(1.0)
             layer.bias.zero_()
+        elif isinstance(layer, RSign):
+            layer.shift.zero_()
+        elif isinstance(layer, RPReLU):
+            layer.before.zero_()
+            layer.slope.fill_(0.25)
+            layer.after.zero_()
         elif isinstance(layer, Linear | Conv2d):
             weight = layer.weight
             bound = 1.0 if layer.binary_names else 1 / math.sqrt(weight[0, 0].numel())

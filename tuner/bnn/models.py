@@ -24,6 +24,7 @@ from tuner.bnn.layers import (
 )
 from tuner.bnn.normsign import max_pool, sign_ste
 from tuner.bnn.own_network import own_network
+from tuner.bnn.reactnet import reactnet, reactnet_a
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
 
@@ -230,7 +231,12 @@ def bireal_resnet18(
 
 Builder = Callable[[int, Shape, int, Sequence[int]], nn.Module]
 RESIDUAL: Mapping[str, Builder] = MappingProxyType(
-    {"bireal_resnet20": bireal_resnet20, "bireal_resnet18": bireal_resnet18}
+    {
+        "bireal_resnet20": bireal_resnet20,
+        "bireal_resnet18": bireal_resnet18,
+        "reactnet": reactnet,
+        "reactnet_a": reactnet_a,
+    }
 )
 PLAIN: Mapping[str, type[MLP] | type[CNN]] = MappingProxyType({"mlp": MLP, "cnn": CNN})
 

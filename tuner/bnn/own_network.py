@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from tuner.bnn.layers import BatchNorm, Conv2d, Linear, binary_parameters, initialise
+from tuner.bnn.layers import WITH_TRIALS, binary_parameters, initialise
 from tuner.errors import InvalidInput, TunerError
 from tuner.named import arguments, function, refused, setting_up, takes
 from tuner.workload import Workload
@@ -164,7 +164,7 @@ def seeded(seed: int) -> Iterator[None]:
 def _check_trial_axis(network: nn.Module, where: str, n_trials: int) -> None:
     """Refuse parameters without a trial axis, and those that ``initialise`` does not know."""
     for owner_name, owner in network.named_modules():
-        ours = isinstance(owner, Linear | Conv2d | BatchNorm)
+        ours = isinstance(owner, WITH_TRIALS)
         for name, held in (
             *owner.named_parameters(recurse=False),
             *owner.named_buffers(recurse=False),
@@ -174,8 +174,9 @@ def _check_trial_axis(network: nn.Module, where: str, n_trials: int) -> None:
                 raise InvalidInput(
                     f"{where}: {called} is of {type(owner).__name__}, which has no trial axis; a "
                     "function with a parameter n_trials makes its network of tuner.bnn.layers "
-                    "(Linear, Conv2d, BatchNorm, NormSign, NormAddSign) alone; without n_trials "
-                    "it may return any torch module, and its trials train one at a time"
+                    "(Linear, Conv2d, BatchNorm, NormSign, NormAddSign, RSign, RPReLU) alone; "
+                    "without n_trials it may return any torch module, and its trials train one "
+                    "at a time"
                 )
             if held.shape[0] != n_trials:
                 raise InvalidInput(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tuner.bnn.layers import product, side_by_side
+from tuner.bnn.layers import leaky, product, shifted, side_by_side, twice
 from tuner.bnn.normsign import Norm, batch_norm, max_pool, norm_add_sign, norm_sign
 from tuner.errors import InvalidInput
 from tuner.export.graph import INPUT, PRECISIONS, Graph, Step
@@ -159,6 +159,9 @@ KINDS: dict[str, Run] = {
     "linear": _linear,
     "conv": _conv,
     "channels_last": _channels_last,
+    "move": lambda _s, inputs, tensors: (shifted(inputs[0], tensors["shift"]),),
+    "leaky": lambda _s, inputs, tensors: (leaky(inputs[0], tensors["slope"]),),
+    "twice": lambda _s, inputs, _t: (twice(inputs[0], 1),),
     "norm": _norm,
     "own_norm": _own_norm,
     "norm_sign": _norm_sign,

@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]  # Any: numbers of any type
 
 _ROUNDED = (
     *("shift", "product", "linear", "conv", "norm", "own_norm", "norm_add_sign"),
-    *("add", "multiply", "mean", "adaptive_mean", "avg_pool"),
+    *("move", "leaky", "add", "multiply", "mean", "adaptive_mean", "avg_pool"),
 )
 """Kinds of steps whose first output is rounded to the type of the activations."""
 
@@ -298,6 +298,23 @@ def _clip(nodes: Nodes, step: Step) -> None:
     nodes.emit("Clip", [step.inputs[0], *ends], step.outputs[0])
 
 
+def _by_channels(op: str, role: str) -> Callable[[Nodes, Step], None]:
+    """An operator that takes a number of each channel, rounded as training rounds it."""
+
+    def emit(nodes: Nodes, step: Step) -> None:
+        name = step.tensors[role]
+        numbers = nodes.along(step.inputs[0], nodes.narrowed(nodes.graph.tensors[name]))
+        nodes.emit(op, [step.inputs[0], nodes.number(name, numbers)], step.outputs[0])
+
+    return emit
+
+
+def _twice(nodes: Nodes, step: Step) -> None:
+    # Not Concat: qonnx's cleanup loses a value that one node takes twice.
+    repeats = nodes.number("twice.channels", [1, 2, 1, 1], np.int64)
+    nodes.emit("Tile", [step.inputs[0], repeats], step.outputs[0])
+
+
 def _multiply(nodes: Nodes, step: Step) -> None:
     factor = nodes.number(f"{step.outputs[0]}.factor", step.options["factor"])
     nodes.emit("Mul", [step.inputs[0], factor], step.outputs[0])
@@ -316,6 +333,9 @@ KINDS: dict[str, Callable[[Nodes, Step], None]] = {
     "linear": _linear,
     "conv": _conv,
     "channels_last": _plain("Identity"),
+    "move": _by_channels("Sub", "shift"),
+    "leaky": _by_channels("PRelu", "slope"),
+    "twice": _twice,
     "norm": lambda nodes, step: (_normed(nodes, step, step.outputs[0]), None)[1],
     "own_norm": lambda nodes, step: (_normed(nodes, step, step.outputs[0]), None)[1],
     "norm_sign": _norm_sign,

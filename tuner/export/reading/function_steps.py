@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from tuner.bnn.layers import side_by_side, trials_first
+from tuner.bnn.layers import side_by_side, trials_first, twice
 from tuner.bnn.normsign import max_pool, sign_ste
 from tuner.export.reading.walk import Value, Walk, refused
 
-OWN = (side_by_side, trials_first, max_pool)
+OWN = (side_by_side, trials_first, twice, max_pool)
 """Functions of our networks that are steps, whatever they are made of."""
 
 Read = Callable[..., str]
@@ -115,6 +115,7 @@ def _clamped(walk: Walk, name: str, x: str, low: Any = -1.0, high: Any = 1.0) ->
 FUNCTIONS: dict[Any, Read] = {
     side_by_side: _plain("channels_last"),
     trials_first: lambda walk, name, x, _k: walk.step("flatten", [x], name, start=1),
+    twice: lambda walk, name, x, _k: walk.step("twice", [x], name),
     max_pool: _plain("own_max_pool"),
     sign_ste: _plain("sign"),
     operator.add: _add,

@@ -77,6 +77,21 @@ def _own_norm(kind: str) -> Read:
     return read
 
 
+def _own_sign(walk: Walk, name: str, layer: Any, inputs: list[str]) -> tuple[str, ...]:
+    return (walk.step("sign", [_moved(walk, f"{name}.shift", layer.shift, inputs)], name),)
+
+
+def _own_rectifier(walk: Walk, name: str, layer: Any, inputs: list[str]) -> tuple[str, ...]:
+    moved = _moved(walk, f"{name}.before", layer.before, inputs)
+    slope = {"slope": walk.real(f"{name}.slope", layer.slope[0])}
+    tilted = walk.step("leaky", [moved], f"{name}.tilted", slope)
+    return (_moved(walk, f"{name}.after", layer.after, [tilted]),)
+
+
+def _moved(walk: Walk, called: str, shift: Tensor, inputs: list[str]) -> str:
+    return walk.step("move", inputs, f"{called}.taken", {"shift": walk.real(called, shift[0])})
+
+
 def _linear(walk: Walk, name: str, layer: Any, inputs: list[str]) -> tuple[str, ...]:
     weight, inputs = _weight_and_inputs(walk, name, layer, inputs)
     roles = walk.weight(name, weight, layer.bias, binary=_marked(walk, layer))
@@ -208,6 +223,8 @@ _LAYERS: dict[type[nn.Module], Read] = {
     layers.BatchNorm: _own_norm("own_norm"),
     layers.NormSign: _own_norm("norm_sign"),
     layers.NormAddSign: _own_norm("norm_add_sign"),
+    layers.RSign: _own_sign,
+    layers.RPReLU: _own_rectifier,
     BinaryLinear: _linear,
     BinaryConv1d: _conv,
     BinaryConv2d: _conv,
