@@ -31,6 +31,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 WHOLE = {"tuner.api": "tuner.api", "tuner.cli": "tuner.cli", "tuner.__main__": "tuner.cli"}
 WHOLE["tuner.bnn.data"] = "tuner.bnn"
 WHOLE["tuner.optim.designed"] = "tuner.optim"
+WHOLE["tuner.train.recipe"] = "tuner.train"
 WHOLE["tuner.kept"] = "tuner"
 WHOLE["tuner.search.database"] = "tuner.search.database"
 WHOLE["tuner.search.foreign"] = "tuner.search.foreign"

@@ -114,8 +114,8 @@ class TrialResult:
         diverged: Whether a loss, weight or state became infinite or NaN.
         stopped: Whether ``on_epoch`` stopped it before its last epoch.
         seconds: Sum of the curve's seconds.
-        steps: Length of the whole run in optimizer steps, which the schedules are made for; a
-            trial that left early took fewer.
+        steps: Length of the whole run in steps of the update rule, which the schedules are made
+            for; a trial that left early took fewer.
         test_hits: Whether each test image, in the split's order, was classified rightly; ``None``
             where the test split was not read, the trial diverged, or the score is no accuracy.
     """

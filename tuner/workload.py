@@ -54,6 +54,7 @@ CAME_LATER: Mapping[str, object] = MappingProxyType(
         "loss": LOSSES[0],
         "metric": ACCURACY,
         "direction": "",
+        "real_epochs": 0,
     }
 )
 """Fields of a workload that are left out of what identifies it where they have these values: what
@@ -103,6 +104,8 @@ class Workload:
             layer and then per block (reactnets); empty for the model's own.
         binary_ends: Whether first and last layer are binary too; the custom is real-valued.
         epochs: Passes over the training split, at least 1.
+        real_epochs: How many of them, the first ones, train binary layers' weights as real ones:
+            the rule begins after them, where these point. Fewer than ``epochs``; 0 for none.
         batch_size: Samples per step, at least 2; a last, smaller batch is left out.
         n_train: Use only this many training samples (stratified), 0 for all.
         real_learning_rate: Adam's learning rate for the real-valued parameters (batch norm and
@@ -140,6 +143,7 @@ class Workload:
     loss: str = LOSSES[0]
     metric: str = ACCURACY
     direction: str = ""
+    real_epochs: int = 0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -172,9 +176,15 @@ class Workload:
             ("epochs", self.epochs, 1),
             ("batch_size", self.batch_size, 2),
             ("n_train", self.n_train, 0),
+            ("real_epochs", self.real_epochs, 0),
         ):
             if value < least:
                 raise InvalidInput(f"workload.{name}: must be >= {least}, got {value}")
+        if self.real_epochs >= self.epochs:
+            raise InvalidInput(
+                f"workload.real_epochs: must be fewer than the {self.epochs} epochs, of which the "
+                f"others train binary weights, got {self.real_epochs}"
+            )
         if not 0 <= self.split_seed < 2**53:
             raise InvalidInput(f"workload.split_seed: must be in 0 .. 2^53, got {self.split_seed}")
         if not 0 < self.real_learning_rate < float("inf"):
@@ -347,7 +357,9 @@ def in_words(workload: AnyWorkload) -> str:
         parts.append(f"loss {workload.loss}")
     if workload.metric != ACCURACY:
         parts.append(f"scored by {workload.metric}")
-    return ", ".join((*parts, count(workload.epochs, "epoch")))
+    first = workload.real_epochs
+    real = [f"the first {first} with real weights"] if first else []
+    return ", ".join((*parts, count(workload.epochs, "epoch"), *real))
 
 
 def _options(options: Mapping[str, OPTION]) -> list[str]:

@@ -47,7 +47,9 @@ class Recording(LightTrainer):
             "versions": {"torch": "2"},
         }
 
-    def describe(self, rule: str, settings: Any, steps: int) -> dict[str, object]:
+    def describe(
+        self, _workload: object, rule: str, settings: Any, steps: int
+    ) -> dict[str, object]:
         return dataclasses.asdict(describe(rule, settings, max(steps, 1)))
 
 

@@ -50,7 +50,9 @@ class FormulaTrainer(LightTrainer):
     ) -> list[Result]:
         return [trained(settings, seed, workload.epochs, test) for settings, seed in trials]
 
-    def describe(self, rule: str, settings: Mapping[str, object], steps: int) -> dict[str, object]:
+    def describe(
+        self, _workload: object, rule: str, settings: Mapping[str, object], steps: int
+    ) -> dict[str, object]:
         return asdict(describe(rule, settings, steps))
 
 

@@ -23,7 +23,8 @@ MODELS = {
     "mlp": {"widths": (24, 16), "binary_ends": True},
     "cnn": {"widths": (4, 6), "augment": "flip_crop"},
     "bireal_resnet20": {"widths": (4, 8), "augment": "crop"},
-    "reactnet": {"widths": (4, 8), "augment": "flip"},
+    "reactnet": {"widths": (4, 8), "augment": "flip", "real_epochs": 2},
+    "mlp in two steps": {"widths": (24, 16), "real_epochs": 3},
 }
 LATENT = [
     {"learning_rate": 0.1, "scaling": True},
@@ -73,7 +74,11 @@ CASES = [("mlp", rule) for rule in SETTINGS] + [
     for model in ("cnn", "bireal_resnet20")
     for rule in ("filter_flip", "latent_sgd coupled")
 ]
-CASES.append(("reactnet", "filter_flip"))
+CASES += [
+    ("reactnet", "filter_flip"),  # told to stop where the second step is to begin
+    ("mlp in two steps", "filter_flip"),
+    ("mlp in two steps", "target_flip_ratio"),
+]
 
 
 def stop(report):
@@ -154,7 +159,8 @@ def test_interrupted_training_ends_as_if_it_had_not_been(
         monkeypatch.setattr(kernels, "library", lambda: None)
     elif kernels.library() is None:
         pytest.skip("needs a C++ compiler")
-    workload = Workload(model=model, **MODELS[model], **SIZE, precision=precision)
+    name = model.partition(" ")[0]
+    workload = Workload(model=name, **MODELS[model], **SIZE, precision=precision)
     trials = batch(rule)
     alone = train(workload, trials, stop, test=True)
     for epochs in (2, 3):  # to the second epoch, then to the fifth

@@ -1,5 +1,6 @@
 """Update rules that look at gradients alone: the binary weight is all there is."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -21,6 +22,22 @@ _SECTIONS = Known("filter_flip", driven="alpha", without=("gamma",))
 
 class Flipping(BinaryOptimizer):
     """What the rules share whose parameters are signs and nothing else: no state, as yet."""
+
+    averages: tuple[str, ...] = ()
+    """What of a state is an average of the gradients, 0 at rest; as far as a state has it."""
+
+    @torch.no_grad()
+    def settle(self, levels: Sequence[Tensor]) -> None:
+        """Begin as after even gradients, in place of at rest.
+
+        Args:
+            levels: What each average then is, of each parameter, shaped as it.
+        """
+        params = [param for group in self.param_groups for param in group["params"]]
+        for param, level in zip(params, levels, strict=True):
+            for name in self.averages:
+                if name in self.state[param]:
+                    self.state[param][name].copy_(level)
 
     def _start(self, param: Tensor, group: Group) -> State:  # noqa: ARG002
         param.copy_(sign(param))
@@ -73,6 +90,8 @@ class FilterFlip(Flipping):
 
     Source: Quist et al. (2023), arXiv:2303.02452.
     """
+
+    averages = ("s", "m")
 
     def __init__(
         self,
@@ -194,6 +213,7 @@ class Bop(Flipping):
     """
 
     known = Known("bop", driven="gamma")
+    averages = ("m",)
 
     def __init__(
         self,

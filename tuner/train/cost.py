@@ -36,6 +36,7 @@ def cost(workload: Workload, rule: str, n_trials: int, device: str) -> Cost:
         InvalidInput: If data and network do not fit each other.
         DataMissing: If the data set is not there.
     """
+    workload = replace(workload, real_epochs=0)
     data = load_data(workload)
     whole = len(data.train.labels)
     few = max(_STEPS * workload.batch_size, data.n_classes)

@@ -57,7 +57,15 @@ _WORTH = 10.0
 _KIND = "trials-per-batch"
 _UNCONFIRMED = "measured once only"
 _SETTINGS: dict[str, Setting] = {"alpha": 1e-2, "gamma": 0.1}
-_IRRELEVANT = ("epochs", "n_train", "split_seed", "real_learning_rate", "metric", "direction")
+_IRRELEVANT = (
+    "epochs",
+    "real_epochs",
+    "n_train",
+    "split_seed",
+    "real_learning_rate",
+    "metric",
+    "direction",
+)
 _ANY = object()
 
 
@@ -225,6 +233,7 @@ def _measure(workload: Workload, device: torch.device, before: Chosen | None) ->
     What was measured before counts too if it only had to be confirmed: of each number of trials
     the faster time, since what disturbs makes slower.
     """
+    workload = dataclasses.replace(workload, real_epochs=0)
     began, load = time.monotonic(), _load()
     with one_thread():
         speeds = _first_round(workload, device)

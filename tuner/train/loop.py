@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -172,7 +173,8 @@ def check(workload: Workload) -> DataCounts | None:
         Batches(data, workload, dtype=torch.float32)
         build_network(workload, data.shape, data.n_classes, [0])
     else:
-        run = Run(workload, [TrialConfig("filter_flip", {}, 0)], torch.device("cpu"))
+        plain = replace(workload, real_epochs=0)
+        run = Run(plain, [TrialConfig("filter_flip", {}, 0)], torch.device("cpu"))
         samples, targets = next(iter(run.batches.epoch([0], 1)))
         with seeded(0):
             where = f"workload.loss: {workload.loss}"

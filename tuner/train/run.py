@@ -25,6 +25,7 @@ from tuner.train import convolutions
 from tuner.train.batches import Batches, generator
 from tuner.train.files import check_progress
 from tuner.train.precision import activation_dtype
+from tuner.train.recipe import two_steps
 from tuner.train.replay import Replay, Step
 from tuner.train.scores import Scores
 from tuner.train.step import operations
@@ -58,7 +59,6 @@ class Run:
         self.data = load_data(workload).to(device)
         dtype = activation_dtype(workload, device)
         self.batches = Batches(self.data, workload, dtype=dtype)
-        self.steps = workload.epochs * self.batches.steps_per_epoch
 
         seeds = [trial.seed for trial in trials]
         weights = torch.float64 if dtype == torch.float64 else torch.float32
@@ -70,25 +70,63 @@ class Run:
                 try_out(self.network, samples, self.data.known_classes, workload)
         convolutions.apply(self.network, convolutions.ways(workload, device, dtype))
         self.binary = binary_parameters(self.network)
-        self.real = real_parameters(self.network)
-        self.rule = self._make_rule()
-        for weight in self.binary:  # signs are exact in any type; the rule's state stays as it is
-            weight.data = weight.data.to(dtype)
-        self.scores = Scores(workload, self.network, self.batches, n_trials=len(trials))
-        self.chance = self.scores.chance
         self.rate = torch.tensor(workload.real_learning_rate, device=device)
-        real = [{"params": self.real}]  # perhaps none
-        self.adam = Adam(real, lr=self.rate, fused=True, capturable=device.type == "cuda")
-        # Not a method: what holds itself, through the recorded step, would keep its memory.
-        loss = loss_of(workload)
-        self._operations = partial(operations, self.network, self.rule, self.adam, loss)
+        self._loss = loss_of(workload)
 
         self.finished = 0
         self.active = list(range(len(trials)))
         self.curves: list[list[EpochPoint]] = [[] for _ in trials]
         self.diverged: set[int] = set()
         self.stopped: set[int] = set()
+        if workload.real_epochs:
+            self._first_step()
+        else:
+            self._last_step()
+        self.scores = Scores(workload, self.network, self.batches, n_trials=len(trials))
+        self.chance = self.scores.chance
+
+    def _first_step(self) -> None:
+        """The binary layers' weights are real, and Adam's too."""
+        self.steps = self.workload.real_epochs * self.batches.steps_per_epoch
+        self._train(two_steps.no_rule(), [p for p in self.network.parameters() if p.requires_grad])
+
+    def _last_step(self) -> None:
+        """The update rule makes them binary, and trains them; of most workloads all there is."""
+        self.steps = self.binary_steps
+        rule = self._make_rule()
+        for weight in self.binary:  # signs are exact in any type; the rule's state stays as it is
+            weight.data = weight.data.to(self.batches.dtype)
+        self._train(rule, real_parameters(self.network))
+
+    def _train(self, rule: BinaryOptimizer, real: list[nn.Parameter]) -> None:
+        """Have this rule train the binary weights and a new Adam the real ones."""
+        self.rule, self.real = rule, real
+        groups = [{"params": real}]  # perhaps none
+        cuda = self.device.type == "cuda"
+        self.adam = Adam(groups, lr=self.rate, fused=True, capturable=cuda)
+        # Not a method: what holds itself, through the recorded step, would keep its memory.
+        self._operations = partial(operations, self.network, rule, self.adam, self._loss)
         self._record()
+
+    def _hand_over(self) -> None:
+        """Go from the first step to the last: the rule begins where the real weights point."""
+        moments = [self.adam.state[weight] for weight in self.binary]
+        beta2, k = self.adam.defaults["betas"][1], len(self.active)
+        pulls = two_steps.pulls(self.binary, moments, beta2, k)
+        self._last_step()
+        trials = [self.trials[position] for position in self.active]
+        two_steps.begin(self.rule, pulls, trials, steps=self.steps)
+
+    @property
+    def binary_steps(self) -> int:
+        """Steps in which the update rule trains binary weights; its schedules are that long."""
+        epochs = self.workload.epochs - self.workload.real_epochs
+        return epochs * self.batches.steps_per_epoch
+
+    @property
+    def binarised(self) -> bool:
+        """Whether the weights of binary layers are binary yet."""
+        return self.finished >= self.workload.real_epochs
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -97,7 +135,8 @@ class Run:
 
     def _make_rule(self) -> BinaryOptimizer:
         """The update rule of all trials; of one whose weights have no trial axis, its own."""
-        rule, settings = self.trials[0].rule, [trial.settings for trial in self.trials]
+        rule = self.trials[0].rule
+        settings = [self.trials[position].settings for position in self.active]
         if isinstance(self.network, Alone):
             (only,) = settings
             return rules.optimizer_of(rule, self.binary, only, steps=self.steps)
@@ -157,6 +196,8 @@ class Run:
         self.diverged |= lost
         self._leave(lost)
         self.finished = epoch
+        if epoch == self.workload.real_epochs and self.active:
+            self._hand_over()
         return report
 
     def stop(self, positions: Collection[int]) -> None:
@@ -195,6 +236,11 @@ class Run:
         """
         check_progress(state, len(self.trials), self.workload)
         self._leave(set(self.active) - set(state["active"]))
+        self.finished = state["finished"]
+        before = 0
+        if self.workload.real_epochs and self.binarised:
+            before = self.workload.real_epochs
+            self._last_step()
         self.network.load_state_dict(state["network"])
         shapes = _shapes(self.rule)
         self.rule.load_state_dict(state["rule"])
@@ -203,13 +249,13 @@ class Run:
             self.adam.state[parameter] = {n: value.to(self.device) for n, value in moments.items()}
         self.curves = [[EpochPoint(*point) for point in curve] for curve in state["curves"]]
         self.diverged, self.stopped = set(state["diverged"]), set(state["stopped"])
-        self.finished = state["finished"]
-        steps = self.finished * self.batches.steps_per_epoch
+        steps = (self.finished - before) * self.batches.steps_per_epoch
         if self.rule.step_count != steps or _shapes(self.rule) != shapes:
             raise ValueError(f"the update rule's state is not one after {steps} steps")
         for parameter in self.real:
             moments = self.adam.state[parameter]
-            if not moments and self.workload.own_model:  # forward does not use it
+            unused = self.workload.own_model  # perhaps: forward may not take it
+            if not moments and (unused or not steps):
                 continue
             if moments["step"] != steps or any(
                 moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")
@@ -238,7 +284,7 @@ class Run:
                 diverged=position in self.diverged,
                 stopped=position in self.stopped,
                 seconds=sum(point.seconds for point in curve),
-                steps=self.steps,
+                steps=self.binary_steps,
                 test_hits=None if position in self.stopped else hits.get(position),
             )
             for position, curve in enumerate(self.curves)
@@ -278,7 +324,9 @@ class Run:
     def _finite(self) -> Tensor:
         """Whether all numbers of each active trial are finite, [K]."""
         k = len(self.active)
-        finite = self.rule.finite(k)
+        finite = torch.ones(k, dtype=torch.bool, device=self.device)
+        if self.rule.state:
+            finite &= self.rule.finite(k)
         for parameter in self.real:
             finite &= torch.isfinite(parameter).reshape(k, -1).all(1)
         return finite

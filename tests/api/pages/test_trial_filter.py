@@ -21,7 +21,7 @@ TITLES = [
 class Describing(LightTrainer):
     """Says of each trial which filter it is, as ours does."""
 
-    def describe(self, rule, settings, steps):
+    def describe(self, _workload, rule, settings, steps):
         return asdict(describe(rule, settings, steps))
 
 

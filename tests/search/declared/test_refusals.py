@@ -41,6 +41,10 @@ def in_space(change: str) -> str:
           r"scored_on\)"),
         ('workload = {objective = "a.b"}', r"workload\.objective: must name a function as "
          r"package\.module:function, got 'a\.b'"),
+        ('workload = {epochs = 3, real_epochs = 2}' "\n"
+         'arms = [{name = "new", space = "filter", pruner = "asha"}]', r"arms: the pruner of "
+         r"'new' would judge trials by scores that their weights had while they were real, in the "
+         r"first 2 epochs \(workload\.real_epochs\); use the pruner .none."),
         ('workload = {objective = "a:b", epochs = 0}', r"workload\.epochs: must be >= 1, got 0"),
         ('workload = {objective = "a:b", epochs = "x"}', r"workload: epochs: must be of type int, "
          r"got 'x'"),

@@ -165,6 +165,8 @@ def test_what_the_scores_generalise_to_comes_from_the_data_set(store: Store):
 
 def test_a_workload_is_named_in_words():
     assert in_words(Workload()) == "digits, mlp 64-64-64, 20 epochs"
+    first = "20 epochs, the first 5 with real weights"
+    assert in_words(Workload(real_epochs=5)) == f"digits, mlp 64-64-64, {first}"
     assert in_words(Workload(model="cnn", widths=(8, 8), epochs=2, binary_ends=True)) == (
         "digits, cnn 8-8, all layers binary, 2 epochs"
     )

@@ -212,9 +212,11 @@ class TimedTrainer(LightTrainer):
         if self.batches == 2:
             raise ArithmeticError("out of luck")
 
-    def describe(self, rule: str, settings: object, steps: int) -> dict[str, object]:
+    def describe(
+        self, workload: object, rule: str, settings: object, steps: int
+    ) -> dict[str, object]:
         began = time.monotonic()
-        record = super().describe(rule, settings, steps)
+        record = super().describe(workload, rule, settings, steps)
         self.describing += time.monotonic() - began
         return record
 

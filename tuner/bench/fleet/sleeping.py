@@ -57,9 +57,10 @@ class Sleeping:
         """Where it sleeps."""
         return {"device": "cpu"}
 
-    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+    def describe(
+        self, _workload: AnyWorkload, _rule: str, _settings: Mapping[str, Setting], _steps: int
+    ) -> dict[str, Any]:
         """Nothing that a reader of reports would look for."""
-        del rule, settings, steps
         return {}
 
     def train(

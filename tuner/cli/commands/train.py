@@ -59,7 +59,7 @@ def train(
 
     import torch
 
-    from tuner.optim.equivalence import describe
+    from tuner.optim.equivalence import describe, describe_from_real
     from tuner.train import TrialConfig, trials_per_batch
     from tuner.train import train as train_trials
 
@@ -84,7 +84,8 @@ def train(
             workload, configs[first : first + size], show, device=device, test=True
         )
     ]
-    record = describe(chosen.rule, full, results[0].steps)
+    described = describe_from_real if workload.real_epochs else describe
+    record = described(chosen.rule, full, results[0].steps)
     if as_json:
         typer.echo(as_text(_document(workload, chosen.rule, full, results, asdict(record))))
         return

@@ -188,7 +188,7 @@ def _facts(record: FilterRecord) -> Table:
             f", gamma {record.schedule.last_gamma:.4g}"
         )
     table.add_row("schedule", f"{record.schedule.kind}: {record.schedule.map}{ends}")
-    table.add_row("start state", f"{record.start_state}; |s0| <= {record.start_bound:.4g}")
+    table.add_row("start state", f"{record.start_state}; |s0| <= {record.start_bound or 0:.4g}")
     half_life, ratio = record.half_life_steps, record.flip_ratio
     table.add_row("half-life", "none" if half_life is None else f"{half_life:,.4g} steps")
     table.add_row(

@@ -62,6 +62,7 @@ class DesignedFilter(Flipping):
         more={"cutoff": Number(1e-3, high=1, open_low=True)},
         without=("memory", "damping"),
     )
+    averages = ("w0", "v0", "w1", "v1")  # all that an even gradient has settled is at it
 
     def __init__(
         self,

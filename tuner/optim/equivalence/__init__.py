@@ -56,6 +56,7 @@ from tuner.optim.equivalence.scheduled import (
     filters_from_coupled,
     learning_rates,
 )
+from tuner.optim.equivalence.start import describe_from_real, firmness
 
 __all__ = [
     "AlphaGamma",
@@ -82,10 +83,12 @@ __all__ = [
     "decoupled_from_alphas",
     "decoupled_from_filter",
     "describe",
+    "describe_from_real",
     "filter_from_bop",
     "filter_from_coupled",
     "filter_from_decoupled",
     "filters_from_coupled",
+    "firmness",
     "flip_ratio",
     "flip_ratio_of_sections",
     "flip_ratio_of_slots",

@@ -46,7 +46,7 @@ class FilterRecord:
             the first step's rate; None where the law says nothing.
         sos: The filter at the first step's rate as one second-order section (scipy.signal).
         start_state: The state the filter starts from.
-        start_bound: The largest |s0|.
+        start_bound: The largest |s0|; None where that is not known before the run.
         schedule: How the filter moves over the run.
         conditions: What the equivalence needs, and whether it is so.
         redundant: For latent SGD, the seven knobs and whether each is redundant; else empty.
@@ -60,7 +60,7 @@ class FilterRecord:
     flip_ratio: float | None
     sos: tuple[Section, ...] | None
     start_state: str
-    start_bound: float
+    start_bound: float | None
     schedule: FilterSchedule
     conditions: tuple[Condition, ...]
     redundant: tuple[Knob, ...] = ()

@@ -1,6 +1,7 @@
 """A moving average whose memory is driven so that a wanted share of the weights flips."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from tuner.optim.flip import Flipping, flip_where
 from tuner.optim.groups import Group, Known, Value, either
 from tuner.optim.parameters import State, is_flat_part
 from tuner.optim.schedules import Decay
+
+_LONG_AGO = 2**40
+"""Steps after which a filter from rest is full, whatever its alpha."""
 
 FURTHEST = math.log(1000)
 """Feedback moves alpha a thousandfold away from what the law gives, and no further."""
@@ -52,6 +56,7 @@ class TargetFlipRatio(InTorch, Flipping):
     """
 
     known = Known("target_flip_ratio", driven="flip_ratio")
+    averages = ("s",)
     recordable = False  # what it expects counts the steps
 
     def __init__(
@@ -78,6 +83,13 @@ class TargetFlipRatio(InTorch, Flipping):
         param.copy_(sign(param))
         s, trials = state_like(param), param.shape[:1] if self.per_trial else ()
         return {"s": s, "u": torch.zeros(trials, dtype=s.dtype, device=s.device), "step": 0}
+
+    @torch.no_grad()
+    def settle(self, levels: Sequence[Tensor]) -> None:
+        """See ``Flipping``; what it expects to flip is that of a filter that filled long ago."""
+        super().settle(levels)
+        for state in self.state.values():
+            state["step"] = _LONG_AGO
 
     def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
         s, u = state["s"], state["u"]

@@ -40,6 +40,7 @@ class Bop2ndOrder(InTorch, Flipping):
     """
 
     known = Known("bop2nd_order", driven="gamma")
+    averages = ("m",)
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ from tuner.search.declared.study_spec import (
     StudySpec,
     TimeLimit,
 )
+from tuner.wording import count
 from tuner.workload import Objective
 
 _CONFIDENCE = 0.95
@@ -93,6 +94,7 @@ class ComparisonSpec(Declared):
                 f'rule = "filter_flip" (there are {", ".join(RULES)}); only an objective of your '
                 "own (workload.objective) needs none"
             )
+        self._check_pruners()
         self.verdict.check(names)
         self.verdict.check_unit(self.workload)
         if self.verdict.k is not None and self.verdict.k > self._smallest:
@@ -102,6 +104,16 @@ class ComparisonSpec(Declared):
         self._check_repeated()
         self._check_looks()
         return self
+
+    def _check_pruners(self) -> None:
+        first = 0 if isinstance(self.workload, Objective) else self.workload.real_epochs
+        pruned = next((arm for arm in self.arms if arm.pruner != "none"), None)
+        if first and pruned is not None:
+            raise InvalidInput(
+                f"arms: the pruner of {pruned.name!r} would judge trials by scores that their "
+                f"weights had while they were real, in the first {count(first, 'epoch')} "
+                '(workload.real_epochs); use the pruner "none"'
+            )
 
     def _check_repeated(self) -> None:
         pair = [arm for arm in self.arms if arm.name in (self.verdict.repeated or ())]

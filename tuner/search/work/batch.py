@@ -109,7 +109,9 @@ class Batch:
             self.training_seconds = time.monotonic() - began
         outcomes = {
             trial_id: self._outcome(
-                result, chosen, trainer.describe(spec.arm.space.rule, chosen, result.steps)
+                result,
+                chosen,
+                trainer.describe(spec.workload, spec.arm.space.rule, chosen, result.steps),
             )
             for trial_id, result, chosen in zip(
                 claim.trial_ids, (results[place] for place in self._places), settings, strict=True

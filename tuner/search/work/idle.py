@@ -87,7 +87,7 @@ class _Idle:
         return {}
 
     def describe(
-        self, _rule: str, _settings: Mapping[str, Setting], _steps: int
+        self, _workload: AnyWorkload, _rule: str, _settings: Mapping[str, Setting], _steps: int
     ) -> dict[str, Any]:  # Any: as trainer.Trainer
         return {}
 

@@ -21,7 +21,7 @@ from tuner.rules import Setting
 from tuner.search.objective.said import heard
 from tuner.search.work.trainer import OnEpoch
 from tuner.trial import DataCounts, TrialResult
-from tuner.workload import Workload, in_words
+from tuner.workload import AnyWorkload, Workload, in_words
 
 Returned = TypeVar("Returned")
 
@@ -205,9 +205,14 @@ class TorchTrainer:
         with heard():
             return dataclasses.astuple(setting_up(in_words(workload), measure))
 
-    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+    def describe(
+        self, workload: AnyWorkload, rule: str, settings: Mapping[str, Setting], steps: int
+    ) -> dict[str, Any]:
         """See ``tuner.optim.equivalence.describe``."""
-        return dataclasses.asdict(self._equivalence.describe(rule, settings, steps))
+        first = isinstance(workload, Workload) and workload.real_epochs
+        ours = self._equivalence
+        describe = ours.describe_from_real if first else ours.describe
+        return dataclasses.asdict(describe(rule, settings, steps))
 
 
 class OwnCodeExited(RuntimeError):

@@ -39,5 +39,7 @@ class Trainer(Protocol):
     def conditions(self, workload: AnyWorkload) -> Mapping[str, Any]:
         """How trials of the workload are trained here, for their record; JSON-able."""
 
-    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+    def describe(
+        self, workload: AnyWorkload, rule: str, settings: Mapping[str, Setting], steps: int
+    ) -> dict[str, Any]:
         """The gradient filter that a configuration is, as a JSON-able dict."""

@@ -65,9 +65,13 @@ class Trainers:
             return self._own.train(workload, rule, trials, on_epoch, test=test, stopping=stopping)
         return self._ours.train(workload, rule, trials, on_epoch, test=test, stopping=stopping)
 
-    def describe(self, rule: str, settings: Mapping[str, Setting], steps: int) -> dict[str, Any]:
+    def describe(
+        self, workload: AnyWorkload, rule: str, settings: Mapping[str, Setting], steps: int
+    ) -> dict[str, Any]:
         """The gradient filter that a configuration is; nothing where no update rule was used."""
-        return {} if rule == OWN or steps == 0 else self._ours.describe(rule, settings, steps)
+        if rule == OWN or steps == 0:
+            return {}
+        return self._ours.describe(workload, rule, settings, steps)
 
     def cost(self, study: StudySpec, n_trials: int) -> tuple[float, float]:
         """Seconds that so many trials of the study take together: once, and for each epoch."""
