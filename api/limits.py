@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tuner.api.settings import Settings
-from tuner.config import image_folder_at
+from tuner.config import below
 from tuner.errors import InvalidInput
 from tuner.named import check_allowed
 from tuner.search.declared.spec import ComparisonSpec
@@ -14,8 +14,8 @@ def check(spec: ComparisonSpec, settings: Settings) -> ComparisonSpec:
     """Refuse a comparison that is too large for this server, or reads files that it may not.
 
     Returns:
-        What is to be run: an image folder is named by the place that was checked, wherever the
-        worker that opens it was started.
+        What is to be run: an image folder and a teacher are named by the places that were checked,
+        wherever the worker that opens them was started.
 
     Raises:
         InvalidInput: Names the field, the rule and the value.
@@ -40,14 +40,27 @@ def check(spec: ComparisonSpec, settings: Settings) -> ComparisonSpec:
     for field, value, most, setting in limits:
         if value > most:
             raise InvalidInput(f"{field}: must be at most {most} (TUNER_{setting}), got {value}")
-    if isinstance(workload, Objective) or workload.dataset != "folder":
+    if isinstance(workload, Objective) or not (workload.folder or workload.teacher):
         return spec
+    if workload.folder:
+        workload = replace(workload, folder=_place(workload.folder, "folder", settings))
+    if workload.teacher:
+        workload = replace(workload, teacher=_place(workload.teacher, "teacher", settings))
+    return spec.model_copy(update={"workload": workload})
+
+
+def _place(named: str, field: str, settings: Settings) -> str:
+    """Where a folder or a file lies that a worker is to open.
+
+    Raises:
+        InvalidInput: If this server takes none, or it lies elsewhere than it may.
+    """
     if settings.data_root is None:
+        what = {"folder": "image folders", "teacher": "teachers"}[field]
         raise InvalidInput(
-            "workload.folder: this server takes no image folders (TUNER_FOLDER_ROOT is not set)"
+            f"workload.{field}: this server takes no {what} (TUNER_FOLDER_ROOT is not set)"
         )
-    place = str(image_folder_at(workload.folder, settings.data_root))
-    return spec.model_copy(update={"workload": replace(workload, folder=place)})
+    return str(below(settings.data_root, named, f"workload.{field}"))
 
 
 def _of_network(workload: Workload, settings: Settings) -> list[tuple[str, int, int, str]]:

@@ -48,7 +48,7 @@ WHOLE["tuner.export"] = "tuner.export"
 
 COLUMNS = (
     *(("tuner.kernels", 0), ("tuner.optim", 0), ("tuner.bnn", 0), ("tuner.train", 0)),
-    *(("tuner.optim.equivalence", 1), ("tuner.translation", 0)),
+    *(("tuner.optim.equivalence", 1), ("tuner.translation", 0), ("tuner.graphs", 7)),
     *(
         *(("tuner.search", 2), ("tuner.search.results", 3), ("tuner.search.foreign", 3)),
         ("tuner.search.fleets", 1),

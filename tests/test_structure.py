@@ -28,6 +28,7 @@ PACKAGES = (
     ("tuner.search",),
     ("tuner.compare", "tuner.translation"),
     ("tuner.train",),
+    ("tuner.graphs",),
     ("tuner.bnn",),
     ("tuner.optim",),
     ("tuner.kernels",),

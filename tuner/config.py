@@ -74,27 +74,31 @@ def image_bytes() -> int | None:
 
 
 def image_folder_at(folder: str, root: Path | None) -> Path:
-    """Where an image folder lies, for the server that accepts it and the worker that opens it.
+    """Where an image folder lies; see ``below``."""
+    return below(root, folder, "workload.folder")
+
+
+def below(root: Path | None, name: str, field: str) -> Path:
+    """Where a folder or file lies, for the server that accepts it and the worker that opens it.
 
     A relative one is taken from the root, or from the working directory where there is no root.
 
     Args:
-        folder: As a workload names it.
         root: What it has to lie below, with ``..`` and symbolic links followed, if anything.
+        name: As a workload names it.
+        field: The field that does.
 
     Raises:
         InvalidInput: If it does not lie there, or is no path.
     """
     try:
-        place = ((root or Path()) / Path(folder).expanduser()).resolve()
+        place = ((root or Path()) / Path(name).expanduser()).resolve()
         inside = root is None or place.is_relative_to(root.resolve())
         place.exists()  # raises where nothing can be called so
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, links in a circle
-        raise InvalidInput(f"workload.folder: {folder!r} is no path ({error})") from error
+        raise InvalidInput(f"{field}: {name!r} is no path ({error})") from error
     if not inside:
-        raise InvalidInput(
-            f"workload.folder: must lie below {root} (TUNER_FOLDER_ROOT), got {folder!r}"
-        )
+        raise InvalidInput(f"{field}: must lie below {root} (TUNER_FOLDER_ROOT), got {name!r}")
     return place
 
 

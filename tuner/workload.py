@@ -54,8 +54,8 @@ CAME_LATER: Mapping[str, object] = MappingProxyType(
         "loss": LOSSES[0],
         "metric": ACCURACY,
         "direction": "",
-        "real_epochs": 0,
     }
+    | {"real_epochs": 0, "teacher": "", "temperature": 1.0, "teacher_share": 1.0}
 )
 """Fields of a workload that are left out of what identifies it where they have these values: what
 was declared or measured before there were any is still the same."""
@@ -120,6 +120,10 @@ class Workload:
             gets those of a whole split and returns a number.
         direction: Which metric is better, one of ``DIRECTIONS``: for a function of the user's,
             the others say it themselves.
+        teacher: A packed file of ``tuner.export``, whose logits the network is to learn to say;
+            lies where ``config.below`` says.
+        temperature: What logits of both are divided by then, positive and finite.
+        teacher_share: The teacher's part of what training lowers, in (0, 1]; the rest is ``loss``.
 
     Raises:
         InvalidInput: If a value breaks one of these rules.
@@ -144,6 +148,9 @@ class Workload:
     metric: str = ACCURACY
     direction: str = ""
     real_epochs: int = 0
+    teacher: str = ""
+    temperature: float = 1.0
+    teacher_share: float = 1.0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -160,6 +167,7 @@ class Workload:
                 raise UnknownName(kind, name, choices)
         self._check_own()
         self._check_metric()
+        self._check_teacher()
         if (self.dataset == "folder") != bool(self.folder):
             raise InvalidInput(
                 "workload.folder: give the image folder exactly when dataset is 'folder', "
@@ -180,18 +188,15 @@ class Workload:
         ):
             if value < least:
                 raise InvalidInput(f"workload.{name}: must be >= {least}, got {value}")
-        if self.real_epochs >= self.epochs:
+        if (first := self.real_epochs) >= self.epochs:
             raise InvalidInput(
-                f"workload.real_epochs: must be fewer than the {self.epochs} epochs, of which the "
-                f"others train binary weights, got {self.real_epochs}"
+                f"workload.real_epochs: must be < {self.epochs} epochs, got {first}"
             )
         if not 0 <= self.split_seed < 2**53:
             raise InvalidInput(f"workload.split_seed: must be in 0 .. 2^53, got {self.split_seed}")
-        if not 0 < self.real_learning_rate < float("inf"):
-            raise InvalidInput(
-                "workload.real_learning_rate: must be positive and finite, "
-                f"got {self.real_learning_rate}"
-            )
+        for name in ("real_learning_rate", "temperature"):
+            if not 0 < (number := getattr(self, name)) < float("inf"):
+                raise InvalidInput(f"workload.{name}: must be positive and finite, got {number}")
 
     def _check_own(self) -> None:
         """Refuse what does not go with a network or data of the user's own, or without them."""
@@ -225,6 +230,18 @@ class Workload:
                 "workload.metric: accuracy is of classes, which loss 'mse' does not know; choose "
                 'another, such as metric = "loss"'
             )
+
+    def _check_teacher(self) -> None:
+        if not self.teacher and (self.temperature, self.teacher_share) != (1, 1):
+            raise InvalidInput(
+                "workload.temperature, teacher_share: are for a workload.teacher; drop them"
+            )
+        if self.teacher and self.loss != LOSSES[0]:
+            raise InvalidInput(
+                f"workload.teacher: goes with the loss {LOSSES[0]!r}, got {self.loss!r}; drop one"
+            )
+        if not 0 < (share := self.teacher_share) <= 1:
+            raise InvalidInput(f"workload.teacher_share: must be in (0, 1], got {share}")
 
     @property
     def own_metric(self) -> bool:
@@ -355,6 +372,8 @@ def in_words(workload: AnyWorkload) -> str:
         parts.append(count(workload.n_train, "training sample"))
     if workload.loss != LOSSES[0]:
         parts.append(f"loss {workload.loss}")
+    if workload.teacher:
+        parts.append(f"taught by {workload.teacher}")
     if workload.metric != ACCURACY:
         parts.append(f"scored by {workload.metric}")
     first = workload.real_epochs

@@ -165,6 +165,20 @@ def test_a_relative_image_folder_is_named_by_the_place_that_was_checked(
     assert client.post("/v1/comparisons", json=spec).status_code == 200
 
 
+def test_a_teacher_is_taken_from_below_the_root_too(serve, store, tmp_path):
+    def submit(client, teacher):
+        return client.post("/v1/comparisons", json={**SPEC, "workload": {"teacher": teacher}})
+
+    closed = submit(serve(), "net.safetensors")
+    assert closed.status_code == 422 and "this server takes no teachers" in closed.json()["detail"]
+    client = serve(data_root=tmp_path)
+    outside = submit(client, "/etc/passwd")
+    assert outside.status_code == 422
+    assert "workload.teacher: must lie below" in outside.json()["detail"]
+    assert submit(client, "net.safetensors").status_code == 202
+    assert store.comparison("small").workload.teacher == str(tmp_path / "net.safetensors")
+
+
 def test_a_comparison_is_paused_resumed_and_cancelled_as_its_state_allows(client):
     client.post("/v1/comparisons", json=SPEC)
     for verb, status, revision in (("pause", "paused", 2), ("resume", "active", 3)):

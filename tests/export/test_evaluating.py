@@ -10,7 +10,7 @@ from tuner.errors import DataMissing, InvalidInput, UnknownName
 from tuner.export.evaluating import classified, evaluate
 from tuner.export.formats.writing import write_graph
 from tuner.export.reading.walking import walked
-from tuner.export.running import run
+from tuner.graphs.running import run
 
 
 def as_said(x):

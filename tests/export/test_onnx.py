@@ -14,11 +14,11 @@ from tuner.bnn import binary
 from tuner.errors import InvalidInput
 from tuner.export import write
 from tuner.export.evaluating import opened
-from tuner.export.formats.card import KEY
 from tuner.export.formats.writing import write_graph
 from tuner.export.reading.walking import Samples, walked
-from tuner.export.running import run
 from tuner.export.thresholds import with_thresholds
+from tuner.graphs.card import KEY
+from tuner.graphs.running import run
 
 FORMATS = ("onnx", pytest.param("qonnx", marks=pytest.mark.slow))
 

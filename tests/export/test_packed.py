@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from tuner.errors import InvalidInput
 from tuner.export import load, python
 from tuner.export.evaluating import evaluate
-from tuner.export.formats.card import KEY
 from tuner.export.formats.writing import write_graph
-from tuner.export.graph import Graph
 from tuner.export.reading.walking import walked
-from tuner.export.running import run
-from tuner.export.weights import packed, unpacked
+from tuner.graphs.card import KEY
+from tuner.graphs.graph import Graph
+from tuner.graphs.running import run
+from tuner.graphs.weights import packed, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(file, graph, monkey
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tuner.export.formats.files.os.fsync", full)
+    monkeypatch.setattr("tuner.graphs.files.os.fsync", full)
     with pytest.raises(OSError, match="No space") as told:
         write_graph(file, "packed", graph, {"rule": "bop"})
     assert told.value.filename == str(file)  # and not the one that is written first

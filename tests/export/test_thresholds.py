@@ -10,10 +10,10 @@ from torch import nn
 from tuner.bnn import binary
 from tuner.bnn.layers import NormSign
 from tuner.errors import InvalidInput
-from tuner.export.graph import PRECISIONS
 from tuner.export.reading.walking import Samples, walked
-from tuner.export.running import run
 from tuner.export.thresholds import with_thresholds
+from tuner.graphs.graph import PRECISIONS
+from tuner.graphs.running import run
 
 FOLDED = {"mlp": (1, 1), "cnn": (3, 3)}
 """Model -> how many signs of its networks of ``OURS`` are of integers, real and binary ends."""

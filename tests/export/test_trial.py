@@ -12,9 +12,9 @@ from tuner.errors import Interrupted, InvalidInput, NotFound
 from tuner.export.evaluating import classified, evaluate
 from tuner.export.formats.writing import ending, write_graph
 from tuner.export.reading.walking import walked
-from tuner.export.running import run
 from tuner.export.thresholds import with_thresholds
 from tuner.export.trial import network_of, number_of, samples_taken
+from tuner.graphs.running import run
 from tuner.search.database.finished import finished_trials
 from tuner.search.results.records import unpacked
 from tuner.train import TrialConfig, trained_network

@@ -20,9 +20,9 @@ from torch import nn
 from tuner.bnn import binary, binary_parameters
 from tuner.errors import InvalidInput
 from tuner.export.formats.onnx_nodes import KINDS as ONNX_KINDS
-from tuner.export.graph import PRECISIONS
 from tuner.export.reading.walking import Samples, walked
-from tuner.export.running import KINDS, run
+from tuner.graphs.graph import PRECISIONS
+from tuner.graphs.running import KINDS, run
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

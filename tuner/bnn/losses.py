@@ -11,8 +11,9 @@ from tuner.errors import InvalidInput
 from tuner.named import function
 from tuner.workload import Workload
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs [K, N, ...] and targets [K, N, ...] and returns each trial's mean loss, [K]."""
+Loss = Callable[..., Tensor]
+"""Takes outputs [K, N, ...] and targets [K, N, ...], and a teacher's logits [K, N, O] where there
+is one, and returns each trial's mean loss, [K]."""
 
 Metric = Callable[[Tensor, Tensor], float]
 """Takes outputs [n, ...] of one trial for a whole split, and targets [n, ...]."""
@@ -39,6 +40,26 @@ def loss_of(workload: Workload) -> Loss:
                     f"flow back from, got {_kind(loss)}"
                 )
         return torch.stack([loss.reshape(()) for loss in each])
+
+    return losses
+
+
+def taught(workload: Workload) -> Loss:
+    """What training by a teacher lowers, of logits z, labels and the teacher's logits t.
+
+    share T^2 KL(softmax(t / T) || softmax(z / T)) + (1 - share) loss(z, labels)
+
+    T^2 keeps the gradients' size whatever the temperature T is.
+
+    Source: Hinton et al. (2015), arXiv:1503.02531.
+    """
+    plain, share, heat = loss_of(workload), workload.teacher_share, workload.temperature
+
+    def losses(logits_KNO: Tensor, labels_KN: Tensor, said_KNO: Tensor) -> Tensor:
+        ours, theirs = (F.log_softmax(x / heat, 2) for x in (logits_KNO, said_KNO))
+        apart = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(2).mean(1)
+        taught_K = share * heat**2 * apart
+        return taught_K if share == 1 else taught_K + (1 - share) * plain(logits_KNO, labels_KN)
 
     return losses
 

@@ -19,8 +19,8 @@ from tuner.wording import count
 
 if TYPE_CHECKING:
     from tuner.export.evaluating import Evaluation
-    from tuner.export.formats.card import Card
-    from tuner.export.graph import Graph
+    from tuner.graphs.card import Card
+    from tuner.graphs.graph import Graph
     from tuner.train import EpochReport
 
 _ENDS = (".safetensors", ".onnx")
@@ -71,11 +71,11 @@ def export(
 
     tuner export digits.safetensors --as onnx --thresholds
     """
-    from tuner.export.formats.card import card_of
-    from tuner.export.formats.files import check_place
-    from tuner.export.formats.packed import read_packed
     from tuner.export.formats.writing import ending, write_graph
     from tuner.export.thresholds import with_thresholds
+    from tuner.graphs.card import card_of
+    from tuner.graphs.files import check_place
+    from tuner.graphs.packed import read_packed
 
     end, console = ending(form), Console(stderr=as_json)
     if trial.endswith(".onnx"):
@@ -133,8 +133,8 @@ def _trained(
     trial: str, to: Path | None, end: str, device: str, database: str | None, console: Console
 ) -> "tuple[Path, Graph, Card]":
     """Where to write, and the trial's network, trained again."""
-    from tuner.export.formats.files import check_place, library
     from tuner.export.trial import network_of, number_of
+    from tuner.graphs.files import check_place, library
 
     library("safetensors")  # before minutes of training
 

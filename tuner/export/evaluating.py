@@ -14,9 +14,9 @@ from tuner.bnn.data.dataset import load_data
 from tuner.bnn.data.splits import Split
 from tuner.errors import InvalidInput, UnknownName
 from tuner.export.formats import onnx_file, qonnx_file
-from tuner.export.formats.card import Card
-from tuner.export.formats.packed import read_packed
-from tuner.export.running import run
+from tuner.graphs.card import Card
+from tuner.graphs.packed import read_packed
+from tuner.graphs.running import run
 from tuner.train.threads import one_thread
 from tuner.workload import DATASETS, Workload
 

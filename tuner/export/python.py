@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from tuner.bnn.finding import Choices
 from tuner.errors import InvalidInput
-from tuner.export.formats.card import Card
-from tuner.export.formats.files import check_place
-from tuner.export.formats.packed import read_packed
 from tuner.export.formats.writing import FORMATS, write_graph
-from tuner.export.graph import Graph
 from tuner.export.reading.walking import Samples, walked
-from tuner.export.running import run
 from tuner.export.thresholds import with_thresholds
+from tuner.graphs.card import Card
+from tuner.graphs.files import check_place
+from tuner.graphs.graph import Graph
+from tuner.graphs.packed import read_packed
+from tuner.graphs.running import run
 
 _TRIED = 16
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.export.graph import PRECISIONS, Graph, Step
-from tuner.export.running import KINDS, shapes
+from tuner.graphs.graph import PRECISIONS, Graph, Step
+from tuner.graphs.running import KINDS, shapes
 
 Reached = Callable[[Tensor], Tensor]
 """Sums of each channel, int64 [C] -> whether their sign is +1, [C]."""

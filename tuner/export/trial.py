@@ -16,9 +16,9 @@ from tuner import config
 from tuner.bnn.data.dataset import load_data
 from tuner.errors import InvalidInput, NotFound
 from tuner.export.evaluating import classified
-from tuner.export.graph import Graph
 from tuner.export.reading.walking import Samples, walked
-from tuner.export.running import run
+from tuner.graphs.graph import Graph
+from tuner.graphs.running import run
 from tuner.rules import Setting
 from tuner.search.database.finished import finished_trials, run_of
 from tuner.search.database.store import Store

@@ -11,6 +11,7 @@ from tuner.bnn.data.ahead import ahead, in_turn
 from tuner.bnn.data.dataset import Dataset, Split, augment
 from tuner.bnn.data.streamed import Rows
 from tuner.errors import InvalidInput
+from tuner.train.recipe.teacher import Teacher
 from tuner.workload import Workload
 
 
@@ -27,13 +28,22 @@ class Batches:
         data: The data set, on the device of the training.
         workload: Gives batch size and augmentation.
         dtype: Type of the images the network takes.
+        teacher: Whoever says something of the training batches beside their labels.
 
     Raises:
         InvalidInput: If a batch is larger than the training split.
     """
 
-    def __init__(self, data: Dataset, workload: Workload, *, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        workload: Workload,
+        *,
+        dtype: torch.dtype,
+        teacher: Teacher | None = None,
+    ) -> None:
         self.data = data
+        self._teacher = teacher
         self.workload = workload
         self._draws = workload.own_model or ":" in workload.loss
         self.dtype = dtype
@@ -61,7 +71,7 @@ class Batches:
         self.scale = (1 / (255 * data.std)).view(-1, *ones).to(dtype)
         self.shift = (-mean / data.std).view(-1, *ones).to(dtype)
 
-    def epoch(self, seeds: Sequence[int], epoch: int) -> Generator[tuple[Tensor, Tensor]]:
+    def epoch(self, seeds: Sequence[int], epoch: int) -> Generator[tuple[Tensor, ...]]:
         """One pass over the training split; a last, smaller batch is left out.
 
         Args:
@@ -69,7 +79,8 @@ class Batches:
             epoch: Which pass; it and the seed decide the order.
 
         Yields:
-            Images [K, N, C, H, W] and labels [K, N], for N samples per trial.
+            Images [K, N, C, H, W] and labels [K, N], for N samples per trial; and the teacher's
+            logits [K, N, O] of these images, where there is one.
         """
         train = self.data.train
         generators = [generator(seed, epoch) for seed in seeds]
@@ -83,7 +94,8 @@ class Batches:
                 if self.workload.augment != "none":
                     images = augment(images, self.workload.augment, *generators)
                 labels_KN = train.labels[rows_KN.to(train.labels.device)]
-                yield self._prepare(images), labels_KN
+                said = () if self._teacher is None else (self._teacher(images),)
+                yield self._prepare(images), labels_KN, *said
 
     def evaluation(self, split: Split, n_trials: int) -> Generator[tuple[Tensor, Tensor]]:
         """The split in order, the same images for all trials: [K, n, C, H, W] and labels [n].

@@ -300,7 +300,7 @@ def _step_seconds(workload: Workload, k: int, device: torch.device) -> float:
     return min(times[2:])
 
 
-def _endless(run: Run) -> Iterator[tuple[Tensor, Tensor]]:
+def _endless(run: Run) -> Iterator[tuple[Tensor, ...]]:
     for epoch in count(1):
         yield from run.batches.epoch(range(len(run.trials)), epoch)
 

@@ -21,6 +21,7 @@ from tuner.train.batches import Batches
 from tuner.train.checkpoint import Checkpoint, Keep
 from tuner.train.convolutions import ways
 from tuner.train.precision import activation_dtype, has_bfloat16
+from tuner.train.recipe.teacher import teacher_of
 from tuner.train.run import Run
 from tuner.train.threads import one_thread
 from tuner.trial import DataCounts, EpochReport, TrialConfig, TrialResult
@@ -170,12 +171,13 @@ def check(workload: Workload) -> DataCounts | None:
         _log.warning("this processor has no bfloat16: training in float32, 1.5 to 3 times slower")
     data = load_data(workload)
     if not (workload.own_model or workload.own_metric or workload.loss != LOSSES[0]):
+        teacher_of(workload, data, torch.device("cpu"))
         Batches(data, workload, dtype=torch.float32)
         build_network(workload, data.shape, data.n_classes, [0])
     else:
         plain = replace(workload, real_epochs=0)
         run = Run(plain, [TrialConfig("filter_flip", {}, 0)], torch.device("cpu"))
-        samples, targets = next(iter(run.batches.epoch([0], 1)))
+        samples, targets, *_ = next(iter(run.batches.epoch([0], 1)))
         with seeded(0):
             where = f"workload.loss: {workload.loss}"
             setting_up(where, lambda: loss_of(workload)(run.network(samples), targets))

@@ -13,6 +13,7 @@ from tuner.errors import InvalidInput
 from tuner.machine import instruction_sets
 from tuner.named import code_version
 from tuner.train.convolutions import in_words, ways
+from tuner.train.recipe.teacher import version_of
 from tuner.workload import Workload
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -64,10 +65,13 @@ def conditions(workload: Workload, device: str) -> dict[str, Any]:  # Any: JSON 
 
 
 def _of_the_user(workload: Workload) -> dict[str, Any]:
-    """Which code and which data of the user's this is."""
+    """Which code, teacher and data of the user's this is."""
     found: dict[str, Any] = {}
-    if workload.functions:
-        found["code"] = code_version(workload)
+    code = [code_version(workload)] if workload.functions else []
+    if workload.teacher:
+        code.append(version_of(workload))
+    if code:
+        found["code"] = " and ".join(code)
     if workload.own_dataset or workload.folder:
         found["data"] = asdict(load_data(workload).counts)
     return found

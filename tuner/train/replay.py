@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[..., Tensor]
 Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 WARM_UP = 3
@@ -29,7 +29,7 @@ class Replay:
     operation by operation, and one line says so.
 
     Args:
-        step: Takes images and labels, changes its tensors in place, returns the losses.
+        step: Takes images and targets, changes its tensors in place, returns the losses.
         record: Records a function without arguments; returns what replays it.
     """
 
@@ -37,24 +37,24 @@ class Replay:
         self._step = step
         self._record = record or cuda_graph
         self._calls = 0
-        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._inputs: tuple[Tensor, ...] | None = None
         self._replay: Callable[[], Tensor] | None = None
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, *given: Tensor) -> Tensor:
         """Take the step; the losses returned are overwritten by the next one."""
         self._calls += 1
         if self._calls == WARM_UP + 1:
-            self._try_to_record(images, labels)
+            self._try_to_record(*given)
         if self._replay is None or self._inputs is None:
-            return self._step(images, labels)
-        for own, given in zip(self._inputs, (images, labels), strict=True):
-            own.copy_(given)
+            return self._step(*given)
+        for own, new in zip(self._inputs, given, strict=True):
+            own.copy_(new)
         return self._replay()
 
-    def _try_to_record(self, images: Tensor, labels: Tensor) -> None:
-        own_images, own_labels = self._inputs = images.clone(), labels.clone()
+    def _try_to_record(self, *given: Tensor) -> None:
+        own = self._inputs = tuple(each.clone() for each in given)
         try:
-            self._replay = self._record(lambda: self._step(own_images, own_labels))
+            self._replay = self._record(lambda: self._step(*own))
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
             _log.warning("training step by step, slower, as it cannot be recorded: %s", reason)

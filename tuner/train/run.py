@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuner.bnn.data.dataset import load_data
 from tuner.bnn.layers import BatchNorm, binary_parameters, real_parameters
-from tuner.bnn.losses import loss_of
+from tuner.bnn.losses import loss_of, taught
 from tuner.bnn.models import build_network
 from tuner.bnn.own_network import Alone, seeded, try_out
 from tuner.optim import rules
@@ -26,6 +26,7 @@ from tuner.train.batches import Batches, generator
 from tuner.train.files import check_progress
 from tuner.train.precision import activation_dtype
 from tuner.train.recipe import two_steps
+from tuner.train.recipe.teacher import teacher_of
 from tuner.train.replay import Replay, Step
 from tuner.train.scores import Scores
 from tuner.train.step import operations
@@ -58,7 +59,8 @@ class Run:
         self.device = device
         self.data = load_data(workload).to(device)
         dtype = activation_dtype(workload, device)
-        self.batches = Batches(self.data, workload, dtype=dtype)
+        teacher = teacher_of(workload, self.data, device)
+        self.batches = Batches(self.data, workload, dtype=dtype, teacher=teacher)
 
         seeds = [trial.seed for trial in trials]
         weights = torch.float64 if dtype == torch.float64 else torch.float32
@@ -71,7 +73,7 @@ class Run:
         convolutions.apply(self.network, convolutions.ways(workload, device, dtype))
         self.binary = binary_parameters(self.network)
         self.rate = torch.tensor(workload.real_learning_rate, device=device)
-        self._loss = loss_of(workload)
+        self._loss = taught(workload) if workload.teacher else loss_of(workload)
 
         self.finished = 0
         self.active = list(range(len(trials)))
@@ -300,17 +302,17 @@ class Run:
         flip_sum = torch.zeros(k, device=self.device)
         seeds = [self.trials[position].seed for position in self.active]
         with closing(self.batches.epoch(seeds, epoch)) as batches:
-            for images, labels_KN in batches:
-                loss_sum += self.step(images, labels_KN)
+            for images, *targets in batches:
+                loss_sum += self.step(images, *targets)
                 flip_sum += self.rule.flips
         return loss_sum / steps, flip_sum / (steps * n_binary)
 
-    def step(self, images: Tensor, labels_KN: Tensor) -> Tensor:
+    def step(self, images: Tensor, *targets: Tensor) -> Tensor:
         """One step of all active trials; returns their losses [K]. Never waits for a GPU."""
         decay = factor("cosine", self.rule.step_count, self.steps)
         self.rate.fill_(self.workload.real_learning_rate * decay)
         self.rule.tick()
-        return self._advance(images, labels_KN)
+        return self._advance(images, *targets)
 
     def _record(self) -> None:
         """Have the step recorded again, for the trials that are left."""

@@ -13,7 +13,7 @@ def operations(
     adam: torch.optim.Adam,
     loss: Loss,
     inputs: Tensor,
-    targets_KN: Tensor,
+    *targets: Tensor,
 ) -> Tensor:
     """Forward, backward, update; returns the losses [K].
 
@@ -25,9 +25,9 @@ def operations(
         adam: Updates the real ones.
         loss: Of each trial.
         inputs: [K, N, ...], such as images [K, N, C, H, W].
-        targets_KN: [K, N], or [K, N, ...] where they are no classes.
+        targets: Labels [K, N], or numbers [K, N, ...]; and what a teacher says, [K, N, O].
     """
-    loss_K = loss(network(inputs), targets_KN)
+    loss_K = loss(network(inputs), *targets)
     torch.autograd.backward(loss_K.sum())
     rule.update()
     adam.step()

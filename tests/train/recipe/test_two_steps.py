@@ -167,7 +167,7 @@ def test_a_trial_of_a_batch_gives_the_result_it_gives_alone(rule):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(InvalidInput, match="must be fewer than the 4 epochs"):
+    with pytest.raises(InvalidInput, match="must be < 4 epochs, got 4"):
         replace(SMALL, real_epochs=4)
     with pytest.raises(InvalidInput, match=r"workload.real_epochs: must be >= 0, got -1"):
         replace(SMALL, real_epochs=-1)

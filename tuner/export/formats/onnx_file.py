@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.export.formats.card import KEY, Card, parsed
-from tuner.export.formats.files import library, write
 from tuner.export.formats.onnx_nodes import Nodes
-from tuner.export.graph import INPUT, Graph
+from tuner.graphs.card import KEY, Card, parsed
+from tuner.graphs.files import library, write
+from tuner.graphs.graph import INPUT, Graph
 
 OPSET, IR_VERSION = 13, 8
 """Old ones, which every runtime reads."""

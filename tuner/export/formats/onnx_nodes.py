@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tuner.export.formats.files import library
-from tuner.export.graph import INPUT, Graph, Step
-from tuner.export.running import shapes
-from tuner.export.weights import packed
+from tuner.graphs.files import library
+from tuner.graphs.graph import INPUT, Graph, Step
+from tuner.graphs.running import shapes
+from tuner.graphs.weights import packed
 
 Array = npt.NDArray[Any]  # Any: numbers of any type
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuner.export.formats.card import Card
-from tuner.export.formats.files import library
 from tuner.export.formats.onnx_file import model_of, write_model
 from tuner.export.formats.onnx_nodes import Nodes
-from tuner.export.graph import INPUT, Graph, Step
+from tuner.graphs.card import Card
+from tuner.graphs.files import library
+from tuner.graphs.graph import INPUT, Graph, Step
 
 DOMAIN = "qonnx.custom_op.general"
 _GREATEST = 3.3895313892515355e38

@@ -5,11 +5,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tuner.errors import UnknownName
-from tuner.export.formats.card import Card, card_of
 from tuner.export.formats.onnx_file import write_onnx
-from tuner.export.formats.packed import write_packed
 from tuner.export.formats.qonnx_file import write_qonnx
-from tuner.export.graph import Graph
+from tuner.graphs.card import Card, card_of
+from tuner.graphs.graph import Graph
+from tuner.graphs.packed import write_packed
 
 Write = Callable[[Path, Graph, Card], None]
 FORMATS: Mapping[str, tuple[str, Write]] = MappingProxyType(

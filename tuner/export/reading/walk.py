@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.export.graph import Option, Step
-from tuner.export.weights import split
+from tuner.graphs.graph import Option, Step
+from tuner.graphs.weights import split
 
 PROBE = torch.tensor([-5.0, -1.0, -0.3, -0.0, 0.0, 0.3, 1.0, 5.0])
 """What tells a sign from other functions."""

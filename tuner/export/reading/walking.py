@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from tuner.bnn import finding
 from tuner.bnn.layers import BatchNorm, Conv2d, Linear, side_by_side, trials_first
 from tuner.bnn.own_network import Alone
-from tuner.export.graph import INPUT, Graph
 from tuner.export.reading.function_steps import FUNCTIONS, METHODS, OWN, Size
 from tuner.export.reading.layer_steps import names, reader_of
 from tuner.export.reading.walk import Value, Walk, refused
+from tuner.graphs.graph import INPUT, Graph
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tuner.bnn.layers import leaky, product, shifted, side_by_side, twice
 from tuner.bnn.normsign import Norm, batch_norm, max_pool, norm_add_sign, norm_sign
 from tuner.errors import InvalidInput
-from tuner.export.graph import INPUT, PRECISIONS, Graph, Step
+from tuner.graphs.graph import INPUT, PRECISIONS, Graph, Step
 from tuner.optim.base import sign
 
 Tensors = Mapping[str, Tensor]

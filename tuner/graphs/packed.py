@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.export.formats.card import KEY, Card, checked, parsed
-from tuner.export.formats.files import library, write
-from tuner.export.graph import Graph
-from tuner.export.weights import packed, unpacked
+from tuner.graphs.card import KEY, Card, checked, parsed
+from tuner.graphs.files import library, write
+from tuner.graphs.graph import Graph
+from tuner.graphs.weights import packed, unpacked
 
 
 def write_packed(path: Path, graph: Graph, card: Card) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuner import __version__
 from tuner.errors import InvalidInput
-from tuner.export.graph import Graph, graph_of
+from tuner.graphs.graph import Graph, graph_of
 
 FORMAT, VERSION = "bnn-tuner network", 1
 KEY = "bnn-tuner"
