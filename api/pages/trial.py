@@ -122,6 +122,7 @@ def _ran(run: Mapping[str, Any]) -> dict[str, str]:
         "precision": run.get("precision"),
         "compiled kernels": run.get("kernels"),
         "binary convolutions": run.get("convolutions"),
+        "binary products": run.get("products"),
         "trained together with": run.get("batch") and count(run["batch"] - 1, "other trial"),
         "batch size measured": (run.get("batch_size") or {}).get("measured_at", [None])[-1],
         **run.get("versions", {}),

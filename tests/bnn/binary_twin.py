@@ -39,3 +39,9 @@ def gradients(
     out = F.conv2d(x, weight.flatten(0, 1), stride=stride, padding=1, groups=n_trials)
     found: tuple[Tensor, Tensor] = torch.autograd.grad(out, (x, weight), torch.cat(parts, 1))
     return found
+
+
+def product(x: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """[K, N, C] times [K, O, C]: as many as there are, less two for each pair of other signs."""
+    differ = (x[:, :, None] < 0) ^ (weight[:, None] < 0)
+    return (x.shape[2] - 2 * differ.sum(3)).to(dtype)

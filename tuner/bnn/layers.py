@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tuner.bnn.finding import Choices, weights
 from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign, sign_ste
 from tuner.bnn.sign_conv import Way, sign_conv
+from tuner.bnn.sign_product import FEW_OUTPUTS, sign_product
 
 
 def _parameter(*shape: int) -> nn.Parameter:
@@ -59,10 +60,6 @@ def leaky(x: Tensor, slope_KC: Tensor) -> Tensor:
     return F.prelu(x, slope_KC.flatten().to(x.dtype))
 
 
-_FEW_OUTPUTS = 16
-"""Up to so many outputs a product is faster with the samples innermost in memory."""
-
-
 class _Product(torch.autograd.Function):
     """[K, N, C] times [K, O, C] -> [K, N, O] in a given type.
 
@@ -70,24 +67,32 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx: Any, x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype, way: Way
+    ) -> Tensor:
         ctx.save_for_backward(x_KNC, weight_KOC)
+        if way is not Way.TORCH and (out := sign_product(x_KNC, weight_KOC, dtype)) is not None:
+            return out
         x, weight = x_KNC.to(dtype), weight_KOC.to(dtype)
-        if weight.shape[1] <= _FEW_OUTPUTS:
+        if weight.shape[1] <= FEW_OUTPUTS:
             return torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
         return torch.bmm(x, weight.transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         x_KNC, weight_KOC = ctx.saved_tensors
         g_KNO = gradient_KNO.to(x_KNC.dtype)
         dx = torch.bmm(g_KNO, weight_KOC.to(x_KNC.dtype)) if ctx.needs_input_grad[0] else None
-        return dx, torch.bmm(g_KNO.transpose(1, 2), x_KNC).to(weight_KOC.dtype), None
+        dweight = torch.bmm(g_KNO.transpose(1, 2), x_KNC).to(weight_KOC.dtype)
+        return dx, dweight, None, None
 
 
-def product(x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype) -> Tensor:
-    """[K, N, C] times [K, O, C] -> [K, N, O], computed in this type."""
-    out: Tensor = _Product.apply(x_KNC, weight_KOC, dtype)
+def product(x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype, way: Way = Way.TORCH) -> Tensor:
+    """[K, N, C] times [K, O, C] -> [K, N, O], computed in this type.
+
+    The gradients are torch's; forward by signs, where both are +1 and -1, gives the same numbers.
+    """
+    out: Tensor = _Product.apply(x_KNC, weight_KOC, dtype, way)
     return out
 
 
@@ -101,6 +106,9 @@ class Linear(nn.Module):
         binary: Whether the weight, shape [K, O, C], is binary.
         last: Whether it gives the logits: float32 at least, and with a bias unless it is binary.
             All other layers stand before a batch norm, which takes their biases' part.
+
+    Attributes:
+        way: How signs are multiplied where ``sign_product`` can; set by who trains the network.
     """
 
     def __init__(
@@ -118,11 +126,12 @@ class Linear(nn.Module):
         self.last = last
         with_bias = last and not binary
         self.bias = _parameter(n_trials, 1, out_features) if with_bias else None
+        self.way = Way.TORCH
 
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
         dtype = torch.promote_types(x_KNC.dtype, torch.float32) if self.last else x_KNC.dtype
-        out = product(x_KNC, self.weight, dtype)
+        out = product(x_KNC, self.weight, dtype, self.way)
         return out if self.bias is None else out + self.bias
 
 

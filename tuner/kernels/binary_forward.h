@@ -10,14 +10,14 @@ namespace {
 
 constexpr int FOLD = 24;  // words after which counts that are bytes could overflow, were they 31
 
-// How many of a window's signs differ from the weights', at P positions for V vectors of outputs.
-// An odd unit at the end of a row of taps is half a word of its own.
-template <int P, int V>
+// How many signs differ from the weights', at P positions for V vectors of outputs: those of so many
+// rows of units. An odd unit at the end of a row is half a word of its own.
+template <int P, int V, int ROWS>
 inline void count_differences(const uint16_t* bits, int64_t row, int64_t step, int64_t units,
                               const uint32_t* weights, int64_t lanes, int32_t* to) {
   Count counts[P][V];
   const Words lower_half = all_words(0xffff);
-  for (int tap_row = 0; tap_row < 3; tap_row++, bits += row) {
+  for (int r = 0; r < ROWS; r++, bits += row) {
     auto word = [&](int64_t at, auto whole) {
       Words weight[V];
 #pragma GCC unroll 4
@@ -116,9 +116,9 @@ class Forward {
       int32_t* to = counts_ + x * lanes_;
       int64_t o = 0;
       for (; o + 2 * UNIT <= lanes_; o += 2 * UNIT)
-        count_differences<P, TWO>(bits, row, step, 3 * units, words_ + o, lanes_, to + o);
+        count_differences<P, TWO, 3>(bits, row, step, 3 * units, words_ + o, lanes_, to + o);
       if (o < lanes_)
-        count_differences<P, ONE>(bits, row, step, 3 * units, words_ + o, lanes_, to + o);
+        count_differences<P, ONE, 3>(bits, row, step, 3 * units, words_ + o, lanes_, to + o);
     }
   }
 

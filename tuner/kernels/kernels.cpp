@@ -4,6 +4,7 @@
 
 #include "binary_forward.h"
 #include "binary_gradient.h"
+#include "binary_product.h"
 #include "layers.h"
 #include "steps.h"
 
@@ -152,5 +153,15 @@ STEPS(bf16, bf16)
   }
 BINARY(float, f32)
 BINARY(bf16, bf16)
+
+#define PRODUCT(T, SUFFIX, OUT, OUT_SUFFIX)                                                       \
+  extern "C" int tuner_binary_product_##SUFFIX##_##OUT_SUFFIX(                                    \
+      const T* x, const T* w, int64_t groups, int64_t rows, int64_t size, int64_t outputs,        \
+      OUT* out) {                                                                                 \
+    return binary_product({groups, rows, size, outputs}, x, w, out);                              \
+  }
+PRODUCT(float, f32, float, f32)
+PRODUCT(bf16, bf16, bf16, bf16)
+PRODUCT(bf16, bf16, float, f32)
 extern "C" int tuner_binary_most() { return MOST; }
 #endif

@@ -24,9 +24,9 @@ from tuner.machine import instruction_line
 from tuner.measured import Kept
 from tuner.named import code_version
 from tuner.rules import Setting
-from tuner.train.convolutions import ways
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
+from tuner.train.signs.ways import ways
 from tuner.train.threads import one_thread
 from tuner.trial import EpochReport, TrialConfig
 from tuner.workload import CAME_LATER, Workload
@@ -324,5 +324,5 @@ def _about(workload: Workload, device: torch.device) -> dict[str, object]:
         "torch": torch.__version__,
         "kernels": kernels.library() is not None,
         "precision": str(dtype),
-        "convolutions": ways(workload, device, dtype),
+        "signs": asdict(ways(workload, device, dtype)),
     }

@@ -19,10 +19,10 @@ from tuner.errors import InvalidInput
 from tuner.named import setting_up
 from tuner.train.batches import Batches
 from tuner.train.checkpoint import Checkpoint, Keep
-from tuner.train.convolutions import ways
 from tuner.train.precision import activation_dtype, has_bfloat16
 from tuner.train.recipe.teacher import teacher_of
 from tuner.train.run import Run
+from tuner.train.signs.ways import ways
 from tuner.train.threads import one_thread
 from tuner.trial import DataCounts, EpochReport, TrialConfig, TrialResult
 from tuner.workload import LOSSES, Workload
@@ -157,7 +157,7 @@ def check(workload: Workload) -> DataCounts | None:
 
     Says once, for all workers, what this machine lacks to be fast, or rounds to be so, what was
     passed over in the data and which layers of a network of the user's will not train; compiles
-    the kernels, and times the convolutions.
+    the kernels, and times the binary layers.
 
     Returns:
         How much data there is, where it is the user's own.
@@ -184,7 +184,7 @@ def check(workload: Workload) -> DataCounts | None:
         for problem in layers_that_will_not_train(run.network, run.rule, samples):
             _log.warning("%s: %s", workload.model, problem.removeprefix("network."))
     cpu = torch.device("cpu")
-    if Way.BOTH in ways(workload, cpu, activation_dtype(workload, cpu)):
+    if Way.BOTH in ways(workload, cpu, activation_dtype(workload, cpu)).convolutions:
         _log.warning(
             "on a CPU here, binary convolutions round their gradients to 11 bits, by chance up or "
             'down, which is faster; precision = "float32" in the workload never does'

@@ -12,8 +12,8 @@ from tuner.bnn.own_network import trains_alone
 from tuner.errors import InvalidInput
 from tuner.machine import instruction_sets
 from tuner.named import code_version
-from tuner.train.convolutions import in_words, ways
 from tuner.train.recipe.teacher import version_of
+from tuner.train.signs.ways import ways
 from tuner.workload import Workload
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -44,7 +44,7 @@ def activation_dtype(workload: Workload, device: torch.device) -> torch.dtype:
 def conditions(workload: Workload, device: str) -> dict[str, Any]:  # Any: JSON values
     """What decides speed and rounding here: device, precision, whether the kernels are in use.
 
-    And how binary convolutions are done, where the network has any; where network or data are the
+    And how binary layers are done, where the network has any; where network or data are the
     user's, which code and which data they are too.
 
     Raises:
@@ -53,14 +53,12 @@ def conditions(workload: Workload, device: str) -> dict[str, Any]:  # Any: JSON 
     """
     place = torch.device(device)
     dtype = activation_dtype(workload, place)
-    chosen = ways(workload, place, dtype)
-    convolutions = {"convolutions": in_words(chosen)} if chosen else {}
     return {
         **_of_the_user(workload),
         "device": place.type,
         "precision": str(dtype).removeprefix("torch."),
         "kernels": place.type == "cpu" and kernels.library() is not None,
-        **convolutions,
+        **ways(workload, place, dtype).in_words(),
     }
 
 

@@ -21,7 +21,6 @@ from tuner.optim.base import BinaryOptimizer
 from tuner.optim.decay import factor
 from tuner.optim.parameters import tensors
 from tuner.optim.uncompiled import Adam
-from tuner.train import convolutions
 from tuner.train.batches import Batches, generator
 from tuner.train.files import check_progress
 from tuner.train.precision import activation_dtype
@@ -29,6 +28,7 @@ from tuner.train.recipe import two_steps
 from tuner.train.recipe.teacher import teacher_of
 from tuner.train.replay import Replay, Step
 from tuner.train.scores import Scores
+from tuner.train.signs.ways import apply, ways
 from tuner.train.step import operations
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
@@ -70,7 +70,7 @@ class Run:
             with seeded(seeds[0]):
                 samples = self.batches.few(len(trials))
                 try_out(self.network, samples, self.data.known_classes, workload)
-        convolutions.apply(self.network, convolutions.ways(workload, device, dtype))
+        apply(self.network, ways(workload, device, dtype))
         self.binary = binary_parameters(self.network)
         self.rate = torch.tensor(workload.real_learning_rate, device=device)
         self._loss = taught(workload) if workload.teacher else loss_of(workload)

@@ -88,6 +88,7 @@ class _Run(_Part):
     precision: str | None = None
     kernels: bool | str | None = None
     convolutions: str | None = None
+    products: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: Seconds = 0.0
     settings: dict[str, bool | int | Number | str] = Field(default_factory=dict)

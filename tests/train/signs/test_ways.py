@@ -1,43 +1,56 @@
-"""How binary convolutions are done: timed once, kept, part of what decides a run."""
+"""How binary layers are done: timed once, kept, part of what decides a run."""
 
 import json
 
 import pytest
 import torch
 
-from tuner.bnn import sign_conv
-from tuner.bnn.models import build_network
+from tuner.bnn import sign_conv, sign_product
 from tuner.bnn.sign_conv import Way
 from tuner.errors import Interrupted
-from tuner.train import Keep, TrialConfig, check, conditions, convolutions, train
+from tuner.train import Keep, TrialConfig, check, conditions, train
 from tuner.train.checkpoint import digest
-from tuner.train.convolutions import in_words, sign_convolutions, ways
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
+from tuner.train.signs import timing
+from tuner.train.signs import ways as module
+from tuner.train.signs.sizes import Convolution, Product, sign_convolutions, sign_products
+from tuner.train.signs.ways import Ways, ways
 from tuner.workload import Workload
 
 CPU = torch.device("cpu")
 CNN = Workload(model="cnn", widths=(6, 6, 8, 8), n_train=64, batch_size=32, epochs=3)
+MLP = Workload(model="mlp", widths=(24, 20, 12), n_train=64, batch_size=32, epochs=3)
 TRIALS = [TrialConfig("filter_flip", {"alpha": 0.1}, seed) for seed in (3, 4)]
 FAST, SLOW = (1.0, 0.7, 0.1), (1.0, 2.0, 2.0)
 """Seconds of a layer by torch, forward by signs, and both by signs."""
-LAYER = convolutions.Layer(32, 6, 8, 4, 4, 1, "float32")
+LAYER = Convolution(32, 6, 8, 4, 4, 1, "float32")
+PRODUCT = Product(8, 24, 20, "bfloat16", last=True)
+
+
+def trusted():
+    return sign_conv.trusted() and sign_product.trusted()
+
 
 needs_signs = pytest.mark.skipif(  # a text, so that nothing is compiled while tests are collected
-    "not sign_conv.trusted()", reason="needs a C++ compiler, and AVX2"
+    "not trusted()", reason="needs a C++ compiler, and AVX2"
 )
 
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch, tmp_path):
     """An empty cache folder but for the library, and nothing timed before."""
-    library = convolutions.kernels.identity() if sign_conv.trusted() else ""
-    monkeypatch.setattr(convolutions.kernels, "identity", lambda: library)
+    library = timing.kernels.identity() if trusted() else ""
+    monkeypatch.setattr(timing.kernels, "identity", lambda: library)
     monkeypatch.setenv("TUNER_CACHE_DIR", str(tmp_path / "cache"))
-    forget = convolutions._seconds.cache_clear
     forget()
     yield
     forget()
+
+
+def forget():
+    timing.step_seconds.cache_clear()
+    timing.forward_seconds.cache_clear()
 
 
 @pytest.fixture
@@ -47,8 +60,10 @@ def pretend(monkeypatch):
     def pretend(torchs, forward, both):
         timed = []
         seconds = {Way.TORCH: torchs, Way.FORWARD: forward, Way.BOTH: both}
-        monkeypatch.setattr(convolutions, "_measure", lambda at: timed.append(at) or seconds)
-        convolutions._seconds.cache_clear()
+        for kind in ("_steps", "_products"):
+            monkeypatch.setattr(timing, kind, lambda layer: timed.append(layer) or {})
+        monkeypatch.setattr(timing, "_least", lambda _: seconds)
+        forget()
         return timed
 
     return pretend
@@ -71,7 +86,7 @@ def chosen(workload):
 )
 def test_what_is_clearly_faster_is_taken(seconds, expected, pretend):
     pretend(*seconds)
-    assert chosen(CNN) == (expected,) * 3
+    assert chosen(CNN).convolutions == (expected,) * 3
     run = Run(CNN, TRIALS, CPU)
     assert [layer.way for layer in sign_convolutions(run.network)] == [expected] * 3
 
@@ -84,13 +99,14 @@ def test_what_is_clearly_faster_is_taken(seconds, expected, pretend):
 def test_a_precision_that_is_named_never_rounds_gradients_further(precision, expected, pretend):
     pretend(1.0, 0.7, 0.1)
     workload = Workload(**{**vars(CNN), "precision": precision})
-    assert chosen(workload) == (expected,) * 3
+    assert chosen(workload).convolutions == (expected,) * 3
     assert conditions(workload, "cpu")["convolutions"] == expected
 
 
 def test_on_other_devices_torch_does_all(pretend):
     timed = pretend(1.0, 0.7, 0.1)
-    assert ways(CNN, torch.device("cuda"), torch.bfloat16) == (Way.TORCH,) * 3
+    by_torch = ways(CNN, torch.device("cuda"), torch.bfloat16)
+    assert by_torch == Ways((Way.TORCH,) * 3, ())
     assert timed == []
 
 
@@ -99,14 +115,14 @@ def test_the_answer_is_kept_and_two_layers_of_one_shape_have_one(pretend, tmp_pa
     timed = pretend(*FAST)
     model = {"model": "bireal_resnet20", "widths": (4, 6), "n_train": 64}
     workload = Workload(**model)
-    assert chosen(workload) == (Way.BOTH,) * 12
+    assert chosen(workload).convolutions == (Way.BOTH,) * 12
     sizes = [(at.channels, at.outputs, at.height, at.width, at.stride) for at in timed]
     assert sizes == [(4, 4, 8, 8, 1), (4, 6, 8, 8, 2), (6, 6, 4, 4, 1)]
     again = pretend(*SLOW)
-    assert chosen(Workload(**model, epochs=7)) == (Way.BOTH,) * 12
+    assert chosen(Workload(**model, epochs=7)).convolutions == (Way.BOTH,) * 12
     assert again == []
     assert len(list((tmp_path / "cache").glob("convolution-*.json"))) == 3
-    assert chosen(Workload(**model, batch_size=16)) == (Way.TORCH,) * 12
+    assert chosen(Workload(**model, batch_size=16)).convolutions == (Way.TORCH,) * 12
 
 
 @needs_signs
@@ -115,12 +131,12 @@ def test_the_answer_is_kept_and_two_layers_of_one_shape_have_one(pretend, tmp_pa
 )
 def test_a_file_that_is_no_answer_is_written_again(text, pretend, tmp_path):
     pretend(*FAST)
-    assert chosen(CNN) == (Way.BOTH,) * 3
+    assert chosen(CNN).convolutions == (Way.BOTH,) * 3
     files = list((tmp_path / "cache").glob("*.json"))
     for file in files:
         file.write_text(text)
     timed = pretend(*SLOW)
-    assert chosen(CNN) == (Way.TORCH,) * 3
+    assert chosen(CNN).convolutions == (Way.TORCH,) * 3
     assert len(timed) == len(files) == 3
     assert all(json.loads(file.read_text())["seconds"]["torch"] == 1.0 for file in files)
 
@@ -129,12 +145,12 @@ def test_a_file_that_is_no_answer_is_written_again(text, pretend, tmp_path):
 def test_of_two_processes_that_time_at_once_both_take_the_first_answer(monkeypatch, pretend):
     def another_answers_meanwhile(_):
         pretend(*FAST)
-        assert convolutions._seconds(LAYER)[Way.BOTH] == 0.1
-        convolutions._seconds.cache_clear()
+        assert timing.step_seconds(LAYER)[Way.BOTH] == 0.1
+        forget()
         return dict.fromkeys(Way, 7.0)
 
-    monkeypatch.setattr(convolutions, "_measure", another_answers_meanwhile)
-    assert convolutions._seconds(LAYER)[Way.BOTH] == 0.1
+    monkeypatch.setattr(timing, "_least", another_answers_meanwhile)
+    assert timing.step_seconds(LAYER)[Way.BOTH] == 0.1
 
 
 @needs_signs
@@ -142,15 +158,35 @@ def test_without_a_cache_folder_every_process_times_for_itself(monkeypatch, pret
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TUNER_CACHE_DIR", str(tmp_path / "file"))
     timed = pretend(*FAST)
-    assert chosen(CNN) == (Way.BOTH,) * 3
+    assert chosen(CNN).convolutions == (Way.BOTH,) * 3
     assert len(timed) == 3
 
 
 @needs_signs
-def test_all_ways_are_really_timed():
-    seconds = convolutions._measure(LAYER)
-    assert set(seconds) == set(Way)
-    assert 0 < min(seconds.values()) <= max(seconds.values()) < 60
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (lambda: timing.step_seconds(LAYER), set(Way)),
+        (lambda: timing.forward_seconds(PRODUCT), {Way.TORCH, Way.FORWARD}),
+    ],
+    ids=["convolution", "product"],
+)
+def test_all_ways_are_really_timed(seconds, expected):
+    assert set(seconds()) == expected
+    assert 0 < min(seconds().values()) <= max(seconds().values()) < 60
+
+
+@needs_signs
+def test_what_is_timed_is_done_in_that_way(monkeypatch):
+    asked = []
+    monkeypatch.setattr("tuner.bnn.layers.sign_product", lambda *given: asked.append(given))
+    by = timing._products(PRODUCT)
+    by[Way.TORCH]()
+    assert not asked
+    by[Way.FORWARD]()
+    ((x, weight, dtype),) = asked
+    assert (tuple(x.shape), tuple(weight.shape)) == ((16, 8, 24), (16, 20, 24))
+    assert (x.dtype, dtype) == (torch.bfloat16, torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -163,19 +199,21 @@ def test_all_ways_are_really_timed():
     ],
 )
 def test_the_record_names_them(chosen, words):
-    assert in_words(chosen) == words
+    assert Ways(chosen, ()).in_words() == {"convolutions": words}
+    assert Ways((), chosen).in_words() == {"products": words}
 
 
 @needs_signs
 def test_they_are_part_of_what_decides_a_run(pretend, monkeypatch):
     pretend(*FAST)
     assert conditions(CNN, "cpu")["convolutions"] == "by signs, gradients int16"
-    assert "convolutions" not in conditions(Workload(), "cpu")
+    assert "convolutions" not in conditions(MLP, "cpu")
+    assert "products" not in conditions(CNN, "cpu")
     one = digest(CNN, TRIALS, "cpu")
     seconds = dict(zip(Way, FAST, strict=True))
     slow = dict(zip(Way, SLOW, strict=True))
     monkeypatch.setattr(
-        convolutions, "_seconds", lambda layer: seconds if layer.height > 4 else slow
+        module, "step_seconds", lambda layer: seconds if layer.height > 4 else slow
     )
     expected = "2, 3 torch; 1 by signs, gradients int16"
     assert conditions(CNN, "cpu")["convolutions"] == expected
@@ -215,10 +253,40 @@ def test_that_gradients_are_rounded_is_said_once(both, lines, pretend, caplog):
     assert all('precision = "float32"' in line for line in said)
 
 
-def test_the_layers_are_found_in_the_order_of_the_network():
-    network = build_network(CNN, (1, 8, 8), 10, [0])
-    assert [tuple(layer.weight.shape[1:3]) for layer in sign_convolutions(network)] == [
-        (6, 6),
-        (8, 6),
-        (8, 8),
-    ]
+@needs_signs
+@pytest.mark.parametrize(
+    ("seconds", "precision", "expected"),
+    [
+        ((1.0, 0.7), "auto", Way.FORWARD),
+        ((1.0, 0.7), "float32", Way.FORWARD),
+        ((1.0, 0.9), "auto", Way.TORCH),
+        ((1.0, 0.1), "float64", Way.TORCH),
+    ],
+)
+def test_fully_connected_layers_go_forward_by_signs_where_that_is_clearly_faster(
+    seconds, precision, expected, pretend
+):
+    pretend(*seconds, 2.0)
+    workload = Workload(**{**vars(MLP), "precision": precision})
+    assert chosen(workload) == Ways((), (expected,) * 2)
+    assert conditions(workload, "cpu")["products"] == expected
+    run = Run(workload, TRIALS, CPU)
+    assert [layer.way for layer in sign_products(run.network)] == [expected] * 2
+
+
+@needs_signs
+def test_the_way_of_a_product_changes_no_number_but_what_decides_a_run(pretend, tmp_path):
+    pretend(*SLOW)
+    by_torch, before = train(MLP, TRIALS), digest(MLP, TRIALS, "cpu")
+    (tmp_path / "cache").rename(tmp_path / "before")
+    pretend(*FAST)
+    with pytest.raises(Interrupted):
+        train(MLP, TRIALS, keep=Keep(tmp_path, lambda: True))
+    by_signs = train(MLP, TRIALS, keep=Keep(tmp_path))
+    assert digest(MLP, TRIALS, "cpu") != before
+    for one, other in zip(by_signs, by_torch, strict=True):
+        assert one.test_accuracy == other.test_accuracy
+        numbers = [
+            [(p.train_loss, p.val_accuracy, p.flip_ratio) for p in r.curve] for r in (one, other)
+        ]
+        assert numbers[0] == numbers[1]
