@@ -108,6 +108,17 @@ def test_forward_alone_is_torchs_to_the_last_bit_and_so_are_the_gradients(stride
     assert all(map(torch.equal, *found))
 
 
+def test_in_evaluation_a_layer_goes_its_own_way(monkeypatch):
+    asked = []
+    monkeypatch.setattr("tuner.bnn.layers.sign_conv", lambda *given: asked.append(given[-1]))
+    layer = Conv2d(1, 5, 7, binary=True)
+    layer.weight.data = signs(1, 7, 5, 3, 3, seed=2).detach()
+    layer.way, layer.way_in_eval = Way.BOTH, Way.FORWARD
+    for training in (True, False):
+        layer.train(training)(signs(3, 5, 4, 6, seed=1))
+    assert asked == [Way.BOTH, Way.FORWARD]
+
+
 @pytest.mark.parametrize("layout", ["channels_first", "gaps"])
 def test_activations_weights_and_gradients_may_lie_as_they_like(layout):
     def laid_out(t):

@@ -147,7 +147,9 @@ class Conv2d(nn.Module):
         binary: Whether the weight, shape [K, O, C, size, size], is binary.
 
     Attributes:
-        way: How signs are convolved where ``sign_conv`` can; set by who trains the network.
+        way: How signs are convolved in training where ``sign_conv`` can; set by who trains the
+            network.
+        way_in_eval: The same, where nothing is trained.
     """
 
     def __init__(
@@ -164,11 +166,12 @@ class Conv2d(nn.Module):
         self.weight = _parameter(n_trials, out_channels, in_channels, size, size)
         self.binary_names = _names(binary=binary)
         self.stride = stride
-        self.way = Way.TORCH
+        self.way = self.way_in_eval = Way.TORCH
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if (out := sign_conv(x, self.weight, self.stride, self.way)) is not None:
+        way = self.way if self.training else self.way_in_eval
+        if (out := sign_conv(x, self.weight, self.stride, way)) is not None:
             return out
         k, size = self.weight.shape[0], self.weight.shape[-1]
         weight = self.weight.to(x.dtype).flatten(0, 1)

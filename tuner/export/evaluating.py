@@ -14,6 +14,7 @@ from tuner.bnn.data.dataset import load_data
 from tuner.bnn.data.splits import Split
 from tuner.errors import InvalidInput, UnknownName
 from tuner.export.formats import onnx_file, qonnx_file
+from tuner.export.signs import KINDS
 from tuner.graphs.card import Card
 from tuner.graphs.packed import read_packed
 from tuner.graphs.running import run
@@ -115,7 +116,11 @@ def opened(file: Path) -> tuple[Predict, Card, str]:
     with file.open("rb") as opening:
         if opening.read(9)[8:] == b"{":  # the length of a header, then the header
             graph, card = read_packed(file)
-            return (lambda samples: run(graph, samples)), card, f"torch, {graph.precision}"
+            return (
+                (lambda samples: run(graph, samples, kinds=KINDS)),
+                card,
+                f"torch, {graph.precision}",
+            )
     model, card = onnx_file.read_model(file)
     if qonnx_file.is_qonnx(model):
         return qonnx_file.runner(model), card, "qonnx"

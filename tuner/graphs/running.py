@@ -16,13 +16,20 @@ Tensors = Mapping[str, Tensor]
 Run = Callable[[Step, list[Tensor], Tensors], tuple[Tensor, ...]]
 
 
-def run(graph: Graph, samples: Tensor, precision: str | None = None) -> Tensor:
+def run(
+    graph: Graph,
+    samples: Tensor,
+    precision: str | None = None,
+    *,
+    kinds: Mapping[str, Run] | None = None,
+) -> Tensor:
     """What the network says of samples [N, ...]: logits [N, O], float32 at least.
 
     Args:
         graph: The network.
         samples: As it takes them: bytes, or numbers.
         precision: The type of the activations; that of the training if ``None``.
+        kinds: What does each kind of step; ``KINDS`` if ``None``.
 
     Raises:
         InvalidInput: If samples have another shape.
@@ -34,7 +41,8 @@ def run(graph: Graph, samples: Tensor, precision: str | None = None) -> Tensor:
         )
     if graph.bytes_in and samples.dtype != torch.uint8:
         raise InvalidInput(f"the network takes bytes (uint8, 0 to 255), got {samples.dtype}")
-    logits = _values(graph, samples, PRECISIONS[precision or graph.precision])[graph.output]
+    values = _values(graph, samples, PRECISIONS[precision or graph.precision], kinds or KINDS)
+    logits = values[graph.output]
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -42,17 +50,21 @@ def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """The shape of each value, for a single sample: [1, ...]."""
     zeros = torch.zeros(1, *graph.shape)
     dtype = PRECISIONS[graph.precision]
-    return {name: tuple(value.shape) for name, value in _values(graph, zeros, dtype).items()}
+    return {
+        name: tuple(value.shape) for name, value in _values(graph, zeros, dtype, KINDS).items()
+    }
 
 
 @torch.no_grad()
-def _values(graph: Graph, samples: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+def _values(
+    graph: Graph, samples: Tensor, dtype: torch.dtype, kinds: Mapping[str, Run]
+) -> dict[str, Tensor]:
     values = {INPUT: samples.to(dtype)}
     numbers = {name: _narrowed(tensor, dtype) for name, tensor in graph.tensors.items()}
     for step in graph.steps:
         tensors = {role: numbers[name] for role, name in step.tensors.items()}
         inputs = [values[name] for name in step.inputs]
-        values.update(zip(step.outputs, KINDS[step.kind](step, inputs, tensors), strict=True))
+        values.update(zip(step.outputs, kinds[step.kind](step, inputs, tensors), strict=True))
     return values
 
 

@@ -28,7 +28,7 @@ from tuner.train.recipe import two_steps
 from tuner.train.recipe.teacher import teacher_of
 from tuner.train.replay import Replay, Step
 from tuner.train.scores import Scores
-from tuner.train.signs.ways import apply, ways
+from tuner.train.signs.ways import apply
 from tuner.train.step import operations
 from tuner.trial import EpochPoint, EpochReport, TrialConfig, TrialResult
 from tuner.workload import Workload
@@ -70,7 +70,7 @@ class Run:
             with seeded(seeds[0]):
                 samples = self.batches.few(len(trials))
                 try_out(self.network, samples, self.data.known_classes, workload)
-        apply(self.network, ways(workload, device, dtype))
+        apply(self.network, workload, device, dtype)
         self.binary = binary_parameters(self.network)
         self.rate = torch.tensor(workload.real_learning_rate, device=device)
         self._loss = taught(workload) if workload.teacher else loss_of(workload)

@@ -60,7 +60,7 @@ def pretend(monkeypatch):
     def pretend(torchs, forward, both):
         timed = []
         seconds = {Way.TORCH: torchs, Way.FORWARD: forward, Way.BOTH: both}
-        for kind in ("_steps", "_products"):
+        for kind in ("_steps", "_forwards"):
             monkeypatch.setattr(timing, kind, lambda layer: timed.append(layer) or {})
         monkeypatch.setattr(timing, "_least", lambda _: seconds)
         forget()
@@ -111,6 +111,24 @@ def test_on_other_devices_torch_does_all(pretend):
 
 
 @needs_signs
+def test_where_nothing_is_trained_forward_alone_is_timed_and_changes_no_number(monkeypatch):
+    def curves():
+        run = Run(CNN, TRIALS, CPU)
+        found = [(layer.way, layer.way_in_eval) for layer in sign_convolutions(run.network)]
+        return found, conditions(CNN, "cpu"), [r.curve[0].val_accuracy for r in train(CNN, TRIALS)]
+
+    slow, fast = (dict(zip(Way, seconds, strict=True)) for seconds in (SLOW, FAST))
+    monkeypatch.setattr(module, "step_seconds", lambda _: slow)
+    monkeypatch.setattr(module, "forward_seconds", lambda _: slow)
+    by_torch = curves()
+    monkeypatch.setattr(module, "forward_seconds", lambda _: fast)
+    by_signs = curves()
+    assert by_torch[0] == [(Way.TORCH, Way.TORCH)] * 3
+    assert by_signs[0] == [(Way.TORCH, Way.FORWARD)] * 3
+    assert by_signs[1:] == by_torch[1:]
+
+
+@needs_signs
 def test_the_answer_is_kept_and_two_layers_of_one_shape_have_one(pretend, tmp_path):
     timed = pretend(*FAST)
     model = {"model": "bireal_resnet20", "widths": (4, 6), "n_train": 64}
@@ -122,6 +140,7 @@ def test_the_answer_is_kept_and_two_layers_of_one_shape_have_one(pretend, tmp_pa
     assert chosen(Workload(**model, epochs=7)).convolutions == (Way.BOTH,) * 12
     assert again == []
     assert len(list((tmp_path / "cache").glob("convolution-*.json"))) == 3
+    assert not list((tmp_path / "cache").glob("forward-convolution-*.json"))
     assert chosen(Workload(**model, batch_size=16)).convolutions == (Way.TORCH,) * 12
 
 
@@ -167,9 +186,10 @@ def test_without_a_cache_folder_every_process_times_for_itself(monkeypatch, pret
     ("seconds", "expected"),
     [
         (lambda: timing.step_seconds(LAYER), set(Way)),
+        (lambda: timing.forward_seconds(LAYER), {Way.TORCH, Way.FORWARD}),
         (lambda: timing.forward_seconds(PRODUCT), {Way.TORCH, Way.FORWARD}),
     ],
-    ids=["convolution", "product"],
+    ids=["convolution", "convolution forward", "product"],
 )
 def test_all_ways_are_really_timed(seconds, expected):
     assert set(seconds()) == expected
@@ -180,7 +200,7 @@ def test_all_ways_are_really_timed(seconds, expected):
 def test_what_is_timed_is_done_in_that_way(monkeypatch):
     asked = []
     monkeypatch.setattr("tuner.bnn.layers.sign_product", lambda *given: asked.append(given))
-    by = timing._products(PRODUCT)
+    by = timing._forwards(PRODUCT)
     by[Way.TORCH]()
     assert not asked
     by[Way.FORWARD]()

@@ -35,9 +35,10 @@ def step_seconds(layer: Convolution) -> Seconds:
 
 
 @cache
-def forward_seconds(layer: Product) -> Seconds:
+def forward_seconds(layer: Convolution | Product) -> Seconds:
     """How long forward alone takes by torch and by signs: as kept, or measured now."""
-    return _kept("product", layer, lambda: _least(_products(layer)))
+    kind = "product" if isinstance(layer, Product) else "forward-convolution"
+    return _kept(kind, layer, lambda: _least(_forwards(layer)))
 
 
 def _kept(
@@ -60,11 +61,8 @@ def _kept(
 
 
 def _steps(layer: Convolution) -> Ways:
-    conv = Conv2d(1, layer.channels, layer.outputs, stride=layer.stride, binary=True)
-    conv.weight.data = _signs(*conv.weight.shape, dtype=layer.dtype)
-    x = _signs(layer.images, layer.channels, layer.height, layer.width, dtype=layer.dtype)
-    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
-    gradient = torch.randn_like(conv(x).detach())
+    conv, x = _convolution(layer)
+    gradient = torch.randn_like(conv(x.requires_grad_()).detach())
 
     def step(way: Way) -> None:
         conv.way = way
@@ -73,18 +71,29 @@ def _steps(layer: Convolution) -> Ways:
     return {way: partial(step, way) for way in Way}
 
 
-def _products(layer: Product) -> Ways:
-    trials, dtype = layer.trials, layer.dtype
-    linear = Linear(trials, layer.features, layer.outputs, binary=True, last=layer.last)
-    linear.weight.data = _signs(*linear.weight.shape, dtype=dtype)
-    x = _signs(trials, layer.samples, layer.features, dtype=dtype)
+def _forwards(layer: Convolution | Product) -> Ways:
+    module, x = _product(layer) if isinstance(layer, Product) else _convolution(layer)
 
     @torch.no_grad()
     def forward(way: Way) -> None:
-        linear.way = way
-        linear(x)
+        module.way = way
+        module(x)
 
     return {way: partial(forward, way) for way in (Way.TORCH, Way.FORWARD)}
+
+
+def _convolution(layer: Convolution) -> tuple[Conv2d, Tensor]:
+    conv = Conv2d(1, layer.channels, layer.outputs, stride=layer.stride, binary=True)
+    conv.weight.data = _signs(*conv.weight.shape, dtype=layer.dtype)
+    x = _signs(layer.images, layer.channels, layer.height, layer.width, dtype=layer.dtype)
+    return conv, x.contiguous(memory_format=torch.channels_last)
+
+
+def _product(layer: Product) -> tuple[Linear, Tensor]:
+    k = layer.trials
+    linear = Linear(k, layer.features, layer.outputs, binary=True, last=layer.last)
+    linear.weight.data = _signs(*linear.weight.shape, dtype=layer.dtype)
+    return linear, _signs(k, layer.samples, layer.features, dtype=layer.dtype)
 
 
 def _signs(*shape: int, dtype: str) -> Tensor:

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tuner import kernels
 from tuner.bnn import sign_conv, sign_product
 from tuner.bnn.sign_conv import Way
-from tuner.train.signs.sizes import layers_of, sign_convolutions, sign_products
+from tuner.train.signs.sizes import (
+    Convolution,
+    Layers,
+    Product,
+    layers_of,
+    sign_convolutions,
+    sign_products,
+)
 from tuner.train.signs.timing import forward_seconds, step_seconds
 from tuner.workload import Workload
 
@@ -51,31 +57,52 @@ def ways(workload: Workload, device: torch.device, dtype: torch.dtype) -> Ways:
         InvalidInput: If data and network do not fit each other.
         DataMissing: If the data set is not there.
     """
-    layers = layers_of(workload, str(dtype).removeprefix("torch."))
-    ours = device.type == "cpu" and kernels.suffix(dtype) is not None
+    layers = _layers(workload, device, dtype)
     allowed = tuple(Way) if workload.precision == "auto" else _EXACT
     return Ways(
         tuple(
-            _fastest(allowed, step_seconds(layer))
-            if layer and ours and sign_conv.trusted()
-            else Way.TORCH
+            _fastest(allowed, step_seconds(layer)) if layer and _trusted(layer) else Way.TORCH
             for layer in layers.convolutions
         ),
-        tuple(
-            _fastest(_EXACT, forward_seconds(layer))
-            if layer and ours and sign_product.trusted()
-            else Way.TORCH
-            for layer in layers.products
-        ),
+        tuple(map(forward_way, layers.products)),
     )
 
 
-def apply(network: nn.Module, chosen: Ways) -> None:
-    """Have a network's layers done as ``ways`` says."""
-    for convolution, way in zip(sign_convolutions(network), chosen.convolutions, strict=True):
-        convolution.way = way
+def forward_way(layer: Convolution | Product | None) -> Way:
+    """How a layer on a CPU is done where nothing is trained; any way gives the same numbers.
+
+    Args:
+        layer: Of signs; ``None`` for one that is not.
+    """
+    return _fastest(_EXACT, forward_seconds(layer)) if layer and _trusted(layer) else Way.TORCH
+
+
+def apply(
+    network: nn.Module, workload: Workload, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Have the layers of a workload's network done in the fastest way; see ``ways``."""
+    chosen = ways(workload, device, dtype)
+    in_eval = map(forward_way, _layers(workload, device, dtype).convolutions)
+    convolutions = sign_convolutions(network)
+    for convolution, way, forward in zip(convolutions, chosen.convolutions, in_eval, strict=True):
+        convolution.way, convolution.way_in_eval = way, forward
     for product, way in zip(sign_products(network), chosen.products, strict=True):
         product.way = way
+
+
+def _trusted(layer: Convolution | Product) -> bool:
+    """Whether the compiled operation of such a layer is there and right."""
+    if layer.dtype not in ("float32", "bfloat16"):
+        return False
+    return sign_product.trusted() if isinstance(layer, Product) else sign_conv.trusted()
+
+
+def _layers(workload: Workload, device: torch.device, dtype: torch.dtype) -> Layers:
+    """The layers of a workload's network; on other devices than CPUs none is one of signs."""
+    layers = layers_of(workload, str(dtype).removeprefix("torch."))
+    if device.type == "cpu":
+        return layers
+    return Layers((None,) * len(layers.convolutions), (None,) * len(layers.products))
 
 
 def _fastest(allowed: Sequence[Way], seconds: Mapping[Way, float]) -> Way:
