@@ -113,7 +113,7 @@ class Workload:
         augment: One of ``AUGMENTATIONS``.
         split_seed: Seed of the train/validation split.
         precision: One of ``PRECISIONS``; ``auto`` picks the fastest that keeps the accuracy, and
-            may round gradients of binary convolutions to int16.
+            may round gradients of binary layers to int16.
         loss: What training lowers: one of ``LOSSES``; or ``"package.module:function"``, a function
             of (outputs, targets) of one trial that returns their mean loss.
         metric: What settings are selected by: one of ``METRICS``; or a function likewise, which

@@ -45,3 +45,12 @@ def product(x: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     """[K, N, C] times [K, O, C]: as many as there are, less two for each pair of other signs."""
     differ = (x[:, :, None] < 0) ^ (weight[:, None] < 0)
     return (x.shape[2] - 2 * differ.sum(3)).to(dtype)
+
+
+def product_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, most: int
+) -> tuple[Tensor, Tensor]:
+    """What x and weight get, in float64, of the quantised gradient [K, N, O]."""
+    parts = [whole.double() * unit for whole, unit in (quantise(g, most) for g in gradient)]
+    g = torch.stack(parts)
+    return torch.bmm(g, weight.double()), torch.bmm(g.mT, x.double())

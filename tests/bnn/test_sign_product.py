@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.bnn.binary_twin import product as twin
+from tests.bnn.binary_twin import product_gradients
 from tuner import kernels
 from tuner.bnn import sign_product as module
 from tuner.bnn.layers import Linear
@@ -52,16 +53,43 @@ def signs(*shape, seed, dtype=torch.float32):
     return torch.where(drawn < 0.4, -1.0, 1.0).to(dtype)
 
 
-def assert_is_twin(shape, dtype, out):
+def given(shape, dtype=torch.float32):
+    """Activations and weights."""
     trials, samples, features, outputs = shape
     x = signs(trials, samples, features, seed=1, dtype=dtype)
-    weight = signs(trials, outputs, features, seed=2, dtype=dtype)
-    found = sign_product(x, weight, out)
+    return x.requires_grad_(), signs(
+        trials, outputs, features, seed=2, dtype=dtype
+    ).requires_grad_()
+
+
+def drawn_gradient(out):
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(out.shape, generator=generator) * 7
+
+
+def whole_numbers(out):
+    """A gradient that becomes itself, however a compiler rounds on the way."""
+    most = kernels.library().tuner_binary_most() - 1
+    g = torch.arange(out.numel()).mul(7919).remainder(2 * most + 1).sub(most).float()
+    g[:: out[0].numel()] = most  # of each trial
+    return g.view(out.shape)
+
+
+def assert_is_twin(shape, dtype, out, gradient_for=drawn_gradient):
+    x, weight = given(shape, dtype)
+    found = sign_product(x, weight, out, Way.BOTH)
     assert found is not None
     assert found.dtype == out
     assert torch.equal(found, twin(x, weight, out))
-    same = sign_product(x, x, out)  # the greatest sums that there are
+    same = sign_product(x, x, out, Way.FORWARD)  # the greatest sums that there are
     assert torch.equal(same, twin(x, x, out))
+    g = gradient_for(found).to(dtype)
+    gradients = torch.autograd.grad(found, (x, weight), g.to(out))
+    expected = product_gradients(g, x, weight, kernels.library().tuner_binary_most())
+    for ours, twins, of in zip(gradients, expected, (x, weight), strict=True):
+        assert (ours.dtype, ours.shape) == (of.dtype, of.shape)
+        rounding = 2**-23 if dtype == torch.float32 else 2**-8
+        torch.testing.assert_close(ours.double(), twins, rtol=2 * rounding, atol=0)
 
 
 @pytest.mark.parametrize(("dtype", "out"), TYPES)
@@ -88,24 +116,63 @@ def test_a_layer_by_signs_is_torchs_to_the_last_bit_and_lies_in_memory_alike(out
 
 def test_a_layer_takes_the_way_it_is_told(monkeypatch):
     asked = []
-    monkeypatch.setattr("tuner.bnn.layers.sign_product", lambda *given: asked.append(given))
+    monkeypatch.setattr("tuner.bnn.layers.sign_product", lambda *given: asked.append(given[-1]))
     layer = Linear(1, 4, 3, binary=True)
     layer.weight.data = signs(1, 3, 4, seed=2)
     x = signs(1, 2, 4, seed=1)
     layer(x)
-    assert not asked
-    layer.way = Way.FORWARD
-    assert torch.equal(layer(x), twin(x, layer.weight, torch.float32))
-    assert len(asked) == 1
+    layer.way, layer.way_in_eval = Way.BOTH, Way.FORWARD
+    for training in (True, False):
+        out = layer.train(training)(x)
+        assert torch.equal(out, twin(x, layer.weight, torch.float32))
+    assert asked == [Way.TORCH, Way.BOTH, Way.FORWARD]
+
+
+def test_a_gradient_is_made_only_where_it_is_wanted():
+    x, weight = given((2, 9, 40, 21))
+    both = torch.autograd.grad(sign_product(x, weight, x.dtype, Way.BOTH).sum(), (x, weight))
+    (alone,) = torch.autograd.grad(
+        sign_product(x.detach(), weight, x.dtype, Way.BOTH).sum(), (weight,)
+    )
+    assert torch.equal(alone, both[1])
+
+
+def test_a_trial_is_rounded_as_it_is_alone():
+    x, weight = given((2, 9, 40, 21))
+    g = torch.randn(2, 9, 21)
+    g[1] *= 1e-6
+    together = torch.autograd.grad(sign_product(x, weight, x.dtype, Way.BOTH), (x, weight), g)
+    for k in range(2):
+        of_one = [t[k : k + 1].detach().requires_grad_() for t in (x, weight)]
+        out = sign_product(*of_one, x.dtype, Way.BOTH)
+        alone = torch.autograd.grad(out, of_one, g[k : k + 1])
+        assert all(torch.equal(a[0], b[k]) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_gradient_that_is_no_number_shows_and_zeros_stay_zeros(bad, dtype):
+    x, weight = given((1, 9, 40, 21), dtype)
+    out = sign_product(x, weight, dtype, Way.BOTH)
+    g = torch.zeros_like(out)
+    for gradient in torch.autograd.grad(out, (x, weight), g, retain_graph=True):
+        assert not gradient.any()
+    g[0, 2, 3] = bad
+    for gradient in torch.autograd.grad(out, (x, weight), g):
+        assert gradient.isnan().all()
 
 
 def test_activations_and_weights_may_lie_as_they_like():
     x, weight = signs(2, 9, 40, seed=1), signs(2, 21, 40, seed=2)
     expected = twin(x, weight, torch.float32)
     for lies in (lambda t: torch.stack([t, t + 7], -1)[..., 0], lambda t: t.mT.contiguous().mT):
-        assert torch.equal(sign_product(lies(x), lies(weight), torch.float32), expected)
+        assert torch.equal(
+            sign_product(lies(x), lies(weight), torch.float32, Way.FORWARD), expected
+        )
     one = x[:1, :, :].expand(2, -1, -1)  # the samples that all trials share
-    assert torch.equal(sign_product(one, weight, torch.float32), twin(one, weight, torch.float32))
+    assert torch.equal(
+        sign_product(one, weight, torch.float32, Way.FORWARD), twin(one, weight, torch.float32)
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -2.0, torch.nan])
@@ -117,9 +184,9 @@ def test_what_is_no_sign_is_left_to_torch(dtype, place, value):
         flat = tensor.view(-1)
         before = flat[place].item()
         flat[place] = value
-        assert sign_product(x, weight, dtype) is None
+        assert sign_product(x, weight, dtype, Way.BOTH) is None
         flat[place] = before
-    assert sign_product(x, weight, dtype) is not None
+    assert sign_product(x, weight, dtype, Way.BOTH) is not None
 
 
 @pytest.mark.parametrize(
@@ -136,20 +203,23 @@ def test_what_is_no_sign_is_left_to_torch(dtype, place, value):
 )
 def test_other_types_and_shapes_are_left_to_torch(x, weight, out):
     x, weight = (signs(*shape, seed=1, dtype=dtype) for *shape, dtype in (x, weight))
-    assert sign_product(x, weight, out) is None
+    assert sign_product(x, weight, out, Way.BOTH) is None
 
 
-def test_sums_that_float32_does_not_hold_are_left_to_torch(monkeypatch):
+def test_sums_that_do_not_fit_are_left_to_torch(monkeypatch):
     x, weight = signs(1, 3, 20, seed=1), signs(1, 5, 20, seed=2)
-    monkeypatch.setattr(module, "_MOST_FEATURES", 19)
-    assert sign_product(x, weight, torch.float32) is None
+    assert sign_product(x, weight, torch.float32, Way.BOTH) is not None
+    for most, number in (("_MOST_FEATURES", 19), ("_MOST_SUMMED", 4)):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, most, number)
+            assert sign_product(x, weight, torch.float32, Way.BOTH) is None
 
 
 def test_an_operation_that_is_wrong_is_left_out_and_one_line_says_so(monkeypatch, caplog):
     trusted.cache_clear()
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(module, "sign_product", lambda x, w, out: sign_product(x, -w, out))
+            patch.setattr(module, "sign_product", lambda x, w, *how: sign_product(x, -w, *how))
             assert not trusted()
             assert not trusted()
         assert len(caplog.records) == 1
@@ -168,12 +238,12 @@ def test_without_avx_512_it_is_its_twin_too(tmp_path):
     without = {"CXX": str(compiler), "TUNER_CACHE_DIR": str(tmp_path)}
     script = """
 import torch
-from tests.bnn.test_sign_product import SHAPES, TYPES, assert_is_twin
+from tests.bnn.test_sign_product import SHAPES, TYPES, assert_is_twin, whole_numbers
 from tuner import kernels
 torch.set_num_threads(1)
 assert kernels.library().tuner_binary_most() == 1023
 for shape in SHAPES:
     for types in TYPES:
-        assert_is_twin(shape, *types)
+        assert_is_twin(shape, *types, whole_numbers)
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=os.environ | without, check=True)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tuner.bnn.finding import Choices, weights
 from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign, sign_ste
 from tuner.bnn.sign_conv import Way, sign_conv
-from tuner.bnn.sign_product import FEW_OUTPUTS, sign_product
+from tuner.bnn.sign_product import FEW_OUTPUTS, product_gradients, sign_product
 
 
 def _parameter(*shape: int) -> nn.Parameter:
@@ -67,32 +67,30 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype, way: Way
-    ) -> Tensor:
+    def forward(ctx: Any, x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype) -> Tensor:
         ctx.save_for_backward(x_KNC, weight_KOC)
-        if way is not Way.TORCH and (out := sign_product(x_KNC, weight_KOC, dtype)) is not None:
-            return out
         x, weight = x_KNC.to(dtype), weight_KOC.to(dtype)
         if weight.shape[1] <= FEW_OUTPUTS:
             return torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
         return torch.bmm(x, weight.transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
-        x_KNC, weight_KOC = ctx.saved_tensors
-        g_KNO = gradient_KNO.to(x_KNC.dtype)
-        dx = torch.bmm(g_KNO, weight_KOC.to(x_KNC.dtype)) if ctx.needs_input_grad[0] else None
-        dweight = torch.bmm(g_KNO.transpose(1, 2), x_KNC).to(weight_KOC.dtype)
-        return dx, dweight, None, None
+    def backward(ctx: Any, gradient_KNO: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        return *product_gradients(ctx, gradient_KNO), None
 
 
 def product(x_KNC: Tensor, weight_KOC: Tensor, dtype: torch.dtype, way: Way = Way.TORCH) -> Tensor:
     """[K, N, C] times [K, O, C] -> [K, N, O], computed in this type.
 
-    The gradients are torch's; forward by signs, where both are +1 and -1, gives the same numbers.
+    Args:
+        x_KNC: Activations.
+        weight_KOC: The trials' weights.
+        dtype: Of the sums.
+        way: How to do it where ``sign_product`` can.
     """
-    out: Tensor = _Product.apply(x_KNC, weight_KOC, dtype, way)
+    if (by_signs := sign_product(x_KNC, weight_KOC, dtype, way)) is not None:
+        return by_signs
+    out: Tensor = _Product.apply(x_KNC, weight_KOC, dtype)
     return out
 
 
@@ -108,7 +106,9 @@ class Linear(nn.Module):
             All other layers stand before a batch norm, which takes their biases' part.
 
     Attributes:
-        way: How signs are multiplied where ``sign_product`` can; set by who trains the network.
+        way: How signs are multiplied in training where ``sign_product`` can; set by who trains the
+            network.
+        way_in_eval: The same, where nothing is trained.
     """
 
     def __init__(
@@ -126,12 +126,13 @@ class Linear(nn.Module):
         self.last = last
         with_bias = last and not binary
         self.bias = _parameter(n_trials, 1, out_features) if with_bias else None
-        self.way = Way.TORCH
+        self.way = self.way_in_eval = Way.TORCH
 
     def forward(self, x_KNC: Tensor) -> Tensor:
         """See the class."""
         dtype = torch.promote_types(x_KNC.dtype, torch.float32) if self.last else x_KNC.dtype
-        out = product(x_KNC, self.weight, dtype, self.way)
+        way = self.way if self.training else self.way_in_eval
+        out = product(x_KNC, self.weight, dtype, way)
         return out if self.bias is None else out + self.bias
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from tuner.bnn.sign_conv import Way, sign_conv
+from tuner.bnn.sign_conv import sign_conv
 from tuner.bnn.sign_product import sign_product
 from tuner.graphs import running
 from tuner.graphs.graph import Option, Step
@@ -61,9 +61,7 @@ def multiplied(
         return None
     outputs, features = weight_OC.shape
     layer = Product(_TIMED, features, outputs, _name(x_NC.dtype), last)
-    if forward_way(layer) is Way.TORCH:
-        return None
-    out = sign_product(x_NC[None], weight_OC[None], dtype)
+    out = sign_product(x_NC[None], weight_OC[None], dtype, forward_way(layer))
     return None if out is None else out[0]
 
 

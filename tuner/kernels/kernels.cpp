@@ -3,8 +3,7 @@
 // twin in torch that it is tested against.
 
 #include "binary_forward.h"
-#include "binary_gradient.h"
-#include "binary_product.h"
+#include "binary_product_gradient.h"
 #include "layers.h"
 #include "steps.h"
 
@@ -160,8 +159,16 @@ BINARY(bf16, bf16)
       OUT* out) {                                                                                 \
     return binary_product({groups, rows, size, outputs}, x, w, out);                              \
   }
+#define PRODUCT_BACKWARD(T, SUFFIX)                                                               \
+  extern "C" void tuner_binary_product_backward_##SUFFIX(                                         \
+      const T* g, const T* x, const T* w, int64_t groups, int64_t rows, int64_t size,             \
+      int64_t outputs, T* dx, T* dw) {                                                            \
+    binary_product_backward({groups, rows, size, outputs}, g, x, w, dx, dw);                      \
+  }
 PRODUCT(float, f32, float, f32)
 PRODUCT(bf16, bf16, bf16, bf16)
 PRODUCT(bf16, bf16, float, f32)
+PRODUCT_BACKWARD(float, f32)
+PRODUCT_BACKWARD(bf16, bf16)
 extern "C" int tuner_binary_most() { return MOST; }
 #endif

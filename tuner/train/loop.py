@@ -184,9 +184,10 @@ def check(workload: Workload) -> DataCounts | None:
         for problem in layers_that_will_not_train(run.network, run.rule, samples):
             _log.warning("%s: %s", workload.model, problem.removeprefix("network."))
     cpu = torch.device("cpu")
-    if Way.BOTH in ways(workload, cpu, activation_dtype(workload, cpu)).convolutions:
+    chosen = ways(workload, cpu, activation_dtype(workload, cpu))
+    if Way.BOTH in chosen.convolutions + chosen.products:
         _log.warning(
-            "on a CPU here, binary convolutions round their gradients to 11 bits, by chance up or "
+            "on a CPU here, binary layers round their gradients to 11 bits, by chance up or "
             'down, which is faster; precision = "float32" in the workload never does'
         )
     for note in notes(workload):

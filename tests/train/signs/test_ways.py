@@ -187,9 +187,10 @@ def test_without_a_cache_folder_every_process_times_for_itself(monkeypatch, pret
     [
         (lambda: timing.step_seconds(LAYER), set(Way)),
         (lambda: timing.forward_seconds(LAYER), {Way.TORCH, Way.FORWARD}),
+        (lambda: timing.step_seconds(PRODUCT), set(Way)),
         (lambda: timing.forward_seconds(PRODUCT), {Way.TORCH, Way.FORWARD}),
     ],
-    ids=["convolution", "convolution forward", "product"],
+    ids=["convolution", "convolution forward", "product", "product forward"],
 )
 def test_all_ways_are_really_timed(seconds, expected):
     assert set(seconds()) == expected
@@ -202,9 +203,9 @@ def test_what_is_timed_is_done_in_that_way(monkeypatch):
     monkeypatch.setattr("tuner.bnn.layers.sign_product", lambda *given: asked.append(given))
     by = timing._forwards(PRODUCT)
     by[Way.TORCH]()
-    assert not asked
     by[Way.FORWARD]()
-    ((x, weight, dtype),) = asked
+    assert [given[-1] for given in asked] == [Way.TORCH, Way.FORWARD]
+    x, weight, dtype, _ = asked[0]
     assert (tuple(x.shape), tuple(weight.shape)) == ((16, 8, 24), (16, 20, 24))
     assert (x.dtype, dtype) == (torch.bfloat16, torch.float32)
 
@@ -240,34 +241,36 @@ def test_they_are_part_of_what_decides_a_run(pretend, monkeypatch):
     assert digest(CNN, TRIALS, "cpu") != one
 
 
-@needs_signs
-def test_interrupted_training_by_signs_ends_as_if_it_had_not_been(pretend, tmp_path):
-    def curves(results):
-        return [
-            [(p.train_loss, p.val_accuracy, p.flip_ratio) for p in result.curve]
-            for result in results
-        ]
+def curves(results):
+    return [
+        [(p.train_loss, p.val_accuracy, p.flip_ratio) for p in result.curve] for result in results
+    ]
 
+
+@needs_signs
+@pytest.mark.parametrize("workload", [CNN, MLP], ids=["cnn", "mlp"])
+def test_interrupted_training_by_signs_ends_as_if_it_had_not_been(workload, pretend, tmp_path):
     def stop_one(report):
         return [1] if report.epoch == 1 else []
 
     pretend(*SLOW)
-    by_torch = train(CNN, TRIALS, stop_one)
+    by_torch = train(workload, TRIALS, stop_one)
     (tmp_path / "cache").rename(tmp_path / "before")
     pretend(*FAST)
-    alone = train(CNN, TRIALS, stop_one)
+    alone = train(workload, TRIALS, stop_one)
     with pytest.raises(Interrupted):
-        train(CNN, TRIALS, stop_one, keep=Keep(tmp_path, lambda: True))
-    resumed = train(CNN, TRIALS, stop_one, keep=Keep(tmp_path))
+        train(workload, TRIALS, stop_one, keep=Keep(tmp_path, lambda: True))
+    resumed = train(workload, TRIALS, stop_one, keep=Keep(tmp_path))
     assert [len(result.curve) for result in resumed] == [3, 1]
     assert curves(resumed) == curves(alone) != curves(by_torch)
 
 
 @needs_signs
+@pytest.mark.parametrize("workload", [CNN, MLP], ids=["cnn", "mlp"])
 @pytest.mark.parametrize(("both", "lines"), [(0.1, 1), (2.0, 0)])
-def test_that_gradients_are_rounded_is_said_once(both, lines, pretend, caplog):
+def test_that_gradients_are_rounded_is_said_once(workload, both, lines, pretend, caplog):
     pretend(1.0, 0.7, both)
-    check(CNN)
+    check(workload)
     said = [line for line in caplog.messages if "gradients" in line]
     assert len(said) == lines
     assert all('precision = "float32"' in line for line in said)
@@ -277,36 +280,30 @@ def test_that_gradients_are_rounded_is_said_once(both, lines, pretend, caplog):
 @pytest.mark.parametrize(
     ("seconds", "precision", "expected"),
     [
-        ((1.0, 0.7), "auto", Way.FORWARD),
-        ((1.0, 0.7), "float32", Way.FORWARD),
-        ((1.0, 0.9), "auto", Way.TORCH),
-        ((1.0, 0.1), "float64", Way.TORCH),
+        ((1.0, 0.7, 0.1), "auto", Way.BOTH),
+        ((1.0, 0.7, 0.1), "float32", Way.FORWARD),
+        ((1.0, 0.9, 0.9), "auto", Way.TORCH),
+        ((1.0, 0.1, 0.1), "float64", Way.TORCH),
     ],
 )
-def test_fully_connected_layers_go_forward_by_signs_where_that_is_clearly_faster(
+def test_fully_connected_layers_go_by_signs_where_that_is_clearly_faster(
     seconds, precision, expected, pretend
 ):
-    pretend(*seconds, 2.0)
+    pretend(*seconds)
     workload = Workload(**{**vars(MLP), "precision": precision})
     assert chosen(workload) == Ways((), (expected,) * 2)
     assert conditions(workload, "cpu")["products"] == expected
     run = Run(workload, TRIALS, CPU)
-    assert [layer.way for layer in sign_products(run.network)] == [expected] * 2
+    forward = Way.TORCH if expected is Way.TORCH else Way.FORWARD
+    layers = sign_products(run.network)
+    assert [(layer.way, layer.way_in_eval) for layer in layers] == [(expected, forward)] * 2
 
 
 @needs_signs
-def test_the_way_of_a_product_changes_no_number_but_what_decides_a_run(pretend, tmp_path):
+def test_a_product_forward_by_signs_changes_no_number_but_what_decides_a_run(pretend, tmp_path):
     pretend(*SLOW)
-    by_torch, before = train(MLP, TRIALS), digest(MLP, TRIALS, "cpu")
+    by_torch, before = curves(train(MLP, TRIALS)), digest(MLP, TRIALS, "cpu")
     (tmp_path / "cache").rename(tmp_path / "before")
-    pretend(*FAST)
-    with pytest.raises(Interrupted):
-        train(MLP, TRIALS, keep=Keep(tmp_path, lambda: True))
-    by_signs = train(MLP, TRIALS, keep=Keep(tmp_path))
+    pretend(1.0, 0.7, 0.65)
+    assert curves(train(MLP, TRIALS)) == by_torch
     assert digest(MLP, TRIALS, "cpu") != before
-    for one, other in zip(by_signs, by_torch, strict=True):
-        assert one.test_accuracy == other.test_accuracy
-        numbers = [
-            [(p.train_loss, p.val_accuracy, p.flip_ratio) for p in r.curve] for r in (one, other)
-        ]
-        assert numbers[0] == numbers[1]

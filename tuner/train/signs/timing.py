@@ -29,16 +29,19 @@ _MEASURE_SECONDS = 0.5
 
 
 @cache
-def step_seconds(layer: Convolution) -> Seconds:
-    """How long forward and backward of a convolution take each way: as kept, or measured now."""
-    return _kept("convolution", layer, lambda: _least(_steps(layer)))
+def step_seconds(layer: Convolution | Product) -> Seconds:
+    """How long forward and backward take each way: as kept, or measured now."""
+    return _kept(_kind(layer), layer, lambda: _least(_steps(layer)))
 
 
 @cache
 def forward_seconds(layer: Convolution | Product) -> Seconds:
     """How long forward alone takes by torch and by signs: as kept, or measured now."""
-    kind = "product" if isinstance(layer, Product) else "forward-convolution"
-    return _kept(kind, layer, lambda: _least(_forwards(layer)))
+    return _kept(f"forward-{_kind(layer)}", layer, lambda: _least(_forwards(layer)))
+
+
+def _kind(layer: Convolution | Product) -> str:
+    return type(layer).__name__.lower()
 
 
 def _kept(
@@ -60,19 +63,19 @@ def _kept(
     return measured_once(kind, about, answer, _of_ways)
 
 
-def _steps(layer: Convolution) -> Ways:
-    conv, x = _convolution(layer)
-    gradient = torch.randn_like(conv(x.requires_grad_()).detach())
+def _steps(layer: Convolution | Product) -> Ways:
+    module, x = _made(layer)
+    gradient = torch.randn_like(module(x.requires_grad_()).detach())
 
     def step(way: Way) -> None:
-        conv.way = way
-        torch.autograd.grad(conv(x), (x, conv.weight), gradient)
+        module.way = way
+        torch.autograd.grad(module(x), (x, module.weight), gradient)
 
     return {way: partial(step, way) for way in Way}
 
 
 def _forwards(layer: Convolution | Product) -> Ways:
-    module, x = _product(layer) if isinstance(layer, Product) else _convolution(layer)
+    module, x = _made(layer)
 
     @torch.no_grad()
     def forward(way: Way) -> None:
@@ -80,6 +83,11 @@ def _forwards(layer: Convolution | Product) -> Ways:
         module(x)
 
     return {way: partial(forward, way) for way in (Way.TORCH, Way.FORWARD)}
+
+
+def _made(layer: Convolution | Product) -> tuple[Conv2d | Linear, Tensor]:
+    """A layer of such a size, and what it takes."""
+    return _product(layer) if isinstance(layer, Product) else _convolution(layer)
 
 
 def _convolution(layer: Convolution) -> tuple[Conv2d, Tensor]:

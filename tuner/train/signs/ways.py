@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tuner.bnn import sign_conv, sign_product
+from tuner.bnn.layers import Conv2d, Linear
 from tuner.bnn.sign_conv import Way
 from tuner.train.signs.sizes import (
     Convolution,
@@ -45,8 +46,8 @@ class Ways:
 def ways(workload: Workload, device: torch.device, dtype: torch.dtype) -> Ways:
     """How each of a workload's layers is trained.
 
-    Gradients are rounded to int16 only if the workload's precision is ``auto``, and those of fully
-    connected layers never. Two layers of one shape are done alike.
+    Gradients are rounded to int16 only if the workload's precision is ``auto``. Two layers of one
+    shape are done alike.
 
     Args:
         workload: What is trained.
@@ -59,13 +60,11 @@ def ways(workload: Workload, device: torch.device, dtype: torch.dtype) -> Ways:
     """
     layers = _layers(workload, device, dtype)
     allowed = tuple(Way) if workload.precision == "auto" else _EXACT
-    return Ways(
-        tuple(
-            _fastest(allowed, step_seconds(layer)) if layer and _trusted(layer) else Way.TORCH
-            for layer in layers.convolutions
-        ),
-        tuple(map(forward_way, layers.products)),
-    )
+
+    def way(layer: Convolution | Product | None) -> Way:
+        return _fastest(allowed, step_seconds(layer)) if layer and _trusted(layer) else Way.TORCH
+
+    return Ways(tuple(map(way, layers.convolutions)), tuple(map(way, layers.products)))
 
 
 def forward_way(layer: Convolution | Product | None) -> Way:
@@ -81,13 +80,12 @@ def apply(
     network: nn.Module, workload: Workload, device: torch.device, dtype: torch.dtype
 ) -> None:
     """Have the layers of a workload's network done in the fastest way; see ``ways``."""
-    chosen = ways(workload, device, dtype)
-    in_eval = map(forward_way, _layers(workload, device, dtype).convolutions)
-    convolutions = sign_convolutions(network)
-    for convolution, way, forward in zip(convolutions, chosen.convolutions, in_eval, strict=True):
-        convolution.way, convolution.way_in_eval = way, forward
-    for product, way in zip(sign_products(network), chosen.products, strict=True):
-        product.way = way
+    layers, chosen = _layers(workload, device, dtype), ways(workload, device, dtype)
+    modules: list[Conv2d | Linear] = [*sign_convolutions(network), *sign_products(network)]
+    found = layers.convolutions + layers.products
+    training = chosen.convolutions + chosen.products
+    for module, layer, way in zip(modules, found, training, strict=True):
+        module.way, module.way_in_eval = way, forward_way(layer)
 
 
 def _trusted(layer: Convolution | Product) -> bool:
