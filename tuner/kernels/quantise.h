@@ -12,9 +12,9 @@ using I16 = int16_t __attribute__((vector_size(LANES * 2)));
 
 // A share in [0, 1) for each of the places from one on: always the same one for a place and a seed.
 inline F dither(uint32_t place, uint32_t seed) {
-  U32 places;
-  for (int lane = 0; lane < LANES; lane++) places[lane] = place + lane;
-  U32 mixed = places * 0x9e3779b1u + seed;
+  U32 lanes;
+  for (int lane = 0; lane < LANES; lane++) lanes[lane] = lane;
+  U32 mixed = (lanes + place) * 0x9e3779b1u + seed;
   mixed = (mixed ^ mixed >> 15) * 0x85ebca77u;
   return __builtin_convertvector((S32)((mixed ^ mixed >> 13) >> 8), F) * 0x1p-24f;
 }
