@@ -95,15 +95,16 @@ inline bool is_zero(const V& bits) {
 template <class T>
 bool pack(const Convolution& c, const T* x, uint16_t* bits) {
   Bits<T> other = {};
+  bool plain = c.groups == 1 && c.channels % UNIT == 0;  // then a row is packed as one position
+  int64_t positions = plain ? 1 : c.width, size = plain ? c.width * c.channels : c.channels;
   for (int64_t g = 0; g < c.groups; g++)
     for (int64_t n = 0; n < c.images; n++)
       for (int64_t y = 0; y < c.height; y++) {
         const T* from = x + ((n * c.height + y) * c.width * c.groups + g) * c.channels;
         uint16_t* to =
             bits + (g * c.images + n) * c.image_units() + (y + 1) * c.row_units() + c.units();
-        for (int64_t p = 0; p < c.width; p++, from += c.groups * c.channels)
-          by_units(c.channels,
-                   [&](int64_t at, auto n) { *to++ = signs_of(from + at, n, other); });
+        for (int64_t p = 0; p < positions; p++, from += c.groups * c.channels)
+          by_units(size, [&](int64_t at, auto n) { *to++ = signs_of(from + at, n, other); });
         if (!is_zero(other)) return false;  // most often in the first row
       }
   return true;
