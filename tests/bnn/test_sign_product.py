@@ -228,6 +228,13 @@ def test_an_operation_that_is_wrong_is_left_out_and_one_line_says_so(monkeypatch
         trusted.cache_clear()
 
 
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_it_is_checked_where_nothing_has_a_gradient_too(without):
+    trusted.cache_clear()
+    with without():
+        assert trusted()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="is AVX2")
 def test_without_avx_512_it_is_its_twin_too(tmp_path):

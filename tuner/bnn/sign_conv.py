@@ -180,6 +180,8 @@ class _Both(torch.autograd.Function):
         return None if dx is None else dx.permute(0, 3, 1, 2), dweight, None, None, None
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def _right(dtype: torch.dtype, stride: int) -> bool:
     """Whether it is torch's convolution where sizes are odd; gradients up to their rounding."""
     generator = torch.Generator().manual_seed(0)

@@ -123,6 +123,8 @@ class _Both(_Forward):
         return dx, dweight, None
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def _right(dtype: torch.dtype, out: torch.dtype) -> bool:
     """Whether it is torch's product where sizes are odd; gradients up to their rounding."""
     generator = torch.Generator().manual_seed(0)
