@@ -104,11 +104,12 @@ def layers_of(workload: Workload, dtype: str) -> Layers:
 
     for layer in (*convolutions, *products):
         layer.register_forward_pre_hook(note)
-    samples = Batches(data, workload, dtype=torch.float32).few(1)
+    batches = Batches(data, workload, dtype=torch.float32)
     if workload.own_model:
         with seeded(0):
-            try_out(network, samples, data.known_classes, workload)
-    else:
+            try_out(network, batches.few(1), data.known_classes, workload)
+    else:  # what the samples are matters only where the first layer is binary
+        samples = batches.few(1) if workload.binary_ends else torch.zeros(1, 2, *data.shape)
         with torch.no_grad():
             network(samples)
     size = workload.batch_size
