@@ -14,13 +14,11 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from itsdangerous import BadSignature, Signer
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from tuner.api.middleware.rate import Rate
 from tuner.api.settings import Settings
 from tuner.search.database import keys, sessions
 from tuner.search.database.store import Store
@@ -73,7 +71,7 @@ class Authority:
 
     def __post_init__(self) -> None:
         self._signer = Signer(self.settings.secret, salt="session")
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._rate = Rate()
 
     def identify(self, request: HTTPConnection) -> Principal | None:
         """Who asks, if they are anybody.
@@ -154,7 +152,7 @@ class Authority:
         Raises:
             HTTPException: 429, if there were too many in the last minute.
         """
-        if not self._limiter.hit(RateLimitItemPerMinute(most), kind, who):
+        if not self._rate.allows(kind, who, most):
             detail = f"more than {most} requests in a minute; wait, then go on"
             raise HTTPException(429, detail, {"Retry-After": "10"})
 
