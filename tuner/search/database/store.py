@@ -10,7 +10,7 @@ from typing import Any
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tuner import __version__
@@ -53,20 +53,23 @@ class Store:
         storage: Optuna's storage; our tables are on its engine.
 
     Attributes:
-        reader: The engine for single queries: they begin and end no transaction.
+        reader: The engine for single queries: they begin and end no transaction. On SQLite none
+            does, and saying so would have it read each query's text anew.
         gives_numbers_again: Whether a deleted trial's number may become another's.
     """
 
     def __init__(self, storage: RDBStorage) -> None:
         self.rdb = storage
         self.engine = storage.engine
-        self.reader = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.reader: Engine = storage.engine
         self.optuna: BaseStorage = get_storage(storage)
         self._read: dict[int, str] = {}
         self.gives_numbers_again = storage.engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = nullcontext()
         if self.gives_numbers_again:
             self._turn = RLock()
+        else:
+            self.reader = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
