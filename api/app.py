@@ -22,7 +22,7 @@ from tuner.api.middleware.host import HostChecked
 from tuner.api.middleware.limit import RequestLimit
 from tuner.api.middleware.observe import Observed, RequestMetrics
 from tuner.api.problems import install
-from tuner.api.routes import documents, system, v1
+from tuner.api.routes import documents, plain_reads, system, v1
 from tuner.api.routes.feed import Feed
 from tuner.api.settings import Settings
 from tuner.api.threads import limit_default
@@ -84,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.registry = registry
     app.state.closing = False
     install(app)
+    app.router.routes.append(plain_reads)
     app.include_router(v1, prefix="/v1")
     app.include_router(documents.router)
     app.include_router(sessions.router)

@@ -14,8 +14,12 @@ from tuner.api.routes import (
     tools,
     trials,
 )
+from tuner.api.routes.short_way import ShortWay
+
+_KINDS = (comparisons, studies, suites, trials, operations, fleets, tools, events)
 
 v1 = APIRouter()
 v1.include_router(system.router)
-for kind in (comparisons, studies, suites, trials, operations, fleets, tools, events):
+for kind in _KINDS:
     v1.include_router(kind.router, dependencies=DOCUMENTED)
+plain_reads = ShortWay("/v1", [kind.router for kind in _KINDS])
