@@ -1,7 +1,7 @@
 """What the API answers with."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -27,6 +27,11 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next: str | None = Field(description="the cursor of the next page; null on the last")
+
+    @classmethod
+    def of(cls, rows: Sequence[object], next_: str | None) -> Self:
+        """The page of these rows, whose attributes are the items'."""
+        return cls.model_validate({"items": rows, "next": next_}, from_attributes=True)
 
 
 class ComparisonSummary(BaseModel):

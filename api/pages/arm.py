@@ -198,7 +198,7 @@ def _figures(read: Tried) -> list[TrialFigureShown]:
 
 def _logged(store: Store, row: views.TrialRow) -> LoggedTrial:
     try:
-        _, trial = views.get_trial(store, row.trial_id)
+        trial = views.in_optuna(store, row)
     except NotFound as error:
         return LoggedTrial(row, {}, None, str(error), went_wrong=True)
     failed = row.state == FAILED

@@ -7,7 +7,7 @@ from tuner.api import deps
 from tuner.errors import UnknownName
 from tuner.search.database.store import Store
 from tuner.search.database.tables import LIVE, STARTING
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.progress import ArmProgress
 from tuner.search.watch.searching import Sought
 from tuner.workload import in_words
@@ -105,7 +105,7 @@ def _entry(store: Store, row: views.ComparisonRow) -> Entry | None:
         workload=in_words(spec.workload),
         n_trials=spec.n_searched,
         arms=arms,
-        note=views.note(store, row, arms),
+        note=waits.note(store, row, arms),
         unit=spec.workload.unit,
     )
 

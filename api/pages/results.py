@@ -24,7 +24,7 @@ from tuner.search.database.tables import DELETING, FAILED
 from tuner.search.declared.arm_spec import ArmSpec
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.results.records import counts_of
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.progress import ArmProgress
 from tuner.trial import DataCounts
 
@@ -152,7 +152,7 @@ def results(store: Store, row: views.ComparisonRow, spec: ComparisonSpec) -> Com
     of_curve = _curve(store, row, spec, picture) if has_values else _Asked()
     return ComparisonNow(
         row=row,
-        note=views.note(store, row, [arm.progress for arm in arms]),
+        note=waits.note(store, row, [arm.progress for arm in arms]),
         arms=arms,
         n_searches=sum(
             study.n_trials
@@ -200,7 +200,7 @@ def _best(
 def _known(store: Store, row: views.TrialRow) -> FrozenTrial | None:
     """What Optuna knows of the trial; None if it was deleted from outside."""
     try:
-        return views.get_trial(store, row.trial_id)[1]
+        return views.in_optuna(store, row)
     except NotFound:
         return None
 

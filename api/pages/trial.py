@@ -63,8 +63,8 @@ def trial_page(store: Store, trial_id: int) -> TrialPage:
     Raises:
         NotFound: If there is none of that number.
     """
-    trial = shown(store, trial_id)
-    reported = reports(views.get_trial(store, trial_id)[1])
+    row, frozen = views.get_trial(store, trial_id)
+    trial, reported = shown(row, frozen), reports(frozen)
     unit = store.study(trial.study_name).workload.unit
     charts = (
         _chart(f"Validation {unit} after each epoch", reported, "val_accuracy", unit),

@@ -22,4 +22,4 @@ v1 = APIRouter()
 v1.include_router(system.router)
 for kind in _KINDS:
     v1.include_router(kind.router, dependencies=DOCUMENTED)
-plain_reads = ShortWay("/v1", [kind.router for kind in _KINDS])
+plain_reads = ShortWay("/v1", [kind.router for kind in (*_KINDS, system)])

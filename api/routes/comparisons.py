@@ -18,7 +18,7 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue import control
 from tuner.search.queue.labels import Labels, change_labels
 from tuner.search.queue.operations import PROMPT_SECONDS
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.searching import Sought
 
 router = APIRouter(prefix="/comparisons", tags=["comparisons"], route_class=Idempotent)
@@ -100,8 +100,7 @@ def list_(
     sought = Sought(q, tag, status, archived)
     rows = views.list_comparisons(store, limit=limit, before=before, sought=sought)
     more = deps.encode_cursor(rows[-1].created, rows[-1].name) if len(rows) == limit else None
-    items = [schemas.ComparisonSummary(**vars(row)) for row in rows]
-    return schemas.Page(items=items, next=more)
+    return schemas.Page[schemas.ComparisonSummary].of(rows, more)
 
 
 @router.get(
@@ -298,6 +297,6 @@ def _shown(store: Store, row: views.ComparisonRow, response: Response) -> schema
     return schemas.Comparison(
         **vars(row),
         arms=list(arms),
-        note=views.note(store, row, arms),
+        note=waits.note(store, row, arms),
         spec=spec,
     )

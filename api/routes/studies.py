@@ -10,7 +10,7 @@ from tuner.api.idempotency import Idempotent
 from tuner.api.problems import errors
 from tuner.api.reports import remembered as reports
 from tuner.api.routes.comparisons import ACCEPTED, TAGGED, Status
-from tuner.api.routes.trials import shown as shown_trial
+from tuner.api.routes.trials import shown
 from tuner.api.threads import Promised
 from tuner.compare.protocol import Protocol
 from tuner.compare.report.own_sign import curve_in_own_sign
@@ -69,7 +69,7 @@ def list_(
         store, limit=limit, after=place[0] if place else 0, comparison=comparison, status=status
     )
     more = deps.encode_cursor(rows[-1].id) if len(rows) == limit else None
-    return schemas.Page(items=[schemas.StudySummary(**vars(row)) for row in rows], next=more)
+    return schemas.Page[schemas.StudySummary].of(rows, more)
 
 
 @router.get(
@@ -151,7 +151,7 @@ def best(
 ) -> schemas.BestTrials:
     """By validation score, the best first; none before one has finished."""
     rows = views.best_trials(store, row.study_name, limit)
-    return schemas.BestTrials(items=[shown_trial(store, trial.trial_id) for trial in rows])
+    return schemas.BestTrials(items=[shown(row, views.in_optuna(store, row)) for row in rows])
 
 
 @router.get(

@@ -16,12 +16,13 @@ from tuner import __version__
 from tuner.api.auth import DOCUMENTED, Reader
 from tuner.api.metrics import Tally
 from tuner.api.problems import errors
+from tuner.api.threads import InThread
 from tuner.errors import DatabaseProblem
 from tuner.search.database.store import Store
 from tuner.search.database.tables import SCHEMA, VERSION_TABLE
 from tuner.search.watch import totals
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], route_class=InThread)
 _log = logging.getLogger(__name__)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.api import deps, schemas
 from tuner.api.auth import Reader
@@ -14,7 +14,6 @@ from tuner.api.problems import errors
 from tuner.api.threads import InThread
 from tuner.errors import NotFound
 from tuner.search.database.finished import run_of
-from tuner.search.database.store import Store
 from tuner.search.results.artifacts import attached, content_of
 from tuner.search.watch import views
 
@@ -46,7 +45,7 @@ def list_(
         store, row.study_name, limit=limit, after=place[0] if place else -1, state=state
     )
     more = deps.encode_cursor(rows[-1].position) if len(rows) == limit else None
-    return schemas.Page(items=[schemas.TrialSummary(**vars(r)) for r in rows], next=more)
+    return schemas.Page[schemas.TrialSummary].of(rows, more)
 
 
 @router.get(
@@ -57,7 +56,7 @@ def list_(
 )
 def get(store: deps.Database, trial_id: TrialId, _who: Reader) -> schemas.Trial:
     """Its settings, its filter, its curve, where it ran, and why it failed if it did."""
-    return shown(store, trial_id)
+    return shown(*views.get_trial(store, trial_id))
 
 
 @router.get(
@@ -97,16 +96,11 @@ def artifact(
     )
 
 
-def shown(store: Store, trial_id: int) -> schemas.Trial:
-    """The trial as it is now.
-
-    Raises:
-        NotFound: If there is none of that number.
-    """
-    row, trial = views.get_trial(store, trial_id)
+def shown(row: views.TrialRow, trial: FrozenTrial) -> schemas.Trial:
+    """The trial, in the queue and in Optuna."""
     attributes = trial.user_attrs
     return schemas.Trial(
-        **vars(row),
+        **row._asdict(),
         optuna_state=trial.state.name,
         params=trial.params,
         seed=_of_kind(int, attributes.get("seed")),

@@ -15,6 +15,8 @@ READS = (
     "/v1/studies/1/best",
     "/v1/trials/1",
     "/v1/trials/1/artifacts",
+    "/v1/health",
+    "/v1/readiness",
     "/v1/workers",
     "/v1/workloads",
     "/v1/spaces",

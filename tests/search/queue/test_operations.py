@@ -16,7 +16,7 @@ from tuner.search.database.tables import studies, trials
 from tuner.search.queue import control, deleting, filling, operations
 from tuner.search.queue.operations import Operation
 from tuner.search.queue.queue import Queue
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper
 
@@ -67,7 +67,7 @@ def test_what_is_being_deleted_is_closed_at_once_and_gone_when_a_keeper_was_ther
     assert (operation.state, operation.done, operation.total) == ("running", 0, 260)
     assert store.status("small") == "deleting"
     row = views.get_comparison(store, "small")
-    assert views.note(store, row, ()) == "it is being deleted: 0 of 260 trials"
+    assert waits.note(store, row, ()) == "it is being deleted: 0 of 260 trials"
     assert Queue(store).standing("a", [1, 2, 3]).held == frozenset()
     first = views.list_studies(store, limit=1, comparison="small")[0]
     for change in (
@@ -175,7 +175,7 @@ def test_an_operation_that_fails_says_why_and_can_be_asked_for_again(
     assert ended.ended is not None
     assert news(store)[-1] == ("failed", 0, 12)
     row = views.get_comparison(store, "small")
-    assert views.note(store, row, ()) == "deleting it failed, so delete it again: " + ended.error
+    assert waits.note(store, row, ()) == "deleting it failed, so delete it again: " + ended.error
     again = control.delete(store, "small")
     assert (again.state, again.id != failed.id) == ("done", True)
     assert store.names() == []

@@ -16,7 +16,7 @@ from tuner.search.queue import control
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.progress import study_progress
 from tuner.search.work.keeper import Keeper, kept
 
@@ -45,7 +45,7 @@ def all_of(study: Study) -> tuple[object, ...]:
 
 def note(store: Store, name: str = "small") -> str | None:
     row = views.get_comparison(store, name)
-    return views.note(store, row, views.arms_of(store, store.comparison(name)))
+    return waits.note(store, row, views.arms_of(store, store.comparison(name)))
 
 
 def test_a_name_that_somebody_else_s_study_bears_is_refused_at_submission(store: Store):

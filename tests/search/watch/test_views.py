@@ -14,7 +14,7 @@ from tuner.search.database.tables import comparisons, events, trials, workers
 from tuner.search.queue import control, roster
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.queue import Queue
-from tuner.search.watch import counts, views
+from tuner.search.watch import counts, views, waits
 from tuner.search.watch.progress import StudyProgress, progress, study_progress
 from tuner.search.watch.searching import Sought
 from tuner.search.work.keeper import Keeper
@@ -326,7 +326,7 @@ def test_a_note_says_what_a_comparison_waits_for(store: Store):
 
     def note() -> str | None:
         arms = views.arms_of(store, comparison())
-        return views.note(store, views.get_comparison(store, "small"), arms)
+        return waits.note(store, views.get_comparison(store, "small"), arms)
 
     assert note() == "no worker is running; start one with: tuner worker"
     enrol(store, "gone", last_seen=workers.c.last_seen - 61)

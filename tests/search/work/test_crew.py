@@ -8,7 +8,7 @@ from light_trainer import LightTrainer, LoadingTrainer
 
 from tuner.search.database.store import Store, open_store
 from tuner.search.queue.queue import Queue
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.work.crew import Crew, Task
 
 
@@ -26,7 +26,7 @@ def states(store: Store) -> list[str]:
 
 def note(store: Store) -> str | None:
     row = views.get_comparison(store, "small")
-    return views.note(store, row, views.arms_of(store, comparison()))
+    return waits.note(store, row, views.arms_of(store, comparison()))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from tuner.search.database.store import Store, open_store
 from tuner.search.database.tables import workers
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.queue.control import submit
-from tuner.search.watch import views
+from tuner.search.watch import views, waits
 from tuner.search.watch.progress import progress
 from tuner.search.work import launch, surroundings
 
@@ -178,4 +178,4 @@ def test_a_study_that_only_kills_is_left_out_and_the_rest_goes_on(
 
 def note(store: Store, name: str) -> str | None:
     row = views.get_comparison(store, name)
-    return views.note(store, row, views.arms_of(store, store.comparison(name)))
+    return waits.note(store, row, views.arms_of(store, store.comparison(name)))

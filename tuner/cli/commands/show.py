@@ -18,7 +18,8 @@ from tuner.search.declared.spaces import Space, declared_spaces, load_space
 from tuner.search.declared.spec import declared, load
 from tuner.search.watch.looks_progress import LooksProgress
 from tuner.search.watch.progress import ArmProgress, Progress, progress
-from tuner.search.watch.views import STARTING_NOTE, get_comparison, note
+from tuner.search.watch.views import get_comparison
+from tuner.search.watch.waits import STARTING_NOTE, note
 from tuner.wording import count
 from tuner.workload import AUGMENTATIONS, DATASETS, MODELS, in_words
 

@@ -75,11 +75,12 @@ def _merit(spec: ComparisonSpec) -> Callable[[FrozenTrial], tuple[bool, float, b
 def minimized(connection: Connection, names: Collection[str]) -> set[str]:
     """Those of these comparisons in which a lower score is better."""
     query = select(comparisons.c.name, comparisons.c.spec).where(comparisons.c.name.in_(names))
-    return {name for name, spec in connection.execute(query) if _is_minimized(spec)}
+    return {name for name, spec in connection.execute(query) if is_minimized(spec)}
 
 
 @lru_cache(maxsize=1000)
-def _is_minimized(spec: str) -> bool:
+def is_minimized(spec: str) -> bool:
+    """Whether a lower score is better in the comparison that was declared so, as JSON."""
     workload: Workload | Objective = _WORKLOAD.validate_python(
         json.loads(spec)["workload"], context=STORED
     )

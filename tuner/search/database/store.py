@@ -10,7 +10,7 @@ from typing import Any
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tuner import __version__
@@ -20,7 +20,7 @@ from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
 from tuner.search.database.marks import FORMAT, MARK, is_ours
 from tuner.search.database.opening import connect, normalise
 from tuner.search.database.storage.limits import limit_idleness
-from tuner.search.database.storage.many import study_names
+from tuner.search.database.storage.many import STUDY_ID, study_names
 from tuner.search.database.tables import DELETING, Now, comparisons, studies
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
@@ -30,6 +30,13 @@ from tuner.signals import at_once
 
 NUMBERS = ".numbers-of-deleted-trials-"
 """How the name of the study begins that holds the highest numbers ever given, on SQLite."""
+
+DECLARED = select(comparisons.c.spec).where(
+    comparisons.c.name == studies.c.comparison, studies.c.study_name == bindparam("study_name")
+)
+"""The declaration, as JSON, of the comparison that has the study ``study_name``."""
+
+_DECLARED_AS = select(comparisons.c.spec).where(comparisons.c.name == bindparam("name"))
 
 
 def open_store(url: str, *, must_exist: bool = False) -> "Store":
@@ -192,7 +199,7 @@ class Store:
             UnknownName: If the database holds none of that name.
         """
         with self.reader.connect() as connection:
-            spec = connection.scalar(select(comparisons.c.spec).where(comparisons.c.name == name))
+            spec = connection.scalar(_DECLARED_AS, {"name": name})
         if spec is None:
             raise UnknownName("comparison", name, self.names())
         return _parsed(spec)
@@ -250,12 +257,10 @@ class Store:
     def study_id(self, study_name: str) -> int | None:
         """The number that Optuna and its dashboard have given the study; None if none is there.
 
-        Not within a transaction: there, what Optuna does not find ends it.
+        Not within a transaction: what was written in it is not looked for.
         """
-        try:
-            return self.rdb.get_study_id_from_name(study_name)
-        except KeyError:
-            return None
+        with self.reader.connect() as connection:
+            return connection.scalar(STUDY_ID, {"study_name": study_name})
 
     def our_study(self, study_name: str) -> int | None:
         """As ``study_id``; None too if the study of that name is another's."""
@@ -288,11 +293,8 @@ class Store:
         Raises:
             NotFound: If no comparison has such a study.
         """
-        query = select(comparisons.c.spec).where(
-            comparisons.c.name == studies.c.comparison, studies.c.study_name == study_name
-        )
         with self.reader.connect() as connection:
-            spec = connection.scalar(query)
+            spec = connection.scalar(DECLARED, {"study_name": study_name})
         if spec is None:
             raise NotFound(f"no comparison has a study {study_name!r}")
         return _studies_of(spec)[study_name]

@@ -31,9 +31,7 @@ def trials_of_arm(
         state: Only those in this state; held ones count as waiting.
     """
     shown = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
-    columns = [
-        shown if name == "state" else trials.c[name] for name in TrialRow.__dataclass_fields__
-    ]
+    columns = [shown if name == "state" else trials.c[name] for name in TrialRow._fields]
     query = (
         select(studies.c.id, *columns)
         .join(trials, trials.c.study_name == studies.c.study_name)
@@ -52,7 +50,4 @@ def trials_of_arm(
         query = query.where(trials.c.state.in_(states))
     with store.reader.connect() as connection:
         rows = connection.execute(query).all()
-    return [
-        (row.id, TrialRow(**{name: getattr(row, name) for name in TrialRow.__dataclass_fields__}))
-        for row in rows
-    ]
+    return [(study_id, TrialRow._make(row)) for study_id, *row in rows]

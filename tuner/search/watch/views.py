@@ -7,20 +7,19 @@ knows about a trial is read for one trial at a time.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import ColumnElement, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, select
 
-from tuner import __version__
 from tuner.errors import NotFound
-from tuner.search.database.finished import minimized
-from tuner.search.database.store import Store
+from tuner.search.database.finished import is_minimized
+from tuner.search.database.storage.rows import trial_of_rows
+from tuner.search.database.store import DECLARED, Store
 from tuner.search.database.tables import (
     ACTIVE,
     COMPLETE,
-    DELETING,
     DONE,
     HELD,
     LIVE,
@@ -34,7 +33,6 @@ from tuner.search.database.tables import (
     workers,
 )
 from tuner.search.declared.spec import ComparisonSpec
-from tuner.search.queue import operations
 from tuner.search.queue.queue import LEASE_SECONDS
 from tuner.search.watch.counts import VERSIONED, counted
 from tuner.search.watch.progress import ArmProgress, StudyProgress, arms_progress
@@ -82,8 +80,7 @@ class StudyRow:
     best: float | None
 
 
-@dataclass(frozen=True)
-class TrialRow:
+class TrialRow(NamedTuple):
     """A trial in the queue; see ``tables.trials``."""
 
     trial_id: int
@@ -129,14 +126,43 @@ _COMPARISON = (
     comparisons.c.tags,
     comparisons.c.archived,
 )
-STARTING_NOTE = "workers are starting"
-"""What a comparison waits for in the seconds that a worker takes to load what it needs."""
-
 _MOST_REMEMBERED = 2000
 _Key = tuple[int, str]  # trial id, study name: SQLite gives the numbers of deleted ones again
 _finished: WeakKeyDictionary[Store, OrderedDict[_Key, FrozenTrial]] = WeakKeyDictionary()
 _STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
-_TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow.__dataclass_fields__]
+_TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow._fields]
+
+# What is asked again and again: making a query of its parts takes longer than answering it.
+_NEWEST = select(*_COMPARISON).order_by(comparisons.c.created.desc(), comparisons.c.name.desc())
+_ALL_NEWEST = _NEWEST.where(EVERYTHING.condition).limit(bindparam("limit"))
+_OF_NAME = select(*_COMPARISON).where(comparisons.c.name == bindparam("name"))
+_STUDIES = VERSIONED.where(studies.c.id > bindparam("after")).limit(bindparam("limit"))
+_STUDY = VERSIONED.where(studies.c.id == bindparam("study_id"))
+_STUDIES_OF = VERSIONED.where(studies.c.comparison == bindparam("comparison"))
+_TRIALS = (
+    select(*_TRIAL)
+    .where(trials.c.study_name == bindparam("study_name"), trials.c.position > bindparam("after"))
+    .order_by(trials.c.position)
+    .limit(bindparam("limit"))
+)
+_BEST = (
+    select(*_TRIAL)
+    .where(trials.c.study_name == bindparam("study_name"), trials.c.state == DONE)
+    .limit(bindparam("limit"))
+)
+_LOWEST = _BEST.order_by(trials.c.value.asc(), trials.c.position)
+_HIGHEST = _BEST.order_by(trials.c.value.desc(), trials.c.position)
+_ONE_TRIAL = select(*_TRIAL).where(trials.c.trial_id == bindparam("trial_id"))
+_WORKERS = select(
+    *(column for column in workers.c if column.name != "state"),
+    case(
+        (
+            workers.c.state.in_((STARTING, *LIVE)) & (workers.c.last_seen < Now() - LEASE_SECONDS),
+            "gone",
+        ),
+        else_=workers.c.state,
+    ).label("state"),
+).order_by(workers.c.last_seen.desc(), workers.c.name)
 
 
 def list_comparisons(
@@ -154,13 +180,14 @@ def list_comparisons(
         before: Only those after this one (its created, its name) in this order.
         sought: Only these.
     """
-    key = (comparisons.c.created, comparisons.c.name)
-    query = select(*_COMPARISON).order_by(*(column.desc() for column in key)).limit(limit)
+    if before is None and sought == EVERYTHING:
+        return [_comparison(row) for row in _rows(store, _ALL_NEWEST, limit=limit)]
+    query = _NEWEST.where(sought.condition).limit(limit)
     if before is not None:
         created, name = before
-        same = (key[0] == created) & (key[1] < name)
-        query = query.where((key[0] < created) | same)
-    return [_comparison(row) for row in _rows(store, query.where(sought.condition))]
+        same = (comparisons.c.created == created) & (comparisons.c.name < name)
+        query = query.where((comparisons.c.created < created) | same)
+    return [_comparison(row) for row in _rows(store, query)]
 
 
 def get_comparison(store: Store, name: str) -> ComparisonRow:
@@ -169,7 +196,7 @@ def get_comparison(store: Store, name: str) -> ComparisonRow:
     Raises:
         NotFound: If there is none of that name.
     """
-    rows = _rows(store, select(*_COMPARISON).where(comparisons.c.name == storable(name)))
+    rows = _rows(store, _OF_NAME, name=storable(name))
     if not rows:
         raise NotFound(f"there is no comparison {name!r}")
     return _comparison(rows[0])
@@ -194,10 +221,10 @@ def list_studies(
     """
     matching: list[StudyRow] = []
     while True:
-        query = VERSIONED.where(studies.c.id > after).limit(limit)
+        query = _STUDIES
         if comparison is not None:
             query = query.where(studies.c.comparison == storable(comparison))
-        rows = _rows(store, query)
+        rows = _rows(store, query, after=after, limit=limit)
         page = _with_counts(store, rows)
         matching += [study for study in page if status in (None, study.status)]
         if len(matching) >= limit or len(rows) < limit:
@@ -211,7 +238,7 @@ def get_study(store: Store, study_id: int) -> StudyRow:
     Raises:
         NotFound: If there is none of that number.
     """
-    matching = _with_counts(store, _rows(store, VERSIONED.where(studies.c.id == study_id)))
+    matching = _with_counts(store, _rows(store, _STUDY, study_id=study_id))
     if not matching:
         raise NotFound(f"there is no study {study_id}")
     return matching[0]
@@ -219,8 +246,7 @@ def get_study(store: Store, study_id: int) -> StudyRow:
 
 def arms_of(store: Store, spec: ComparisonSpec) -> tuple[ArmProgress, ...]:
     """How far the comparison's arms are."""
-    rows = _rows(store, VERSIONED.where(studies.c.comparison == spec.name))
-    return arms_progress(spec, counted(store, rows))
+    return arms_progress(spec, counted(store, _rows(store, _STUDIES_OF, comparison=spec.name)))
 
 
 def list_trials(
@@ -235,22 +261,20 @@ def list_trials(
         after: Only those at higher positions.
         state: Only those in this state.
     """
-    this = (trials.c.study_name == study_name) & (trials.c.position > after)
-    query = select(*_TRIAL).where(this).order_by(trials.c.position).limit(limit)
+    query = _TRIALS
     if state is not None:
         query = query.where(trials.c.state.in_((WAITING, HELD) if state == WAITING else (state,)))
-    return [TrialRow(**row._asdict()) for row in _rows(store, query)]
+    rows = _rows(store, query, study_name=study_name, after=after, limit=limit)
+    return [TrialRow._make(row) for row in rows]
 
 
 def best_trials(store: Store, study_name: str, limit: int) -> list[TrialRow]:
     """The finished trials with the best values, ties by position."""
-    this = (trials.c.study_name == study_name) & (trials.c.state == DONE)
+    this = {"study_name": study_name}
     with store.reader.connect() as connection:
-        comparison = connection.scalar(select(trials.c.comparison).where(this).limit(1))
-        lower = bool(comparison and minimized(connection, [comparison]))
-        order = trials.c.value.asc() if lower else trials.c.value.desc()
-        query = select(*_TRIAL).where(this).order_by(order, trials.c.position).limit(limit)
-        return [TrialRow(**row._asdict()) for row in connection.execute(query)]
+        spec = connection.scalar(DECLARED, this)
+        query = _LOWEST if spec is not None and is_minimized(spec) else _HIGHEST
+        return [TrialRow._make(row) for row in connection.execute(query, {**this, "limit": limit})]
 
 
 def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
@@ -259,31 +283,36 @@ def get_trial(store: Store, trial_id: int) -> tuple[TrialRow, FrozenTrial]:
     Raises:
         NotFound: If there is none of that number in the queue.
     """
-    rows = _rows(store, select(*_TRIAL).where(trials.c.trial_id == trial_id))
+    rows = _rows(store, _ONE_TRIAL, trial_id=trial_id)
     if not rows:
         raise NotFound(f"there is no trial {trial_id}")
+    row = TrialRow._make(rows[0])
+    return row, in_optuna(store, row)
+
+
+def in_optuna(store: Store, row: TrialRow) -> FrozenTrial:
+    """What Optuna knows of the trial.
+
+    Raises:
+        NotFound: If it was deleted there.
+    """
     known = _finished.setdefault(store, OrderedDict())
-    key = (trial_id, rows[0].study_name)
+    key = (row.trial_id, row.study_name)
     if (trial := known.get(key)) is None:
-        try:
-            trial = store.rdb.get_trial(trial_id)
-        except KeyError as error:
-            raise NotFound(f"trial {trial_id} was deleted from outside") from error
+        with store.reader.connect() as connection:
+            trial = trial_of_rows(connection, row.trial_id)
+        if trial is None:
+            raise NotFound(f"trial {row.trial_id} was deleted from outside")
         if trial.state.is_finished():  # for good
             known[key] = trial
             if len(known) > _MOST_REMEMBERED:
                 known.popitem(last=False)
-    return TrialRow(**rows[0]._asdict()), trial
+    return trial
 
 
 def list_workers(store: Store) -> list[WorkerRow]:
     """The workers of the last week, those seen last first."""
-    live = workers.c.state.in_((STARTING, *LIVE))
-    gone = live & (workers.c.last_seen < Now() - LEASE_SECONDS)
-    state = case((gone, "gone"), else_=workers.c.state).label("state")
-    columns = [c for c in workers.c if c.name != "state"]
-    query = select(*columns, state).order_by(workers.c.last_seen.desc(), workers.c.name)
-    return [WorkerRow(**row._asdict()) for row in _rows(store, query)]
+    return [WorkerRow(**row._asdict()) for row in _rows(store, _WORKERS)]
 
 
 def finished_count(store: Store, which: ColumnElement[bool]) -> int:
@@ -293,67 +322,10 @@ def finished_count(store: Store, which: ColumnElement[bool]) -> int:
         return connection.scalar(query) or 0
 
 
-def note(store: Store, row: ComparisonRow, arms: Sequence[ArmProgress]) -> str | None:
-    """What a comparison waits for, if it is active and nobody works on it, or can, or to be gone.
-
-    Args:
-        store: The database.
-        row: The comparison.
-        arms: How far its arms are.
-    """
-    if row.status == DELETING:
-        return _how_far_deleted(operations.latest(store, row.name))
-    if row.status != ACTIVE or row.trouble:
-        return row.trouble if row.status == ACTIVE else None
-    there = _rows(
-        store,
-        select(workers.c.code_version, workers.c.message, workers.c.state).where(
-            workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_((STARTING, *LIVE))
-        ),
-    )
-    live = [worker for worker in there if worker.state != STARTING]
-    if not live and all(arm.complete for arm in arms):
-        if store.comparison(row.name).undecided(store.budgets(row.name)):
-            return "all trials up to a look have ended, only the look is not taken"
-        return (
-            "all trials have ended, only the end of the comparison is not recorded; tuner run, "
-            "tuner worker and tuner serve record it"
-        )
-    if there and not live:
-        return STARTING_NOTE
-    if not live:
-        return "no worker is running; start one with: tuner worker"
-    versions = sorted({worker.code_version for worker in live})
-    if row.code_version not in versions:
-        return (
-            f"waits for a worker of bnn-tuner {row.code_version}; the workers here run "
-            f"{', '.join(versions)}"
-        )
-    if row.code_version != __version__:
-        return f"it is run by bnn-tuner {row.code_version}; this server is {__version__}"
-    refusals = [refusal for worker in live if (refusal := _refusal(worker.message, row.name))]
-    return refusals[0] if len(refusals) == len(live) else None
-
-
-def _how_far_deleted(operation: operations.Operation | None) -> str:
-    if operation is None or not operation.error:
-        how_far = (
-            "" if operation is None else f": {operation.done:,} of {operation.total:,} trials"
-        )
-        return f"it is being deleted{how_far}"
-    return f"deleting it failed, so delete it again: {operation.error}"
-
-
 def _comparison(row: Row[Any]) -> ComparisonRow:  # Any: a row's columns
     values = row._asdict()
     tags, archived = tuple(values["tags"].split()), values["archived"] is not None
     return ComparisonRow(**{**values, "tags": tags, "archived": archived})
-
-
-def _refusal(message: str | None, comparison: str) -> str:
-    """Why a worker leaves the comparison's studies out, in its own words; empty if it does not."""
-    words = f"; {message or ''}"
-    return words[place + 2 :] if (place := words.find(f"; {comparison}/")) >= 0 else ""
 
 
 def _with_counts(store: Store, rows: Sequence[Row[Any]]) -> list[StudyRow]:
@@ -387,6 +359,8 @@ def storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _rows(store: Store, query: Select[Any]) -> Sequence[Row[Any]]:  # Any: a row's columns
+def _rows(
+    store: Store, query: Select[Any], **values: object
+) -> Sequence[Row[Any]]:  # Any: a row's columns
     with store.reader.connect() as connection:
-        return connection.execute(query).all()
+        return connection.execute(query, values).all()

@@ -73,6 +73,17 @@ def test_rows_make_the_same_trials(store: Store, monkeypatch: pytest.MonkeyPatch
         store.rdb._get_trials(99, None, set(), -1)
 
 
+def test_one_trial_is_the_one_that_optuna_reads(store: Store):
+    for known in store.rdb.get_all_trials(fill(store)):
+        expected = RDBStorage.get_trial(store.rdb, known._trial_id)
+        with store.reader.connect() as connection:
+            found = rows.trial_of_rows(connection, known._trial_id)
+        assert found is not None
+        assert told([found]) == told([expected])
+    with store.reader.connect() as connection:
+        assert rows.trial_of_rows(connection, 10_000) is None
+
+
 def test_what_a_transaction_wrote_is_seen_in_it(store: Store):
     study_id = fill(store)
     (waiting, *_) = store.rdb.get_all_trials(study_id, states=(TrialState.WAITING,))

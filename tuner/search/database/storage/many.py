@@ -16,11 +16,16 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, configure_mappers
 
 _NAMED = 500
 """So many names are asked for at a time."""
+
+STUDY_ID = select(models.StudyModel.__table__.c.study_id).where(
+    models.StudyModel.__table__.c.study_name == bindparam("study_name")
+)
+"""The number of the study ``study_name``."""
 
 _stored_report = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
 _Written = defaultdict[type[Any], list[dict[str, object]]]  # Any: models of Optuna's

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Row, Table, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 _NAMED = 500
@@ -64,15 +64,10 @@ class _Read:
 
     def __init__(self, session: Session, study_id: int, trial_ids: Sequence[int]) -> None:
         self._session, self._study_id, self._trial_ids = session, study_id, trial_ids
-        self._params = self._rows(models.TrialParamModel)
-        self._values = self._rows(models.TrialValueModel)
-        self._user_attrs = self._rows(models.TrialUserAttributeModel)
-        self._system_attrs = self._rows(models.TrialSystemAttributeModel)
-        self._reports = self._rows(models.TrialIntermediateValueModel)
+        self._parts = [self._rows(table) for table in _PARTS]
 
-    def _rows(self, model: type[Any]) -> _Parts:  # Any: a model of Optuna's
+    def _rows(self, table: Table) -> _Parts:
         """Number of each trial -> its rows, in the order in which they were written."""
-        table: Table = model.__table__
         trials: Table = models.TrialModel.__table__
         rows: _Parts = defaultdict(list)
         if self._trial_ids:
@@ -89,36 +84,65 @@ class _Read:
         return rows
 
     def frozen(self, row: Row[Any]) -> FrozenTrial:  # Any: columns of any type
-        """The trial of that row, as Optuna builds it."""
-        number = row.trial_id
-        params = [
-            (each.param_name, _range(each.distribution_json), each)
-            for each in self._params[number]
-        ]
-        values = {
-            each.objective: _value(each.value, each.value_type) for each in self._values[number]
-        }
-        return FrozenTrial(
-            number=row.number,
-            state=row.state,
-            value=None,
-            values=[values[i] for i in range(len(values))] or None,
-            datetime_start=_local(row.datetime_start),
-            datetime_complete=_local(row.datetime_complete),
-            params={name: kind.to_external_repr(each.param_value) for name, kind, each in params},
-            distributions={name: kind for name, kind, _ in params},
-            user_attrs={
-                each.key: json.loads(each.value_json) for each in self._user_attrs[number]
-            },
-            system_attrs={
-                each.key: json.loads(each.value_json) for each in self._system_attrs[number]
-            },
-            intermediate_values={
-                each.step: _report(each.intermediate_value, each.intermediate_value_type)
-                for each in self._reports[number]
-            },
-            trial_id=number,
-        )
+        """The trial of that row."""
+        return _frozen(row, *(rows[row.trial_id] for rows in self._parts))
+
+
+_PARTS: tuple[Table, ...] = tuple(
+    model.__table__
+    for model in (
+        models.TrialParamModel,
+        models.TrialValueModel,
+        models.TrialUserAttributeModel,
+        models.TrialSystemAttributeModel,
+        models.TrialIntermediateValueModel,
+    )
+)
+"""What belongs to a trial, in the order in which ``_frozen`` takes it."""
+
+_OF_ONE = [
+    select(table).where(table.c.trial_id == bindparam("trial_id")).order_by(*table.primary_key)
+    for table in (models.TrialModel.__table__, *_PARTS)
+]
+
+
+def trial_of_rows(connection: Connection, trial_id: int) -> FrozenTrial | None:
+    """The trial of that number, as Optuna builds it; None if there is none."""
+    trial, *parts = (connection.execute(query, {"trial_id": trial_id}).all() for query in _OF_ONE)
+    return _frozen(trial[0], *parts) if trial else None
+
+
+def _frozen(
+    row: Row[Any],  # Any: columns of any type
+    params: Sequence[Row[Any]],
+    values: Sequence[Row[Any]],
+    user_attrs: Sequence[Row[Any]],
+    system_attrs: Sequence[Row[Any]],
+    reports: Sequence[Row[Any]],
+) -> FrozenTrial:
+    """The trial of these rows, as Optuna builds it."""
+    ranges = {each.param_name: _range(each.distribution_json) for each in params}
+    by_objective = {each.objective: _value(each.value, each.value_type) for each in values}
+    return FrozenTrial(
+        number=row.number,
+        state=row.state,
+        value=None,
+        values=[by_objective[i] for i in range(len(by_objective))] or None,
+        datetime_start=_local(row.datetime_start),
+        datetime_complete=_local(row.datetime_complete),
+        params={
+            each.param_name: ranges[each.param_name].to_external_repr(each.param_value)
+            for each in params
+        },
+        distributions=ranges,
+        user_attrs={each.key: json.loads(each.value_json) for each in user_attrs},
+        system_attrs={each.key: json.loads(each.value_json) for each in system_attrs},
+        intermediate_values={
+            each.step: _report(each.intermediate_value, each.intermediate_value_type)
+            for each in reports
+        },
+        trial_id=row.trial_id,
+    )
 
 
 def _among(column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
