@@ -25,7 +25,7 @@ from tuner.api.problems import install
 from tuner.api.routes import documents, plain_reads, system, v1
 from tuner.api.routes.feed import Feed
 from tuner.api.settings import Settings
-from tuner.api.threads import limit_default
+from tuner.api.threads import limit_reads
 from tuner.api.writable import Writable
 from tuner.search.database.store import open_store
 from tuner.search.watch.notify.notifier import notified
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
         store = open_store(settings.database)
-        limit_default()
+        limit_reads(store)
         try:
             app.state.store = store
             app.state.authority = Authority(store, settings)

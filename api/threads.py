@@ -1,9 +1,11 @@
 """Which threads the routes run in, and how many at once.
 
 Threads of one process share one interpreter: ten keep it busy, and with forty the event loop waits
-for its turn among them. Whoever waits for something else has a lane of its own: writers wait for
-each other, and readers are not to wait for them, nor for pages, which ask much. Reports are made
-in other processes, and nobody's thread waits for one.
+for its turn among them. An SQLite file is read by the process itself, and at each of its rows the
+interpreter goes to whichever thread wants it: handing it over among ten can take longer than
+reading, among four it takes little. Whoever waits for something else has a lane of its own:
+writers wait for each other, and readers are not to wait for them, nor for pages, which ask much.
+Reports are made in other processes, and nobody's thread waits for one.
 
 FastAPI takes a thread for each plain function and another to check what it returned; under many
 readers the handing over costs more than the work. So routes look like coroutines to it, and what
@@ -26,10 +28,14 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from tuner.api.middleware.json_body import strict
+from tuner.search.database.store import Store
 
 Lane = Literal["reads", "writes", "slow"]
 THREADS: Mapping[Lane, int] = {"reads": 10, "writes": 10, "slow": 4}
 """How many routes of each kind run at once; the others wait for their turn."""
+
+_READING_A_FILE = 4
+"""As many reads at once, of an SQLite file."""
 
 _lanes: RunVar[dict[Lane, CapacityLimiter]] = RunVar("api.threads.lanes")
 _SLOW = "_takes_seconds"
@@ -43,9 +49,14 @@ def slow(endpoint: Endpoint) -> Endpoint:
     return endpoint
 
 
-def limit_default() -> None:
-    """Let what FastAPI runs by itself, such as dependencies, run among the reads."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS["reads"]
+def limit_reads(store: Store) -> None:
+    """Have as many reads at once as suit the database; what FastAPI runs by itself is among them.
+
+    Args:
+        store: The database.
+    """
+    most = _READING_A_FILE if store.engine.dialect.name == "sqlite" else THREADS["reads"]
+    anyio.to_thread.current_default_thread_limiter().total_tokens = most
 
 
 async def in_lane(lane: Lane, function: Callable[..., Result], *arguments: Any) -> Result:
