@@ -1,5 +1,6 @@
 """Comparisons: submit, list, look at, label, pause, resume, cancel, retry, delete; results."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Response
@@ -19,6 +20,7 @@ from tuner.search.queue import control
 from tuner.search.queue.labels import Labels, change_labels
 from tuner.search.queue.operations import PROMPT_SECONDS
 from tuner.search.watch import views, waits
+from tuner.search.watch.progress import ArmProgress
 from tuner.search.watch.searching import Sought
 
 router = APIRouter(prefix="/comparisons", tags=["comparisons"], route_class=Idempotent)
@@ -71,9 +73,13 @@ def submit(
     nothing (200); another one of the same name is refused (409).
     """
     spec = limits.check(spec, settings)
-    response.status_code = 202 if control.submit(store, spec) else 200
+    created = control.accept(store, spec)
     response.headers["Location"] = f"/v1/comparisons/{spec.name}"
-    return _now(store, spec.name, response)
+    response.status_code = 200 if created is None else 202
+    if created is None:
+        return _now(store, spec.name, response)
+    row, arms = views.just_accepted(spec, created), views.arms_at_first(spec)
+    return _written(store, row, spec, arms, response)
 
 
 @router.get(
@@ -290,13 +296,19 @@ def _now(store: Store, name: str, response: Response) -> schemas.Comparison:
 
 
 def _shown(store: Store, row: views.ComparisonRow, response: Response) -> schemas.Comparison:
-    """The comparison; its revision becomes the answer's ETag."""
+    """The comparison as it is."""
     spec = store.comparison(row.name)
-    arms = views.arms_of(store, spec)
+    return _written(store, row, spec, views.arms_of(store, spec), response)
+
+
+def _written(
+    store: Store,
+    row: views.ComparisonRow,
+    spec: ComparisonSpec,
+    arms: Sequence[ArmProgress],
+    response: Response,
+) -> schemas.Comparison:
+    """The answer; the comparison's revision becomes its ETag."""
     response.headers["ETag"] = deps.etag(row.revision)
-    return schemas.Comparison(
-        **vars(row),
-        arms=list(arms),
-        note=waits.note(store, row, arms),
-        spec=spec,
-    )
+    note = waits.note(store, row, arms)
+    return schemas.Comparison(**vars(row), arms=list(arms), note=note, spec=spec)

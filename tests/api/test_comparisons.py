@@ -22,6 +22,23 @@ def finish(store) -> None:
     Keeper(store).tend()
 
 
+def test_an_accepted_comparison_is_shown_as_the_next_read_shows_it(client):
+    verdict = {"k": 2, "looks": [0.5], "stop": "when settled"}
+    looked_at = comparison(n_trials=40, verdict=verdict).model_dump(mode="json")
+    for number, given in enumerate((SPEC, looked_at)):
+        name = f"c{number}"
+        accepted = client.post("/v1/comparisons", json={**given, "name": name})
+        assert accepted.status_code == 202
+        seen = client.get(f"/v1/comparisons/{name}")
+        assert accepted.headers["ETag"] == seen.headers["ETag"]
+        first, then = accepted.json(), seen.json()
+        for shown in (first, then):  # a keeper may have filled the queues meanwhile
+            assert all(arm.pop("queued") <= arm["total"] for arm in shown["arms"])
+        assert first == then
+        again = client.post("/v1/comparisons", json={**given, "name": name})
+        assert (again.status_code, again.json()["created"]) == (200, first["created"])
+
+
 @pytest.mark.slow
 def test_a_comparison_goes_from_its_submission_to_its_report(client, store):
     answer = client.post("/v1/comparisons", json=SPEC)

@@ -51,11 +51,10 @@ class Event:
 
 def record(connection: Connection, comparison: str | None, kind: str, **data: object) -> None:
     """Note that something happens in this transaction."""
-    connection.execute(
-        insert(events).values(
-            created=Now(), comparison=comparison, kind=kind, data=json.dumps(data)
-        )
-    )
+    connection.execute(_RECORD, {"comparison": comparison, "kind": kind, "data": json.dumps(data)})
+
+
+_RECORD = insert(events).values(created=Now())
 
 
 def newest(engine: Engine, *, kind: str | None = None) -> int:

@@ -1,7 +1,7 @@
 """The store: one database with the declared comparisons, Optuna's studies and the queue."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from threading import RLock
@@ -36,6 +36,7 @@ DECLARED = select(comparisons.c.spec).where(
 )
 """The declaration, as JSON, of the comparison that has the study ``study_name``."""
 
+_DECLARE = insert(comparisons).values(created=Now()).returning(comparisons.c.created)
 _DECLARED_AS = select(comparisons.c.spec).where(comparisons.c.name == bindparam("name"))
 
 
@@ -126,39 +127,37 @@ class Store:
         self.engine.dispose()
 
     def declare(self, spec: ComparisonSpec) -> bool:
+        """As ``written``; returns whether it was written now."""
+        return self.written(spec) is not None
+
+    def written(self, spec: ComparisonSpec) -> float | None:
         """Write the comparison and its studies down, unless they are there.
 
         Returns:
-            Whether it was written now.
+            When it was written, in seconds since 1970; None if it was there.
 
         Raises:
             InvalidInput: If the database holds another comparison of that name, or if trials of
                 this one are to be run by another version of this software.
             Conflict: If a study of it is to bear the name of one that is there already.
+            PydanticSerializationError: If it holds text that is not Unicode.
         """
-        self._check_names(spec)
+        text, every, budgets = spec.model_dump_json(), spec.every_study(), spec.first_budgets
+        self._check_names(spec.name, [study.study_name for study in every])
+        declared = {"declaration_hash": declaration_hash(spec), "spec": text}
+        comparison = {"name": spec.name, **declared, "code_version": __version__}
+        rows = [_row(study, budgets[study.study_name]) for study in every]
         with suppress(IntegrityError), self.begin() as connection:  # it may be there
-            connection.execute(
-                insert(comparisons).values(
-                    name=spec.name,
-                    declaration_hash=declaration_hash(spec),
-                    spec=spec.model_dump_json(),
-                    created=Now(),
-                    code_version=__version__,
-                )
-            )
-            budgets = spec.budgets(spec.looks[0] if spec.verdict.stop and spec.looks else None)
-            rows = [_row(study, budgets[study.study_name]) for study in spec.every_study()]
+            created = float(connection.execute(_DECLARE, comparison).scalar_one())
             connection.execute(insert(studies), rows)
             record(connection, spec.name, "submitted")
-            return True
+            return created
         self._check_declaration(spec)
-        return False
+        return None
 
-    def _check_names(self, spec: ComparisonSpec) -> None:
+    def _check_names(self, comparison: str, names: Sequence[str]) -> None:
         """Refuse a new comparison with a study whose name is taken; ``make_study`` looks again."""
-        names = [study.study_name for study in spec.every_study()]
-        if (taken := study_names(self.rdb, names)) and spec.name not in self.names():
+        if (taken := study_names(self.rdb, names)) and comparison not in self.names():
             raise Conflict(_taken(taken[0], "give the comparison another name, or rename that"))
 
     def _check_declaration(self, spec: ComparisonSpec) -> None:
@@ -306,9 +305,10 @@ class Store:
             Conflict: If somebody else's study bears its name.
         """
         spec = study.model_dump(mode="json")
-        known = {each.study_name: each for each in self.rdb.get_all_studies()}
-        there = known.get(study.study_name)
-        if there is None:
+        session = self.rdb.scoped_session()
+        session.flush()
+        known = session.scalar(STUDY_ID, {"study_name": study.study_name})
+        if known is None:
             with self.written_at_once():
                 lower = study.workload.minimized
                 direction = StudyDirection.MINIMIZE if lower else StudyDirection.MAXIMIZE
@@ -316,10 +316,11 @@ class Store:
             self.rdb.set_study_user_attr(study_id, MARK, FORMAT)
             self.rdb.set_study_user_attr(study_id, "spec", spec)
             return
-        if not is_ours(there.user_attrs, study.study_name):
+        attributes = self.rdb.get_study_user_attrs(known)
+        if not is_ours(attributes, study.study_name):
             raise Conflict(_taken(study.study_name, "rename that one, or cancel this comparison"))
-        if there.user_attrs.get("spec") != spec:  # changed from outside
-            self.rdb.set_study_user_attr(there._study_id, "spec", spec)
+        if attributes.get("spec") != spec:  # changed from outside
+            self.rdb.set_study_user_attr(known, "spec", spec)
 
     def keep_numbers(self, above: int = 0) -> None:
         """Put a trial after all others, since SQLite gives the numbers of the last ones again.

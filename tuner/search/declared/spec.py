@@ -295,6 +295,11 @@ class ComparisonSpec(Declared):
                 budgets[study.study_name] = len(chosen) if study.part == "selected" else 0
         return budgets
 
+    @property
+    def first_budgets(self) -> dict[str, int]:
+        """Name of each study -> how many trials it has from its submission on."""
+        return self.budgets(self.looks[0] if self.verdict.stop and self.looks else None)
+
     def undecided(self, budgets: Mapping[str, int]) -> bool:
         """Whether a look is still to say if it ends there: no incumbent is retrained before.
 

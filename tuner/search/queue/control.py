@@ -56,7 +56,15 @@ _ALLOWED: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def submit(store: Store, spec: ComparisonSpec) -> bool:
-    """Accept a comparison: from here on it will be run, whatever dies; returns whether it is new.
+    """As ``accept``; returns whether it is new."""
+    return accept(store, spec) is not None
+
+
+def accept(store: Store, spec: ComparisonSpec) -> float | None:
+    """Accept a comparison: from here on it will be run, whatever dies.
+
+    Returns:
+        When that was, in seconds since 1970; None if it was there before.
 
     Raises:
         InvalidInput: If it holds text that cannot be written down.
@@ -64,11 +72,9 @@ def submit(store: Store, spec: ComparisonSpec) -> bool:
             bears the name of one of its own.
     """
     try:
-        spec.model_dump_json()
+        return store.written(spec)
     except PydanticSerializationError as error:  # JSON can hold one half of a surrogate pair
         raise InvalidInput(f"comparison {spec.name!r}: holds text that is not Unicode") from error
-    try:
-        return store.declare(spec)
     except InvalidInput as error:
         raise Conflict(str(error)) from error
 

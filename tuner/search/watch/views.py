@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from optuna.trial import FrozenTrial
 from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, select
 
+from tuner import __version__
 from tuner.errors import NotFound
 from tuner.search.database.finished import is_minimized
 from tuner.search.database.storage.rows import trial_of_rows
@@ -247,6 +248,17 @@ def get_study(store: Store, study_id: int) -> StudyRow:
 def arms_of(store: Store, spec: ComparisonSpec) -> tuple[ArmProgress, ...]:
     """How far the comparison's arms are."""
     return arms_progress(spec, counted(store, _rows(store, _STUDIES_OF, comparison=spec.name)))
+
+
+def just_accepted(spec: ComparisonSpec, created: float) -> ComparisonRow:
+    """The comparison as it was accepted at this time."""
+    return ComparisonRow(spec.name, ACTIVE, 1, created, __version__)
+
+
+def arms_at_first(spec: ComparisonSpec) -> tuple[ArmProgress, ...]:
+    """How far the arms are of a comparison that was just accepted."""
+    budgets = spec.first_budgets.items()
+    return arms_progress(spec, {name: StudyProgress(n_trials=n) for name, n in budgets})
 
 
 def list_trials(
