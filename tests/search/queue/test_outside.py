@@ -12,7 +12,7 @@ from tuner.search.database.finished import finished_trials
 from tuner.search.database.marks import MARK
 from tuner.search.database.store import Store
 from tuner.search.database.tables import comparisons, trials
-from tuner.search.queue import control
+from tuner.search.queue import control, filling
 from tuner.search.queue.claims import TrialOutcome
 from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
@@ -278,3 +278,12 @@ def test_the_keeper_outlives_whatever_one_round_meets(
             assert len(rounds) < 1000
     with store.engine.connect() as connection:
         assert connection.scalar(select(comparisons.c.trouble)) is None
+
+
+def test_of_a_comparison_that_was_submitted_anew_meanwhile_nothing_is_filled(store, monkeypatch):
+    control.submit(store, SMALL)
+    before_it_was_deleted = 77
+    monkeypatch.setattr(store, "our_study", lambda _name: before_it_was_deleted)
+    template = create_trial(state=TrialState.WAITING)
+    assert not filling.add(store, "small", "small/old", {0: template})
+    assert filling.positions(store, "small/old") == {}

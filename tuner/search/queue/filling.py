@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from tuner.errors import Conflict
 from tuner.search.database.finished import incumbent, selected
-from tuner.search.database.storage.many import create_trials
+from tuner.search.database.storage.many import STUDY_ID, create_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
@@ -124,8 +124,8 @@ def add(
         there = set(connection.scalars(known))  # another process filled it meanwhile
         if there.issuperset(templates):
             return True
-        if store.rdb.get_study_id_from_name(study_name) != study_id:
-            return False
+        if connection.scalar(STUDY_ID, {"study_name": study_name}) != study_id:
+            return False  # deleted, and perhaps submitted anew and not made yet
         new = [position for position in templates if position not in there]
         given = [templates[position] for position in new]
         rows = [
