@@ -8,6 +8,7 @@ import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -283,6 +284,7 @@ def _check_local(request: HTTPConnection) -> None:
         )
 
 
+@lru_cache(maxsize=1000)
 def _place(url: str) -> tuple[str, str]:
     """Host and port as they are written, and the host alone; both empty if it is no address."""
     try:
@@ -292,6 +294,7 @@ def _place(url: str) -> tuple[str, str]:
         return "", ""
 
 
+@lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Whether a host's name or address is this machine's alone."""
     try:

@@ -44,11 +44,11 @@ def strict(request: Request) -> StrictRequest:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: any JSON value
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise HTTPException(
-                422, f"body: the key {shown(key)} occurs twice in one object; give it once"
-            )
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        raise HTTPException(
+            422, f"body: the key {shown(twice)} occurs twice in one object; give it once"
+        )
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from tuner import __version__
 from tuner.search.database.store import Store
@@ -16,7 +16,8 @@ STARTING_NOTE = "workers are starting"
 """What a comparison waits for in the seconds that a worker takes to load what it needs."""
 
 _AT_WORK = select(workers.c.code_version, workers.c.message, workers.c.state).where(
-    workers.c.last_seen > Now() - LEASE_SECONDS, workers.c.state.in_((STARTING, *LIVE))
+    workers.c.last_seen > Now() - LEASE_SECONDS,
+    or_(*(workers.c.state == state for state in (STARTING, *LIVE))),
 )
 
 

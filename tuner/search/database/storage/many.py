@@ -100,7 +100,7 @@ def end_as_failed(
 
 def study_names(storage: RDBStorage, names: Sequence[str]) -> list[str]:
     """Those of these names that studies bear, in the order of the alphabet."""
-    column = models.StudyModel.study_name
+    column = models.StudyModel.__table__.c.study_name
     found: list[str] = []
     with _create_scoped_session(storage.scoped_session) as session:
         for first in range(0, len(names), _NAMED):
