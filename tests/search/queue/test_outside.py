@@ -18,6 +18,7 @@ from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
 from tuner.search.watch import views, waits
 from tuner.search.watch.progress import study_progress
+from tuner.search.work import keeper
 from tuner.search.work.keeper import Keeper, kept
 
 GOOD = TrialOutcome(TrialState.COMPLETE, 0.9, {"run": {}}, {1: 0.9})
@@ -287,3 +288,13 @@ def test_of_a_comparison_that_was_submitted_anew_meanwhile_nothing_is_filled(sto
     template = create_trial(state=TrialState.WAITING)
     assert not filling.add(store, "small", "small/old", {0: template})
     assert filling.positions(store, "small/old") == {}
+
+
+def test_a_comparison_that_was_deleted_since_it_was_listed_is_no_trouble(store, caplog):
+    control.submit(store, SMALL)
+    with store.engine.connect() as connection:
+        (listed,) = connection.execute(keeper._ACTIVE).all()
+    control.change_comparison(store, "small", "cancel")
+    control.delete(store, "small")
+    assert not Keeper(store)._keep_going(listed)
+    assert "not kept going" not in caplog.text

@@ -134,9 +134,11 @@ class Keeper:
         try:
             with _unless_locked(f"comparison {row.name!r}"):
                 left = self._take_turn(row.name, row.declaration_hash)
-        except Exception as error:  # deleted meanwhile, or changed from outside
+        except Exception as error:  # changed from outside
             if away(error):
                 raise
+            if not self._is_active(row.name):  # deleted or called off meanwhile
+                return False
             found = _in_words(error)
             if found != row.trouble:
                 _log.warning("comparison %r is not kept going", row.name, exc_info=True)
@@ -234,6 +236,11 @@ class Keeper:
         with self._store.begin() as connection:
             this = (comparisons.c.name == name) & (comparisons.c.status == ACTIVE)
             connection.execute(update(comparisons).where(this).values(trouble=trouble))
+
+    def _is_active(self, name: str) -> bool:
+        this = (comparisons.c.name == name) & (comparisons.c.status == ACTIVE)
+        with self._store.reader.connect() as connection:
+            return connection.scalar(select(comparisons.c.name).where(this)) is not None
 
     def _look_is_due(self, spec: ComparisonSpec, arm: ArmSpec, now: ArmProgress) -> bool:
         """Whether trials ended since the arm was looked at last, and there are looks to be due."""
