@@ -61,7 +61,7 @@ def test_what_disturbs_one_round_does_not_decide(monkeypatch):
 @pytest.mark.slow
 def test_a_real_measurement_times_real_steps(cache):
     most = trials_per_batch(TINY, "cpu")
-    (kept,) = cache.glob("*.json")
+    (kept,) = cache.glob("trials-per-batch-*.json")
     answer = json.loads(kept.read_text(encoding="utf-8"))
     assert answer["trials"] == most
     assert len(answer["steps_per_second"]) >= 3
