@@ -20,7 +20,8 @@ from tuner.search.queue import control
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
 from tuner.search.watch.progress import progress
-from tuner.search.watch.views import get_comparison, list_studies, note
+from tuner.search.watch.views import get_comparison, list_studies
+from tuner.search.watch.waits import note
 from tuner.search.work import launch
 from tuner.search.work.keeper import Keeper
 from tuner.search.work.settling import take_look
