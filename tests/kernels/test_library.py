@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tuner import kernels
+from tuner.bnn import sign_conv, sign_product
 from tuner.train import TrialConfig, train
 from tuner.workload import Workload
 
@@ -51,9 +52,12 @@ def cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TUNER_KERNELS", "")  # set, so that what a failure sets is undone
     monkeypatch.setenv("TUNER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
-    kernels.library.cache_clear()
+    asked = kernels.library, sign_conv.trusted, sign_product.trusted
+    for each in asked:
+        each.cache_clear()
     yield tmp_path / "cache"
-    kernels.library.cache_clear()
+    for each in asked:
+        each.cache_clear()
 
 
 def program(path: Path, script: str) -> str:
