@@ -185,6 +185,7 @@ LAW = {
 }
 
 
+@pytest.mark.slow
 def test_the_flip_rate_under_white_noise_is_the_laws():
     outcome = check(small("flip_rate_law", **LAW))
     assert outcome.verdict == "holds"

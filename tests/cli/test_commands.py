@@ -44,6 +44,7 @@ def test_every_command_has_help_with_an_example():
         assert f"tuner {command}" in shown.output
 
 
+@pytest.mark.slow
 def test_train_reports_every_epoch_and_the_test_accuracy():
     write(SPEC)
     result = tuner("train", "mine.toml", "--set", "alpha=0.05", "--seeds", 3, "--json")

@@ -35,6 +35,7 @@ def test_thresholds_change_no_bit(model, widths, binary_ends, precision):
 NUMBERS = st.floats(-3, 3, width=32)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(NUMBERS, NUMBERS, st.floats(-20, 20, width=32)), min_size=1, max_size=9),
     st.integers(1, 300),

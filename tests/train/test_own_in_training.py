@@ -87,6 +87,7 @@ def test_networks_side_by_side_train_as_each_does_alone():
             assert point == pytest.approx(alone)
 
 
+@pytest.mark.slow
 def test_how_many_train_together_is_measured_where_there_is_a_trial_axis_alone():
     assert trials_per_batch(WORKLOAD, "cpu") == 1
     assert trials_per_batch(workload("side_by_side"), "cpu") > 1

@@ -72,6 +72,7 @@ def test_the_terminal_has_numbers_curves_and_what_is_left_out():
         assert words in said
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_beside_the_numbers_and_json_goes_to_a_file():
     said = tuner("filter", "show", CASCADE, TORCH, "--picture", "f.svg", "--json", "f.json").stdout
     assert "written: f.svg" in said and "written: f.json" in said

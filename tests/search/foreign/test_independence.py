@@ -42,6 +42,7 @@ def read(study: optuna.Study) -> ForeignArm:
     return arm_of(record_of(study), reading=Reading(sampler="random"))
 
 
+@pytest.mark.slow
 def test_random_search_is_believed_nearly_always():
     """Of 300 studies at most two may be doubted, at a level of one in 1,000."""
     doubted = uneven_ones = 0

@@ -138,6 +138,7 @@ def test_its_studies_compared_by_name_bring_their_fresh_runs_along(store: Store)
     assert "trained afresh, reaches lower validation loss" in found.verdict.text
 
 
+@pytest.mark.slow
 def test_losses_of_any_size_are_exported_and_imported(store: Store, tmp_path: Path):
     workload = WORKLOAD | {"options": {"scale": 1e20}, "chance": 1e30}
     finish(store, comparison(workload=workload, n_trials=4, verdict={"rope": 1.0}))

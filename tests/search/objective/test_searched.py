@@ -50,6 +50,7 @@ def finish(store: Store, spec: ComparisonSpec) -> None:
     Keeper(store).tend()
 
 
+@pytest.mark.slow
 def test_an_objective_goes_from_its_declaration_to_a_verdict(store: Store):
     spec = comparison("formula")
     finish(store, spec)

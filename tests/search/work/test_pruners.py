@@ -35,6 +35,7 @@ def brackets(store: Store, study_name: str, pruner: HyperbandPruner) -> list[int
     return [pruner._get_bracket_id(study, trial) for trial in trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["asha", "median", "hyperband"])
 def test_a_pruner_sees_the_epochs_that_a_checkpoint_of_another_database_brought(
     store: Store, tmp_path: Path, pruner: str
