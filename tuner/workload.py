@@ -122,7 +122,7 @@ class Workload:
             the others say it themselves.
         teacher: A packed file of ``tuner.export``, whose logits the network is to learn to say;
             lies where ``config.below`` says.
-        temperature: What logits of both are divided by then, positive and finite.
+        temperature: What logits of both are divided by then, in [0.01, 100].
         teacher_share: The teacher's part of what training lowers, in (0, 1]; the rest is ``loss``.
 
     Raises:
@@ -188,15 +188,12 @@ class Workload:
         ):
             if value < least:
                 raise InvalidInput(f"workload.{name}: must be >= {least}, got {value}")
-        if (first := self.real_epochs) >= self.epochs:
-            raise InvalidInput(
-                f"workload.real_epochs: must be < {self.epochs} epochs, got {first}"
-            )
+        if (n := self.real_epochs) >= self.epochs:
+            raise InvalidInput(f"workload.real_epochs: must be < {self.epochs} epochs, got {n}")
         if not 0 <= self.split_seed < 2**53:
             raise InvalidInput(f"workload.split_seed: must be in 0 .. 2^53, got {self.split_seed}")
-        for name in ("real_learning_rate", "temperature"):
-            if not 0 < (number := getattr(self, name)) < float("inf"):
-                raise InvalidInput(f"workload.{name}: must be positive and finite, got {number}")
+        if not 0 < (lr := self.real_learning_rate) < float("inf"):
+            raise InvalidInput(f"workload.real_learning_rate: must be > 0 and finite, got {lr}")
 
     def _check_own(self) -> None:
         """Refuse what does not go with a network or data of the user's own, or without them."""
@@ -242,6 +239,8 @@ class Workload:
             )
         if not 0 < (share := self.teacher_share) <= 1:
             raise InvalidInput(f"workload.teacher_share: must be in (0, 1], got {share}")
+        if not 0.01 <= (heat := self.temperature) <= 100:
+            raise InvalidInput(f"workload.temperature: must be in 0.01 .. 100, got {heat}")
 
     @property
     def own_metric(self) -> bool:

@@ -44,6 +44,11 @@ def test_a_mistyped_data_set_is_told_from_a_folder(file, tmp_path):
         evaluate(file, "fashion_mnits")
     with pytest.raises(DataMissing, match="photos"):
         evaluate(file, str(tmp_path / "photos"))
+    for no_name in ("folder", ""):
+        with pytest.raises(UnknownName, match=r"is unknown \(choose from cifar10, digits"):
+            evaluate(file, no_name)
+    with pytest.raises(InvalidInput, match=r"net\.safetensors is no \.npz file; give one, a data"):
+        evaluate(file, str(file))
 
 
 def test_arrays_in_a_file_are_evaluated(file, tmp_path):

@@ -101,6 +101,16 @@ def test_what_has_no_network_is_refused(store):
         number_of(store, "mine/filtr")
 
 
+def test_a_trial_is_not_trained_again_by_another_teacher(store, monkeypatch):
+    number, study = number_of(store, "mine/filter"), store.study("mine/filter")
+    workload = replace(study.workload, teacher="net.safetensors")
+    taught = study.model_copy(update={"workload": workload})
+    monkeypatch.setattr(type(store), "study", lambda *_: taught)
+    monkeypatch.setattr("tuner.export.trial.conditions", lambda *_: {"code": "teacher 2"})
+    with pytest.raises(InvalidInput, match=r"net\.safetensors is teacher 2 now; put back"):
+        network_of(store, number, silent)
+
+
 def test_the_card_says_where_a_network_is_from(store, tmp_path):
     number = number_of(store, "mine/magnitude")
     trained = network_of(store, number, silent)

@@ -157,10 +157,13 @@ def _workload(card: Card, data: str | None) -> Workload:
         if known is None:
             raise InvalidInput("evaluate: the file names no data; name a data set or an .npz file")
         return Workload(**{**known, "widths": tuple(known["widths"])})
-    if data in DATASETS:
+    named = [name for name in DATASETS if name != "folder"]
+    if data in named:
         return Workload(dataset=data)
-    if "/" not in data and not Path(data).exists():
-        raise UnknownName("evaluate: data set, folder or .npz file", data, DATASETS)
+    if Path(data).is_file():
+        raise InvalidInput(f"evaluate: {data} is no .npz file; give one, a data set or a folder")
+    if not data or ("/" not in data and not Path(data).exists()):
+        raise UnknownName("evaluate: data set, folder or .npz file", data, named)
     shape = card["network"]["shape"]
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else 0
     return Workload(dataset="folder", folder=data, size=size)

@@ -95,6 +95,7 @@ def network_of(
     row, trial = views.get_trial(store, trial_id)
     study = store.study(row.study_name)
     workload = _workload_of(study, trial, trial_id)
+    _check_teacher(workload, trial, device)
     company, place, leaving = _company(store, study, trial, row.position)
 
     def hear(report: EpochReport) -> Collection[int]:
@@ -130,6 +131,16 @@ def network_of(
         "accuracy": _accuracy(graph, workload, result, trial),
     }
     return Trained(graph, about)
+
+
+def _check_teacher(workload: Workload, trial: FrozenTrial, device: str) -> None:
+    """Refuse to train by another teacher than the trial had."""
+    then, now = run_of(trial).get("code"), conditions(workload, device).get("code")
+    if workload.teacher and then != now:
+        raise InvalidInput(
+            f"export: the trial was trained by {then}, and {workload.teacher} is {now} now; put "
+            "back the file that it had"
+        )
 
 
 def _workload_of(study: StudySpec, trial: FrozenTrial, trial_id: int) -> Workload:

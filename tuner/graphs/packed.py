@@ -40,6 +40,8 @@ def read_packed(path: Path) -> tuple[Graph, Card]:
         OSError: If it cannot be read.
     """
     safetensors = library("safetensors")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InvalidInput(f"{path}: is no regular file; name the file that was exported")
     path.open("rb").close()  # what is not there is no damaged file
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:

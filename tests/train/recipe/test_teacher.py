@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,12 @@ def test_a_teacher_that_is_not_there_or_does_not_fit_is_refused(workload, traine
         check(workload)
 
 
+def test_a_pipe_is_no_teacher_and_nobody_waits_for_it(workload, tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(InvalidInput, match=r"^workload.teacher: .*pipe.* is no regular file"):
+        check(replace(workload, teacher=str(tmp_path / "pipe.safetensors")))
+
+
 def test_a_teacher_has_to_lie_where_files_may(workload, monkeypatch, tmp_path):
     monkeypatch.setenv("TUNER_FOLDER_ROOT", str(tmp_path / "images"))
     with pytest.raises(InvalidInput, match=r"^workload.teacher: must lie below .*TUNER"):
@@ -162,8 +169,9 @@ def test_a_teacher_has_to_lie_where_files_may(workload, monkeypatch, tmp_path):
         ),
         (
             {"teacher": "x", "temperature": 0.0},
-            "temperature: must be positive and finite",
+            r"temperature: must be in 0\.01 \.\. 100, got 0\.0",
         ),
+        ({"teacher": "x", "temperature": 1e30}, r"temperature: must be in 0\.01 \.\. 100, got 1e"),
         ({"teacher": "x", "teacher_share": 0.0}, r"teacher_share: must be in \(0, 1\], got 0.0"),
         (
             {"teacher": "x", "teacher_share": math.nan},
