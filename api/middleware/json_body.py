@@ -5,6 +5,7 @@ looked at, and meanwhile nobody else is answered.
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 from fastapi import Request
@@ -46,8 +47,7 @@ def strict(request: Request) -> StrictRequest:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: any JSON value
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise HTTPException(
             422, f"body: the key {shown(twice)} occurs twice in one object; give it once"
         )

@@ -135,8 +135,10 @@ def network_of(
 
 def _check_teacher(workload: Workload, trial: FrozenTrial, device: str) -> None:
     """Refuse to train by another teacher than the trial had."""
+    if not workload.teacher:
+        return
     then, now = run_of(trial).get("code"), conditions(workload, device).get("code")
-    if workload.teacher and then != now:
+    if then != now:
         raise InvalidInput(
             f"export: the trial was trained by {then}, and {workload.teacher} is {now} now; put "
             "back the file that it had"
