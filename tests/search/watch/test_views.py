@@ -24,7 +24,7 @@ GOOD = TrialOutcome(TrialState.COMPLETE, 0.9)
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts are remembered however young the newest event is."""
+    """Counts are remembered however young the newest event is, as they always are in SQLite."""
     monkeypatch.setattr(counts, "GAP_SECONDS", -1.0)
 
 
@@ -116,8 +116,11 @@ def test_counts_follow_every_change(store: Store):
     assert len(set(states)) > 12
 
 
-@pytest.mark.usefixtures("at_once")
-def test_while_nothing_happens_nothing_is_counted_again(store: Store):
+def test_while_nothing_happens_nothing_is_counted_again(
+    store: Store, request: pytest.FixtureRequest
+):
+    if store.engine.dialect.name != "sqlite":
+        request.getfixturevalue("at_once")
     enqueue(store, comparison(retrain_seeds=0))
     spec = store.comparison("small")
     first = seen(store)
@@ -135,6 +138,8 @@ def test_while_nothing_happens_nothing_is_counted_again(store: Store):
 
 def test_counts_are_not_remembered_while_an_earlier_event_may_still_become_visible(store: Store):
     """PostgreSQL numbers rows before they can be seen, so the newest event may stay the same."""
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("one writer at a time: what is committed first is seen first")
     enqueue(store, comparison(retrain_seeds=0))
     queue = Queue(store)
     ids = queue.claim("small/old", "w", range(2)).trial_ids

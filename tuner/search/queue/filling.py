@@ -74,12 +74,11 @@ def selected_in_slices(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Iter
 
 def incumbent_in_slices(store: Store, spec: ComparisonSpec, arm: ArmSpec) -> Iterator[None]:
     """Enqueue the arm's incumbent with fresh seeds; its searches have ended."""
-    best = incumbent(store, spec, arm)
-    if not spec.retrain_seeds or best is None:
+    if not spec.retrain_seeds:
         return
     study = spec.retraining(arm)
     seeds = store.budgets(spec.name).get(study.study_name, 0)
-    if seeds:
+    if seeds and (best := incumbent(store, spec, arm)) is not None:
         reconcile(store, study.study_name)
         yield from _fill(store, study, [_again(best)] * seeds)
 

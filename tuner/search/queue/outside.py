@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy import Connection, delete, select, update
 
 from tuner.search.database.events import record
-from tuner.search.database.finished import uncollected
 from tuner.search.database.patience import away
+from tuner.search.database.storage.rows import states_of, trial_of_rows
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     DONE,
@@ -47,16 +47,14 @@ def reconcile(store: Store, study_name: str) -> bool:
         rows = connection.execute(query).all()
     if not rows:
         return False
-    known = _trials(store, study_name)  # after the rows: both are written at once
+    known = _states(store, study_name)  # after the rows: both are written at once
     gone = [row.trial_id for row in rows if row.trial_id not in known]
     finished = [
         row
         for row in rows
-        if row.state in UNFINISHED
-        and row.trial_id in known
-        and known[row.trial_id].state.is_finished()
+        if row.state in UNFINISHED and row.trial_id in known and known[row.trial_id].is_finished()
     ]
-    ended = [known[row.trial_id] for row in finished if row.state == RUNNING]
+    ended = [row.trial_id for row in finished if row.state == RUNNING]
     taken = [row.trial_id for row in finished if row.state != RUNNING]
     if not gone and not finished:
         return False
@@ -72,7 +70,7 @@ def reconcile(store: Store, study_name: str) -> bool:
             connection.execute(delete(trials).where(trials.c.trial_id == one, waiting)).rowcount
             for one in taken
         )
-        n_ended = sum(_end(connection, trial) for trial in ended)
+        n_ended = sum(_end(connection, trial_id) for trial_id in ended)
         for kind, n in (("lost", n_gone), ("finished", n_ended)):
             if n:
                 record(connection, rows[0].comparison, kind, study=study_name, n=n)
@@ -113,27 +111,25 @@ def beside_others(
     return action()
 
 
-def _trials(store: Store, study_name: str) -> dict[int, FrozenTrial]:
-    """Trial id -> trial, past all caches: they remember what was deleted."""
+def _states(store: Store, study_name: str) -> dict[int, TrialState]:
+    """Trial id -> state in Optuna, past all caches: they remember what was deleted."""
     study_id = store.our_study(study_name)
     if study_id is None:
         return {}
-    try:
-        with uncollected():
-            frozen = store.rdb.get_all_trials(study_id, deepcopy=False)
-    except KeyError:  # deleted just now
-        return {}
-    return {trial._trial_id: trial for trial in frozen}
+    with store.engine.connect() as connection:
+        return states_of(connection, study_id)
 
 
-def _end(connection: Connection, trial: FrozenTrial) -> int:
+def _end(connection: Connection, trial_id: int) -> int:
     """Note that the trial has ended, if that is not noted yet; how many notes that makes."""
-    failed = trial.state == TrialState.FAIL
+    trial = trial_of_rows(connection, trial_id)
+    if trial is None:  # deleted just now
+        return 0
     noted = connection.execute(
         update(trials)
-        .where(trials.c.trial_id == trial._trial_id, trials.c.state.in_(UNFINISHED))
+        .where(trials.c.trial_id == trial_id, trials.c.state.in_(UNFINISHED))
         .values(
-            state=FAILED if failed else DONE,
+            state=FAILED if trial.state == TrialState.FAIL else DONE,
             value=trial.values[0] if trial.values else None,
             worker=None,
             lease_expires=None,

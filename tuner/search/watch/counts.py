@@ -2,8 +2,9 @@
 
 Counting thousands of trials takes milliseconds, and those who watch ask again and again. Whatever
 changes a trial is an event of its comparison; so counts hold as long as the newest event is the
-same. A new event's number may become visible after a later one's (PostgreSQL numbers rows before
-they can be seen), so counts are remembered only when the newest is some seconds old.
+same. On servers a new event's number may become visible after a later one's (PostgreSQL numbers
+rows before they can be seen), so counts are remembered there only when the newest is some seconds
+old; SQLite has one writer at a time.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
         rows: Results of ``VERSIONED``.
     """
     known = _remembered.setdefault(store, {})
+    in_order = store.engine.dialect.name == "sqlite"
     by_name: dict[str, StudyProgress] = {}
     to_count = []
     for row in rows:
@@ -55,14 +57,18 @@ def counted(store: Store, rows: Sequence[Row[Any]]) -> dict[str, StudyProgress]:
         if len(known) > _MOST_REMEMBERED:
             known.clear()
         for row in to_count:
-            if _holds(row, by_name[row.study_name]):
+            if (in_order or _quiet(row)) and _holds(row, by_name[row.study_name]):
                 known[row.id] = (row.event, by_name[row.study_name])
     return {
         row.study_name: within(row.n_trials, row.status, by_name[row.study_name]) for row in rows
     }
 
 
+def _quiet(row: Row[Any]) -> bool:  # Any: a row's columns
+    """Whether no event before the newest is still to be seen."""
+    return row.quiet_seconds is None or bool(row.quiet_seconds > GAP_SECONDS)
+
+
 def _holds(row: Row[Any], counts: StudyProgress) -> bool:  # Any: a row's columns
     """Whether the next change will be an event: enqueueing trials is none."""
-    quiet = row.quiet_seconds is None or row.quiet_seconds > GAP_SECONDS
-    return quiet and counts.held == 0 and counts.queued >= row.n_trials
+    return counts.held == 0 and bool(counts.queued >= row.n_trials)

@@ -106,6 +106,13 @@ _OF_ONE = [
 ]
 
 
+def states_of(connection: Connection, study_id: int) -> dict[int, TrialState]:
+    """Trial id -> state of every trial of the study; empty if there is no such study."""
+    trials: Table = models.TrialModel.__table__
+    query = select(trials.c.trial_id, trials.c.state).where(trials.c.study_id == study_id)
+    return {row.trial_id: row.state for row in connection.execute(query)}
+
+
 def trial_of_rows(connection: Connection, trial_id: int) -> FrozenTrial | None:
     """The trial of that number, as Optuna builds it; None if there is none."""
     trial, *parts = (connection.execute(query, {"trial_id": trial_id}).all() for query in _OF_ONE)
