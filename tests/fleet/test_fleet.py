@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from comparisons import comparison
+from comparisons import comparison, outcomes
 from fastapi.testclient import TestClient
 from fleet_trainers import ENDLESS, EndlessTrainer, SteadyTrainer
 from light_trainer import LightTrainer
@@ -98,17 +98,6 @@ def is_answered(address: str) -> bool:
         return driver.status(address).fleet.up == 1
     except TunerError:
         return False
-
-
-def outcomes(store: Store, spec: ComparisonSpec) -> dict[str, object]:
-    """Of every study: index -> parameters and value of each finished trial."""
-    return {
-        study.study_name: {
-            trial.user_attrs["index"]: (trial.params, trial.value)
-            for trial in finished_trials(store, study.study_name)
-        }
-        for study in spec.every_study()
-    }
 
 
 def places(store: Store, spec: ComparisonSpec) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from light_trainer import LightTrainer
 
+from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE
 from tuner.search.declared.spec import ComparisonSpec
@@ -87,3 +88,14 @@ def run(store: Store, **how: Any) -> None:
     while store.status("small") == ACTIVE:
         keeper.tend()
         work_here(store, **how)
+
+
+def outcomes(store: Store, spec: ComparisonSpec) -> dict[str, dict[int, object]]:
+    """Of every study: index -> parameters and value of each finished trial."""
+    return {
+        study.study_name: {
+            trial.user_attrs["index"]: (trial.params, trial.value)
+            for trial in finished_trials(store, study.study_name)
+        }
+        for study in spec.every_study()
+    }
