@@ -65,6 +65,7 @@ ORDERS = {
 }
 
 NOT = {
+    "tuner.workload": TORCH | SERVICES,
     "tuner.kernels": SERVICES,
     "tuner.optim": SERVICES,
     "tuner.bnn": SERVICES,

@@ -129,7 +129,7 @@ def test_a_network_that_does_not_take_the_data_is_refused(model: str, words: str
         ({"model": "make"}, r"unknown model 'make'|model 'make' is unknown"),
         ({"model": "a b:make"}, r"workload\.model: must name a function as package\.module:func"),
         ({"dataset": "a:"}, r"workload\.dataset: must name a function"),
-        ({"model": "a:b", "widths": (3,)}, r"workload\.widths, .* give a:b what it takes as work"),
+        ({"model": "a:b", "widths": (3,)}, r"workload\.widths: .* give a:b what it takes as work"),
         ({"model_options": {"width": 3}}, r"workload\.model_options: are for a function, .*; mlp"),
         ({"dataset_options": {"n": 3}}, r"workload\.dataset_options: are for a function, .*digit"),
     ],

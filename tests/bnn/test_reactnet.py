@@ -83,7 +83,7 @@ def test_at_its_own_widths_it_is_reactnet_a():
 
 
 def test_widths_that_no_block_has_are_refused():
-    with pytest.raises(InvalidInput, match=r"the one before or twice that, got \[4, 6\]"):
+    with pytest.raises(InvalidInput, match=r"got 6 after 4 in \[4, 6\]; name 4 or 8"):
         build_network(Workload(model="reactnet", widths=(4, 6)), (3, 8, 8), 10, [0])
     with pytest.raises(InvalidInput, match="keeps its ends real"):
         build_network(Workload(model="reactnet", binary_ends=True), (3, 8, 8), 10, [0])

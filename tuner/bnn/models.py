@@ -17,7 +17,6 @@ from tuner.bnn.layers import (
     Linear,
     NormAddSign,
     NormSign,
-    binary_parameters,
     initialise,
     side_by_side,
     trials_first,
@@ -27,6 +26,7 @@ from tuner.bnn.own_network import own_network
 from tuner.bnn.reactnet import reactnet, reactnet_a
 from tuner.errors import InvalidInput
 from tuner.workload import Workload
+from tuner.workload.networks import check
 
 Shape = tuple[int, ...]
 """Channels, height, width of one image; the mlp takes samples of any shape."""
@@ -102,13 +102,7 @@ class CNN(nn.Module):
         )
         self.norms = nn.ModuleList(NormSign(n_trials, width) for width in widths)
         pools = len(widths) // 2
-        height, width = shape[1] >> pools, shape[2] >> pools
-        if not min(height, width):
-            raise InvalidInput(
-                f"model cnn: {len(widths)} layers halve a {shape[1]}x{shape[2]} image to nothing; "
-                "name fewer widths"
-            )
-        n_last = widths[-1] * height * width
+        n_last = widths[-1] * (shape[1] >> pools) * (shape[2] >> pools)
         self.last = Linear(n_trials, n_last, n_classes, binary=binary_ends, last=True)
         self.last_norm = BatchNorm(n_trials, n_classes) if binary_ends else nn.Identity()
 
@@ -253,7 +247,7 @@ def build_network(
         seeds: The K trials' seeds.
 
     Raises:
-        InvalidInput: If the model cannot take such images, or has no binary weight.
+        InvalidInput: If the model cannot take such images, or cannot have such widths or ends.
     """
     if workload.own_model:
         return own_network(workload, shape, n_classes, seeds)
@@ -262,19 +256,14 @@ def build_network(
             f"model {workload.model}: takes images (channels, height, width), the data have shape "
             f'{list(shape)}; use mlp, or a network of your own (model = "package.module:function")'
         )
-    widths = workload.layer_widths
+    widths, ends = workload.layer_widths, workload.binary_ends
+    image = (shape[1], shape[2]) if len(shape) == 3 else None
+    check(workload.model, widths, binary_ends=ends, image=image)
     if workload.model in PLAIN:
         network: nn.Module = PLAIN[workload.model](
-            len(seeds), shape, n_classes, widths, binary_ends=workload.binary_ends
+            len(seeds), shape, n_classes, widths, binary_ends=ends
         )
-    elif workload.binary_ends:
-        raise InvalidInput(f"workload.binary_ends: {workload.model} keeps its ends real; drop it")
     else:
         network = RESIDUAL[workload.model](len(seeds), shape, n_classes, widths)
-    if not binary_parameters(network):
-        raise InvalidInput(
-            "the network needs a binary layer and has none: name two widths or more, or set "
-            "workload.binary_ends"
-        )
     initialise(network, list(seeds))
     return network

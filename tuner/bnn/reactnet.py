@@ -24,7 +24,6 @@ from tuner.bnn.layers import (
     trials_first,
     twice,
 )
-from tuner.errors import InvalidInput
 
 
 class ReActBlock(nn.Module):
@@ -71,11 +70,9 @@ class ReActNet(nn.Module):
         shape: One image's shape.
         n_classes: O.
         widths: Channels of the first convolution, then of each block: as many as before, or twice
-            as many. A block that doubles them halves the image, but for the first block.
+            as many (``networks.check``). A block that doubles them halves the image, but for the
+            first block.
         stride: Of the first convolution.
-
-    Raises:
-        InvalidInput: If a width is neither the one before nor twice that.
     """
 
     def __init__(
@@ -88,11 +85,6 @@ class ReActNet(nn.Module):
         stride: int,
     ) -> None:
         super().__init__()
-        if any(after not in (before, 2 * before) for before, after in pairwise(widths)):
-            raise InvalidInput(
-                "workload.widths: each width of a reactnet must be the one before or twice that, "
-                f"got {list(widths)}"
-            )
         self.stem = Conv2d(n_trials, shape[0], widths[0], stride=stride, binary=False)
         self.stem_norm = BatchNorm(n_trials, widths[0])
         self.blocks = nn.Sequential(

@@ -20,6 +20,7 @@ from tuner.bnn.data import sources
 from tuner.bnn.data.dataset import load_data
 from tuner.errors import DataMissing, InvalidInput
 from tuner.workload import Workload
+from tuner.workload.choices import IMAGES
 
 IDX_NAMES = [f"{name}.gz" for name in sources.IDX_FILES]
 Fetch = Callable[[str, Path], None]
@@ -284,7 +285,7 @@ def test_cifar10_is_read_from_torchvisions_folder(
     write_cifar(data_dir / sources.CIFAR10_FOLDER, monkeypatch)
     cifar = load_data(Workload(dataset="cifar10"))
     assert (len(cifar.train), len(cifar.val), len(cifar.test)) == (90, 10, 20)
-    assert cifar.shape == (3, 32, 32)
+    assert cifar.shape == (3, *IMAGES["cifar10"])
     assert cifar.train.images.is_contiguous()
     assert cifar.test.labels.tolist() == [i % 10 for i in range(20)]
     assert torch.equal(cifar.test.images[:, 0, 0, 0], torch.arange(20).byte())
@@ -309,7 +310,7 @@ def test_a_damaged_cifar10_file_is_not_unpickled(
 def test_the_real_fashion_mnist_has_its_known_sizes_and_moments(tmp_path: Path) -> None:
     fashion = load_data(Workload(dataset="fashion_mnist"), tmp_path)
     assert (len(fashion.train), len(fashion.val), len(fashion.test)) == (50_000, 10_000, 10_000)
-    assert fashion.shape == (1, 28, 28)
+    assert fashion.shape == (1, *IMAGES["fashion_mnist"])
     assert fashion.val.labels.bincount().tolist() == [1_000] * 10
     assert fashion.mean.item() == pytest.approx(0.2860, abs=2e-3)
     assert fashion.std.item() == pytest.approx(0.3530, abs=2e-3)

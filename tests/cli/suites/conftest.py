@@ -15,11 +15,11 @@ verdict = {primary = ["filter", "magnitude"], k = 2, target = 0.3}
 
 [[comparisons]]
 name = "narrow"
-workload = {widths = [8]}
+workload = {widths = [8, 8]}
 
 [[comparisons]]
 name = "wide"
-workload = {widths = [16]}
+workload = {widths = [16, 16]}
 """
 
 

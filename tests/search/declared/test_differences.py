@@ -20,7 +20,7 @@ def told(there: ComparisonSpec, here: ComparisonSpec) -> list[str]:
     ("changes", "words"),
     [
         ({"n_trials": 7}, "n_trials 6 there, 7 here"),
-        ({"workload": {"epochs": 3, "widths": [8]}}, "workload.widths [] there, [8] here"),
+        ({"workload": {"epochs": 3, "widths": [8, 8]}}, "workload.widths [] there, [8, 8] here"),
         ({"verdict": {"primary": ["old", "new"]}}, "verdict.primary ['new', 'old'] there, "
          "['old', 'new'] here"),
         ({"verdict": {"primary": ["new", "old"], "k": 2}}, "verdict.k not given there, 2 here"),

@@ -14,7 +14,7 @@ arms = ["filter", "magnitude"]
 [common]
 n_trials = 8
 retrain_seeds = 0
-workload = {dataset = "digits", widths = [16], epochs = 1, batch_size = 32}
+workload = {dataset = "digits", widths = [16, 16], epochs = 1, batch_size = 32}
 arms = [{name = "filter", space = "filter"}, {name = "magnitude", space = "magnitude"}]
 verdict = {primary = ["filter", "magnitude"], k = 2, target = 0.5}
 
@@ -40,7 +40,7 @@ def suite(tmp_path: Path):
 
 def test_a_comparison_has_what_is_common_unless_it_says_otherwise(suite):
     first, second = suite(SUITE).comparisons
-    assert (first.workload.widths, second.workload.widths) == ((16,), (8, 8))
+    assert (first.workload.widths, second.workload.widths) == ((16, 16), (8, 8))
     assert first.workload.epochs == second.workload.epochs == 1
     assert (first.verdict.target, second.verdict.target) == (0.5, 0.4)
     assert first.verdict.k == second.verdict.k == 2

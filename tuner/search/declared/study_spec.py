@@ -16,7 +16,9 @@ from pydantic import (
     StrictInt,
     Tag,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WrapSerializer,
+    WrapValidator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -58,20 +60,28 @@ _OBJECTIVE_KINDS = {
 }
 
 
-def _workload(data: Any, info: ValidationInfo) -> Any:  # Any: unchecked outside data
-    if isinstance(data, dict):
-        refuse_unknown_keys(data, (field.name for field in fields(Workload)))
-        if info.context != STORED:
-            refuse_too_many_items(data)
-        for name, kind in _KINDS.items():
-            if name not in data:
-                continue
-            value = data[name]
-            if not (type(value) is kind or (kind is float and type(value) is int)):
-                raise InvalidInput(f"{name}: must be of type {kind.__name__}, got {shown(value)}")
-        for name in ("dataset_options", "model_options"):
-            _check_options(name, data.get(name, {}))
-    return data
+def _workload(
+    data: Any,  # Any: unchecked outside data
+    read: ValidatorFunctionWrapHandler,
+    info: ValidationInfo,
+) -> Workload:
+    if not isinstance(data, dict):
+        return read(data)  # type: ignore[no-any-return]  # pydantic's
+    refuse_unknown_keys(data, (field.name for field in fields(Workload)))
+    if info.context != STORED:
+        refuse_too_many_items(data)
+    for name, kind in _KINDS.items():
+        if name not in data:
+            continue
+        value = data[name]
+        if not (type(value) is kind or (kind is float and type(value) is int)):
+            raise InvalidInput(f"{name}: must be of type {kind.__name__}, got {shown(value)}")
+    for name in ("dataset_options", "model_options"):
+        _check_options(name, data.get(name, {}))
+    workload: Workload = read(data)
+    if info.context != STORED:
+        workload.check_network()
+    return workload
 
 
 def _objective(data: Any) -> Any:  # Any: unchecked outside data
@@ -122,11 +132,11 @@ def _described_as_read(schema: CoreSchema, describe: GetJsonSchemaHandler) -> Js
 
 WorkloadSpec = Annotated[
     Workload,
-    BeforeValidator(_workload, json_schema_input_type=Workload),
+    WrapValidator(_workload, json_schema_input_type=Workload),
     WrapSerializer(_as_before),
     GetPydanticSchema(get_pydantic_json_schema=_described_as_read),
 ]
-"""A workload whose keys and types are checked in our words."""
+"""A workload whose keys and types are checked in our words, and whose network can be."""
 
 ObjectiveSpec = Annotated[
     Objective,

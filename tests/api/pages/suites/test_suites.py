@@ -15,7 +15,7 @@ arms = ["filter", "magnitude"]
 [common]
 n_trials = 4
 retrain_seeds = 0
-workload = {dataset = "digits", widths = [8], epochs = 1}
+workload = {dataset = "digits", widths = [8, 8], epochs = 1}
 arms = [{name = "filter", space = "filter"}, {name = "magnitude", space = "magnitude"}]
 verdict = {primary = ["filter", "magnitude"], k = 2, target = 0.5}
 

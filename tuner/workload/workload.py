@@ -1,50 +1,26 @@
-"""What is trained: one frozen description, shared by the trainer, the spec files and the database.
+"""A training problem that this software trains: data, network and length."""
 
-A ``Workload`` is trained by this software, an ``Objective`` by a function of the user's. Both are
-plain dataclasses without torch, so that reading a database or a spec file stays fast; pydantic
-reads them from TOML and JSON as they stand. What is the user's own in either is named, as
-``"package.module:function"``, and never sent: see ``tuner.named``.
-"""
-
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from types import MappingProxyType
 from typing import ClassVar
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.wording import count
-
-MODELS: dict[str, tuple[int, ...]] = {
-    "mlp": (64, 64, 64),
-    "cnn": (32, 32, 64, 64, 128, 128),
-    "bireal_resnet20": (16, 32, 64),
-    "bireal_resnet18": (64, 128, 256, 512),
-    "reactnet": (16, 32, 32, 64, 64, 128, 128),
-    "reactnet_a": (32, 64, *(128,) * 2, *(256,) * 2, *(512,) * 6, *(1024,) * 2),
-}
-"""Model names and the widths each takes when a workload names none."""
-
-DATASETS = ("digits", "fashion_mnist", "mnist", "cifar10", "folder")
-SCORED_ON: dict[str, str] = {
-    "digits": (
-        "The images validated and tested on are others by the same 13 people who wrote those "
-        "trained on: no score here speaks of other people's handwriting."
-    ),
-    "mnist": "The test images are by other people than those trained and validated on.",
-    "cifar10": (
-        "The images validated and tested on are drawn at random from the collection of those "
-        "trained on: no score here speaks of other collections."
-    ),
-}
-"""What the scores on a data set generalise to, where its makers say it; see ``sources``."""
-AUGMENTATIONS = ("none", "flip", "crop", "flip_crop")
-PRECISIONS = ("auto", "float32", "bfloat16", "float64")
-LOSSES = ("cross_entropy", "mse")
-ACCURACY = "accuracy"
-METRICS = (ACCURACY, "loss")
-DIRECTIONS = ("maximize", "minimize")
+from tuner.workload import networks
+from tuner.workload.choices import (
+    ACCURACY,
+    AUGMENTATIONS,
+    DATASETS,
+    GREATEST_SIZE,
+    IMAGES,
+    LOSSES,
+    METRICS,
+    OPTION,
+    PRECISIONS,
+)
+from tuner.workload.networks import MODELS
+from tuner.workload.own_functions import check_direction, check_function
+from tuner.workload.own_objective import Objective
 
 CAME_LATER: Mapping[str, object] = MappingProxyType(
     {
@@ -59,29 +35,6 @@ CAME_LATER: Mapping[str, object] = MappingProxyType(
 )
 """Fields of a workload that are left out of what identifies it where they have these values: what
 was declared or measured before there were any is still the same."""
-
-GREATEST_SIZE = 4096
-"""Of the side of an image, in pixels."""
-
-OPTION = bool | int | float | str | None
-"""What the options of a function of the user's may be."""
-
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-
-
-def _check_function(field_name: str, name: str) -> None:
-    if not _FUNCTION.fullmatch(name):
-        raise InvalidInput(
-            f"workload.{field_name}: must name a function as package.module:function, got {name!r}"
-        )
-
-
-def _check_direction(metric: str, direction: str) -> None:
-    if direction not in DIRECTIONS:
-        raise InvalidInput(
-            f"workload.direction: say which {metric} is better, "
-            f"{' or '.join(repr(each) for each in DIRECTIONS)}, got {direction!r}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +151,7 @@ class Workload:
     def _check_own(self) -> None:
         """Refuse what does not go with a network or data of the user's own, or without them."""
         for name in self.functions:
-            _check_function(name, self.functions[name])
+            check_function(name, self.functions[name])
         for name, own, options in (
             ("dataset", self.own_dataset, self.dataset_options),
             ("model", self.own_model, self.model_options),
@@ -208,15 +161,16 @@ class Workload:
                     f"workload.{name}_options: are for a function, {name} = "
                     f'"package.module:function"; {getattr(self, name)} takes none'
                 )
-        if self.own_model and (self.widths or self.binary_ends):
-            raise InvalidInput(
-                "workload.widths, workload.binary_ends: are for networks of this software; give "
-                f"{self.model} what it takes as workload.model_options"
-            )
+        for name in ("widths", "binary_ends"):
+            if self.own_model and getattr(self, name):
+                raise InvalidInput(
+                    f"workload.{name}: is for networks of this software; give {self.model} what "
+                    "it takes as workload.model_options"
+                )
 
     def _check_metric(self) -> None:
         if self.own_metric:
-            _check_direction(self.metric, self.direction)
+            check_direction(self.metric, self.direction)
         elif self.direction not in ("", "minimize" if self.metric == "loss" else "maximize"):
             raise InvalidInput(
                 f"workload.direction: {self.metric} is not to {self.direction}; drop it, it is "
@@ -229,10 +183,11 @@ class Workload:
             )
 
     def _check_teacher(self) -> None:
-        if not self.teacher and (self.temperature, self.teacher_share) != (1, 1):
-            raise InvalidInput(
-                "workload.temperature, teacher_share: are for a workload.teacher; drop them"
-            )
+        for name in ("temperature", "teacher_share"):
+            if not self.teacher and (value := getattr(self, name)) != 1:
+                raise InvalidInput(
+                    f"workload.{name}: is for a workload.teacher, got {value} without one; drop it"
+                )
         if self.teacher and self.loss != LOSSES[0]:
             raise InvalidInput(
                 f"workload.teacher: goes with the loss {LOSSES[0]!r}, got {self.loss!r}; drop one"
@@ -241,6 +196,21 @@ class Workload:
             raise InvalidInput(f"workload.teacher_share: must be in (0, 1], got {share}")
         if not 0.01 <= (heat := self.temperature) <= 100:
             raise InvalidInput(f"workload.temperature: must be in 0.01 .. 100, got {heat}")
+
+    def check_network(self) -> None:
+        """Refuse a network that cannot be, as far as that is known without the data.
+
+        What was stored before there was such a rule is read all the same, so it is none of those
+        above: whoever declares a workload asks, and ``bnn.models`` once more.
+
+        Raises:
+            InvalidInput: As ``networks.check`` does.
+        """
+        if not self.own_model:
+            image = (self.size, self.size) if self.size else IMAGES.get(self.dataset)
+            networks.check(
+                self.model, self.layer_widths, binary_ends=self.binary_ends, image=image
+            )
 
     @property
     def own_metric(self) -> bool:
@@ -280,120 +250,5 @@ class Workload:
         return self.widths or MODELS.get(self.model, ())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """A training problem of the user's own: a function that trains one trial and scores it.
-
-    The function is named, never sent: a worker imports it if its own configuration allows that.
-
-    Args:
-        objective: ``"package.module:function"``; it is called with a
-            ``tuner.search.objective.trial.Trial`` and the options, and returns the trial's score;
-            where ``trial.test`` is true, score and test score.
-        options: Further arguments of the function, by name.
-        epochs: How many epochs a trial reports at most, at least 1.
-        chance: The score of guessing, where it is known: runs that diverged have it.
-        scored_on: What the scores generalise to, in a sentence.
-        metric: What the score is called. Accuracies are shares in [0, 1] of which more is better,
-            others any finite numbers.
-        direction: Which score is better, one of ``DIRECTIONS``; accuracies say it themselves.
-
-    Raises:
-        InvalidInput: If a value breaks one of these rules.
-    """
-
-    objective: str
-    options: Mapping[str, OPTION] = field(default_factory=dict)
-    epochs: int = 1
-    chance: float | None = None
-    scored_on: str = ""
-    metric: str = ACCURACY
-    direction: str = ""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        _check_function("objective", self.objective)
-        if not self.epochs >= 1:
-            raise InvalidInput(f"workload.epochs: must be >= 1, got {self.epochs}")
-        if self.metric == ACCURACY:
-            if self.direction not in ("", "maximize"):
-                raise InvalidInput(
-                    "workload.direction: accuracies are shares of which more is better; give the "
-                    f'score a name, such as metric = "loss", to {self.direction} it'
-                )
-        elif not re.fullmatch(r"\w[\w @%/().-]{0,39}", self.metric):
-            raise InvalidInput(
-                "workload.metric: must be a name of the score, 1 to 40 letters, such as "
-                f'"validation loss", got {self.metric!r}'
-            )
-        else:
-            _check_direction(self.metric, self.direction)
-        if self.chance is not None and not self._may_be(self.chance):
-            wanted = "in [0, 1)" if self.metric == ACCURACY else "finite"
-            raise InvalidInput(f"workload.chance: must be {wanted}, got {self.chance}")
-
-    def _may_be(self, chance: float) -> bool:
-        return 0 <= chance < 1 if self.metric == ACCURACY else isfinite(chance)
-
-    @property
-    def unit(self) -> str:
-        """What its scores are called."""
-        return self.metric
-
-    @property
-    def minimized(self) -> bool:
-        """Whether a lower score is better."""
-        return self.direction == "minimize"
-
-    @property
-    def functions(self) -> dict[str, str]:
-        """The functions of the user's that it names, by field."""
-        return {"objective": self.objective}
-
-
 AnyWorkload = Workload | Objective
-
-
-def in_words(workload: AnyWorkload) -> str:
-    """The workload in a phrase, such as "digits, mlp 64-64-64, 20 epochs"."""
-    if isinstance(workload, Objective):
-        epochs = [f"at most {count(workload.epochs, 'epoch')}"] if workload.epochs > 1 else []
-        return ", ".join((workload.objective, *_options(workload.options), *epochs))
-    widths = "-".join(str(width) for width in workload.layer_widths)
-    parts = [workload.folder or workload.dataset, *_options(workload.dataset_options)]
-    if workload.size:
-        parts.append(f"{workload.size}x{workload.size} pixels")
-    parts += [f"{workload.model} {widths}".rstrip(), *_options(workload.model_options)]
-    if workload.binary_ends:
-        parts.append("all layers binary")
-    if workload.n_train:
-        parts.append(count(workload.n_train, "training sample"))
-    if workload.loss != LOSSES[0]:
-        parts.append(f"loss {workload.loss}")
-    if workload.teacher:
-        parts.append(f"taught by {workload.teacher}")
-    if workload.metric != ACCURACY:
-        parts.append(f"scored by {workload.metric}")
-    first = workload.real_epochs
-    real = [f"the first {first} with real weights"] if first else []
-    return ", ".join((*parts, count(workload.epochs, "epoch"), *real))
-
-
-def _options(options: Mapping[str, OPTION]) -> list[str]:
-    return [f"{name} {value}" for name, value in options.items()]
-
-
-def scored_on(workload: AnyWorkload) -> str:
-    """What its scores generalise to, in a sentence; empty where that is not known for certain."""
-    if isinstance(workload, Objective):
-        return workload.scored_on
-    return SCORED_ON.get(workload.dataset, "")
-
-
-def chance(workload: AnyWorkload) -> float | None:
-    """Accuracy of guessing: the data sets have ten classes; ``None`` where it is not known."""
-    if isinstance(workload, Objective):
-        return workload.chance
-    own = workload.folder or workload.own_dataset or workload.metric != ACCURACY
-    return None if own else 0.1
+"""What may be declared."""
