@@ -19,7 +19,7 @@ from tuner.api.reports.maker import MakerDied
 from tuner.errors import Busy, Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
 from tuner.logs import request_id
 from tuner.search.database.patience import away, collided, in_a_line
-from tuner.search.declared.files import TAGS, rule_in_words
+from tuner.search.declared.files import broken_rule
 
 _RETRY_SECONDS = "5"
 _MOST_RULES = 100
@@ -95,7 +95,7 @@ def install(app: FastAPI) -> None:
     answers: dict[type[Exception], Callable[[Any], JSONResponse]] = {
         HTTPException: _http,
         RequestValidationError: _invalid_request,
-        ValidationError: lambda error: _broken_rules(error.errors(include_url=False)),
+        ValidationError: _invalid_declaration,
         NotFound: lambda error: problem(404, str(error)),
         Conflict: lambda error: problem(409, str(error)),
         Stale: lambda error: problem(412, str(error)),
@@ -156,6 +156,12 @@ def _invalid_request(error: RequestValidationError) -> JSONResponse:
     return _broken_rules(error.errors())
 
 
+def _invalid_declaration(error: ValidationError) -> JSONResponse:
+    """What was made of the body breaks a rule of its own."""
+    errors = error.errors(include_url=False)
+    return _broken_rules([{**each, "loc": ("body", *each["loc"])} for each in errors])
+
+
 def _broken_rules(errors: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
     places = [tuple(error["loc"]) for error in errors]
     around = {place[:end] for place in places for end in range(len(place))}
@@ -174,9 +180,9 @@ def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
         return BrokenRule(field="body", rule=f"is not valid JSON: {error['ctx']['error']}")
     if isinstance(error["input"], bytes):
         return BrokenRule(field="body", rule="must be JSON, under Content-Type: application/json")
-    source, *names = [str(part) for part in error["loc"] or ("body",)]
-    field = ".".join(name for name in names if name not in TAGS)
-    return BrokenRule(field=field or source, rule=rule_in_words(error))
+    place, rule = broken_rule(error)
+    source, *names = place or ("body",)
+    return BrokenRule(field=".".join(map(str, names)) or str(source), rule=rule)
 
 
 def _database(error: Exception) -> JSONResponse:

@@ -9,7 +9,7 @@ from tuner.api import limits
 from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, UnknownName
 from tuner.search.database.store import Store
-from tuner.search.declared.files import TAGS, rule_in_words
+from tuner.search.declared.files import broken_rule
 from tuner.search.declared.spec import ComparisonSpec, declared
 from tuner.search.queue import control
 
@@ -50,7 +50,7 @@ def launch(store: Store, settings: Settings, text: str) -> str | list[Mistake]:
     except RecursionError:
         return [Mistake("", "the TOML is nested too deeply")]
     except ValidationError as error:
-        return [_mistake(broken_rule) for broken_rule in error.errors(include_url=False)]
+        return [_mistake(each) for each in error.errors(include_url=False)]
     except (InvalidInput, Conflict) as error:
         return [Mistake("", str(error))]
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
@@ -64,9 +64,8 @@ def _numbered(study: str, number: int) -> str:
 
 def _mistake(error: object) -> Mistake:
     """One of pydantic's errors, in our words."""
-    location = error["loc"]  # type: ignore[index]  # pydantic's ErrorDetails
-    names = [_place(part) for part in location if part not in TAGS]
-    return Mistake(".".join(names), rule_in_words(error))
+    place, rule = broken_rule(error)
+    return Mistake(".".join(map(_place, place)), rule)
 
 
 def _place(part: str | int) -> str:

@@ -112,7 +112,19 @@ def test_the_same_submission_again_changes_nothing_and_another_is_refused(client
         ({"arms": [{"name": "a", "space": "filtr"}]}, "arms.0.space", "did you mean 'filter'"),
         ({"name": "no blanks"}, "name", "match pattern"),
         ({"surprise": 1}, "", "key 'surprise' is unknown"),
-        ({"workload": {"epochs": "3"}}, "workload", "epochs: must be of type int, got '3'"),
+        ({"workload": {"epochs": "3"}}, "workload.epochs", "must be of type int, got '3'"),
+        ({"workload": {"real_epochs": 20}}, "workload.real_epochs", "must be < 20 epochs, got"),
+        ({"workload": {"temperature": 2.0}}, "workload.temperature", "is for a workload.teacher"),
+        (
+            {"workload": {"model": "a:b", "widths": [8]}},
+            "workload.widths",
+            "for networks of this",
+        ),
+        ({"workload": {"model": "reactnet", "widths": [2, 3]}}, "workload.widths", "name 2 or 4"),
+        ({"workload": {"widths": [16]}}, "workload.widths", "name two widths or more"),
+        ({"verdict": {"k": 99}}, "verdict.k", "must be at most n_trials=24, got 99"),
+        ({"verdict": {"primary": ["a", "b"]}}, "verdict", "arm 'a' is unknown"),
+        ({"arms": [SPEC["arms"][0]] * 2, "verdict": {}}, "arms", "needs a name of its own"),
     ],
 )
 def test_a_malformed_submission_names_the_field_and_the_rule_and_changes_nothing(
@@ -123,7 +135,8 @@ def test_a_malformed_submission_names_the_field_and_the_rule_and_changes_nothing
     assert answer.headers["content-type"] == "application/problem+json"
     (broken,) = answer.json()["errors"]
     assert broken["field"] == (field or "body")
-    assert rule in broken["rule"]
+    assert rule in broken["rule"] and not broken["rule"].startswith(field or "body")
+    assert answer.json()["detail"] == f"{broken['field']}: {broken['rule']}"
     assert client.get("/v1/comparisons").json()["items"] == []
 
 

@@ -46,10 +46,10 @@ def in_space(change: str) -> str:
          r"'new' would judge trials by scores that their weights had while they were real, in the "
          r"first 2 epochs \(workload\.real_epochs\); use the pruner .none."),
         ('workload = {objective = "a:b", epochs = 0}', r"workload\.epochs: must be >= 1, got 0"),
-        ('workload = {objective = "a:b", epochs = "x"}', r"workload: epochs: must be of type int, "
+        ('workload = {objective = "a:b", epochs = "x"}', r"workload\.epochs: must be of type int, "
          r"got 'x'"),
-        ('workload = {objective = "a:b", options = 3}', r"workload: options: must be a table"),
-        ('workload = {objective = "a:b", options = {x = [1]}}', r"workload: options\.x: must be a "
+        ('workload = {objective = "a:b", options = 3}', r"workload\.options: must be a table"),
+        ('workload = {objective = "a:b", options = {x = [1]}}', r"workload\.options\.x: must be a "
          r"number, a text, true or false, got \[1\]"),
         ('workload = {objective = "a:b", chance = 1.5}', r"workload\.chance: must be in \[0, 1\), "
          r"got 1\.5"),

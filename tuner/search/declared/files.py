@@ -1,5 +1,6 @@
 """Declared data: TOML files in ``studies/``, read strictly, refused in one line."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -135,18 +136,34 @@ def parse(model: type[Model], data: Any, where: str) -> Model:  # Any: unchecked
         raise InvalidInput(f"{where}: {_one_line(first)}") from error
 
 
-TAGS = ("range", "choice", "of-tuner", "of-user", "of-study", "the-same")
+_TAGS = ("range", "choice", "of-tuner", "of-user", "of-study", "the-same")
 """What pydantic puts among the names of fields where a value may be of several kinds."""
+
+_NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)*): ")
+"""How a check of several fields at once begins: it names the one that it refuses."""
 
 
 def _one_line(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
-    names = [str(part) for part in error["loc"] if part not in TAGS]
-    field, rule = ".".join(names), rule_in_words(error)
-    said = not field or rule.startswith((f"{field}.", f"{field}:"))
-    return rule if said else f"{field}: {rule}"
+    place, rule = broken_rule(error)
+    return ": ".join(filter(None, (".".join(map(str, place)), rule)))
 
 
-def rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
+def broken_rule(error: Any) -> tuple[tuple[str | int, ...], str]:  # Any: as _one_line
+    """The field whose value breaks a rule, as its place in what was given, and the rule.
+
+    A check that names its field does so from where it stands or from further out: of what is said
+    of `workload` both `epochs: ...` and `workload.epochs: ...` are about `workload.epochs`.
+    """
+    place = [part for part in error["loc"] if part not in _TAGS]
+    rule = _rule_in_words(error)
+    if error["type"] == "value_error" and (said := _NAMED.match(rule)):
+        named = said[1].split(".")
+        around = place.index(named[0]) if named[0] in place else len(place)
+        place, rule = [*place[:around], *named], rule[said.end() :]
+    return tuple(place), rule
+
+
+def _rule_in_words(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
     """The rule that a value breaks, and the value, in our words."""
     match error["type"]:
         case "value_error":
