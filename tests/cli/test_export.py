@@ -69,7 +69,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(database):
         "export", "mine/filter", "--to", "no/net.safetensors", *at
     )
     Path("net.safetensors").write_bytes(b"no network at all")
-    assert "is damaged or no safetensors file" in refused(
+    assert "is no safetensors file; name a packed network" in refused(
         "export", "net.safetensors", "--as", "onnx"
     )
     assert "net.onnx is ONNX; only .safetensors files become others" in refused(

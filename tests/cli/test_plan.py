@@ -1,10 +1,12 @@
 import importlib
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.cli.commands import refused, write
 from tuner.cli.app import app
 from tuner.search.work.plan import REPORT_SECONDS
 from tuner.trial import DataCounts
@@ -102,3 +104,23 @@ def test_a_plan_counts_data_of_the_users_own_and_warns_of_copies(planned, monkey
     printed = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     assert printed["notes"] == ["[a] is passed over"]
     assert printed["data"]["test_in_train"] == 2
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        (
+            'dataset = "folder"\nfolder = "photos"\nteacher = "net.safetensors"',
+            r"workload\.folder: there is no folder .*/photos; .*; and workload\.teacher: .*/net\.",
+        ),
+        ('dataset = "digits"\nwidths = [16]', r"mine\.toml: workload\.widths: mlp needs a binary"),
+    ],
+)
+def test_what_is_missing_or_cannot_be_is_said_before_anything_is_measured(
+    workload, words, monkeypatch
+):
+    monkeypatch.setattr(plans, "make_plan", None)
+    write(SPEC.replace('dataset = "digits"\nwidths = [8, 8]', workload))
+    said = refused("plan", "mine.toml")
+    assert re.search(words, said), said
+    assert "measuring" not in said

@@ -53,7 +53,8 @@ def parsed(path: Path, text: str | None) -> Card:
         kind, number = card["format"], card["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
-            f"{path}: is no network that bnn-tuner exported: it has no card"
+            f"{path}: is no network that bnn-tuner exported: it has no card; name a file that "
+            "tuner export wrote"
         ) from error
     if (kind, number) != (FORMAT, VERSION):
         raise InvalidInput(

@@ -42,7 +42,13 @@ def read_packed(path: Path) -> tuple[Graph, Card]:
     safetensors = library("safetensors")
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InvalidInput(f"{path}: is no regular file; name the file that was exported")
-    path.open("rb").close()  # what is not there is no damaged file
+    with path.open("rb") as opened:  # what is not there is no damaged file
+        start = opened.read(9)
+    if start[8:] not in (b"", b"{"):  # after eight bytes of length comes JSON
+        raise InvalidInput(
+            f"{path}: is no safetensors file; name a packed network, as tuner export TRIAL --to "
+            "FILE.safetensors writes it"
+        )
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             text = (file.metadata() or {}).get(KEY)

@@ -145,6 +145,13 @@ def test_a_teacher_that_is_not_there_or_does_not_fit_is_refused(workload, traine
         check(workload)
 
 
+def test_a_network_of_another_format_is_no_teacher(workload, trained):
+    file = Path(workload.teacher).with_suffix(".onnx")
+    written(file, trained)
+    with pytest.raises(InvalidInput, match=r"\.onnx: is no safetensors file; name a packed net"):
+        check(replace(workload, teacher=str(file)))
+
+
 def test_a_pipe_is_no_teacher_and_nobody_waits_for_it(workload, tmp_path):
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(InvalidInput, match=r"^workload.teacher: .*pipe.* is no regular file"):
@@ -162,7 +169,7 @@ def test_a_teacher_has_to_lie_where_files_may(workload, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"temperature": 2.0}, "are for a workload.teacher; drop them"),
+        ({"temperature": 2.0}, "is for a workload.teacher, got 2.0 without one; drop it"),
         (
             {"teacher": "x", "loss": "mse", "metric": "loss"},
             "goes with the loss 'cross_",

@@ -24,7 +24,8 @@ from tuner.bnn.data.folder_layout import (
 from tuner.bnn.data.looks import Looks, digest, sums
 from tuner.bnn.data.splits import TEST_SEED, Source, Split, share_of, stratified_split
 from tuner.bnn.data.streamed import Rows
-from tuner.errors import DataMissing, InvalidInput
+from tuner.errors import InvalidInput
+from tuner.workload.files import existing_folder
 
 TEST_SHARE = 0.15
 VAL_SHARE = 0.15
@@ -60,9 +61,7 @@ def image_folder(folder: Path, size: int) -> Source:
         DataMissing: If the folder does not exist.
         InvalidInput: If the layout breaks these rules, or an image cannot be decoded.
     """
-    if not folder.is_dir():
-        raise DataMissing(f"workload.folder: there is no folder {folder}; name one that exists")
-    parts, notes = parts_of(folder)
+    parts, notes = parts_of(existing_folder(folder))
     classes = class_names(parts["train"])
     files = {name: _list_images(part, classes) for name, part in parts.items()}
     if not files.keys() >= {"val", "test"}:

@@ -15,7 +15,8 @@ from tuner.search.declared.spec import ComparisonSpec, declaration_hash, load
 from tuner.search.work.plan import Plan
 from tuner.search.work.plan import plan as make_plan
 from tuner.wording import count
-from tuner.workload import in_words
+from tuner.workload import Workload, in_words
+from tuner.workload.files import check_files
 
 
 def plan(
@@ -37,6 +38,8 @@ def plan(
     tuner plan my_study.toml --workers 4 --json
     """
     declared = load(spec)
+    if isinstance(declared.workload, Workload):
+        check_files(declared.workload)
     if not as_json:
         Console(stderr=True).print("measuring this machine for some seconds", style="dim")
     made = make_plan(declared, workers=workers)

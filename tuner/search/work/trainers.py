@@ -12,6 +12,7 @@ from tuner.search.work import torch_trainer
 from tuner.search.work.trainer import OnEpoch
 from tuner.trial import DataCounts, TrialResult
 from tuner.workload import AnyWorkload, Objective
+from tuner.workload.files import check_files
 
 
 class Trainers:
@@ -89,9 +90,10 @@ def check(workload: AnyWorkload) -> DataCounts | None:
 
     Raises:
         InvalidInput: If data and network do not fit each other, or the objective cannot be called.
-        DataMissing: If the data set is not there.
+        DataMissing: If the data set, or a folder or file that the workload names, is not there.
     """
     if isinstance(workload, Objective):
         function(workload, "objective")
         return None
+    check_files(workload)
     return torch_trainer.check(workload)

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tuner import config
 from tuner.bnn.data.dataset import Dataset
 from tuner.errors import DataMissing, InvalidInput
 from tuner.graphs.graph import Graph
 from tuner.graphs.packed import read_packed
 from tuner.graphs.running import run, shapes
 from tuner.workload import Workload
+from tuner.workload.files import teacher_at
 
 
 class Teacher:
@@ -86,15 +86,7 @@ def version_of(workload: Workload) -> str:
 
 
 def _graph(workload: Workload) -> Graph:
-    path = config.below(config.folder_root(), workload.teacher, "workload.teacher")
-    try:
-        changed = path.stat().st_mtime_ns
-    except OSError as error:
-        raise DataMissing(
-            f"workload.teacher: {path} cannot be read ({error.strerror}); make it by tuner export "
-            "TRIAL --to FILE.safetensors, or of any torch network by tuner.export.write"
-        ) from error
-    return _read(path, changed)
+    return _read(*teacher_at(workload))
 
 
 @lru_cache(maxsize=2)
