@@ -1,6 +1,6 @@
 """Update rules that look at gradients alone: the binary weight is all there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from tuner.errors import InvalidInput
 from tuner.optim import compiled, filters
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
-from tuner.optim.designed import running
+from tuner.optim.designed import running, slots
 from tuner.optim.filters import along, lerp_, state_like
 from tuner.optim.groups import Group, Known, Value, either
 from tuner.optim.parameters import Lot, State
@@ -156,6 +156,13 @@ class FilterFlip(Flipping):
     def known(self) -> Known:  # type: ignore[override]  # it depends on what was given
         """See ``BinaryOptimizer``."""
         return _SECTIONS if "slots" in self.defaults else _CASCADE
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """See ``BinaryOptimizer``; numbers are loaded, the state of other sections is refused."""
+        if "slots" in self.defaults:
+            saved, owner = state_dict["param_groups"], type(self).__name__
+            running.refuse_others(saved, self.param_groups, owner, "slots", slots.in_words)
+        super().load_state_dict(state_dict)
 
     def _together(self, group: Group) -> None:
         if "slots" in group and not (isinstance(group["lr"], float) and group["lr"] == 1):

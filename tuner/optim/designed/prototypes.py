@@ -96,6 +96,27 @@ def prototype(family: str, order: int, damping: float) -> Array:
     return rows
 
 
+def in_words(rows: Array) -> str:
+    """Which design a prototype is of, such as "bessel of order 3"; see ``prototype``.
+
+    Args:
+        rows: As ``prototype`` makes them, filled up or not.
+    """
+    rows = rows[rows[:, ORDER] > 0]
+    order = int(rows[:, ORDER].sum())
+    for family in ("ema", "butterworth", "bessel", "chebyshev1", "moving_average"):
+        known = prototype(family, order, 1.0)
+        if known.shape == rows.shape and np.allclose(known, rows):
+            others = order == 1 and family != "ema"  # all of them have the same single pole
+            return f"{'any family but ema' if others else family} of order {order}"
+    single, (_, d2, d1) = rows[:, ORDER] == 1, rows.T[:3]
+    lead = np.where(single, d1, d2)
+    radius = lead.prod() ** (-1 / order)
+    total = (np.where(single, 1, d1) / lead).sum() / radius
+    damping = (total - order % 2) / (order - order % 2)
+    return f"damped of order {order} with damping {damping:.4g}"
+
+
 def padded(prototypes: Sequence[Array]) -> Array:
     """Prototypes side by side, shape [K, S, 6], filled up to the same number of sections."""
     most = max(map(len, prototypes))

@@ -1,6 +1,6 @@
 """The rule whose filter is designed: flip by a low-pass of a family, an order and a memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from tuner.errors import InvalidInput
 from tuner.optim import compiled
 from tuner.optim.base import Parameters
 from tuner.optim.designed import running, slots
-from tuner.optim.designed.prototypes import Array, padded, prototype
+from tuner.optim.designed.prototypes import Array, in_words, padded, prototype
 from tuner.optim.flip import Flipping, flip_where
 from tuner.optim.groups import Group, Known, Value, either
 from tuner.optim.parameters import Lot, State
@@ -92,6 +92,12 @@ class DesignedFilter(Flipping):
         if "memory" in group:
             group["cutoff"] = _cutoff_of(group.pop("memory"))
         super().add_param_group(group)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """See ``BinaryOptimizer``; a memory is loaded as any number is, another design refused."""
+        saved, owner = state_dict["param_groups"], type(self).__name__
+        running.refuse_others(saved, self.param_groups, owner, "design", in_words)
+        super().load_state_dict(state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_given": self._given}

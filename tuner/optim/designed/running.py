@@ -1,19 +1,24 @@
 """Filters in slots over a stream of gradients: a state at rest, and a step. See ``slots``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from tuner.errors import InvalidInput
 from tuner.optim.designed import slots
 from tuner.optim.designed.prototypes import Array
 from tuner.optim.designed.sections import check_low_pass
 from tuner.optim.filters import FilterState, along, state_like
-from tuner.optim.groups import Value
+from tuner.optim.groups import Group, Value
 
 Numbers = tuple[tuple[float, ...], ...] | Tensor
 """Slots, or prototypes: of one filter, or of one for each trial, shape [K, S, C]."""
+
+InWords = Callable[[Array], str]
+"""Says which filter one's slots or prototype are."""
 
 
 def kept(numbers: Array, *, as_tensor: bool = False) -> Numbers:
@@ -26,6 +31,50 @@ def kept(numbers: Array, *, as_tensor: bool = False) -> Numbers:
     if numbers.ndim == 2 and not as_tensor:
         return tuple(map(tuple, numbers.tolist()))
     return torch.tensor(numbers)
+
+
+def same(one: Numbers, other: Numbers) -> bool:
+    """Whether slots, or prototypes, are of the same filters, filled up or not."""
+    a, b = (torch.as_tensor(numbers, dtype=torch.float64).cpu() for numbers in (one, other))
+    rows = max(a.shape[-2], b.shape[-2])
+    a, b = (pad(each, (0, 0, 0, rows - each.shape[-2])) for each in (a, b))
+    lengths = {len(each) for each in (a, b) if each.dim() == 3}
+    return len(lengths) < 2 and bool(torch.isclose(a, b, rtol=1e-9, atol=0).all())
+
+
+def in_words(numbers: Numbers, of_one: InWords, most: int = 3) -> str:
+    """Slots, or prototypes, in a phrase; of many trials the first that differ."""
+    array = torch.as_tensor(numbers, dtype=torch.float64).cpu().numpy()
+    names = list(dict.fromkeys(map(of_one, array.reshape(-1, *array.shape[-2:]))))
+    return " and ".join(names[:most]) + (" and others" if len(names) > most else "")
+
+
+def refuse_others(
+    saved: Sequence[Group], groups: Sequence[Group], owner: str, key: str, of_one: InWords
+) -> None:
+    """Refuse the state of other filters: what torch loads are numbers, these are the program's.
+
+    Args:
+        saved: The groups of what is to be loaded.
+        groups: The optimizer's.
+        owner: Its name.
+        key: ``slots`` or ``design``.
+        of_one: Says which filter one of them is.
+
+    Raises:
+        InvalidInput: Naming both.
+    """
+    for theirs, ours in zip(saved, groups, strict=False):
+        if key not in theirs:
+            raise InvalidInput(
+                f"{owner}: this is the state of another optimizer, its groups have no {key}; load "
+                f"what a {owner} of {in_words(ours[key], of_one)} saved"
+            )
+        if not same(theirs[key], ours[key]):
+            raise InvalidInput(
+                f"{owner}: this is the state of {in_words(theirs[key], of_one)}, and the filter "
+                f"here is {in_words(ours[key], of_one)}; make the same one, or begin without it"
+            )
 
 
 def slots_of(sos: object) -> Numbers:

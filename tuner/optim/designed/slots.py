@@ -120,3 +120,9 @@ def to_sections(slots: Array) -> Array:
         np.stack(none, -1),
     )
     return sections
+
+
+def in_words(slots: Array) -> str:
+    """Slots as the sections that they are, in a phrase."""
+    sections = [[float(f"{number:.4g}") for number in row] for row in to_sections(slots)]
+    return f"sos={sections}"
