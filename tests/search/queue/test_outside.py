@@ -1,5 +1,7 @@
 """Studies of others beside ours, and ours deleted or changed in the dashboard or by Optuna."""
 
+from itertools import count
+
 import optuna
 import pytest
 from comparisons import comparison, enqueue, run, work_here
@@ -64,7 +66,7 @@ def test_a_name_taken_between_submission_and_filling_is_left_alone_and_said(stor
     control.submit(store, comparison(name="other", retrain_seeds=0))
     study = someones(store, "small/old")
     before = all_of(study)
-    keeper = Keeper(store)
+    keeper = Keeper(store, clock=count(step=100).__next__)  # waits have passed whenever it asks
     keeper.tend()
     assert "'small/old': Optuna has one of this name" in (note(store) or "")
     assert note(store, "other") == "no worker is running; start one with: tuner worker"

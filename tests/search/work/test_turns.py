@@ -1,5 +1,6 @@
 """Large comparisons beside small ones: everybody has a turn."""
 
+import optuna
 import pytest
 from comparisons import comparison, enqueue, run
 from sqlalchemy import event
@@ -93,8 +94,8 @@ def test_what_is_left_of_a_filling_is_dropped_with_its_comparison(store: Store):
     assert waiting(store, "large") == [3, 3]
 
 
-def asked(store: Store, keeper: Keeper) -> int:
-    """How many statements a round takes."""
+def asked(store: Store, keeper: Keeper) -> list[str]:
+    """The statements that a round takes."""
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -103,7 +104,7 @@ def asked(store: Store, keeper: Keeper) -> int:
     event.listen(store.engine, "before_cursor_execute", note)
     keeper.take_turns()
     event.remove(store.engine, "before_cursor_execute", note)
-    return len(statements)
+    return statements
 
 
 @pytest.mark.slow
@@ -115,15 +116,15 @@ def test_a_round_asks_nothing_about_comparisons_to_which_nothing_happened(
     control.submit(store, comparison(name="first", retrain_seeds=0))
     keeper.tend()
     keeper.tend()
-    of_one = asked(store, keeper)
+    of_one = len(asked(store, keeper))
     for number in range(4):
         control.submit(store, comparison(name=f"other-{number}", retrain_seeds=0))
     keeper.tend()
     keeper.tend()
-    assert asked(store, keeper) == of_one
+    assert len(asked(store, keeper)) == of_one
     control.change_comparison(store, "other-2", "pause")
     control.change_comparison(store, "other-2", "resume")
-    assert asked(store, keeper) > of_one
+    assert len(asked(store, keeper)) > of_one
 
 
 @pytest.mark.slow
@@ -134,3 +135,56 @@ def test_a_comparison_at_which_nothing_was_to_be_done_is_kept_going_to_its_end(
     control.submit(store, comparison())
     run(store)
     assert store.status("small") == "complete"
+
+
+@pytest.mark.slow
+def test_a_keeper_that_starts_beside_full_queues_writes_nothing(store: Store):
+    for name in ("first", "second"):
+        enqueue(store, comparison(name=name, retrain_seeds=0))
+    statements = asked(store, Keeper(store))
+    assert any("tuner_trials" in statement for statement in statements)
+    assert not [each for each in statements if not each.lstrip().startswith(("SELECT", "WITH"))]
+
+
+@pytest.mark.slow
+def test_a_comparison_in_trouble_is_tried_again_after_ever_longer_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    control.submit(store, comparison(retrain_seeds=0))
+    optuna.create_study(storage=store.rdb, study_name="small/new")
+    now, tried = [0.0], []
+    keeper = Keeper(store, clock=lambda: now[0])
+    put_off = keeper._put_off
+
+    def note(which: tuple[str, str]) -> None:
+        tried.append(now[0])
+        put_off(which)
+
+    monkeypatch.setattr(keeper, "_put_off", note)
+    for now[0] in (0, 1, 2, 3, 8, 9, 22, 23, 52, 53, 112, 113, 172, 173):
+        keeper.tend()
+    assert tried == [0, 1, 3, 9, 23, 53, 113, 173]
+    control.submit(store, comparison(name="other", retrain_seeds=0))
+    keeper.tend()
+    assert waiting(store, "other") == [6, 6]  # nobody else waits
+    optuna.delete_study(storage=store.rdb, study_name="small/new")
+    for now[0] in (232, 233):
+        keeper.tend()
+    assert waiting(store, "small") == [6, 6]
+    assert tried[-1] == 173
+
+
+@pytest.mark.slow
+def test_a_comparison_in_trouble_that_was_paused_is_tried_again_at_once(store: Store):
+    control.submit(store, comparison(retrain_seeds=0))
+    optuna.create_study(storage=store.rdb, study_name="small/new")
+    keeper = Keeper(store, clock=lambda: 0.0)
+    for _ in range(3):
+        keeper.tend()
+    optuna.delete_study(storage=store.rdb, study_name="small/new")
+    keeper.tend()
+    assert waiting(store, "small") == [6, 0]
+    for change in ("pause", "resume"):
+        control.change_comparison(store, "small", change)
+        keeper.tend()
+    assert waiting(store, "small") == [6, 6]

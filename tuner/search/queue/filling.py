@@ -169,15 +169,33 @@ def _wanted(connection: Connection, comparison: str, study_name: str) -> bool:
     return kept.rowcount > 0 and of_comparison(connection, comparison) is None
 
 
+def _is_handed_out(store: Store, study: StudySpec) -> bool:
+    """Whether no trial is held, and Optuna has the study as declared, which people can change."""
+    held = select(trials.c.trial_id).where(
+        trials.c.study_name == study.study_name, trials.c.state == HELD
+    )
+    with store.reader.connect() as connection:
+        if connection.scalar(held.limit(1)) is not None:
+            return False
+    study_id = store.our_study(study.study_name)
+    if study_id is None:
+        return False
+    kept = store.rdb.get_study_user_attrs(study_id)
+    return bool(kept.get("spec") == study.model_dump(mode="json"))
+
+
 def _fill(store: Store, study: StudySpec, given: Sequence[Template]) -> Iterator[None]:
     """Enqueue what the study's queue lacks of its first trials, each with what is given of it."""
+    present = positions(store, study.study_name)
+    missing = [index for index in range(len(given)) if index not in present]
+    if given and not missing and _is_handed_out(store, study):
+        return
     with store.transaction() as connection:
         if not _wanted(connection, study.comparison, study.study_name):
             return
         store.make_study(study)
-    present = positions(store, study.study_name)
-    missing = iter([index for index in range(len(given)) if index not in present])
-    while chunk := list(islice(missing, _CHUNK)):
+    rest = iter(missing)
+    while chunk := list(islice(rest, _CHUNK)):
         templates = {
             index: create_trial(
                 user_attrs={"index": index, "seed": study.trial_seed(index)},

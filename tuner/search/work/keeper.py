@@ -7,9 +7,9 @@ changes nothing if somebody else took it before. So nothing depends on one proce
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import Row, select, update
@@ -68,6 +68,16 @@ _ACTIVE = (
 _UNKNOWN = -1
 """The number of no event."""
 
+_LONGEST_WAIT_SECONDS = 60.0
+"""So long a comparison in trouble waits at most for the next try."""
+
+
+class _Trouble(NamedTuple):
+    """How often in a row a comparison could not be kept going, and when it is tried again."""
+
+    tries: int
+    until: float
+
 
 class Keeper:
     """Keeps the comparisons of a store going.
@@ -75,15 +85,21 @@ class Keeper:
     Whatever there is to be done is done in turns: a large comparison, or a long operation, lets
     the others through after some tenths of a second, and goes on where it was in its next turn.
     The smallest that is not done has as many turns as all others together. A comparison of which
-    nothing is to be done is looked at again once something happens to it.
+    nothing is to be done is looked at again once something happens to it. One in trouble is tried
+    again in the next round, and then after twice as long each time, up to a minute.
 
     Args:
         store: The database.
         rest: After every slice of a turn, rest so many times as long as it took; SQLite has one
             writer at a time, and others are to become it too.
+        clock: Tells the time in seconds, from any beginning.
     """
 
-    def __init__(self, store: Store, *, rest: float = 0.0) -> None:
+    def __init__(
+        self, store: Store, *, rest: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._troubled: dict[tuple[str, str], _Trouble] = {}
         self._store = store
         self._rest = rest
         self._queue = Queue(store)
@@ -118,8 +134,11 @@ class Keeper:
         current = {(row.name, row.declaration_hash) for row in active}
         self._begun = {which: rest for which, rest in self._begun.items() if which in current}
         self._settled = {which: last for which, last in self._settled.items() if which in current}
+        self._troubled = {which: why for which, why in self._troubled.items() if which in current}
         for row in self._in_turn(active):
             which = row.name, row.declaration_hash
+            if which in self._troubled and self._clock() < self._troubled[which].until:
+                continue
             if row.trouble is not None or self._settled.get(which, _UNKNOWN) != row.event:
                 left |= self._keep_going(row)
                 quiet = row.quiet_seconds is None or row.quiet_seconds > GAP_SECONDS
@@ -144,7 +163,17 @@ class Keeper:
                 _log.warning("comparison %r is not kept going", row.name, exc_info=True)
         if found != row.trouble:
             self._note(row.name, found)
+        if found is None:
+            self._troubled.pop((row.name, row.declaration_hash), None)
+        else:
+            self._put_off((row.name, row.declaration_hash))
         return left
+
+    def _put_off(self, which: tuple[str, str]) -> None:
+        """Try it again in the next round, after the second try in a row in 2 seconds, then 6."""
+        tries = self._troubled[which].tries + 1 if which in self._troubled else 1
+        wait = min(2.0 ** min(tries, 10) - 2, _LONGEST_WAIT_SECONDS)
+        self._troubled[which] = _Trouble(tries, self._clock() + wait)
 
     def _in_turn(self, active: Sequence[_Active]) -> Iterator[_Active]:
         """Everybody once, and after each who has begun and is smallest, or else oldest.
