@@ -193,6 +193,16 @@ def complete(rule: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         name: kind.check(f"{rule}.{name}", settings.get(name, kind.default))
         for name, kind in known.items()
     }
+    refuse_together(rule, full)
+    return full
+
+
+def refuse_together(rule: str, full: Mapping[str, Setting]) -> None:
+    """Refuse settings, all of a rule's, of which each is legal and that do not go together.
+
+    Raises:
+        InvalidInput: Saying which, and what to change.
+    """
     if full.get("memory_unit") == "steps" and not float(full["memory"]) >= 1:
         raise InvalidInput(
             f"{rule}.memory must be at least 1 step, got {full['memory']}; a share of the run "
@@ -208,4 +218,3 @@ def complete(rule: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
             "latent_sgd: nesterov needs momentum > 0 and dampening 0, got "
             f"momentum={full['momentum']} and dampening={full['dampening']}"
         )
-    return full

@@ -132,7 +132,7 @@ def test_binary_ends_leave_only_batch_norm_real(model):
 def test_networks_that_cannot_be_are_refused():
     with pytest.raises(InvalidInput, match="keeps its ends real"):
         build_network(Workload(model="bireal_resnet20", binary_ends=True), (3, 32, 32), 10, [0])
-    with pytest.raises(InvalidInput, match="halve a 4x4 image to nothing"):
+    with pytest.raises(InvalidInput, match="halve images of 4x4 to nothing"):
         build_network(Workload(model="cnn"), (1, 4, 4), 10, [0])
     with pytest.raises(InvalidInput, match="needs a binary layer"):
         build_network(Workload(widths=(8,)), (1, 4, 4), 10, [0])

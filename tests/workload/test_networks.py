@@ -46,8 +46,8 @@ SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32)}
         ),
         (
             {"model": "cnn", "widths": [16] * 8},
-            "workload.widths: 8 layers of a cnn halve a 8x8 image to nothing; name at most 7 "
-            "widths",
+            "workload.widths: 8 layers of a cnn halve images of 8x8 to nothing; name at most "
+            "7 widths",
         ),
         (
             {"model": "bireal_resnet18", "binary_ends": True},
@@ -98,7 +98,9 @@ def test_images_of_a_size_are_known_without_the_data():
     folder = {"model": "cnn", "dataset": "folder", "folder": "photos", "widths": [8] * 5}
     parse(ComparisonSpec, DECLARED | {"workload": folder}, "mine")
     parse(ComparisonSpec, DECLARED | {"workload": folder | {"size": 4}}, "mine")
-    with pytest.raises(InvalidInput, match="halve a 3x3 image to nothing; name at most 3 widths"):
+    with pytest.raises(
+        InvalidInput, match="halve images of 3x3 to nothing; name at most 3 widths"
+    ):
         parse(ComparisonSpec, DECLARED | {"workload": folder | {"size": 3}}, "mine")
 
 

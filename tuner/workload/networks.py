@@ -74,6 +74,6 @@ def _check_halving(widths: Sequence[int], image: tuple[int, int]) -> None:
     most = 2 * min(image).bit_length() - 1
     if len(widths) > most:
         raise InvalidInput(
-            f"workload.widths: {len(widths)} layers of a cnn halve a {image[0]}x{image[1]} image "
-            f"to nothing; name at most {most} widths"
+            f"workload.widths: {len(widths)} layers of a cnn halve images of "
+            f"{image[0]}x{image[1]} to nothing; name at most {most} widths"
         )

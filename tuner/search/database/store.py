@@ -157,7 +157,9 @@ class Store:
 
     def _check_names(self, comparison: str, names: Sequence[str]) -> None:
         """Refuse a new comparison with a study whose name is taken; ``make_study`` looks again."""
-        if (taken := study_names(self.rdb, names)) and comparison not in self.names():
+        with self.reader.connect() as connection:
+            taken = study_names(connection, names)
+        if taken and comparison not in self.names():
             raise Conflict(_taken(taken[0], "give the comparison another name, or rename that"))
 
     def _check_declaration(self, spec: ComparisonSpec) -> None:

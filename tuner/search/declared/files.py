@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -42,7 +42,7 @@ class Declared(BaseModel):
         info: ValidationInfo,
     ) -> Any:
         if isinstance(data, dict):
-            refuse_unknown_keys(data, cls.model_fields)
+            refuse_unknown_keys(data, cls.__pydantic_fields__)
             if info.context != STORED:
                 refuse_too_many_items(data)
         return data
@@ -71,12 +71,11 @@ def a_list(of: str) -> BeforeValidator:
 Model = TypeVar("Model", bound=Declared)
 
 
-def refuse_unknown_keys(data: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown_keys(data: Iterable[str], known: Collection[str]) -> None:
     """Raise UnknownName for the first key of ``data`` that is not a known one."""
-    names = list(known)
     for key in data:
-        if key not in names:
-            raise UnknownName("key", key, names)
+        if key not in known:
+            raise UnknownName("key", key, known)
 
 
 def refuse_too_many_items(data: Mapping[str, object]) -> None:

@@ -41,7 +41,7 @@ from pydantic import (
 )
 
 from tuner.errors import InvalidInput, UnknownName
-from tuner.rules import OWN, RULES, Setting, Whole, complete
+from tuner.rules import OWN, RULES, Setting, Whole, complete, refuse_together
 from tuner.search.declared.files import Declared, read_toml, shown, studies_dir
 
 
@@ -175,10 +175,10 @@ class Space(Declared):
             if isinstance(kind, Whole) and isinstance(parameter, Range) and not parameter.integer:
                 raise InvalidInput(f"parameters.{name} is a whole number; add integer = true")
             example[name] = max(parameter.ends) if isinstance(parameter, Range) else values[0]
-        complete(self.rule, example)
+        full = complete(self.rule, example)
         for name, parameter in self.parameters.items():
             if isinstance(parameter, Range):
-                complete(self.rule, example | {name: min(parameter.ends)})
+                refuse_together(self.rule, full | {name: min(parameter.ends)})
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:

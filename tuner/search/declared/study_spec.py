@@ -43,6 +43,9 @@ CodeChanges = Literal["refused", "noted"]
 TimeLimit = Annotated[StrictFloat, Field(gt=0, le=1e7)]
 
 
+_WORKLOAD, _OBJECTIVE = ([field.name for field in fields(each)] for each in (Workload, Objective))
+"""The fields of each."""
+
 _KINDS = {
     field.name: type(field.default)
     for field in fields(Workload)
@@ -67,7 +70,7 @@ def _workload(
 ) -> Workload:
     if not isinstance(data, dict):
         return read(data)  # type: ignore[no-any-return]  # pydantic's
-    refuse_unknown_keys(data, (field.name for field in fields(Workload)))
+    refuse_unknown_keys(data, _WORKLOAD)
     if info.context != STORED:
         refuse_too_many_items(data)
     for name, kind in _KINDS.items():
@@ -87,7 +90,7 @@ def _workload(
 def _objective(data: Any) -> Any:  # Any: unchecked outside data
     if not isinstance(data, dict):
         return data
-    refuse_unknown_keys(data, (field.name for field in fields(Objective)))
+    refuse_unknown_keys(data, _OBJECTIVE)
     refuse_too_many_items(data)
     _check_options("options", data.get("options", {}))
     for name, kind in _OBJECTIVE_KINDS.items():

@@ -98,5 +98,6 @@ def test_names_of_studies_are_found_however_many_are_asked_for(
     monkeypatch.setattr(many, "_NAMED", 2)
     for name in ("a", "b", "c"):
         study(store, name)
-    assert study_names(store.rdb, ["x", "c", "y", "z", "a"]) == ["a", "c"]
-    assert study_names(store.rdb, []) == []
+    with store.engine.connect() as connection:
+        assert study_names(connection, ["x", "c", "y", "z", "a"]) == ["a", "c"]
+        assert study_names(connection, []) == []

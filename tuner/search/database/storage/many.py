@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, configure_mappers
 
 _NAMED = 500
@@ -26,6 +26,11 @@ STUDY_ID = select(models.StudyModel.__table__.c.study_id).where(
     models.StudyModel.__table__.c.study_name == bindparam("study_name")
 )
 """The number of the study ``study_name``."""
+
+_AMONG = select(models.StudyModel.__table__.c.study_name).where(
+    models.StudyModel.__table__.c.study_name.in_(bindparam("names", expanding=True))
+)
+"""The names among ``names`` that studies bear."""
 
 _stored_report = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
 _Written = defaultdict[type[Any], list[dict[str, object]]]  # Any: models of Optuna's
@@ -98,14 +103,11 @@ def end_as_failed(
         return ended
 
 
-def study_names(storage: RDBStorage, names: Sequence[str]) -> list[str]:
+def study_names(connection: Connection, names: Sequence[str]) -> list[str]:
     """Those of these names that studies bear, in the order of the alphabet."""
-    column = models.StudyModel.__table__.c.study_name
     found: list[str] = []
-    with _create_scoped_session(storage.scoped_session) as session:
-        for first in range(0, len(names), _NAMED):
-            these = column.in_(names[first : first + _NAMED])
-            found += session.scalars(select(column).where(these))
+    for first in range(0, len(names), _NAMED):
+        found += connection.scalars(_AMONG, {"names": names[first : first + _NAMED]})
     return sorted(found)
 
 
