@@ -266,6 +266,20 @@ def test_the_state_of_another_optimizer_is_refused(name):
         make(name, [weight()]).load_state_dict(adam.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("saved", "loading", "words"),
+    [
+        ("latent_sgd", "latent_signsgd", "its groups have coupled"),
+        ("latent_adam", "latent_lion", "its groups have eps"),
+        ("bop2nd_order", "bop", "its groups have sigma"),
+    ],
+)
+def test_the_state_of_a_rule_that_has_more_is_refused(saved, loading, words):
+    other, optimizer = make(saved, [weight()]), make(loading, [weight()])
+    with pytest.raises(InvalidInput, match=rf"state of another optimizer, {words}; load what a"):
+        optimizer.load_state_dict(other.state_dict())
+
+
 def test_hyperparameters_per_trial_are_compacted_in_groups_and_defaults():
     param = torch.nn.Parameter(torch.randn(3, 4))
     optimizer = FilterFlip([param], alpha=torch.tensor([0.1, 0.2, 0.3]), gamma=0.5)

@@ -277,7 +277,8 @@ class BinaryOptimizer(Optimizer):
         """
         names = {name for state in self.state.values() for name in state}
         keys = {*self.known.kinds, "step_count"}
-        refuse_others(state_dict, type(self).__name__, keys=keys, names=names)
+        others = self.known.of_others
+        refuse_others(state_dict, type(self).__name__, keys=keys, others=others, names=names)
         before = self.param_groups
         super().load_state_dict(dict(state_dict))
         keep_types(state_dict, self.state, self.param_groups, before)

@@ -34,6 +34,9 @@ _OF_OTHERS = {
 """What torch, its schedulers and common training scripts keep in a group."""
 
 
+_OF_RULES = frozenset(name for known in RULES.values() for name in known) | {"eps"}
+"""The hyperparameters of all rules; ``eps``, of Adam's, is not searched."""
+
 MATRICES = ("slots", "design")
 """Keys in a group whose value is of shape [S, C], or [K, S, C] with one entry per trial."""
 
@@ -65,6 +68,11 @@ class Known:
             for name, kind in known.items()
             if name not in self.without and (isinstance(kind, Number) or name in _SWITCHES)
         }
+
+    @cached_property
+    def of_others(self) -> frozenset[str]:
+        """The hyperparameters of other rules alone."""
+        return _OF_RULES - {*self.kinds, self.driven}
 
     def given(self, group: Group, owner: str) -> Group:
         """The group with ``lr`` in place of the name that the rule has for it.

@@ -210,7 +210,12 @@ def total(flips: list[Tensor]) -> Tensor:
 
 
 def refuse_others(
-    state_dict: Mapping[str, Any], owner: str, *, keys: set[str], names: set[str]
+    state_dict: Mapping[str, Any],
+    owner: str,
+    *,
+    keys: set[str],
+    others: frozenset[str],
+    names: set[str],
 ) -> None:
     """Refuse what another optimizer saved.
 
@@ -218,6 +223,7 @@ def refuse_others(
         state_dict: What is to be loaded.
         owner: The optimizer's name.
         keys: What its groups hold.
+        others: What those of other optimizers alone do.
         names: What its parameters' state holds; empty if it has none yet.
 
     Raises:
@@ -229,6 +235,8 @@ def refuse_others(
             raise InvalidInput(
                 f"{other}, its groups have no {missing[0]}; load what a {owner} saved"
             )
+        if strange := sorted(others & set(group)):
+            raise InvalidInput(f"{other}, its groups have {strange[0]}; load what a {owner} saved")
     for state in state_dict["state"].values():
         if state and names and not names & set(state):
             raise InvalidInput(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from tuner.errors import InvalidInput
 from tuner.optim.designed import slots
@@ -35,17 +34,24 @@ def kept(numbers: Array, *, as_tensor: bool = False) -> Numbers:
 
 def same(one: Numbers, other: Numbers) -> bool:
     """Whether slots, or prototypes, are of the same filters, filled up or not."""
-    a, b = (torch.as_tensor(numbers, dtype=torch.float64).cpu() for numbers in (one, other))
-    rows = max(a.shape[-2], b.shape[-2])
-    a, b = (pad(each, (0, 0, 0, rows - each.shape[-2])) for each in (a, b))
-    lengths = {len(each) for each in (a, b) if each.dim() == 3}
-    return len(lengths) < 2 and bool(torch.isclose(a, b, rtol=1e-9, atol=0).all())
+    if one is other:
+        return True
+    a, b = map(_of_each, (one, other))
+    rows = max(a.shape[1], b.shape[1])
+    a, b = (np.pad(each, ((0, 0), (0, rows - each.shape[1]), (0, 0))) for each in (a, b))
+    alike = len(a) == len(b) or 1 in (len(a), len(b))
+    return alike and np.allclose(a, b, rtol=1e-9, atol=0)
+
+
+def _of_each(numbers: Numbers) -> Array:
+    """Those of each filter, shape [K, S, C]; K is 1 where all trials share one."""
+    array = np.asarray(numbers.cpu() if isinstance(numbers, Tensor) else numbers, dtype=np.float64)
+    return array.reshape(-1, *array.shape[-2:])
 
 
 def in_words(numbers: Numbers, of_one: InWords, most: int = 3) -> str:
     """Slots, or prototypes, in a phrase; of many trials the first that differ."""
-    array = torch.as_tensor(numbers, dtype=torch.float64).cpu().numpy()
-    names = list(dict.fromkeys(map(of_one, array.reshape(-1, *array.shape[-2:]))))
+    names = list(dict.fromkeys(map(of_one, _of_each(numbers))))
     return " and ".join(names[:most]) + (" and others" if len(names) > most else "")
 
 
