@@ -36,6 +36,13 @@ def test_a_single_search_is_a_study_of_one_arm(client, store):
     assert len(in_dashboard.json()["trials"]) == 5
 
 
+def test_what_the_comparison_of_a_single_search_refuses_is_said_of_a_field(client):
+    body = {**STUDY, "workload": {"epochs": 3, "real_epochs": 2}, "pruner": "asha"}
+    (broken,) = client.post("/v1/studies", json=body).json()["errors"]
+    assert broken["field"] == "arms"
+    assert broken["rule"].startswith("the pruner of 'search' would judge trials by scores")
+
+
 @pytest.mark.parametrize(
     "change", [{"n_trials": 0}, {"space": "x"}, {"sampler": "x"}, {"workload": {}, "extra": 1}]
 )

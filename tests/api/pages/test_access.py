@@ -144,6 +144,17 @@ def test_a_declared_study_of_a_folder_says_what_the_server_lacks(browser, store)
     assert not store.names()
 
 
+def test_a_mistake_is_said_of_the_field_that_is_meant_and_names_it_once(browser):
+    workload = "{epochs = 3, real_epochs = 3}"
+    arms = '[{name = "b", space = "filter"}]'
+    text = f'name = "a"\nn_trials = 2\nworkload = {workload}\narms = {arms}'
+    answer = browser.post("/new", data={"text": text})
+    assert answer.status_code == 422
+    said = Document(answer.text).text
+    assert said.count("workload.real_epochs") == 1
+    assert "must be < 3 epochs, got 3" in said
+
+
 def test_an_unknown_study_is_not_found(browser):
     assert (
         "study 'digit' is unknown; did you mean 'digits'?"
