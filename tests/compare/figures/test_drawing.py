@@ -260,3 +260,16 @@ def test_every_figure_shows_a_name_as_it_is_written(arm: Make, name: str):
                 assert picture.name == "over_budgets" or any(
                     shown in text.replace(r"\$", "$") for text in drawn
                 )
+
+
+@pytest.mark.parametrize("first", ["png", "svg"])
+def test_a_figure_lies_the_same_in_every_format_whichever_is_saved_first(arm: Make, first: str):
+    scores = np.linspace(0.5, 0.9, 60)
+    comparison = compare([arm("new", scores), arm("old", scores[::-1])], Protocol())
+    picture, alone = pictures(comparison)[0], pictures(comparison)[0]
+    before = [axes.get_position().bounds for axes in picture.drawing.axes]
+    picture.saved(first)
+    laid_out = [axes.get_position().bounds for axes in picture.drawing.axes]
+    assert laid_out != before
+    assert picture.svg == alone.svg
+    assert [axes.get_position().bounds for axes in picture.drawing.axes] == laid_out

@@ -1,7 +1,6 @@
 """Filters as a picture: impulse, step and frequency response, laid over each other."""
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -43,10 +42,3 @@ def drawing(filters: Sequence[Shown]) -> Figure:
     frequency.set_ylim(bottom=_LEAST_DB)
     legend_below(picture, handles)
     return picture
-
-
-def saved(picture: Figure, kind: str) -> bytes:
-    """The picture as the content of a file: png, svg or pdf."""
-    buffer = BytesIO()
-    picture.savefig(buffer, format=kind, dpi=200)
-    return buffer.getvalue()

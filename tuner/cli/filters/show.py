@@ -56,9 +56,10 @@ def show(
     found = shown(filters, Run(steps, second_moment))
     written: list[Path] = []
     if picture is not None:
-        from tuner.cli.filters.drawing import drawing, saved
+        from tuner.cli.filters.drawing import drawing
+        from tuner.compare.figures.axes import as_file
 
-        picture.write_bytes(saved(drawing(found), picture.suffix.removeprefix(".")))
+        picture.write_bytes(as_file(drawing(found), picture.suffix.removeprefix(".")))
         written.append(picture)
     data = as_text({"filters": [each.as_data() for each in found]})
     if json == "-":

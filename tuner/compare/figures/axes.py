@@ -1,9 +1,8 @@
 """What every figure has in common: quiet axes, the target, a legend that covers nothing."""
 
 import re
-import warnings
 from collections.abc import Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from math import ceil
 from typing import Literal
 
@@ -11,11 +10,12 @@ from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, PercentFormatter, ScalarFormatter
 
 from tuner.compare import words
-from tuner.compare.figures.log_ticks import FONT_SIZE, text_width
+from tuner.compare.figures.log_ticks import FONT_SIZE, boxes_for_missing_glyphs, text_width
 from tuner.compare.protocol import ACCURACY, Protocol
 
 INK, QUIET = "#222222", "#6b6b6b"
@@ -169,9 +169,9 @@ def as_svg(drawing: Figure, *, salt: str) -> str:
     buffer = StringIO()
     with (
         rc_context({"svg.hashsalt": f"tuner {salt}", "svg.fonttype": "none"}),
-        warnings.catch_warnings(),
+        boxes_for_missing_glyphs(),
     ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands in for it
+        _lay_out(drawing)
         drawing.savefig(
             buffer,
             format="svg",
@@ -180,3 +180,26 @@ def as_svg(drawing: Figure, *, salt: str) -> str:
         )
     text = buffer.getvalue()
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text[text.index("<svg") :])
+
+
+def as_file(drawing: Figure, kind: str) -> bytes:
+    """The drawing as the content of a file: png, svg or pdf."""
+    buffer = BytesIO()
+    with boxes_for_missing_glyphs():
+        _lay_out(drawing)
+        drawing.savefig(buffer, format=kind, dpi=200)
+    return buffer.getvalue()
+
+
+def _lay_out(drawing: Figure) -> None:
+    """Put everything in its place, once: anew for each file would take longer than to draw it.
+
+    The places are those of an SVG file, in whatever format comes first.
+    """
+    if (engine := drawing.get_layout_engine()) is not None:
+        canvas, dpi = drawing.canvas, drawing.dpi
+        FigureCanvasSVG(drawing)
+        engine.execute(drawing)
+        drawing.set_canvas(canvas)
+        drawing.dpi = dpi
+        drawing.set_layout_engine(None)

@@ -3,11 +3,9 @@
 A new figure is one file, with the functions of ``FigureFile``, and one line in ``FIGURES``.
 """
 
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from typing import Literal, Protocol
 
 from matplotlib.figure import Figure
@@ -23,7 +21,7 @@ from tuner.compare.figures import (
     repeated_searches,
     tuning_curves,
 )
-from tuner.compare.figures.axes import as_svg
+from tuner.compare.figures.axes import as_file, as_svg
 from tuner.compare.figures.ranks import critical_difference
 
 ReportSection = Literal["verdict", "ranks", "budgets", "filters", "importance"]
@@ -94,11 +92,7 @@ class Picture:
 
     def saved(self, kind: str) -> bytes:
         """The drawing as the content of a file: png, svg or pdf."""
-        buffer = BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands in for it
-            self.drawing.savefig(buffer, format=kind, dpi=200)
-        return buffer.getvalue()
+        return as_file(self.drawing, kind)
 
     @property
     def svg(self) -> str:

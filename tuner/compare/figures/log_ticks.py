@@ -3,7 +3,9 @@
 Matplotlib labels the ticks between decades where the range is narrow, and lets them overprint.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, floor, isclose, log, log10
@@ -38,7 +40,17 @@ def power(value: float) -> str:
 def text_width(text: str, size: float) -> float:
     """Width of one line of text in points, at a font size in points."""
     font = FontProperties(size=size)
-    return float(TextToPath().get_text_width_height_descent(text, font, text.startswith("$"))[0])
+    with boxes_for_missing_glyphs():
+        sizes = TextToPath().get_text_width_height_descent(text, font, text.startswith("$"))
+    return float(sizes[0])
+
+
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """No warnings of glyphs that no font has: a box stands in for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
 
 
 def log_axis(axis: XAxis | YAxis, label: Callable[[float], str], *, least: float = 0.0) -> None:

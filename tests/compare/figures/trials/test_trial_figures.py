@@ -67,9 +67,9 @@ def failed(n: int) -> list[TriedTrial]:
 def test_a_figure_is_drawn_and_explained_for_every_kind_of_search(name: str, tried: Tried):
     heading, file = TRIAL_FIGURES[name]
     assert heading and file.trials(tried)
-    picture = standalone(svg(name, tried))
-    assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"
-    assert svg(name, tried) == svg(name, tried)
+    picture = svg(name, tried)
+    assert ElementTree.fromstring(standalone(picture)).tag == "{http://www.w3.org/2000/svg}svg"
+    assert svg(name, tried) == picture
     caption = file.caption(tried)
     assert caption.endswith(".") and ".." not in caption
     lost = tried.n_ended - len(tried.scored)

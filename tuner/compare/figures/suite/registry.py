@@ -3,14 +3,12 @@
 A new one is a file with the functions of ``SuiteFigure``, and a line in ``SUITE_FIGURES``.
 """
 
-import warnings
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from tuner.compare.figures.axes import as_svg
+from tuner.compare.figures.axes import as_file, as_svg
 from tuner.compare.figures.suite import forest, profile
 from tuner.compare.suite.outcome import Suite
 
@@ -36,8 +34,4 @@ def svg(name: str, suite: Suite) -> str:
 
 def saved(name: str, suite: Suite, kind: str) -> bytes:
     """A figure as the content of a file: png, svg or pdf."""
-    buffer = BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands in for it
-        SUITE_FIGURES[name].draw(suite).savefig(buffer, format=kind, dpi=200)
-    return buffer.getvalue()
+    return as_file(SUITE_FIGURES[name].draw(suite), kind)
