@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy
 
-from tuner.compare.statistics.estimate import Estimate, Floats
+from tuner.compare.statistics.estimate import Estimate, Floats, Ints
 from tuner.errors import InvalidInput
 
 METHOD = "permutation in a random forest, out of bag"
@@ -86,8 +86,7 @@ def effective_number(importances: Floats, held: float = HELD) -> int:
             "effective number: needs importances of at least 0, finite and not all 0, "
             f"got {values.tolist()}"
         )
-    reached = np.cumsum(np.sort(values)[::-1]) / values.sum()
-    return int(np.searchsorted(reached, held - _ROUNDING)) + 1
+    return int(_fewest(values, held))
 
 
 def ranking(
@@ -168,4 +167,11 @@ def _numbers(
     taker[::2], part[::2] = int(parts.argmax()), 1.0
     added = np.eye(p)[taker] * rest * part
     possible = np.maximum(resampled, 0) * (1 - rest) + added
-    return np.array([effective_number(each) for each in possible], dtype=np.float64)
+    return _fewest(possible, HELD).astype(np.float64)
+
+
+def _fewest(importances: Floats, held: float) -> Ints:
+    """The fewest that together hold that share of all, shape [..., p] -> [...]."""
+    reached = np.cumsum(np.sort(importances)[..., ::-1], axis=-1)
+    whole = importances.sum(axis=-1, keepdims=True)
+    return np.asarray(1 + (reached / whole < held - _ROUNDING).sum(axis=-1))

@@ -88,7 +88,8 @@ def _out_of_bag(
     The predictions have shape [1 + p, m]: as the trials are, then with each of the p groups of
     columns replaced by those of ``STRANGERS`` other trials, in the mean.
     """
-    from sklearn.tree import ExtraTreeRegressor  # half a second to import, and rarely needed
+    from sklearn import config_context  # half a second to import, and rarely needed
+    from sklearn.tree import ExtraTreeRegressor
 
     n = ranks.size
     asked = np.repeat(inputs[None], 1 + STRANGERS * len(groups), axis=0)
@@ -98,15 +99,16 @@ def _out_of_bag(
             asked[1 + STRANGERS * place + turn][:, group] = strangers[:, group]
     sums, counts = np.zeros(asked.shape[:2]), np.zeros(n)
     flat = asked.reshape(-1, inputs.shape[1])
-    for _ in range(trees):
-        times_seen = np.bincount(rng.integers(n, size=n), minlength=n)
-        tree = ExtraTreeRegressor(
-            max_features=1.0, min_samples_leaf=LEAF, random_state=int(rng.integers(2**31))
-        ).fit(inputs, ranks, sample_weight=times_seen.astype(np.float64), check_input=False)
-        unseen = times_seen == 0
-        answers = tree.predict(flat, check_input=False).reshape(sums.shape)
-        sums[:, unseen] += answers[:, unseen]
-        counts += unseen
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        for _ in range(trees):
+            times_seen = np.bincount(rng.integers(n, size=n), minlength=n)
+            tree = ExtraTreeRegressor(
+                max_features=1.0, min_samples_leaf=LEAF, random_state=int(rng.integers(2**31))
+            ).fit(inputs, ranks, sample_weight=times_seen.astype(np.float64), check_input=False)
+            unseen = times_seen == 0
+            answers = tree.tree_.predict(flat).reshape(sums.shape)
+            sums[:, unseen] += answers[:, unseen]
+            counts += unseen
     some = counts > 0
     means = sums[:, some] / counts[some]
     replaced = means[1:].reshape(len(groups), STRANGERS, means.shape[1]).mean(axis=1)
