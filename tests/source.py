@@ -1,6 +1,7 @@
 """The source as data: its modules, what they import, what they define."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -27,16 +28,25 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(path: Path) -> set[str]:
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements within, the branches of others too: an import can be nothing else."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, part, ()):
+            yield each
+            yield from statements(each)
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Dotted names that a file imports anywhere, those for type checkers and in functions too."""
     names: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in statements(tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 @cache
