@@ -25,10 +25,13 @@ KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 LONGEST = ("test_documents.py", "test_kill.py", "test_fleet.py")
 """Files that take minutes."""
 
+KEPT = Path(__file__).resolve().parents[1] / ".pytest_cache" / "kernels"
+"""Where the compiled library waits for the next run: its name says what it was made of."""
+
 gc.disable()  # until all tests are imported, see pytest_collection_finish
 _numbers = count()
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-", ignore_cleanup_errors=True)
-os.environ.setdefault("TUNER_CACHE_DIR", _cache.name)
+_own_cache = os.environ.setdefault("TUNER_CACHE_DIR", _cache.name) == _cache.name
 os.environ.setdefault("TUNER_CHECKPOINT_DIR", f"{_cache.name}/checkpoints")
 if "PYTEST_XDIST_WORKER" in os.environ:  # beside others, which set the variables above already
     os.environ["TUNER_CHECKPOINT_DIR"] = f"{_cache.name}/checkpoints"
@@ -52,9 +55,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+def pytest_sessionstart() -> None:
+    """Begin with the library that an earlier run compiled; workers have this process's cache."""
+    for library in KEPT.glob("*.so") if _own_cache else ():
+        shutil.copy(library, _cache.name)
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what was compiled, in the place of what earlier runs compiled."""
+    known = Path(_cache.name).glob("kernels-*.so") if _own_cache else ()
+    if made := [library for library in known if not (KEPT / library.name).exists()]:
+        shutil.rmtree(KEPT, ignore_errors=True)
+        KEPT.mkdir(parents=True)
+        for library in made:
+            shutil.copy(library, KEPT)
+
+
 def pytest_collection_finish() -> None:
-    """What was imported stays: nobody need look through it for garbage again and again."""
+    """What was imported stays: nobody need look through it for garbage again and again.
+
+    Nor through what tests leave after every few hundred objects: that took a seventh of all time.
+    """
     gc.enable()
+    gc.set_threshold(10_000, 20, 20)
     gc.freeze()
 
 
