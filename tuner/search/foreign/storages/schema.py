@@ -34,14 +34,15 @@ def brought_up_to_date(copy: URL, where: str) -> Iterator[tuple[RDBStorage, tupl
     _check(copy, where)
     storage = RDBStorage(str(copy), skip_compatibility_check=True, skip_table_creation=True)
     try:
-        version, newest = storage.get_current_version(), storage.get_head_version()
+        version = storage.get_current_version()
         notes: tuple[str, ...] = ()
-        if version not in storage.get_all_versions():
-            raise DatabaseProblem(
-                f"database {where}: Optuna's tables are of version {version}, which Optuna "
-                f"{optuna.__version__} does not know; read it with the newer Optuna that made them"
-            )
-        if version != newest:
+        if version != newest():
+            if version not in storage.get_all_versions():
+                raise DatabaseProblem(
+                    f"database {where}: Optuna's tables are of version {version}, which Optuna "
+                    f"{optuna.__version__} does not know; read it with the newer Optuna that made "
+                    "them"
+                )
             try:
                 with _unheard():
                     storage.upgrade()
@@ -62,7 +63,7 @@ def brought_up_to_date(copy: URL, where: str) -> Iterator[tuple[RDBStorage, tupl
 
 @cache
 def newest() -> str:
-    """The version of tables that the Optuna in use makes."""
+    """The version of tables that the Optuna in use makes; it reads all its migrations for that."""
     storage = RDBStorage("sqlite:///:memory:")
     try:
         return storage.get_head_version()
