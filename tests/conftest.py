@@ -108,6 +108,16 @@ def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def optunas_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file that Optuna made, without studies, to copy: making one takes longer."""
+    from optuna.storages import RDBStorage
+
+    path = tmp_path_factory.mktemp("optuna") / "theirs.db"
+    RDBStorage(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
 def postgres_with_tables(postgres: Any) -> str:
     """The name of a PostgreSQL database with all tables and nothing in them, to copy."""
     postgres.psql("create database with_tables;")

@@ -1,5 +1,6 @@
 """``tuner compare STORAGE`` lists the studies in it and says what to type next."""
 
+import shutil
 from pathlib import Path
 
 import optuna
@@ -14,8 +15,9 @@ from tuner.search.foreign.address import names_storage
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(optunas_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(optunas_sqlite, "a.db")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -61,7 +63,6 @@ def test_a_study_without_a_name_is_listed_and_not_suggested():
 
 
 def test_a_storage_without_studies_says_so():
-    optuna.storages.RDBStorage("sqlite:///a.db")
     assert listed("a.db") == "a.db holds no studies\n"
 
 

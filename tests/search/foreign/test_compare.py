@@ -1,6 +1,7 @@
 """Any Optuna study as an arm, and the comparison of two that others made."""
 
 import math
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -28,16 +29,16 @@ def foreign_arm(address: str, reading: Reading = AS_IT_STANDS) -> ForeignArm:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/tuner.db")
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = open_store(sqlite_url)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> str:
+def foreign(optunas_sqlite: Path, tmp_path: Path) -> str:
     """The address of a study that Optuna made by itself, with trials in every state."""
-    url = f"sqlite:///{tmp_path}/foreign.db"
+    url = f"sqlite:///{shutil.copy(optunas_sqlite, tmp_path / 'foreign.db')}"
     storage = optuna.storages.RDBStorage(url)
     study = optuna.create_study(storage=storage, study_name="old loss", direction="minimize")
     ranges = {
@@ -171,15 +172,15 @@ def test_studies_that_say_what_drew_them_are_noted_where_another_sampler_is_give
         judged_studies([], Protocol(rope=0.3))
 
 
-def test_studies_and_addresses_are_compared_in_one_call(tmp_path: Path):
+def test_studies_and_addresses_are_compared_in_one_call(optunas_sqlite: Path, tmp_path: Path):
     kept = []
     for name, sign in (("better", 1.0), ("worse", 3.0)):
+        kept.append(str(shutil.copy(optunas_sqlite, tmp_path / f"{name}.db")))
         optuna.copy_study(
             from_study_name=name,
             from_storage=losses(name, sign)._storage,
-            to_storage=f"sqlite:///{tmp_path}/{name}.db",
+            to_storage=f"sqlite:///{kept[-1]}",
         )
-        kept.append(f"{tmp_path}/{name}.db")
     studies = [losses("better", 1.0), losses("worse", 3.0)]
     found = compare_studies(
         *studies, target=0.5, k=2, unit="loss", sampler="random", names=("new", "old")
@@ -234,12 +235,17 @@ def test_studies_of_a_database_are_named_and_not_addressed(store: Store):
     ],
 )
 def test_arms_are_called_by_what_tells_them_apart(
-    files: Sequence[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: Sequence[str],
+    names: list[str],
+    optunas_sqlite: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.chdir(tmp_path)
     for each in files:
         path, _, name = each.partition("::")
         Path(path).parent.mkdir(exist_ok=True)
+        shutil.copy(optunas_sqlite, path)
         made = optuna.create_study(storage=f"sqlite:///{path}", study_name=name)
         made.add_trials([create_trial(value=value / 10) for value in range(5)])
     assert judged_studies(files, Protocol(unit="loss")).names == names

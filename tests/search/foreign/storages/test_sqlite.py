@@ -1,6 +1,7 @@
 """SQLite files of any Optuna are read, whole, and nothing is left of it."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -19,10 +20,11 @@ DAMAGED = r"malformed.* copy it afresh, .*\.recover"
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[Path]:
+def file(optunas_sqlite: Path, tmp_path: Path) -> Iterator[Path]:
     """A file of Optuna's with the study "old" of five trials, in a folder of its own."""
     folder = tmp_path / "theirs"
     folder.mkdir()
+    shutil.copy(optunas_sqlite, folder / "plain.db")
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/plain.db")
     study = optuna.create_study(storage=storage, study_name="old", direction="maximize")
     study.add_trials([create_trial(value=value / 10) for value in range(5)])
