@@ -5,7 +5,6 @@ from typing import cast
 from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import get_storage
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -41,6 +40,7 @@ class DashboardOf:
         with self._lock:
             if self._app is None:
                 import optuna_dashboard  # it imports scikit-learn
+                from optuna.artifacts import FileSystemArtifactStore  # it imports boto3
 
                 artifacts = FileSystemArtifactStore(config.artifact_dir())
                 studies = optuna_dashboard.wsgi(get_storage(self._store.rdb), artifacts)

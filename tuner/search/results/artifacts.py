@@ -10,14 +10,15 @@ import mimetypes
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-from optuna.artifacts import FileSystemArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
 
 from tuner import config
 from tuner.errors import NotFound
 from tuner.search.database.store import Store
+
+if TYPE_CHECKING:
+    from optuna.artifacts import FileSystemArtifactStore
 
 _OF_TRIALS = "dashboard:artifacts:{trial_id}:"
 _BY_OPTUNA = "artifacts:"
@@ -60,7 +61,7 @@ def attach(store: Store, study_name: str, trial_id: int, file: Path) -> Artifact
     folder = config.artifact_dir()
     folder.mkdir(parents=True, exist_ok=True)
     with file.open("rb") as content:
-        FileSystemArtifactStore(folder).write(made.artifact_id, content)
+        _files(folder).write(made.artifact_id, content)
     prefix = _OF_TRIALS.format(trial_id=trial_id)
     store.rdb.set_study_system_attr(
         study_id, f"{prefix}{made.artifact_id}", json.dumps(asdict(made))
@@ -94,14 +95,23 @@ def content_of(artifact: Artifact) -> Path:
     Raises:
         NotFound: If the folder of the artifacts has no such file.
     """
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     try:
-        FileSystemArtifactStore(config.artifact_dir()).open_reader(artifact.artifact_id).close()
+        _files(config.artifact_dir()).open_reader(artifact.artifact_id).close()
     except (ArtifactNotFound, ValueError) as error:
         raise NotFound(
             f"{artifact.filename} is not in the folder of the artifacts here "
             "(TUNER_ARTIFACT_DIR); share it with where the file was exported"
         ) from error
     return config.artifact_dir() / artifact.artifact_id
+
+
+def _files(folder: Path) -> "FileSystemArtifactStore":
+    """Optuna's store of files; its package imports boto3 where that is, half a second."""
+    from optuna.artifacts import FileSystemArtifactStore
+
+    return FileSystemArtifactStore(folder)
 
 
 def _study_id(store: Store, study_name: str) -> int:
