@@ -102,8 +102,13 @@ def runner(model: Any) -> Callable[[Tensor], Tensor]:  # Any: onnx's
     execute = library("qonnx.core.onnx_exec").execute_onnx
     wrapper = library("qonnx.core.modelwrapper").ModelWrapper
     resized = library("qonnx.transformation.change_batchsize").ChangeBatchSize
+    folded = library("qonnx.transformation.fold_constants").FoldConstantsFiltered
+    # All bits at once: cleanup looks through the whole model anew after each node that it folds.
+    unpacked = wrapper(model, make_deepcopy=True).transform(
+        folded(lambda _, node: node.domain != DOMAIN)
+    )
     # Before: the size of a batch would be taken for that of weights that are reshaped, too.
-    clean = library("qonnx.util.cleanup").cleanup_model(wrapper(model, make_deepcopy=True))
+    clean = library("qonnx.util.cleanup").cleanup_model(unpacked)
     (given,), (found,) = clean.graph.input, clean.graph.output
 
     def run(samples: Tensor) -> Tensor:
