@@ -97,6 +97,7 @@ def test_a_clear_difference_ends_the_comparison_at_the_first_look(store: Store):
     assert "likelier too large where a difference ended it" in note
 
 
+@pytest.mark.slow
 def test_read_as_any_studies_its_looks_count_too(store: Store):
     enqueue(store, settling(FAR))
     keep_and_work(store)
@@ -109,6 +110,7 @@ def test_read_as_any_studies_its_looks_count_too(store: Store):
     assert found.verdict.text.startswith("Interim, 10 of 12 searches. ")
 
 
+@pytest.mark.slow
 def test_without_a_difference_it_goes_on_to_the_end(store: Store):
     spec = settling(ALIKE, rope=0.0)
     enqueue(store, spec)
@@ -143,6 +145,7 @@ def test_until_it_is_decided_it_is_interim_and_no_incumbent_is_retrained(store: 
     assert "this look does not settle whether" in verdict.text
 
 
+@pytest.mark.slow
 def test_the_control_ends_with_the_primary_arms_and_other_arms_run_in_full(store: Store):
     more = [{"name": "narrow", "space": "magnitude"}, {"name": "other", "space": "filter"}]
     spec = settling([*FAR, *more], control="narrow")
@@ -253,6 +256,7 @@ def test_a_cancelled_search_settles_nothing_and_the_rest_goes_on(store: Store):
     assert ended(store, spec)["new"] == 24
 
 
+@pytest.mark.slow
 def test_a_comparison_moves_to_another_database_between_two_looks(store: Store, tmp_path: Path):
     spec = settling(ALIKE, rope=0.0)
     enqueue(store, spec)
