@@ -3,6 +3,7 @@
 import copy
 import math
 from array import array
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from tuner.optim import DesignedFilter, FilterFlip, Schedule
 from tuner.optim.designed import slots
 from tuner.optim.designed.prototypes import RIPPLE_DB, prototype
 from tuner.optim.designed.sections import check_low_pass
+from tuner.optim.equivalence import describe
 from tuner.optim.rules import build_optimizer
-from tuner.rules import FAMILIES, complete
+from tuner.rules import DECAYS, FAMILIES, complete
+from tuner.translation import EXACT, as_filter
 
 DESIGNS = [(family, order) for family in FAMILIES for order in (1, 2, 3, 4)]
 designs = pytest.mark.parametrize(("family", "order"), DESIGNS)
@@ -114,6 +117,36 @@ def test_a_first_order_average_is_filter_flip_whatever_the_schedule():
     assert torch.equal(
         trace(ours, one, g), trace(FilterFlip([two], alpha=0.25, schedule=decay), two, g)
     )
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_what_is_exactly_a_cascade_is_carried_as_one_and_flips_as_one(order, decay):
+    settings = {"family": "ema", "order": order, "memory": 9.0, "cutoff_decay": decay}
+    found = as_filter(asdict(describe("designed_filter", settings, 300)))
+    if order == 2 and decay != "constant":
+        assert found.settings is None
+        assert found.reason.endswith("cutoff_t = factor(t) / memory, every coefficient follows")
+        return
+    assert found.weight == EXACT
+    g, weights = randn(order, 300, 1, 50), [torch.ones(1, 50, dtype=torch.float64)] * 2
+    design, cascade = (torch.nn.Parameter(weight.clone()) for weight in weights)
+    ours = build_optimizer("designed_filter", [design], [settings], steps=300)
+    twin = build_optimizer("filter_flip", [cascade], [found.settings], steps=300)
+    assert torch.equal(trace(ours, design, g), trace(twin, cascade, g))
+
+
+@pytest.mark.parametrize(("family", "order"), [("bessel", 2), ("ema", 3), ("damped", 1)])
+def test_what_is_no_cascade_is_not_carried(family, order):
+    settings = {"family": family, "order": order, "memory": 9.0}
+    found = as_filter(asdict(describe("designed_filter", settings, 300)))
+    assert (found.settings, found.weight) == (None, 0.0)
+    assert "is another filter than a cascade" in found.reason
+
+
+def test_a_share_of_a_run_of_unknown_length_is_not_carried():
+    settings = {"family": "ema", "order": 1, "memory": 0.1, "memory_unit": "runs"}
+    assert as_filter(asdict(describe("designed_filter", settings))).settings is None
 
 
 @designs

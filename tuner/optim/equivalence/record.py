@@ -91,6 +91,9 @@ def _of_filter_flip(rule: str, full: Mapping[str, Setting], run: RunFacts) -> Fi
 def _of_designed_filter(rule: str, full: Mapping[str, Setting], run: RunFacts) -> FilterRecord:
     """A low-pass by itself; an ema of order 1 or 2 is a real (alpha, gamma) too.
 
+    One of order 1 stays so whatever its cut-off does, for alpha is the cut-off. One of order 2 is
+    none that decays: a cascade's gamma stays where it is.
+
     Of a memory that is a share of a run of unknown length no numbers are known.
     """
     decay, no_latent = str(full["cutoff_decay"]), "there is no latent weight"
@@ -102,6 +105,9 @@ def _of_designed_filter(rule: str, full: Mapping[str, Setting], run: RunFacts) -
     alpha, gamma = _averages(design, 1 / design.memory) if real and known else (None, None)
     ends = _averages(design, last) if alpha is not None and last > 0 else (None, None)
     moves = design.order == 2 and decay != "constant"
+    how = CUTOFF_DECAYS
+    if alpha is not None and not moves:
+        how = CONSTANT if decay == "constant" else ALPHA_DECAYS
     return FilterRecord(
         rule=rule,
         alpha=alpha,
@@ -112,7 +118,7 @@ def _of_designed_filter(rule: str, full: Mapping[str, Setting], run: RunFacts) -
         sos=tuple(tuple(row) for row in slots.to_sections(numbers).tolist()) if known else None,
         start_state="all state 0",
         start_bound=0.0,
-        schedule=FilterSchedule(decay, CUTOFF_DECAYS, *ends),
+        schedule=FilterSchedule(decay, how, *ends),
         conditions=(
             Condition("linear_in_gradient", True, "it is a linear filter by itself"),
             Condition("stable", True, "every design's poles lie inside the unit circle"),
