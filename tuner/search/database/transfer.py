@@ -30,6 +30,7 @@ from tuner.search.database.export_format import (
 )
 from tuner.search.database.imported.reading import Exported, ExportedStudy, read_export
 from tuner.search.database.marks import MARK
+from tuner.search.database.storage.hanging import second_names
 from tuner.search.database.storage.many import create_trials
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
@@ -46,6 +47,9 @@ from tuner.search.database.tables import (
 
 _CHUNK = 50
 """So many trials are written at once."""
+
+Own = Callable[[Attributes], Attributes]
+"""Has the files that attributes are about be files of their own."""
 
 _ABOUT_A_TRIAL = re.compile(r"dashboard:((?:artifacts:)?)(\d+):(.*)", re.DOTALL)
 """Notes and files on a trial: attributes of its study, named after the trial's id."""
@@ -122,12 +126,12 @@ def load(
     exported = read_export(lines)
     taken, there = [], []
     try:
-        with store.transaction() as connection:
+        with second_names() as own, store.transaction() as connection:
             for content in exported:
                 if _is_there(connection, content.comparison):
                     there.append(content.comparison.name)
                 else:
-                    _write(store, connection, content, on_trials)
+                    _write(store, connection, content, own, on_trials)
                     taken.append(content.comparison.name)
     except IntegrityError as error:
         raise InvalidInput(
@@ -272,7 +276,11 @@ def _is_there(connection: Connection, line: ComparisonLine) -> bool:
 
 
 def _write(
-    store: Store, connection: Connection, exported: Exported, on_trials: Callable[[int], None]
+    store: Store,
+    connection: Connection,
+    exported: Exported,
+    own: Own,
+    on_trials: Callable[[int], None],
 ) -> None:
     comparison = exported.comparison
     connection.execute(insert(comparisons).values(comparison.model_dump(exclude={"kind"})))
@@ -287,7 +295,7 @@ def _write(
                 "that belongs to no comparison; nothing was imported; delete it"
             )
         if study.line.optuna is not None:
-            _write_study(store, connection, study, study.line.optuna, on_trials)
+            _write_study(store, connection, study, study.line.optuna, own, on_trials)
 
 
 def _write_study(
@@ -295,6 +303,7 @@ def _write_study(
     connection: Connection,
     study: ExportedStudy,
     optuna: OptunaStudy,
+    own: Own,
     on_trials: Callable[[int], None],
 ) -> None:
     store.make_study(study.spec)
@@ -303,7 +312,7 @@ def _write_study(
     session.flush()  # or the attribute that make_study wrote would be written twice
     ids: list[int] = []
     while chunk := study.trials[len(ids) : len(ids) + _CHUNK]:
-        frozen = [_frozen(line, number) for number, line in enumerate(chunk, start=len(ids))]
+        frozen = [_frozen(line, number, own) for number, line in enumerate(chunk, start=len(ids))]
         made = create_trials(store.rdb, study_id, frozen)
         store.let_go()
         rows = [
@@ -324,11 +333,11 @@ def _write_study(
         if key in (MARK, "spec"):  # make_study wrote them, from the declaration
             continue
         store.rdb.set_study_user_attr(study_id, key, value)
-    for key, value in _renamed(optuna.system_attrs, dict(enumerate(ids))).items():
+    for key, value in _renamed(own(optuna.system_attrs), dict(enumerate(ids))).items():
         store.rdb.set_study_system_attr(study_id, key, value)
 
 
-def _frozen(line: TrialLine, number: int) -> FrozenTrial:
+def _frozen(line: TrialLine, number: int, own: Own) -> FrozenTrial:
     return FrozenTrial(
         number=number,
         trial_id=-1,  # the database gives it one
@@ -342,6 +351,6 @@ def _frozen(line: TrialLine, number: int) -> FrozenTrial:
             name: json_to_distribution(text) for name, text in line.distributions.items()
         },
         user_attrs=line.user_attrs,
-        system_attrs=line.system_attrs,
+        system_attrs=own(line.system_attrs),
         intermediate_values=line.intermediate,
     )

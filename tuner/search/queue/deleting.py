@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from tuner.search.database.events import record
+from tuner.search.database.storage.hanging import remove_files
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
     CANCELLED,
@@ -41,7 +42,7 @@ def delete_some(
     _data: dict[str, Any],  # Any: JSON
     n_trials: int,
 ) -> int | None:
-    """Delete some of its trials: first their places in the queue, then themselves, then the rest.
+    """Delete some of its trials: files and places in the queue, then themselves, then the rest.
 
     Whoever is about to write about a trial holds its place; so nobody writes about one that is
     deleted in Optuna.
@@ -50,12 +51,15 @@ def delete_some(
         How many trials were deleted; None once nothing is left.
     """
     its = trials.c.comparison == comparison
-    places = select(trials.c.trial_id).where(its).limit(n_trials * _PLACES_A_TRIAL)
-    freed = connection.execute(delete(trials).where(trials.c.trial_id.in_(places)))
-    if freed.rowcount:
-        return 0
     of_it = studies.c.comparison == comparison
     names = list(connection.scalars(select(studies.c.study_name).where(of_it)))
+    made = store.made_studies()
+    places = select(trials.c.trial_id).where(its).limit(n_trials * _PLACES_A_TRIAL)
+    freed = delete(trials).where(trials.c.trial_id.in_(places)).returning(trials.c.trial_id)
+    of_these = connection.scalars(freed).all()
+    remove_files(connection, [made[name] for name in names if name in made], of_these)
+    if of_these:
+        return 0
     removed = store.remove_some(names, n_trials)
     if removed is not None:
         return removed

@@ -7,21 +7,22 @@ number. The files lie in one folder, which the server has to reach.
 
 import json
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from sqlalchemy import update
+
 from tuner import config
-from tuner.errors import NotFound
+from tuner.errors import Conflict, NotFound
+from tuner.search.database.storage.hanging import BY_OPTUNA, OF_TRIALS
 from tuner.search.database.store import Store
+from tuner.search.database.tables import DELETING, studies
 
 if TYPE_CHECKING:
     from optuna.artifacts import FileSystemArtifactStore
-
-_OF_TRIALS = "dashboard:artifacts:{trial_id}:"
-_BY_OPTUNA = "artifacts:"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def attach(store: Store, study_name: str, trial_id: int, file: Path) -> Artifact
 
     Raises:
         NotFound: If the study is gone.
+        Conflict: If it is being deleted.
         OSError: If the folder cannot be written to; nothing hangs on the trial then.
     """
     study_id = _study_id(store, study_name)
@@ -60,16 +62,39 @@ def attach(store: Store, study_name: str, trial_id: int, file: Path) -> Artifact
     made = Artifact(str(uuid4()), file.name, kind or "application/octet-stream", encoding)
     folder = config.artifact_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    with file.open("rb") as content:
-        _files(folder).write(made.artifact_id, content)
-    prefix = _OF_TRIALS.format(trial_id=trial_id)
-    store.rdb.set_study_system_attr(
-        study_id, f"{prefix}{made.artifact_id}", json.dumps(asdict(made))
-    )
+    prefix = OF_TRIALS.format(trial_id=trial_id)
+    records = {prefix + made.artifact_id: json.dumps(asdict(made))}
+    records |= {prefix + old.artifact_id: "null" for old in before}
+    try:
+        with file.open("rb") as content:
+            _files(folder).write(made.artifact_id, content)
+        _record(store, study_name, study_id, records)
+    except BaseException:
+        (folder / made.artifact_id).unlink(missing_ok=True)
+        raise
     for old in before:
-        store.rdb.set_study_system_attr(study_id, f"{prefix}{old.artifact_id}", "null")
         (folder / old.artifact_id).unlink(missing_ok=True)
     return made
+
+
+def _record(store: Store, study_name: str, study_id: int, records: Mapping[str, str]) -> None:
+    """Write attributes of the study; whoever deletes it waits, and nothing comes after that.
+
+    Raises:
+        NotFound: If the study is gone.
+        Conflict: If it is being deleted.
+    """
+    ours = studies.c.study_name == study_name
+    with store.transaction() as connection:
+        locked = update(studies).where(ours).values(revision=studies.c.revision)
+        row = connection.execute(locked.returning(studies.c.status)).first()
+        if row is not None and row.status == DELETING:
+            raise Conflict(f"study {study_name!r} is being deleted; no file can hang there")
+        try:
+            for key, text in records.items():
+                store.rdb.set_study_system_attr(study_id, key, text)
+        except KeyError as error:
+            raise NotFound(f"study {study_name!r} was deleted from outside") from error
 
 
 def attached(store: Store, study_name: str, trial_id: int) -> list[Artifact]:
@@ -78,14 +103,14 @@ def attached(store: Store, study_name: str, trial_id: int) -> list[Artifact]:
     Raises:
         NotFound: If study or trial is gone.
     """
-    study_id, prefix = _study_id(store, study_name), _OF_TRIALS.format(trial_id=trial_id)
+    study_id, prefix = _study_id(store, study_name), OF_TRIALS.format(trial_id=trial_id)
     try:
         of_study = store.rdb.get_study_system_attrs(study_id)
         of_trial = store.rdb.get_trial_system_attrs(trial_id)
     except KeyError as error:
         raise NotFound(f"trial {trial_id} was deleted from outside") from error
     found = [value for key, value in of_study.items() if key.startswith(prefix)]
-    found += [value for key, value in of_trial.items() if key.startswith(_BY_OPTUNA)]
+    found += [value for key, value in of_trial.items() if key.startswith(BY_OPTUNA)]
     return sorted(_read(found), key=lambda artifact: artifact.filename)
 
 
