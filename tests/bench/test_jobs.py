@@ -5,7 +5,7 @@ import pytest
 from tuner.bench.contests import CONTESTS, Setup
 from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.training import OurTraining, PlainTraining
-from tuner.bench.update_rule import SETTINGS, UpdateSteps
+from tuner.bench.update_rule import RULES, UpdateSteps
 from tuner.bnn.data.dataset import load_data
 from tuner.search.database.store import open_store
 from tuner.workload import Workload
@@ -54,7 +54,7 @@ def test_searches_finish_their_trials_on_either_side(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", [*SETTINGS, "sgd"])
+@pytest.mark.parametrize("rule", [*RULES, "sgd"])
 def test_steps_of_an_update_rule_are_counted_in_weights(rule):
     done = ready(UpdateSteps(rule, shape=(20, 10), n_tensors=5, seconds=0.01)).run(0)
     assert done.work >= 3000

@@ -14,7 +14,7 @@ from tuner.bench.samples import noise, some_of
 from tuner.bench.searching import PlainSearch, WorkerSearch
 from tuner.bench.serving import Claims, Reads, Served, Submits
 from tuner.bench.training import OurTraining, PlainTraining
-from tuner.bench.update_rule import UpdateSteps
+from tuner.bench.update_rule import RULES, UpdateSteps
 from tuner.bnn.data.dataset import load_data
 from tuner.search.work.surroundings import ONE_THREAD
 from tuner.workload import Workload
@@ -29,13 +29,7 @@ FASHION_MLP = Workload(
     real_learning_rate=3e-3,
 )
 NO_COMPILER = {**WORKER, "TUNER_KERNELS": "off"}
-STEPPING = {
-    "FilterFlip": "filter_flip",
-    "DesignedFilter": "designed_filter",
-    "Bop": "bop",
-    "LatentSGD": "latent_sgd",
-    "LatentAdam": "latent_adam",
-}
+STEPPING = tuple(RULES)
 CLIENTS, SIMULATED_WORKERS = 50, 32
 POSTGRES = "TUNER_BENCH_POSTGRES"
 """The environment variable with the address of an empty PostgreSQL database to measure too."""
@@ -199,11 +193,16 @@ def _steps(
     """Each of our rules held against torch's SGD, on the same weights."""
     seconds = setup.seconds / (4 if setup.quick else 2)
     ours = {
-        f"{name}, {precision}": job(rule, seconds=seconds, precision=precision)
-        for name, rule in STEPPING.items()
+        f"{name}, {precision}": job(name, seconds=seconds, precision=precision)
+        for name in STEPPING
         for precision in precisions
     }
-    beside = [(f"DesignedFilter, {each}", f"FilterFlip, {each}") for each in precisions]
+    beside = [
+        (f"{name}, {each}", f"FilterFlip, {each}")
+        for name in STEPPING
+        if name.startswith("DesignedFilter")
+        for each in precisions
+    ]
     return Match(
         contest="update_rule",
         workload=words,
@@ -323,7 +322,7 @@ CONTESTS: Mapping[str, Contest] = MappingProxyType(
         "fashion_cnn": Contest(fashion_cnn, (27, 8)),
         "resnet20": Contest(resnet20, (27, 12)),
         "fashion_mlp": Contest(fashion_mlp, (31, 8)),
-        "update_rule": Contest(update_rule, (32, 5)),
+        "update_rule": Contest(update_rule, (44, 7)),
         "outside": Contest(outside, (30, 15)),
         "accuracy": Contest(accuracy, (50, 4)),
         "service": Contest(service, (40, 15)),

@@ -8,20 +8,32 @@ from tuner.bench.child import Job, Slice
 from tuner.optim import rules
 from tuner.rules import Setting
 
-SETTINGS: dict[str, dict[str, Setting]] = {
-    "filter_flip": {"alpha": 1e-3, "gamma": 0.1},
-    "designed_filter": {"memory": 1e3, "family": "butterworth"},
-    "bop": {"gamma": 1e-3},
-    "latent_sgd": {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
-    "latent_adam": {"learning_rate": 1e-3, "weight_decay": 1e-4},
+RULES: dict[str, tuple[str, dict[str, Setting]]] = {
+    "FilterFlip": ("filter_flip", {"alpha": 1e-3, "gamma": 0.1}),
+    "DesignedFilter": ("designed_filter", {"memory": 1e3, "family": "butterworth"}),
+    "DesignedFilter of order 3": (
+        "designed_filter",
+        {"memory": 1e3, "family": "butterworth", "order": 3},
+    ),
+    "DesignedFilter of order 4": (
+        "designed_filter",
+        {"memory": 1e3, "family": "butterworth", "order": 4},
+    ),
+    "Bop": ("bop", {"gamma": 1e-3}),
+    "LatentSGD": (
+        "latent_sgd",
+        {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+    ),
+    "LatentAdam": ("latent_adam", {"learning_rate": 1e-3, "weight_decay": 1e-4}),
 }
+"""What is timed, in words: the rule and its settings."""
 
 
 class UpdateSteps(Job):
     """Steps of an update rule; ours also turn weights into signs and count the flips.
 
     Args:
-        rule: A key of ``SETTINGS``, or ``sgd`` for ``torch.optim.SGD(fused=True)``.
+        rule: A key of ``RULES``, or ``sgd`` for ``torch.optim.SGD(fused=True)``.
         shape: Of each weight tensor.
         n_tensors: How many there are.
         seconds: How long a slice is to last.
@@ -58,8 +70,8 @@ class UpdateSteps(Job):
                 weights, lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True
             )
         else:
-            settings = SETTINGS[self.rule]
-            self._optimizer = rules.optimizer_of(self.rule, weights, settings, steps=10**6)
+            rule, settings = RULES[self.rule]
+            self._optimizer = rules.optimizer_of(rule, weights, settings, steps=10**6)
         for weight in weights:
             weight.data = weight.data.to(getattr(torch, self.precision))
             weight.grad = torch.randn(self.shape, generator=generator).to(weight.dtype)

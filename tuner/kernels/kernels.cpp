@@ -4,8 +4,8 @@
 
 #include "binary_forward.h"
 #include "binary_product_gradient.h"
+#include "filters.h"
 #include "layers.h"
-#include "steps.h"
 
 extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
   return rows * row_lanes(channels) * int64_t(sizeof(Lanes));
@@ -68,17 +68,6 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
                      settled[i] != 0, weights[i]);                                                \
     });                                                                                           \
   }                                                                                               \
-  extern "C" void tuner_slots_##SUFFIX(                                                           \
-      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips, const int64_t*,    \
-      T* const* b, float* const* states, const T* const* gradient, int64_t n_slots,               \
-      const float* rows) {                                                                        \
-    std::vector<float*> state(2 * n_slots);                                                       \
-    each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {           \
-      for (int64_t j = 0; j < 2 * n_slots; j++) state[j] = from(states[j * tensors + i], at);     \
-      return slots(b[i] + at, state.data(), gradient[i] + at, rows + 8 * n_slots * k, n_slots,    \
-                   weights[i]);                                                                   \
-    });                                                                                           \
-  }                                                                                               \
   extern "C" void tuner_bop_##SUFFIX(                                                             \
       int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
       const int64_t* settled, T* const* b, float* const* m, const T* const* gradient,             \
@@ -121,10 +110,52 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
     });                                                                                           \
   }
 
+#define FILTERS(T, SUFFIX)                                                                        \
+  extern "C" void tuner_slots_##SUFFIX(                                                           \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips, const int64_t*,    \
+      T* const* b, float* const* states, const T* const* gradient, int64_t n_slots,               \
+      const Slot* rows) {                                                                         \
+    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
+                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
+                  return slots(b[i] + at, state, gradient[i] + at, rows + n_slots * k, n_slots,   \
+                               weights[i]);                                                       \
+                });                                                                               \
+  }                                                                                               \
+  extern "C" void tuner_slots_ahead_##SUFFIX(                                                     \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
+      int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
+      float* const* least) {                                                                      \
+    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
+                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
+                  Bounds bounds = {most + n_slots * (i * trials + k),                             \
+                                   least[i] + k * vectors(weights[i])};                           \
+                  return slots_ahead(b[i] + at, state, gradient[i] + at, rows + n_slots * k,      \
+                                  n_slots, kept[i] + at, last_rows + n_slots * k,                 \
+                                  bounds, settled[i] != 0, weights[i]);                           \
+                });                                                                               \
+  }                                                                                               \
+  extern "C" void tuner_slots_behind_##SUFFIX(                                                    \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
+      int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
+      float* const* least) {                                                                      \
+    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
+                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
+                  Bounds bounds = {most + n_slots * (i * trials + k),                             \
+                                   least[i] + k * vectors(weights[i])};                           \
+                  return slots_behind(b[i] + at, state, gradient[i] + at, rows + n_slots * k,     \
+                                   n_slots, kept[i] + at, last_rows + n_slots * k,                \
+                                   bounds, settled[i] != 0, weights[i]);                          \
+                });                                                                               \
+  }
+
 LAYERS(float, f32)
 LAYERS(bf16, bf16)
 STEPS(float, f32)
 STEPS(bf16, bf16)
+FILTERS(float, f32)
+FILTERS(bf16, bf16)
 
 #ifdef TUNER_BINARY
 #define BINARY(T, SUFFIX)                                                                         \

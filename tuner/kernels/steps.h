@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "vectors.h"
 
@@ -66,35 +65,6 @@ int64_t cascade(T* b, float* m, float* s, const T* gradient, float alpha, float 
   return step([&](int64_t i, auto n) {
     F average = lerp(load(m + i, n), load(gradient + i, n), gamma);
     return store(m + i, average, n), average;
-  });
-}
-
-// The step of a filter in slots on P weights; what a slot is: tuner/optim/designed/slots.py. Each
-// has two tensors of state, of which those it does not use may be nullptr. Flip where y b > 0.
-template <class T>
-int64_t slots(T* b, float* const* state, const T* gradient, const float* rows, int64_t n_slots,
-              int64_t weights) {
-  return count_flips(weights, [&](int64_t i, auto n) {
-    F y = load(gradient + i, n);
-    for (int64_t s = 0; s < n_slots; s++) {
-      const float* slot = rows + 8 * s;
-      F x = y;
-      y = slot[0] * x;
-      if (slot[7] == 0) continue;
-      float *first = state[2 * s] + i, *second = state[2 * s + 1];
-      F w = load(first, n), next = w + (slot[2] * x - slot[3] * w);
-      y += slot[1] * w;
-      if (slot[7] == 2) {
-        F v = load(second + i, n);
-        next += slot[4] * v;
-        store(second + i, v + (slot[5] * x - slot[6] * w), n);
-      }
-      store(first, next, n);
-    }
-    F before = load(b + i, n);
-    auto flip = y * before > 0;
-    if (any((U32)flip)) store(b + i, flip ? -before : before, n);
-    return flip;
   });
 }
 

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -97,17 +98,47 @@ inline void store_sign(bf16* to, F x, N n) {
 #endif
   std::memcpy(to, &signs, n * sizeof(bf16));
 }
+// a b + c, rounded once where the processor can and, unlike what compilers make of the expression,
+// alike in any two loops.
+inline F fused(F a, F b, F c) {
+#if defined(__AVX512F__)
+  return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (F)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+  for (int lane = 0; lane < LANES; lane++) c[lane] = std::fma(a[lane], b[lane], c[lane]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+inline F magnitude(F x) { return (F)((U32)x & 0x7fffffff); }
 inline F root(F x) {
   F roots;
   for (int lane = 0; lane < LANES; lane++) roots[lane] = std::sqrt(x[lane]);
   return roots;
 }
 inline bool any(U32 mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX__)
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
   using U64 = uint64_t __attribute__((vector_size(LANES * 4)));
   U64 pairs = (U64)mask;
   uint64_t found = 0;
   for (int i = 0; i < LANES / 2; i++) found |= pairs[i];
   return found != 0;
+#endif
+}
+inline float smallest(F x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_min_ps((__m512)x);
+#else
+  float least = x[0];
+  for (int lane = 1; lane < LANES; lane++) least = std::min(least, x[lane]);
+  return least;
+#endif
 }
 
 // Which lanes have passed the sign: a bit each.

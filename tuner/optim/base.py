@@ -182,7 +182,8 @@ class BinaryOptimizer(Optimizer):
             if not found:
                 continue
             params, gradients = zip(*found, strict=True)
-            states = [self.state[param] for param in params]
+            of_all = vars(self)["state"]  # a rule may have steps that others are yet to see there
+            states = [of_all[param] for param in params]
             settled = self._look_at(params, states, group, first=first)
             as_before = all(settled) and self._compiled.issuperset(map(id, params))
             lot = Lot(params, gradients, states, settled, self.per_trial, as_before)

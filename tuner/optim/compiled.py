@@ -6,6 +6,7 @@ One call is for all parameters of a group. Each does what its rule does in torch
 
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 
@@ -96,19 +97,90 @@ def cascade(lot: Lot, *, alpha: Value, gamma: Value) -> Tensor:
     return _call("cascade", lot, _states(lot, "m", "s"), _per_row(lot, alpha, gamma))
 
 
-def slots(lot: Lot, rows: Tensor | Sequence[Sequence[float]]) -> Tensor:
+def slots(lot: Lot, rows: Tensor) -> Tensor:
     """The step of a filter in slots; returns how many signs changed.
 
     Args:
         lot: As in ``cascade``.
-        rows: The slots, shape [S, 8] or [K, S, 8].
+        rows: The slots, as ``rows_of`` gives them.
     """
-    every = torch.as_tensor(rows, dtype=torch.float32)
-    n_slots = every.shape[-2]
-    every = every.expand(_trials(lot), n_slots, 8).contiguous()
-    names = [f"{letter}{i}" for i in range(n_slots) for letter in "wv"]
-    states = array("q", chain.from_iterable(_states(lot, *names)))
-    return _call("slots", lot, [states], (n_slots, every))
+    return _call("slots", lot, [_slot_states(lot, rows)], (rows.shape[1], rows))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large the states of some parameters' filters are, as ``slots_behind`` left them.
+
+    Args:
+        most: Shape [tensors, trials, S].
+        least: For each parameter numbers, as ``Bounds.none`` makes them.
+    """
+
+    most: Tensor
+    least: Sequence[Tensor]
+
+    @classmethod
+    def none(cls, lot: Lot, rows: Tensor) -> "Bounds":
+        """Bounds that say nothing: of each trial a number for at least every four weights."""
+        trials = trials_of(lot)
+        sizes = [trials * ((param.numel() // trials + 3) // 4) for param in lot.params]
+        return cls(torch.zeros(len(sizes), trials, rows.shape[1]), list(map(torch.zeros, sizes)))
+
+
+def slots_ahead(
+    lot: Lot, rows: Tensor, kept: Sequence[Tensor], bounds: Bounds, *, last_rows: Tensor
+) -> Tensor:
+    """The signs of a filter's step; its gradient is kept, and enters by ``slots_behind``.
+
+    Args:
+        lot: As in ``cascade``; its states are not written.
+        rows: As in ``slots``.
+        kept: Like the gradients, which are copied there.
+        bounds: Of the states.
+        last_rows: The rows of the step before.
+
+    Returns:
+        How many signs changed.
+    """
+    return _call("slots_ahead", lot, *_more(lot, rows, kept, bounds, last_rows))
+
+
+def slots_behind(
+    lot: Lot, rows: Tensor, kept: Sequence[Tensor], bounds: Bounds, *, last_rows: Tensor
+) -> Tensor:
+    """The step after ``slots_ahead``, of the same parameters: what that kept enters first.
+
+    Args:
+        lot: As in ``cascade``.
+        rows: As in ``slots``.
+        kept: The gradients that were kept.
+        bounds: Brought up to the states.
+        last_rows: The rows of the step before.
+
+    Returns:
+        How many signs changed.
+    """
+    return _call("slots_behind", lot, *_more(lot, rows, kept, bounds, last_rows))
+
+
+def _more(
+    lot: Lot, rows: Tensor, kept: Sequence[Tensor], bounds: Bounds, last_rows: Tensor
+) -> tuple[list["array[int]"], tuple[kernels.Argument, ...]]:
+    """The states, and what both take beside them."""
+    least = _addresses(lot, bounds.least)
+    more = (rows.shape[1], rows, _addresses(lot, kept), last_rows, bounds.most, least)
+    return [_slot_states(lot, rows)], more
+
+
+def rows_of(lot: Lot, numbers: Tensor | Sequence[Sequence[float]]) -> Tensor:
+    """Slots of shape [S, 8] or [K, S, 8] as the compiled steps read them, float32, [K, S, 8]."""
+    every = torch.as_tensor(numbers, dtype=torch.float32)
+    return every.expand(trials_of(lot), *every.shape[-2:]).contiguous()
+
+
+def _slot_states(lot: Lot, rows: Tensor) -> "array[int]":
+    names = [f"{letter}{i}" for i in range(rows.shape[1]) for letter in "wv"]
+    return array("q", chain.from_iterable(_states(lot, *names)))
 
 
 def bop(lot: Lot, *, gamma: Value, tau: Value) -> Tensor:
@@ -174,7 +246,7 @@ def _call(
     rule: str, lot: Lot, states: Iterable["array[int]"], more: Iterable[kernels.Argument]
 ) -> Tensor:
     """Have a rule's step done on these of the states, with what it takes beside them."""
-    trials = _trials(lot)
+    trials = trials_of(lot)
     flips = torch.empty(trials if lot.per_trial else (), dtype=torch.int64)
     kernels.call(
         f"tuner_{rule}_{kernels.suffix(lot.params[0].dtype)}",
@@ -197,7 +269,7 @@ def _states(lot: Lot, *names: str) -> list["array[int]"]:
     return [_addresses(lot, (lot.columns or {}).get(name)) for name in names]
 
 
-def _trials(lot: Lot) -> int:
+def trials_of(lot: Lot) -> int:
     """How many trials lie along the leading axis."""
     return len(lot.params[0]) if lot.per_trial else 1
 
@@ -210,4 +282,4 @@ def _addresses(lot: Lot, tensors: Sequence[Tensor] | None) -> "array[int]":
 def _per_row(lot: Lot, *values: Value) -> list[Tensor]:
     """The hyperparameters as float32, each with a number for each trial."""
     rows = (torch.as_tensor(value, dtype=torch.float32) for value in values)
-    return [row.expand(_trials(lot)).contiguous() for row in rows]
+    return [row.expand(trials_of(lot)).contiguous() for row in rows]

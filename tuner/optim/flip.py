@@ -10,6 +10,7 @@ from tuner.errors import InvalidInput
 from tuner.optim import compiled, filters
 from tuner.optim.base import BinaryOptimizer, Parameters, sign
 from tuner.optim.designed import running, slots
+from tuner.optim.designed.behind import WritesBehind
 from tuner.optim.filters import along, lerp_, state_like
 from tuner.optim.groups import Group, Known, Value, either
 from tuner.optim.parameters import Lot, State
@@ -53,7 +54,7 @@ class Flipping(BinaryOptimizer):
     _adopted = "they were made +1 and -1 again, and the rule's averages were kept"
 
 
-class FilterFlip(Flipping):
+class FilterFlip(WritesBehind, Flipping):
     """Flip a binary weight to the side that the filtered gradient asks for.
 
     s_t = filter(g_1, ..., g_t);    flip b where s_t b > 0;    at s_t = 0 the sign stays
@@ -185,11 +186,12 @@ class FilterFlip(Flipping):
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
         if "slots" in group:
-            return compiled.slots(lot, group["slots"])
+            return self._behind.step(lot, group["slots"])
         return compiled.cascade(lot, alpha=self._rate(group), gamma=group["gamma"])
 
     def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
         if "slots" in group:
+            self._behind.let_go([param])
             gradient = self._as_state(gradient, state.get("w0", param))
             s = running.run(state, gradient, group["slots"])
         else:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tuner.errors import InvalidInput
-from tuner.optim import compiled
 from tuner.optim.base import Parameters
 from tuner.optim.designed import running, slots
+from tuner.optim.designed.behind import WritesBehind
 from tuner.optim.designed.prototypes import Array, in_words, padded, prototype
 from tuner.optim.flip import Flipping, flip_where
 from tuner.optim.groups import Group, Known, Value, either
@@ -19,7 +19,7 @@ from tuner.optim.schedules import Decay
 from tuner.rules import RULES, Number
 
 
-class DesignedFilter(Flipping):
+class DesignedFilter(WritesBehind, Flipping):
     """Flip a binary weight to the side that the gradient asks for behind a designed low-pass.
 
     s_t = filter(g_1, ..., g_t);    flip b where s_t b > 0;    at s_t = 0 the sign stays
@@ -133,9 +133,10 @@ class DesignedFilter(Flipping):
         return running.at_rest(param, group["design"])
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
-        return compiled.slots(lot, group["slots"])
+        return self._behind.step(lot, group["slots"])
 
     def _update(self, param: Tensor, gradient: Tensor, state: State, group: Group) -> Tensor:
+        self._behind.let_go([param])
         s = running.run(state, self._as_state(gradient, state["w0"]), group["slots"])
         return self._count(flip_where(param, s * param > 0))
 
