@@ -10,19 +10,15 @@ import mimetypes
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import update
 
 from tuner import config
 from tuner.errors import Conflict, NotFound
-from tuner.search.database.storage.hanging import BY_OPTUNA, OF_TRIALS
+from tuner.search.database.storage.hanging import BY_OPTUNA, OF_TRIALS, artifact_files
 from tuner.search.database.store import Store
 from tuner.search.database.tables import DELETING, studies
-
-if TYPE_CHECKING:
-    from optuna.artifacts import FileSystemArtifactStore
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def attach(store: Store, study_name: str, trial_id: int, file: Path) -> Artifact
     records |= {prefix + old.artifact_id: "null" for old in before}
     try:
         with file.open("rb") as content:
-            _files(folder).write(made.artifact_id, content)
+            artifact_files().write(made.artifact_id, content)
         _record(store, study_name, study_id, records)
     except BaseException:
         (folder / made.artifact_id).unlink(missing_ok=True)
@@ -123,20 +119,13 @@ def content_of(artifact: Artifact) -> Path:
     from optuna.artifacts.exceptions import ArtifactNotFound
 
     try:
-        _files(config.artifact_dir()).open_reader(artifact.artifact_id).close()
+        artifact_files().open_reader(artifact.artifact_id).close()
     except (ArtifactNotFound, ValueError) as error:
         raise NotFound(
             f"{artifact.filename} is not in the folder of the artifacts here "
             "(TUNER_ARTIFACT_DIR); share it with where the file was exported"
         ) from error
     return config.artifact_dir() / artifact.artifact_id
-
-
-def _files(folder: Path) -> "FileSystemArtifactStore":
-    """Optuna's store of files; its package imports boto3 where that is, half a second."""
-    from optuna.artifacts import FileSystemArtifactStore
-
-    return FileSystemArtifactStore(folder)
 
 
 def _study_id(store: Store, study_name: str) -> int:

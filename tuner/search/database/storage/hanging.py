@@ -13,15 +13,16 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from optuna.artifacts import FileSystemArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Table, or_, select
 
 from tuner import config
+
+if TYPE_CHECKING:
+    from optuna.artifacts import FileSystemArtifactStore
 
 OF_TRIALS = "dashboard:artifacts:{trial_id}:"
 """How the names of a study's attributes begin that are about files of that trial."""
@@ -38,6 +39,13 @@ _of_study: Table = models.StudySystemAttributeModel.__table__
 _of_trial: Table = models.TrialSystemAttributeModel.__table__
 _trials: Table = models.TrialModel.__table__
 _log = logging.getLogger(__name__)
+
+
+def artifact_files() -> "FileSystemArtifactStore":
+    """Optuna's store of the files; its package imports boto3 where that is, half a second."""
+    from optuna.artifacts import FileSystemArtifactStore
+
+    return FileSystemArtifactStore(config.artifact_dir())
 
 
 def remove_files(
@@ -63,7 +71,9 @@ def remove_files(
     for first in range(0, len(listed), _IDS):
         some = _of_trial.c.trial_id.in_(listed[first : first + _IDS])
         found |= _ids(connection.scalars(select(_of_trial.c.key).where(some, uploaded)))
-    folder = FileSystemArtifactStore(config.artifact_dir())
+    if not found:
+        return
+    folder = artifact_files()
     here = {artifact_id for artifact_id in found if _is_in(folder, artifact_id)}
     if not here:
         return
@@ -75,6 +85,8 @@ def remove_files(
         .where(_of_trial.c.key.in_(keys), _trials.c.study_id.not_in(study_ids))
     )
     others |= _ids(connection.scalars(of_others))
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     for artifact_id in here - others:
         try:
             with suppress(ArtifactNotFound):  # by another process just now
@@ -116,7 +128,7 @@ def _own(key: str, value: Any, made: list[Path]) -> tuple[str, Any]:  # Any: JSO
         kept = json.loads(value)
     except ValueError:
         return key, value
-    if not isinstance(kept, dict) or not _is_in(FileSystemArtifactStore(folder), about[2]):
+    if not isinstance(kept, dict) or not _is_in(artifact_files(), about[2]):
         return key, value
     made.append(folder / artifact_id)
     try:
@@ -126,8 +138,10 @@ def _own(key: str, value: Any, made: list[Path]) -> tuple[str, Any]:  # Any: JSO
     return f"{about[1]}{artifact_id}", json.dumps({**kept, "artifact_id": artifact_id})
 
 
-def _is_in(folder: FileSystemArtifactStore, artifact_id: str) -> bool:
+def _is_in(folder: "FileSystemArtifactStore", artifact_id: str) -> bool:
     """Whether there is such a file; anything may stand where its id does."""
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     try:
         folder.open_reader(artifact_id).close()
     except (ArtifactNotFound, ValueError, OSError):
