@@ -6,6 +6,7 @@
     ├── DataMissing          a data set is not on this machine and could not be fetched
     ├── DeviceTooSmall       a single trial does not fit in a device's memory
     ├── NotFound             something of that name or number is not in the database
+    │   └── NoComparison     a comparison, by its name (also an UnknownName)
     ├── Conflict             the state something is in does not allow this
     │   ├── Stale            it changed since it was last looked at
     │   └── Busy             it is being carried out; asked again soon, it may be done
@@ -47,7 +48,8 @@ class UnknownName(InvalidInput):
         hint = f"; did you mean {close[0]!r}?" if close else ""
         said = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
         choose = ", ".join([*shown, *(["..."] if len(valid) > len(shown) else [])])
-        super().__init__(f"{kind} {said} is unknown{hint} (choose from {choose})")
+        there = f"choose from {choose}" if shown else "there is none"
+        super().__init__(f"{kind} {said} is unknown{hint} ({there})")
 
 
 class DataMissing(TunerError):
@@ -60,6 +62,18 @@ class DeviceTooSmall(TunerError):
 
 class NotFound(TunerError):
     """Something of that name or number is not in the database."""
+
+
+class NoComparison(NotFound, UnknownName):
+    """The database holds no comparison of that name, or not any more.
+
+    Args:
+        name: The name that was given.
+        choices: The names that exist.
+    """
+
+    def __init__(self, name: str, choices: Iterable[str]) -> None:
+        UnknownName.__init__(self, "comparison", name, choices)
 
 
 class Conflict(TunerError):

@@ -18,7 +18,14 @@ from typing import Any, TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import Conflict, DatabaseProblem, InvalidInput, NotFound, TunerError
+from tuner.errors import (
+    Conflict,
+    DatabaseProblem,
+    InvalidInput,
+    NoComparison,
+    NotFound,
+    TunerError,
+)
 from tuner.search.database.patience import away, in_a_line
 from tuner.search.work.surroundings import ONE_THREAD, fork
 
@@ -156,9 +163,11 @@ def _outcome(function: Callable[..., Any], arguments: tuple[object, ...]) -> tup
     """Whether it could be made, and it or why not; Any: whatever is made."""
     try:
         return True, function(*arguments)
+    except NoComparison as error:  # it takes other arguments, as those of InvalidInput's kinds do
+        return False, NotFound(str(error))
     except _TRAVEL as error:
         return False, type(error)(str(error))
-    except InvalidInput as error:  # those of its kinds take other arguments
+    except InvalidInput as error:
         return False, InvalidInput(str(error))
     except (DBAPIError, StorageInternalError) as error:
         if away(error):

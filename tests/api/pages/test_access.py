@@ -4,12 +4,13 @@ import html
 import re
 
 import pytest
-from comparisons import comparison
+from comparisons import comparison, remove
 from documents import Document, get
 
 from tuner.search.database import keys
 from tuner.search.declared.spec import declared
 from tuner.search.queue import control
+from tuner.search.watch import views
 
 SPEC = """
 name = "mine"
@@ -233,3 +234,20 @@ def test_the_database_being_away_is_a_page_too(browser, monkeypatch):
     answer = browser.get("/")
     assert answer.status_code == 500
     assert "division" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/comparisons/small/progress", "/comparisons/small/arms/old"])
+def test_a_comparison_that_is_deleted_while_its_page_is_made_is_not_found(
+    browser, store, monkeypatch, path
+):
+    control.submit(store, comparison())
+    look_up = views.get_comparison
+
+    def then_gone(*asked):
+        row = look_up(*asked)
+        remove(store, "small")
+        return row
+
+    monkeypatch.setattr(views, "get_comparison", then_gone)
+    answer = browser.get(path)
+    assert (answer.status_code, "is unknown (there is none)" in answer.text) == (404, True)

@@ -12,7 +12,7 @@ import pytest
 
 from tuner.api.reports import maker
 from tuner.api.reports.maker import Maker, MakerDied
-from tuner.errors import Conflict, InvalidInput, UnknownName
+from tuner.errors import Conflict, InvalidInput, NoComparison, NotFound, UnknownName
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,8 @@ def number() -> int:
 def refuse(kind: str) -> None:
     raise {
         "conflict": Conflict("not now"),
-        "unknown": UnknownName("comparison", "a", ["b"]),
+        "unknown": UnknownName("rule", "a", ["b"]),
+        "deleted": NoComparison("a", ["b"]),
         "bug": KeyError("a bug"),
     }[kind]
 
@@ -72,7 +73,8 @@ def test_an_idle_process_ends_and_another_starts_when_it_is_needed(
 def test_errors_come_back_in_their_own_words(made: Maker):
     for kind, error, words in (
         ("conflict", Conflict, "^not now$"),
-        ("unknown", InvalidInput, "comparison 'a' is unknown"),
+        ("unknown", InvalidInput, "rule 'a' is unknown"),
+        ("deleted", NotFound, "comparison 'a' is unknown"),
         ("bug", RuntimeError, "KeyError: 'a bug'"),
     ):
         with pytest.raises(error, match=words):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tuner import __version__
-from tuner.errors import Conflict, InvalidInput, NotFound, UnknownName
+from tuner.errors import Conflict, InvalidInput, NoComparison, NotFound
 from tuner.search.database.events import record
 from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
 from tuner.search.database.marks import FORMAT, MARK, is_ours
@@ -197,12 +197,12 @@ class Store:
         """What the comparison was declared as.
 
         Raises:
-            UnknownName: If the database holds none of that name.
+            NoComparison: If the database holds none of that name.
         """
         with self.reader.connect() as connection:
             spec = connection.scalar(_DECLARED_AS, {"name": name})
         if spec is None:
-            raise UnknownName("comparison", name, self.names())
+            raise NoComparison(name, self.names())
         return _parsed(spec)
 
     def budgets(self, comparison: str) -> dict[str, int]:
@@ -220,13 +220,13 @@ class Store:
         """Whether the comparison is active, paused, cancelled, complete or deleting.
 
         Raises:
-            UnknownName: If the database holds none of that name.
+            NoComparison: If the database holds none of that name.
         """
         with self.reader.connect() as connection:
             query = select(comparisons.c.status).where(comparisons.c.name == name)
             status = connection.scalar(query)
         if status is None:
-            raise UnknownName("comparison", name, self.names())
+            raise NoComparison(name, self.names())
         return str(status)
 
     def made_studies(self) -> dict[str, int]:
