@@ -22,6 +22,7 @@ from tuner.compare.summary import ArmSummary
 from tuner.errors import Conflict, InvalidInput
 from tuner.search.database.finished import uncollected
 from tuner.search.database.store import Store, open_store
+from tuner.search.database.tables import COMPLETE
 from tuner.search.declared.suite_spec import SuiteSpec
 from tuner.search.foreign.address import Address
 from tuner.search.foreign.compare import judged_studies, stored_studies
@@ -177,7 +178,21 @@ def _compare(store: Store, name: str, read: Read) -> tuple[Comparison, list[Arm]
         arms, protocol = read(store, name)
         return compare(arms, protocol), arms
     except InvalidInput as error:
-        raise Conflict(f"comparison {name!r}: {error}") from error
+        raise Conflict(f"comparison {name!r}: {_gone(store, name) or error}") from error
+
+
+def _gone(store: Store, name: str) -> str | None:
+    """That studies of a comparison that is complete were deleted from outside, if they were."""
+    if store.status(name) != COMPLETE:
+        return None  # they are run again
+    studies = store.comparison(name).studies()
+    gone = [study.study_name for study in studies if store.our_study(study.study_name) is None]
+    if not gone:
+        return None
+    return (
+        f"{', '.join(gone)}: deleted in Optuna after the comparison was complete, and so not run "
+        "again; delete the comparison and submit it anew"
+    )
 
 
 def _as_json(value: object) -> str:

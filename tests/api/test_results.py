@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree
 
+import optuna
 import pytest
 from comparisons import comparison, enqueue, work_here
 from optuna.trial import TrialState
@@ -16,6 +17,7 @@ from tuner.api.reports import making, remembered
 from tuner.compare import compare
 from tuner.compare.comparison import detailed
 from tuner.compare.report.data import to_json
+from tuner.errors import Conflict
 from tuner.search.database.finished import finished_trials
 from tuner.search.database.store import Store
 from tuner.search.queue import control
@@ -71,6 +73,16 @@ def test_the_page_of_a_comparison_does_not_wait_for_its_report(client, computed)
     assert client.get("/comparisons/small").status_code == 200
     assert client.get("/v1/comparisons/small/figure.svg").status_code == 200
     assert computed == []
+
+
+@ON_SQLITE
+def test_studies_that_are_deleted_once_all_is_complete_are_named_with_the_way_out(store):
+    run(store)
+    assert store.status("small") == "complete"
+    optuna.delete_study(storage=store.rdb, study_name="small/old")
+    words = r"^comparison 'small': small/old: deleted in Optuna .* and submit it anew$"
+    with pytest.raises(Conflict, match=words):
+        making.compared(store.engine.url.render_as_string(hide_password=False), "small")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tuner.errors import InvalidInput
+from tuner.wording import count
 
 MODELS: dict[str, tuple[int, ...]] = {
     "mlp": (64, 64, 64),
@@ -75,5 +76,5 @@ def _check_halving(widths: Sequence[int], image: tuple[int, int]) -> None:
     if len(widths) > most:
         raise InvalidInput(
             f"workload.widths: {len(widths)} layers of a cnn halve images of "
-            f"{image[0]}x{image[1]} to nothing; name at most {most} widths"
+            f"{image[0]}x{image[1]} to nothing; name at most {count(most, 'width')}"
         )

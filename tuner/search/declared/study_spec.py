@@ -79,6 +79,9 @@ def _workload(
         value = data[name]
         if not (type(value) is kind or (kind is float and type(value) is int)):
             raise InvalidInput(f"{name}: must be of type {kind.__name__}, got {shown(value)}")
+    widths = data.get("widths")
+    if isinstance(widths, list) and any(isinstance(width, bool | str) for width in widths):
+        raise InvalidInput(f"widths: must be whole numbers, got {shown(widths)}")
     for name in ("dataset_options", "model_options"):
         _check_options(name, data.get(name, {}))
     workload: Workload = read(data)
