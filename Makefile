@@ -6,10 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests share what takes long to make, and the steps of a page follow each other. Not
 # loadgroup: pytest-xdist 3.8.0 names groups in _nodeid, which pytest 9.2 no longer reads.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
-  --dist loadfile --no-loadscope-reorder
-# Many tests wait for processes of their own: one more than there are cores, at most four.
+# Many wait for processes of their own: one more than there are cores, at most four.
 BESIDE = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + os.cpu_count()))')
+PYTEST = $(BIN)/python -m pytest --numprocesses $(BESIDE) --dist loadfile --no-loadscope-reorder
 # The tests start several hundred processes: each would compile the sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -19,7 +18,7 @@ demo: $(VENV)/installed
 	$(BIN)/tuner demo
 
 test: $(VENV)/installed-test
-	$(PYTEST) --numprocesses $(BESIDE)
+	$(PYTEST)
 
 check: $(VENV)/installed-test
 	$(PYTEST) -m "not slow and not postgresql"

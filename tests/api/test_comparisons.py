@@ -273,6 +273,7 @@ def test_lists_come_newest_first_a_page_at_a_time(client):
         assert (answer.status_code, "cursor" in answer.json()["detail"]) == (422, True)
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_made_yet_says_why(client):
     client.post("/v1/comparisons", json=SPEC)
     early = client.get(f"{HERE}/report")

@@ -82,6 +82,7 @@ def test_runs_of_equal_product_are_equal_where_start_and_clip_are_held():
     assert named(outcome, "distinct").shown == "7 of 16"
 
 
+@pytest.mark.slow
 def test_runs_of_equal_product_differ_where_the_start_is_not_held(monkeypatch):
     trial = iso_alpha.IsoAlpha._trial
     monkeypatch.setattr(
@@ -199,6 +200,7 @@ def test_a_law_that_is_off_by_a_tenth_does_not_hold(monkeypatch):
     assert check(small("flip_rate_law", **LAW)).verdict == "does not hold"
 
 
+@pytest.mark.slow
 def test_too_few_flips_settle_nothing():
     few = {**LAW, "weights": 20, "steps": 20, "tolerance": 0.001}
     assert check(small("flip_rate_law", **few)).verdict != "holds"

@@ -137,6 +137,7 @@ def test_a_body_that_nobody_reads_keeps_no_connection(hurried: Served, path):
     assert trickle(hurried.connect(head), b"a").startswith(b"HTTP/1.1 ")
 
 
+@pytest.mark.slow
 def test_a_chunked_body_for_the_dashboard_is_awaited_outside_its_threads(serve):
     served = serve(request_seconds=3, dashboard_writes=True)
     head = b"POST /api/studies HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -183,6 +184,7 @@ def test_what_is_no_http_is_a_problem(serve):
     assert problem_in(all_of(serve().connect(b"EHLO mail\r\n\r\n")))[0] == 400
 
 
+@pytest.mark.slow
 def test_many_silent_connections_keep_nobody_out(serve):
     served = serve(max_connections=10)
     stream = served.connect(HEALTH.replace(b"/v1/health", b"/v1/events?seconds=3") + b"\r\n")

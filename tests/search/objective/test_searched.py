@@ -71,6 +71,7 @@ def test_an_objective_goes_from_its_declaration_to_a_verdict(store: Store):
     assert not any("code was changed" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_change_of_the_code_between_trials_is_noted(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -178,6 +178,7 @@ def test_several_keepers_take_each_look_once(store: Store, database: str):
     assert now.looks is not None and (now.looks.taken, now.looks.settled) == (1, False)
 
 
+@pytest.mark.slow
 def test_a_run_ends_by_itself_and_run_again_does_nothing(store: Store, database: str):
     spec = settling(FAR)
     seen = []

@@ -84,6 +84,7 @@ def wait_for_word(_device: str, pipe: Connection) -> None:
     pipe.recv()
 
 
+@pytest.mark.slow
 @forked
 def test_the_server_has_imported_torch_has_one_thread_and_the_variables_from_its_start():
     """In a process of its own: in this one a server may run that was asked for less."""
@@ -108,6 +109,7 @@ def test_the_server_has_imported_torch_has_one_thread_and_the_variables_from_its
     }
 
 
+@pytest.mark.slow
 @forked
 def test_a_file_named_as_a_library_in_the_folder_at_hand_is_not_taken_for_it(tmp_path):
     (tmp_path / "torch.py").write_text("print('this is not torch')")

@@ -40,6 +40,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(30)
 
 
+@pytest.mark.slow
 def test_a_study_behind_a_proxy_is_read(proxy: str):
     found = study_at(parse(f"{proxy}::old"))
     assert [trial.value for trial in found.trials] == [0.0, 0.1, 0.2, 0.3, 0.4]
