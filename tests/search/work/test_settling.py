@@ -190,6 +190,7 @@ def test_a_run_ends_by_itself_and_run_again_does_nothing(store: Store, database:
     assert again.complete and looks_taken(store) == [("settled", 10)]
 
 
+@pytest.mark.slow
 def test_without_a_stop_a_look_is_taken_while_the_trials_go_on(store: Store):
     spec = looked_at(FAR)
     enqueue(store, spec)
@@ -231,6 +232,7 @@ def test_other_looks_under_the_same_name_are_refused(store: Store):
             control.submit(store, changed)
 
 
+@pytest.mark.slow
 def test_failed_trials_are_run_again_and_a_comparison_that_ended_stays_so(store: Store):
     spec = settling(FAR)
     enqueue(store, spec)
@@ -246,6 +248,7 @@ def test_failed_trials_are_run_again_and_a_comparison_that_ended_stays_so(store:
     assert store.status("small") == "complete"
 
 
+@pytest.mark.slow
 def test_a_cancelled_search_settles_nothing_and_the_rest_goes_on(store: Store):
     spec = settling(FAR)
     enqueue(store, spec)
