@@ -110,6 +110,22 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
     });                                                                                           \
   }
 
+#define BEHIND(T, SUFFIX, WAY)                                                                    \
+  extern "C" void tuner_slots_##WAY##_##SUFFIX(                                                   \
+      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
+      const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
+      int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
+      float* const* least) {                                                                      \
+    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
+                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
+                  Bounds bounds = {most + n_slots * (i * trials + k),                             \
+                                   least[i] + k * vectors(weights[i])};                           \
+                  return slots_##WAY(b[i] + at, state, gradient[i] + at, rows + n_slots * k,      \
+                                     n_slots, kept[i] + at, last_rows + n_slots * k, bounds,      \
+                                     settled[i] != 0, weights[i]);                                \
+                });                                                                               \
+  }
+
 #define FILTERS(T, SUFFIX)                                                                        \
   extern "C" void tuner_slots_##SUFFIX(                                                           \
       int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips, const int64_t*,    \
@@ -121,34 +137,8 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
                                weights[i]);                                                       \
                 });                                                                               \
   }                                                                                               \
-  extern "C" void tuner_slots_ahead_##SUFFIX(                                                     \
-      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
-      const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
-      int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
-      float* const* least) {                                                                      \
-    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
-                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
-                  Bounds bounds = {most + n_slots * (i * trials + k),                             \
-                                   least[i] + k * vectors(weights[i])};                           \
-                  return slots_ahead(b[i] + at, state, gradient[i] + at, rows + n_slots * k,      \
-                                  n_slots, kept[i] + at, last_rows + n_slots * k,                 \
-                                  bounds, settled[i] != 0, weights[i]);                           \
-                });                                                                               \
-  }                                                                                               \
-  extern "C" void tuner_slots_behind_##SUFFIX(                                                    \
-      int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,                    \
-      const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
-      int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
-      float* const* least) {                                                                      \
-    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
-                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
-                  Bounds bounds = {most + n_slots * (i * trials + k),                             \
-                                   least[i] + k * vectors(weights[i])};                           \
-                  return slots_behind(b[i] + at, state, gradient[i] + at, rows + n_slots * k,     \
-                                   n_slots, kept[i] + at, last_rows + n_slots * k,                \
-                                   bounds, settled[i] != 0, weights[i]);                          \
-                });                                                                               \
-  }
+  BEHIND(T, SUFFIX, ahead)                                                                        \
+  BEHIND(T, SUFFIX, behind)
 
 LAYERS(float, f32)
 LAYERS(bf16, bf16)
