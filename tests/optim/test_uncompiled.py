@@ -11,12 +11,14 @@ from tuner.optim.uncompiled import Adam
 
 SCRIPT = """
 import sys
+from tuner.bnn import sign_conv, sign_product
 from tuner.train import TrialConfig, train
 from tuner.workload import Workload
 
 workload = Workload(widths=(8, 8), epochs=1, n_train=32, batch_size=32)
 train(workload, [TrialConfig("filter_flip", {}, seed=0)])
-print("torch._dynamo" in sys.modules)
+sign_conv.trusted(), sign_product.trusted()
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
 """
 
 
@@ -39,9 +41,9 @@ def test_adam_takes_torchs_steps_bit_for_bit():
 
 
 @pytest.mark.slow
-def test_a_process_that_trains_does_not_import_torchs_compiler():
+def test_a_process_that_trains_imports_neither_torchs_compiler_nor_its_algebra():
     root = Path(__file__).resolve().parents[2]
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, check=True
     )
-    assert process.stdout == "False\n"
+    assert process.stdout == "[]\n"

@@ -26,7 +26,7 @@ from tuner.search.queue.control import change_comparison
 from tuner.search.queue.filling import enqueue
 from tuner.search.work.surroundings import ONE_THREAD, fork
 
-_IMPORTED = ["tuner.bench.fleet.sleeping"]
+_IMPORTED = ["tuner.bench.fleet.sleeping", "psycopg", "numpy.random"]
 _WARM_SECONDS = 30.0
 _MOST_A_SECOND = 200
 """More trials than this a second no machine finished: so long queues are."""

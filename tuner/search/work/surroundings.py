@@ -16,7 +16,13 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 KEEP_MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**30))
 """glibc hands large tensors back after every step otherwise, and faults their pages in again."""
 
-IMPORTED = ["torch", "tuner.train", "tuner.optim.equivalence", "tuner.search.work.crew"]
+IMPORTED = [
+    "torch",
+    "numpy.random",
+    "tuner.train",
+    "tuner.optim.equivalence",
+    "tuner.search.work.crew",
+]
 """What a worker needs: the fork server imports it once for all of them."""
 
 HAS_FORK_SERVER = sys.platform == "linux"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tuner import kernels
+from tuner.bnn.gradients import gradients
 from tuner.bnn.layers import Conv2d, Linear
 from tuner.bnn.sign_conv import Way
 from tuner.machine import instruction_line
@@ -69,7 +70,7 @@ def _steps(layer: Convolution | Product) -> Ways:
 
     def step(way: Way) -> None:
         module.way = way
-        torch.autograd.grad(module(x), (x, module.weight), gradient)
+        gradients(module(x), (x, module.weight), gradient)
 
     return {way: partial(step, way) for way in Way}
 
