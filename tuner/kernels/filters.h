@@ -1,15 +1,17 @@
 // Steps of filters in slots; what a slot is: tuner/optim/designed/slots.py. Twin in torch:
 // tuner/optim/designed/running.py. T and the rest are as in steps.h.
 //
-// On many weights memory is all that counts, and state is most of it: each of its numbers is read
-// and written. But a step's signs need no more than one of a slot's two numbers, and its gradient
-// may enter the state a step later. So there are three ways to take a step, to the same bits:
-// `slots` takes it at once; `slots_ahead` finds the signs and keeps the gradient, `slots_behind`
-// has a kept gradient enter and takes its own step in the same pass.
+// On many weights memory is most of what counts, and state is most of it: each of its numbers is
+// read and written. But a step's signs need no more than one of a slot's two numbers, and its
+// gradient may enter the state a step later. So there are three ways to take a step, to the same
+// bits: `slots` takes it at once; `slots_ahead` finds the signs and keeps the gradient,
+// `slots_behind` has a kept gradient enter and takes its own step in the same pass.
 
 #pragma once
 
+#include <array>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "steps.h"
@@ -19,19 +21,106 @@ namespace {
 struct Slot {
   float feed, out, b, a, c, d, e, order;
 };
+struct Place {  // of a slot's state; what its order does not use may be nullptr
+  float *w, *v;
+};
+struct State {
+  F w, v;
+};
 
-inline F through(const Slot& slot, F x, F w) {  // what a slot makes of x
-  F fed = slot.feed * x;
-  return slot.order == 0 ? fed : fused(all(slot.out), w, fed);
+template <class Order, class N>
+inline State load(const Place& place, Order order, int64_t i, N n) {
+  State state = {};
+  if (order > 0) state.w = load(place.w + i, n);
+  if (order == 2) state.v = load(place.v + i, n);
+  return state;
+}
+template <class Order, class N>
+inline void store(const Place& place, Order order, int64_t i, const State& state, N n) {
+  if (order > 0) store(place.w + i, state.w, n);
+  if (order == 2) store(place.v + i, state.v, n);
 }
 
-inline void enter(const Slot& slot, F x, F& w, F& v) {  // x enters a slot's state
-  F change = fused(all(-slot.a), w, slot.b * x);
-  if (slot.order == 2) {
-    change = fused(all(slot.c), v, change);
-    v = v + fused(all(-slot.e), w, slot.d * x);
+template <class Order>
+inline F through(const Slot& slot, Order order, F x, F w) {  // what a slot makes of x
+  F fed = slot.feed * x;
+  return order == 0 ? fed : fused(all(slot.out), w, fed);
+}
+
+template <class Order>
+inline void enter(const Slot& slot, Order order, F x, State& state) {  // x enters a slot's state
+  F change = fused(all(-slot.a), state.w, slot.b * x);
+  if (order == 2) {
+    change = fused(all(slot.c), state.v, change);
+    state.v = state.v + fused(all(-slot.e), state.w, slot.d * x);
   }
-  w = w + change;
+  state.w = state.w + change;
+}
+
+// A filter of any slots. `each` calls body(a slot's number, its order), `each_of` makes room for
+// a value of each.
+struct Looped {
+  int64_t count;
+  const Slot* rows;
+  const Place* places;
+
+  template <class Body>
+  void each(const Body& body) const {
+    for (int64_t s = 0; s < count; s++) body(s, int(rows[s].order));
+  }
+  template <class V>
+  std::vector<V> each_of() const {
+    return std::vector<V>(count);
+  }
+  template <class V>
+  std::vector<V> each_of(const V* values) const {
+    return std::vector<V>(values, values + count);
+  }
+};
+
+// A filter of slots whose orders the compiler knows: nothing is asked of a slot in a loop over
+// weights, and the numbers of all slots may stay in registers.
+template <int... ORDERS>
+struct Unrolled {
+  static constexpr int64_t count = sizeof...(ORDERS);
+  std::array<Slot, count> rows;
+  std::array<Place, count> places;
+
+  explicit Unrolled(const Looped& filter)
+      : rows(each_of(filter.rows)), places(each_of(filter.places)) {}
+
+  static bool is(const Looped& filter) {
+    const Slot* slot = filter.rows;
+    return filter.count == count && ((slot++->order == ORDERS) && ...);
+  }
+  template <class Body>
+  static void each(const Body& body) {
+    each(body, std::make_index_sequence<count>());
+  }
+  template <class Body, size_t... S>
+  static void each(const Body& body, std::index_sequence<S...>) {
+    (body(std::integral_constant<int64_t, S>(), std::integral_constant<int, ORDERS>()), ...);
+  }
+  template <class V>
+  static std::array<V, count> each_of() {
+    return {};
+  }
+  template <class V>
+  static std::array<V, count> each_of(const V* values) {
+    std::array<V, count> copies;
+    std::copy_n(values, count, copies.begin());
+    return copies;
+  }
+};
+
+// Call step(the filter), unrolled if its orders are those of a design.
+template <class Step>
+inline int64_t unrolled(const Looped& filter, Step step) {
+  if (Unrolled<1>::is(filter)) return step(Unrolled<1>(filter));
+  if (Unrolled<2>::is(filter)) return step(Unrolled<2>(filter));
+  if (Unrolled<2, 1>::is(filter)) return step(Unrolled<2, 1>(filter));
+  if (Unrolled<2, 2>::is(filter)) return step(Unrolled<2, 2>(filter));
+  return step(filter);
 }
 
 template <class T, class N>
@@ -63,23 +152,19 @@ inline void keep(T* to, const T* from, N n) {
   std::memcpy(to, from, n * sizeof(T));
 }
 
-// The step on P weights. Each slot has two tensors of state, of which those it does not use may be
-// nullptr. Flip where y b > 0.
-template <class T>
-int64_t slots(T* b, float* const* state, const T* gradient, const Slot* rows, int64_t n_slots,
-              int64_t weights) {
+// The step on P weights. Flip where y b > 0.
+template <class T, class Filter>
+int64_t slots(T* b, const Filter& given, const T* gradient, int64_t weights) {
+  const Filter filter = given;  // of its own: no store may be to it
   return count_flips(weights, [&](int64_t i, auto n) {
     F y = load(gradient + i, n);
-    for (int64_t s = 0; s < n_slots; s++) {
-      const Slot& slot = rows[s];
-      F x = y, w = {}, v = {};
-      if (slot.order > 0) w = load(state[2 * s] + i, n);
-      if (slot.order == 2) v = load(state[2 * s + 1] + i, n);
-      y = through(slot, x, w);
-      enter(slot, x, w, v);
-      if (slot.order > 0) store(state[2 * s] + i, w, n);
-      if (slot.order == 2) store(state[2 * s + 1] + i, v, n);
-    }
+    filter.each([&](auto s, auto order) {
+      State state = load(filter.places[s], order, i, n);
+      F x = y;
+      y = through(filter.rows[s], order, x, state.w);
+      enter(filter.rows[s], order, x, state);
+      store(filter.places[s], order, i, state, n);
+    });
     return flip_where(b + i, y, n);
   });
 }
@@ -93,9 +178,10 @@ inline int64_t vectors(int64_t weights) { return (weights + 3) / 4; }  // as man
 
 // The next y is foretold but for its gradient: the sum of so much of each slot's w. Returns how much
 // of the gradient is added.
-inline double foretelling(const Slot* rows, int64_t n_slots, std::vector<float>& parts) {
+template <class Rows, class Parts>
+inline double foretelling(const Rows& rows, Parts& parts) {
   double passed = 1;
-  for (int64_t s = n_slots - 1; s >= 0; s--) {
+  for (int64_t s = parts.size() - 1; s >= 0; s--) {
     parts[s] = rows[s].order == 0 ? 0 : float(rows[s].out * passed);
     passed *= rows[s].feed;
   }
@@ -106,15 +192,15 @@ inline double foretelling(const Slot* rows, int64_t n_slots, std::vector<float>&
 //
 // Where what was foretold (by the rows of the last step) is larger than what may be added to it,
 // y has its sign, as the last y had, and b (settled: what that step left) needs no look.
-template <class T>
-int64_t slots_ahead(T* b, float* const* state, const T* gradient, const Slot* rows,
-                    int64_t n_slots, T* kept, const Slot* last_rows, Bounds bounds, bool settled,
-                    int64_t weights) {
+template <class T, class Filter>
+int64_t slots_ahead(T* b, const Filter& given, const T* gradient, T* kept, const Slot* last_rows,
+                    Bounds bounds, bool settled, int64_t weights) {
   constexpr double rounding = 1e-6;  // more than that of all additions
-  std::vector<float> parts(n_slots), foretold(n_slots);
-  double share = (1 + rounding) * std::fabs(foretelling(rows, n_slots, parts)), other = 0;
-  foretelling(last_rows, n_slots, foretold);
-  for (int64_t s = 0; s < n_slots; s++) {
+  const Filter filter = given;
+  auto parts = filter.template each_of<float>(), foretold = parts;
+  double share = (1 + rounding) * std::fabs(foretelling(filter.rows, parts)), other = 0;
+  foretelling(last_rows, foretold);
+  for (int64_t s = 0; s < filter.count; s++) {
     double differs = std::fabs(double(parts[s]) - foretold[s]);
     other += (differs + rounding * std::fabs(parts[s])) * bounds.most[s];
   }
@@ -125,57 +211,64 @@ int64_t slots_ahead(T* b, float* const* state, const T* gradient, const Slot* ro
     keep(kept + i, gradient + i, n);
     S32 near = ~(fused(slope, magnitude(y), level) < all(bounds.least[i / LANES]));
     if (settled && !any((U32)near)) return near;
-    for (int64_t s = 0; s < n_slots; s++)
-      y = through(rows[s], y, rows[s].order > 0 ? load(state[2 * s] + i, n) : F{});
+    filter.each([&](auto s, auto order) {
+      y = through(filter.rows[s], order, y, order > 0 ? load(filter.places[s].w + i, n) : F{});
+    });
     return flip_where(b + i, y, n);
   });
 }
 
+struct Most {
+  F w;
+};
+
 // The step after `slots_ahead`: what it kept enters by its own rows, then this gradient. Writes the
 // bounds for the next `slots_ahead`.
-template <class T>
-int64_t slots_behind(T* b, float* const* state, const T* gradient, const Slot* rows,
-                     int64_t n_slots, const T* kept, const Slot* last_rows, Bounds bounds,
-                     bool settled, int64_t weights) {
-  std::vector<float> largest(n_slots * LANES), parts(n_slots);
-  foretelling(rows, n_slots, parts);
+template <class T, class Filter>
+int64_t slots_behind(T* b, const Filter& given, const T* gradient, const T* kept,
+                     const Slot* last_rows, Bounds bounds, bool settled, int64_t weights) {
+  const Filter filter = given;
+  const auto first = filter.each_of(last_rows);
+  auto parts = filter.template each_of<float>();
+  auto most = filter.template each_of<Most>();
+  foretelling(filter.rows, parts);
   int64_t flips = count_flips(weights, [&](int64_t i, auto n) {
     F before = load(kept + i, n), y = load(gradient + i, n), foretold = {};
-    for (int64_t s = 0; s < n_slots; s++) {
-      const Slot &first = last_rows[s], &second = rows[s];
-      F x = before, w = {}, v = {};
-      if (second.order > 0) w = load(state[2 * s] + i, n);
-      if (second.order == 2) v = load(state[2 * s + 1] + i, n);
-      before = through(first, x, w);
-      enter(first, x, w, v);
+    filter.each([&](auto s, auto order) {
+      State state = load(filter.places[s], order, i, n);
+      F x = before;
+      before = through(first[s], order, x, state.w);
+      enter(first[s], order, x, state);
       x = y;
-      y = through(second, x, w);
-      enter(second, x, w, v);
-      if (second.order > 0) store(state[2 * s] + i, w, n);
-      if (second.order == 2) store(state[2 * s + 1] + i, v, n);
-      F so_far = load(&largest[s * LANES], All());
-      store(&largest[s * LANES], magnitude(w) > so_far ? magnitude(w) : so_far, All());
-      foretold = fused(all(parts[s]), w, foretold);
-    }
+      y = through(filter.rows[s], order, x, state.w);
+      enter(filter.rows[s], order, x, state);
+      store(filter.places[s], order, i, state, n);
+      most[s].w = larger(magnitude(state.w), most[s].w);
+      foretold = fused(all(parts[s]), state.w, foretold);
+    });
     S32 agree = y * foretold > 0;
     bounds.least[i / LANES] = smallest((F)((U32)magnitude(foretold) & (U32)agree));
     S32 keeps = y * before > 0;  // and b was set against `before`
     if (settled && !any(~(U32)keeps)) return keeps ^ keeps;
     return flip_where(b + i, y, n);
   });
-  for (int64_t s = 0; s < n_slots; s++)
-    bounds.most[s] = *std::max_element(&largest[s * LANES], &largest[s * LANES] + LANES);
+  for (int64_t s = 0; s < filter.count; s++) bounds.most[s] = largest(most[s].w);
   return flips;
 }
 
-// As each_trial, with where the trial's state begins in each tensor of it.
+// As each_trial, with the trial's filter.
 template <class Step>
 inline void each_filter(int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips,
-                        float* const* states, int64_t n_slots, Step step) {
-  std::vector<float*> state(2 * n_slots);
+                        float* const* states, int64_t n_slots, const Slot* rows, Step step) {
+  std::vector<Place> places(n_slots);
   each_trial(tensors, trials, weights, flips, [&](int64_t i, int64_t k, int64_t at) {
-    for (int64_t j = 0; j < 2 * n_slots; j++) state[j] = from(states[j * tensors + i], at);
-    return step(i, k, at, state.data());
+    float* const* state = states + i;
+    for (Place& place : places) {
+      place = {from(state[0], at), from(state[tensors], at)};
+      state += 2 * tensors;
+    }
+    Looped filter = {n_slots, rows + n_slots * k, places.data()};
+    return unrolled(filter, [&](const auto& known) { return step(i, k, at, known); });
   });
 }
 

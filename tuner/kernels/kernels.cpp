@@ -116,13 +116,13 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
       const int64_t* settled, T* const* b, float* const* states, const T* const* gradient,        \
       int64_t n_slots, const Slot* rows, T* const* kept, const Slot* last_rows, float* most,      \
       float* const* least) {                                                                      \
-    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
-                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
+    each_filter(tensors, trials, weights, flips, states, n_slots, rows,                           \
+                [&](int64_t i, int64_t k, int64_t at, const auto& filter) {                       \
                   Bounds bounds = {most + n_slots * (i * trials + k),                             \
                                    least[i] + k * vectors(weights[i])};                           \
-                  return slots_##WAY(b[i] + at, state, gradient[i] + at, rows + n_slots * k,      \
-                                     n_slots, kept[i] + at, last_rows + n_slots * k, bounds,      \
-                                     settled[i] != 0, weights[i]);                                \
+                  return slots_##WAY(b[i] + at, filter, gradient[i] + at, kept[i] + at,           \
+                                     last_rows + n_slots * k, bounds, settled[i] != 0,            \
+                                     weights[i]);                                                 \
                 });                                                                               \
   }
 
@@ -131,10 +131,9 @@ extern "C" int64_t tuner_mask_bytes(int64_t rows, int64_t channels) {
       int64_t tensors, int64_t trials, const int64_t* weights, int64_t* flips, const int64_t*,    \
       T* const* b, float* const* states, const T* const* gradient, int64_t n_slots,               \
       const Slot* rows) {                                                                         \
-    each_filter(tensors, trials, weights, flips, states, n_slots,                                 \
-                [&](int64_t i, int64_t k, int64_t at, float* const* state) {                      \
-                  return slots(b[i] + at, state, gradient[i] + at, rows + n_slots * k, n_slots,   \
-                               weights[i]);                                                       \
+    each_filter(tensors, trials, weights, flips, states, n_slots, rows,                           \
+                [&](int64_t i, int64_t, int64_t at, const auto& filter) {                         \
+                  return slots(b[i] + at, filter, gradient[i] + at, weights[i]);                  \
                 });                                                                               \
   }                                                                                               \
   BEHIND(T, SUFFIX, ahead)                                                                        \

@@ -140,6 +140,18 @@ inline float smallest(F x) {
   return least;
 #endif
 }
+inline F larger(F x, F than) {  // `than` where x is NaN
+#if defined(__AVX512F__)
+  return (F)_mm512_max_ps((__m512)x, (__m512)than);
+#else
+  return x > than ? x : than;
+#endif
+}
+inline float largest(F x) {
+  float most = x[0];
+  for (int lane = 1; lane < LANES; lane++) most = std::max(most, x[lane]);
+  return most;
+}
 
 // Which lanes have passed the sign: a bit each.
 using Lanes = std::conditional_t<LANES == 16, uint16_t, uint8_t>;
