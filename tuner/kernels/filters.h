@@ -152,18 +152,31 @@ inline void keep(T* to, const T* from, N n) {
   std::memcpy(to, from, n * sizeof(T));
 }
 
+// As count_flips, of step(i, n, states) with each slot's state, which it may change.
+//
+// All is read before any is written: tensors begin at the same place in a page, and a processor
+// that has just stored there in one takes long to read there in another.
+template <class Filter, class Step>
+inline int64_t count_flips(const Filter& filter, int64_t weights, Step step) {
+  auto states = filter.template each_of<State>();
+  return count_flips(weights, [&](int64_t i, auto n) {
+    filter.each([&](auto s, auto order) { states[s] = load(filter.places[s], order, i, n); });
+    S32 flips = step(i, n, states);
+    filter.each([&](auto s, auto order) { store(filter.places[s], order, i, states[s], n); });
+    return flips;
+  });
+}
+
 // The step on P weights. Flip where y b > 0.
 template <class T, class Filter>
-int64_t slots(T* b, const Filter& given, const T* gradient, int64_t weights) {
+[[gnu::flatten]] int64_t slots(T* b, const Filter& given, const T* gradient, int64_t weights) {
   const Filter filter = given;  // of its own: no store may be to it
-  return count_flips(weights, [&](int64_t i, auto n) {
+  return count_flips(filter, weights, [&](int64_t i, auto n, auto& states) {
     F y = load(gradient + i, n);
     filter.each([&](auto s, auto order) {
-      State state = load(filter.places[s], order, i, n);
       F x = y;
-      y = through(filter.rows[s], order, x, state.w);
-      enter(filter.rows[s], order, x, state);
-      store(filter.places[s], order, i, state, n);
+      y = through(filter.rows[s], order, x, states[s].w);
+      enter(filter.rows[s], order, x, states[s]);
     });
     return flip_where(b + i, y, n);
   });
@@ -207,6 +220,7 @@ int64_t slots_ahead(T* b, const Filter& given, const T* gradient, T* kept, const
   F slope = all(float(share) + std::numeric_limits<float>::min());
   F level = all(float(other) + std::numeric_limits<float>::min());
   return count_flips(weights, [&](int64_t i, auto n) {
+    __builtin_prefetch(gradient + i + 256);  // there is little to do until it comes
     F y = load(gradient + i, n);
     keep(kept + i, gradient + i, n);
     S32 near = ~(fused(slope, magnitude(y), level) < all(bounds.least[i / LANES]));
@@ -225,26 +239,24 @@ struct Most {
 // The step after `slots_ahead`: what it kept enters by its own rows, then this gradient. Writes the
 // bounds for the next `slots_ahead`.
 template <class T, class Filter>
-int64_t slots_behind(T* b, const Filter& given, const T* gradient, const T* kept,
+[[gnu::flatten]] int64_t slots_behind(T* b, const Filter& given, const T* gradient, const T* kept,
                      const Slot* last_rows, Bounds bounds, bool settled, int64_t weights) {
   const Filter filter = given;
   const auto first = filter.each_of(last_rows);
   auto parts = filter.template each_of<float>();
   auto most = filter.template each_of<Most>();
   foretelling(filter.rows, parts);
-  int64_t flips = count_flips(weights, [&](int64_t i, auto n) {
+  int64_t flips = count_flips(filter, weights, [&](int64_t i, auto n, auto& states) {
     F before = load(kept + i, n), y = load(gradient + i, n), foretold = {};
     filter.each([&](auto s, auto order) {
-      State state = load(filter.places[s], order, i, n);
       F x = before;
-      before = through(first[s], order, x, state.w);
-      enter(first[s], order, x, state);
+      before = through(first[s], order, x, states[s].w);
+      enter(first[s], order, x, states[s]);
       x = y;
-      y = through(filter.rows[s], order, x, state.w);
-      enter(filter.rows[s], order, x, state);
-      store(filter.places[s], order, i, state, n);
-      most[s].w = larger(magnitude(state.w), most[s].w);
-      foretold = fused(all(parts[s]), state.w, foretold);
+      y = through(filter.rows[s], order, x, states[s].w);
+      enter(filter.rows[s], order, x, states[s]);
+      most[s].w = larger(magnitude(states[s].w), most[s].w);
+      foretold = fused(all(parts[s]), states[s].w, foretold);
     });
     S32 agree = y * foretold > 0;
     bounds.least[i / LANES] = smallest((F)((U32)magnitude(foretold) & (U32)agree));
