@@ -134,6 +134,10 @@ inline bool any(U32 mask) {
 inline float smallest(F x) {
 #if defined(__AVX512F__)
   return _mm512_reduce_min_ps((__m512)x);
+#elif defined(__AVX__)
+  __m128 half = _mm_min_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+  half = _mm_min_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_min_ss(half, _mm_movehdup_ps(half)));
 #else
   float least = x[0];
   for (int lane = 1; lane < LANES; lane++) least = std::min(least, x[lane]);
@@ -143,6 +147,8 @@ inline float smallest(F x) {
 inline F larger(F x, F than) {  // `than` where x is NaN
 #if defined(__AVX512F__)
   return (F)_mm512_max_ps((__m512)x, (__m512)than);
+#elif defined(__AVX__)
+  return (F)_mm256_max_ps((__m256)x, (__m256)than);
 #else
   return x > than ? x : than;
 #endif
