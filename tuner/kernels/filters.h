@@ -28,11 +28,18 @@ struct State {
   F w, v;
 };
 
+// Load what is gone through in order, beside so many others that a processor is late to see it.
+template <class T, class N>
+inline F streamed(const T* from, int64_t i, N n) {
+  __builtin_prefetch(from + i + 128);
+  return load(from + i, n);
+}
+
 template <class Order, class N>
-inline State load(const Place& place, Order order, int64_t i, N n) {
+inline State streamed(const Place& place, Order order, int64_t i, N n) {
   State state = {};
-  if (order > 0) state.w = load(place.w + i, n);
-  if (order == 2) state.v = load(place.v + i, n);
+  if (order > 0) state.w = streamed(place.w, i, n);
+  if (order == 2) state.v = streamed(place.v, i, n);
   return state;
 }
 template <class Order, class N>
@@ -154,13 +161,13 @@ inline void keep(T* to, const T* from, N n) {
 
 // As count_flips, of step(i, n, states) with each slot's state, which it may change.
 //
-// All is read before any is written: tensors begin at the same place in a page, and a processor
-// that has just stored there in one takes long to read there in another.
+// All is read before any is written: large tensors begin at the same place in a page, and what was
+// just stored to one holds up what is read from the same place in another's page.
 template <class Filter, class Step>
 inline int64_t count_flips(const Filter& filter, int64_t weights, Step step) {
   auto states = filter.template each_of<State>();
   return count_flips(weights, [&](int64_t i, auto n) {
-    filter.each([&](auto s, auto order) { states[s] = load(filter.places[s], order, i, n); });
+    filter.each([&](auto s, auto order) { states[s] = streamed(filter.places[s], order, i, n); });
     S32 flips = step(i, n, states);
     filter.each([&](auto s, auto order) { store(filter.places[s], order, i, states[s], n); });
     return flips;
@@ -172,7 +179,7 @@ template <class T, class Filter>
 [[gnu::flatten]] int64_t slots(T* b, const Filter& given, const T* gradient, int64_t weights) {
   const Filter filter = given;  // of its own: no store may be to it
   return count_flips(filter, weights, [&](int64_t i, auto n, auto& states) {
-    F y = load(gradient + i, n);
+    F y = streamed(gradient, i, n);
     filter.each([&](auto s, auto order) {
       F x = y;
       y = through(filter.rows[s], order, x, states[s].w);
@@ -220,8 +227,7 @@ int64_t slots_ahead(T* b, const Filter& given, const T* gradient, T* kept, const
   F slope = all(float(share) + std::numeric_limits<float>::min());
   F level = all(float(other) + std::numeric_limits<float>::min());
   return count_flips(weights, [&](int64_t i, auto n) {
-    __builtin_prefetch(gradient + i + 256);  // there is little to do until it comes
-    F y = load(gradient + i, n);
+    F y = streamed(gradient, i, n);
     keep(kept + i, gradient + i, n);
     S32 near = ~(fused(slope, magnitude(y), level) < all(bounds.least[i / LANES]));
     if (settled && !any((U32)near)) return near;
@@ -247,7 +253,7 @@ template <class T, class Filter>
   auto most = filter.template each_of<Most>();
   foretelling(filter.rows, parts);
   int64_t flips = count_flips(filter, weights, [&](int64_t i, auto n, auto& states) {
-    F before = load(kept + i, n), y = load(gradient + i, n), foretold = {};
+    F before = streamed(kept, i, n), y = streamed(gradient, i, n), foretold = {};
     filter.each([&](auto s, auto order) {
       F x = before;
       before = through(first[s], order, x, states[s].w);
