@@ -21,6 +21,8 @@ namespace {
 struct Slot {
   float feed, out, b, a, c, d, e, order;
 };
+// Whether it changes nothing, and is there for other trials that have more slots.
+inline bool fills_up(const Slot& slot) { return slot.order == 0 && slot.feed == 1; }
 struct Place {  // of a slot's state; what its order does not use may be nullptr
   float *w, *v;
 };
@@ -286,6 +288,7 @@ inline void each_filter(int64_t tensors, int64_t trials, const int64_t* weights,
       state += 2 * tensors;
     }
     Looped filter = {n_slots, rows + n_slots * k, places.data()};
+    while (filter.count > 1 && fills_up(filter.rows[filter.count - 1])) filter.count--;
     return unrolled(filter, [&](const auto& known) { return step(i, k, at, known); });
   });
 }
