@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,11 +112,30 @@ def test_the_table_of_whole_comparisons_has_the_numbers_of_the_reports(column, n
             assert shown in rows["documented settings without any search, test"]
 
 
-def test_what_is_said_of_eleven_rules_is_in_their_report():
-    report = report_of("rules_digits")
+def said_of(study: str) -> str:
+    """What the page says of a study, in one line."""
+    return " ".join(README.partition(f"- `{study}`: ")[2].partition("\n- ")[0].split())
+
+
+def ranks_of(report: dict[str, Any]) -> dict[str, float]:
     many = report["many_arms"]
-    ranks = dict(zip(many["names"], many["ranks"]["ranks"], strict=True))
-    said = " ".join(README.partition("- `rules_digits`: ")[2].partition("\n- ")[0].split())
+    return dict(zip(many["names"], many["ranks"]["ranks"], strict=True))
+
+
+def hits_of(report: dict[str, Any]) -> dict[str, int]:
+    """Of a hundred trials of each rule how many reach the target."""
+    return {arm["name"]: arm["target"]["hits"] for arm in report["arms"]}
+
+
+def told_apart(report: dict[str, Any]) -> list[tuple[str, str]]:
+    many = report["many_arms"]
+    names, pairs = many["names"], many["pairs"]
+    return [(names[p["first"]], names[p["second"]]) for p in pairs if p["p_holm"] < 0.05]
+
+
+def test_what_is_said_of_eleven_rules_is_in_their_report():
+    report, said = report_of("rules_digits"), said_of("rules_digits")
+    ranks, hits = ranks_of(report), hits_of(report)
     for name, shown in (
         ("target_flip_ratio", "mean rank {:.2f} of 11"),
         ("bayes_binn", "BayesBiNN ({:.2f})"),
@@ -124,12 +144,39 @@ def test_what_is_said_of_eleven_rules_is_in_their_report():
         ("bop2nd_order", "Bop2ndOrder ({:.2f})"),
     ):
         assert shown.format(ranks[name]) in said
-    assert f"less than {many['ranks']['critical']:.2f} apart" in said
-    apart = [pair for pair in many["pairs"] if pair["p_holm"] < 0.05]
-    assert [many["names"][pair["first"]] for pair in apart] == ["bop", "bop"]
-    hits = {arm["name"]: arm["target"]["hits"] for arm in report["arms"]}
+    assert f"less than {report['many_arms']['ranks']['critical']:.2f} apart" in said
+    assert [first for first, _ in told_apart(report)] == ["bop", "bop"]
     assert f"{hits.pop('target_flip_ratio')}% of the first's trials" in said
     assert f"{hits.pop('filter')}% of the filter's, at most {max(hits.values())}% of any" in said
+
+
+def test_what_is_said_of_the_same_rules_on_fashion_mnist_is_in_their_report():
+    report, said = report_of("rules_fashion"), said_of("rules_fashion")
+    ranks, hits = ranks_of(report), hits_of(report)
+    best, *_, worst = sorted(ranks, key=lambda name: ranks[name])
+    assert (best, worst) == ("latent_adam", "bop")
+    for name, shown in (
+        ("latent_adam", "mean rank {:.2f} of 11"),
+        ("latent_lion", "Lion ({:.2f})"),
+        ("sgdat", "SGDAT ({:.2f})"),
+        ("filter", "({:.2f} each)"),
+        ("target_flip_ratio", "({:.2f} each)"),
+        ("bop", "Bop worst ({:.2f})"),
+    ):
+        assert shown.format(ranks[name]) in said
+    many = report["many_arms"]
+    for page in (said, (ROOT / "docs/method.md").read_text("utf-8")):
+        assert f"(Friedman, p = {many['ranks']['p']:.2f})" in page
+    assert f"less than {many['ranks']['critical']:.2f} apart" in said
+    assert told_apart(report) == []
+    assert f"{hits.pop('filter')}% of the filter's trials reach 86%" in said
+    assert (
+        f"{hits.pop('magnitude')}% of the magnitude space's, at most {max(hits.values())}% of"
+        in said
+    )
+    assert difference(report["contrasts"][0]["selected"]["difference"]) in said
+    medians = [100 * arm["selected"]["median"]["value"] for arm in report["arms"]]
+    assert max(medians) - min(medians) < 0.5
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/method.md"])

@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "method.md"
-STUDIES = ("rules_digits",)
+STUDIES = ("rules_digits", "rules_fashion")
 HEAD = (
     "rule",
     "mean rank",
