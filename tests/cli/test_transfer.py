@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 MAPPING = """
 steps = 20000
 [settings]
-learning_rate = {parameter = "log10_lr", scale = "log10"}
+learning_rate = {parameter = "log10_eta", scale = "log10"}
 weight_decay = {parameter = "wd"}
 momentum = 0.9
 init_scale = 1e-30
@@ -28,9 +28,9 @@ init_scale = 1e-30
 def _studies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = optuna.create_study(storage="sqlite:///old.db", study_name="sgd", direction="maximize")
-    kinds = {name: FloatDistribution(-10, 10) for name in ("log10_lr", "wd")}
+    kinds = {name: FloatDistribution(-10, 10) for name in ("log10_eta", "wd")}
     for decay in (1e-2, 1e-3, 1e-8):
-        params = {"log10_lr": math.log10(0.1), "wd": decay}
+        params = {"log10_eta": math.log10(0.1), "wd": decay}
         study.add_trial(create_trial(params=params, distributions=kinds, value=0.9))
     write(MAPPING, "mapping.toml")
 
@@ -50,6 +50,7 @@ def test_the_arm_that_is_written_is_one_of_a_study():
     assert tuner(*CARRY, "--arm", "warm.toml").exit_code == 0
     (arm,) = tomllib.loads(Path("warm.toml").read_text())["arms"]
     assert [trial["number"] for trial in arm["carried"]["trials"]] == [0, 1]
+    assert arm["carried"]["minimized"] is False
     write(
         "n_trials = 4\nworkload = {dataset = 'digits', epochs = 2}\n"
         + Path("warm.toml").read_text()
@@ -70,6 +71,21 @@ def test_the_study_that_is_made_holds_them_and_is_made_once():
     )
 
 
+def test_of_two_objectives_one_is_to_be_named_by_its_option():
+    two = optuna.create_study(
+        storage="sqlite:///old.db", study_name="two", directions=["maximize", "minimize"]
+    )
+    params = {"learning_rate": 0.1, "weight_decay": 1e-2, "momentum": 0.9}
+    kinds = dict.fromkeys(params, FloatDistribution(0, 1))
+    two.add_trial(create_trial(params=params, distributions=kinds, values=[0.9, 3.0]))
+    base = ("transfer", "old.db::two", "--to", "filter")
+    assert "2 objectives (0, 1); choose one with --objective" in refused(*base)
+    assert tuner(*base, "--objective", "1", "--arm", "warm.toml").exit_code == 0
+    (arm,) = tomllib.loads(Path("warm.toml").read_text())["arms"]
+    assert arm["carried"]["minimized"] is True
+    assert [trial["value"] for trial in arm["carried"]["trials"]] == [3.0]
+
+
 def test_all_of_it_is_there_for_programs():
     found = json.loads(tuner(*CARRY, "--json").stdout)
     assert [trial["weight"] for trial in found["carried"]] == [1.0, 1.0]
@@ -79,7 +95,7 @@ def test_all_of_it_is_there_for_programs():
 def test_bad_input_is_one_line_and_writes_nothing():
     write(MAPPING.replace('"wd"', '"decay"'), "wrong.toml")
     base = ("transfer", "old.db::sgd", "--to", "filter")
-    assert "has no parameter 'decay' (it has log10_lr, wd)" in refused(
+    assert "has no parameter 'decay' (it has log10_eta, wd)" in refused(
         *base, "--mapping", "wrong.toml", "--arm", "warm.toml"
     )
     assert "say by --mapping FILE what its parameters are" in refused(*base)

@@ -16,6 +16,7 @@ from tuner.cli.present import AsJson, as_text
 from tuner.errors import InvalidInput
 from tuner.search.declared.carried import Carried
 from tuner.search.foreign.transfer.carrying import Transfer
+from tuner.wording import by_options
 
 _SHOWN = 12
 """Numbers of trials in a row of the table; the others are counted."""
@@ -40,6 +41,12 @@ def transfer(
             "known, 0.25 some do not hold",
         ),
     ] = 0.5,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="the one whose values are carried, of several: its name or number from 0"
+        ),
+    ] = None,
     arm: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="write an arm that begins from them, to put in a study"),
@@ -68,7 +75,7 @@ def transfer(
         raise InvalidInput(f"--weight: must be in (0, 1], got {least}")
     if arm is not None and not arm.absolute().parent.is_dir():
         raise InvalidInput(f"--arm: the folder {arm.parent} does not exist; make it")
-    found = _read(study, to, mapping, least)
+    found = _read(study, to, mapping, least, objective)
     if arm is not None or into is not None:
         _write(found, arm, into)
     if as_json:
@@ -77,7 +84,9 @@ def transfer(
         _show(found, Console())
 
 
-def _read(study: str, to: str, mapping: Path | None, least: float) -> Transfer:
+def _read(
+    study: str, to: str, mapping: Path | None, least: float, objective: str | None
+) -> Transfer:
     from tuner.search.declared.spaces import load_space
     from tuner.search.foreign.address import parse
     from tuner.search.foreign.storages.kinds import study_at
@@ -86,7 +95,10 @@ def _read(study: str, to: str, mapping: Path | None, least: float) -> Transfer:
 
     space, said = load_space(to), None if mapping is None else read_mapping(mapping)
     record = study_at(parse(study))
-    return carry(record, space, source=record.name, least=least, mapping=said)
+    with by_options():
+        return carry(
+            record, space, source=record.name, least=least, mapping=said, objective=objective
+        )
 
 
 def _write(found: Transfer, arm: Path | None, into: str | None) -> None:
@@ -109,8 +121,12 @@ def _as_toml(found: Transfer, carried: Carried) -> str:
         "",
         "[arms.carried]",
         f"source = {json.dumps(carried.source)}",
-        "trials = [",
     ]
+    if carried.minimized is not None:
+        lines.append(f"minimized = {json.dumps(carried.minimized)}")
+    if carried.workload is not None:
+        lines.append(f"workload = {json.dumps(carried.workload)}")
+    lines.append("trials = [")
     for trial in carried.trials:
         settings = ", ".join(f"{k} = {json.dumps(v)}" for k, v in trial.settings.items())
         lines.append(

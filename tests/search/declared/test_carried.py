@@ -43,11 +43,19 @@ def test_what_is_carried_is_declared_and_stays_what_it_is():
     spec = warm()
     (arm, _) = spec.arms
     assert arm.carried.exact == 30
-    assert arm.carried.in_words.startswith("30 trials carried from old.db::sgd, 30 of them exactl")
+    words = arm.carried.in_words("digits")
+    assert words.startswith("30 trials carried from old.db::sgd, 30 of them exactl")
     again = ComparisonSpec.model_validate(json.loads(spec.model_dump_json()))
     assert again == spec
     assert declaration_hash(again) == declaration_hash(spec)
     assert "carried" not in comparison().model_dump_json()
+
+
+def test_trials_of_another_workload_are_named_as_such_where_both_are_known():
+    said = warm(carried=carried(workload="digits, 1 epoch")).arms[0].carried
+    assert said.in_words("digits, 20 epochs").endswith(", which trained digits, 1 epoch")
+    for alike in (said.in_words("digits, 1 epoch"), said.in_words(None)):
+        assert "trained" not in alike
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tuner.search.results.arms import arms
 
 CARRIED = {
     "source": "old.db::sgd",
+    "workload": "digits, mlp 64-64, 1 epoch",
     "trials": [
         {
             "number": number,
@@ -51,4 +52,5 @@ def test_the_first_trials_lie_where_the_carried_ones_were_good(sqlite_url):
     study = optuna.load_study(study_name="small/warm", storage=sqlite_url)
     assert arm_of(record_of(study)).arm.carried == found[0].carried != ""
     assert "warm: its sampler began from 30 trials carried from old.db::sgd, 30 of them" in notes
-    assert "they are no trials of its own" in notes
+    assert "which trained digits, mlp 64-64, 1 epoch; they are no trials of its own" in notes
+    assert record_of(study).trained == protocol.workload != CARRIED["workload"]

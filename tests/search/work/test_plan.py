@@ -13,7 +13,7 @@ from tuner.errors import InvalidInput
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.work.idle import coordination_seconds
 from tuner.search.work.plan import plan
-from tuner.workload import Workload
+from tuner.workload import Workload, in_words
 
 WORKLOAD = Workload(widths=(16, 16), epochs=3, batch_size=32)
 SPEC = ComparisonSpec(
@@ -64,6 +64,28 @@ def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeyp
     new = 17 / 5 * (4.0 + 3 * 0.5) + 0.5
     assert [arm.seconds for arm in found.arms] == pytest.approx([old, new])
     assert found.seconds == pytest.approx(found.start_seconds + (old + new) / 2)
+
+
+def test_an_arm_that_begins_from_trials_of_another_workload_is_named(monkeypatch):
+    def measured(asked, _size):
+        return [[plans._Measured(5, 1.0, 0.5) for _ in asked]], time.monotonic(), None, ("read",)
+
+    monkeypatch.setattr(plans, "_measure", measured)
+    setting = {"alpha": 0.01, "gamma": 0.5, "alpha_decay": "cosine"}
+    carried = {"source": "old", "trials": [{"number": 0, "value": 0.9, "settings": setting}]}
+    same, other = in_words(WORKLOAD), in_words(replace(WORKLOAD, epochs=30))
+    arms = [
+        {"name": name, "space": "filter", "sampler": "tpe", "carried": carried | said}
+        for name, said in (
+            ("unknown", {}),
+            ("alike", {"workload": same}),
+            ("misled", {"workload": other}),
+        )
+    ]
+    spec = ComparisonSpec(name="a", workload=WORKLOAD, arms=arms, n_trials=4, retrain_seeds=0)
+    first, note = plan(spec, workers=1).notes
+    assert first == "read"
+    assert note.startswith(f"misled: begins from trials that trained {other}; their values are")
 
 
 @pytest.mark.slow

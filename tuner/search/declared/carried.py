@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Annotated
 
 from optuna.trial import FrozenTrial, create_trial
-from pydantic import Field, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from tuner.errors import InvalidInput
-from tuner.search.declared.files import Declared
+from tuner.search.declared.files import Declared, unless_none
 from tuner.search.declared.spaces import Range, Scalar, Space, optuna_name
 from tuner.search.declared.whole_trials import STORED
 
@@ -72,30 +72,51 @@ class Carried(Declared):
     Args:
         source: Where the trials are from, for people.
         trials: They themselves.
+        minimized: Whether a lower value is better; ``None`` where nobody says.
+        workload: What they trained, in words; ``None`` likewise.
     """
 
     source: StrictStr
     trials: Annotated[tuple[CarriedTrial, ...], Field(min_length=1)]
+    minimized: StrictBool | None = unless_none()
+    workload: StrictStr | None = unless_none()
 
     @cached_property
     def exact(self) -> int:
         """How many are the very filter."""
         return sum(trial.weight == 1 for trial in self.trials)
 
-    @property
-    def in_words(self) -> str:
-        """Which were carried: ``12 trials of old.db::magnitude, 3 of them exact (0, 4, ...)``."""
+    def of_other(self, workload: str | None) -> str:
+        """What they trained, where that is known not to be this workload; else empty."""
+        if self.workload is None or workload is None or self.workload == workload:
+            return ""
+        return self.workload
+
+    def in_words(self, workload: str | None) -> str:
+        """Which were carried: ``12 trials of old.db::magnitude, 3 of them exact (0, 4, ...)``.
+
+        Args:
+            workload: What is searched now, in words, if that is known.
+        """
+        other = self.of_other(workload)
         numbers = ", ".join(str(trial.number) for trial in self.trials)
         return (
             f"{len(self.trials)} trials carried from {self.source}, {self.exact} of them exactly "
-            f"(numbers {numbers})"
+            f"(numbers {numbers})" + (f", which trained {other}" if other else "")
         )
 
 
-def began_from(arm: object) -> str:
-    """What an arm's searches began from, of its declaration as JSON; empty if from nothing."""
+def began_from(arm: object, workload: str | None) -> str:
+    """What an arm's searches began from, of its declaration as JSON; empty if from nothing.
+
+    Args:
+        arm: Its declaration.
+        workload: What it searched, in words, if that is known.
+    """
     carried = arm.get("carried") if isinstance(arm, dict) else None
-    return Carried.model_validate(carried, context=STORED).in_words if carried else ""
+    if not carried:
+        return ""
+    return Carried.model_validate(carried, context=STORED).in_words(workload)
 
 
 def past_of(carried: Carried | None, space: Space) -> Sequence[FrozenTrial]:

@@ -95,6 +95,7 @@ class ComparisonSpec(Declared):
                 "own (workload.objective) needs none"
             )
         self._check_pruners()
+        self._check_carried()
         self.verdict.check(names)
         self.verdict.check_unit(self.workload)
         if self.verdict.k is not None and self.verdict.k > self._smallest:
@@ -114,6 +115,17 @@ class ComparisonSpec(Declared):
                 f"weights had while they were real, in the first {count(first, 'epoch')} "
                 '(workload.real_epochs); use the pruner "none"'
             )
+
+    def _check_carried(self) -> None:
+        better = ("higher", "lower")
+        for arm in self.arms:
+            said = arm.carried.minimized if arm.carried is not None else None
+            if said is not None and said != self.workload.minimized:
+                raise InvalidInput(
+                    f"arms: {arm.name!r} begins from trials whose {better[said]} values are "
+                    f"better, and of what is searched here the {better[not said]} ones are; carry "
+                    "values of the same metric (tuner transfer --objective)"
+                )
 
     def _check_repeated(self) -> None:
         pair = [arm for arm in self.arms if arm.name in (self.verdict.repeated or ())]

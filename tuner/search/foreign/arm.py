@@ -12,11 +12,12 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.compare.arm import Arm, SelectedRuns
 from tuner.compare.statistics.batches import batch_of
 from tuner.compare.statistics.estimate import Bools, Floats
-from tuner.errors import InvalidInput, UnknownName
+from tuner.errors import InvalidInput
 from tuner.search.declared.arm_spec import Searching
 from tuner.search.declared.carried import began_from
 from tuner.search.foreign.draws import draws
 from tuner.search.foreign.independence import doubt, marked_sampler, uneven
+from tuner.search.foreign.objectives import objective_number
 from tuner.search.foreign.ranges import ranges, settings
 from tuner.search.foreign.record import Direction, StudyRecord
 from tuner.search.results.records import epochs_of, filters_of, selected_runs
@@ -94,7 +95,7 @@ def arm_of(
         UnknownName: If it has no such objective.
     """
     called = name or record.name
-    objective = _objective(record, reading.objective)
+    objective = objective_number(record, reading.objective)
     minimized = _minimized(record, objective, called, reading.direction)
     read = [_as_read(trial, objective, reading) for trial in record.trials]
     said = _said_sampler(record)
@@ -122,7 +123,7 @@ def arm_of(
         arm=replace(
             arm,
             selected=_selected(record, objective, minimized=minimized),
-            carried=began_from((record.ours or {}).get("arm")),
+            carried=began_from((record.ours or {}).get("arm"), record.trained),
         ),
         without=~np.isfinite(values(ended)),
         minimized=minimized,
@@ -130,30 +131,6 @@ def arm_of(
         trials=tuple(ended),
         workload=(record.ours or {}).get("workload"),
         looks=_looks(record),
-    )
-
-
-def _objective(record: StudyRecord, chosen: str | None) -> int:
-    """The number of the objective that is compared."""
-    names = record.objectives
-    n_objectives = max(len(record.directions), len(names), 1)
-    if chosen is None:
-        if n_objectives == 1:
-            return 0
-        known = ", ".join(names or map(str, range(n_objectives)))
-        raise InvalidInput(
-            f"study {record.name!r} has {n_objectives} objectives ({known}); choose one with "
-            f"{setting('objective')}, such as "
-            f"{setting('objective', names[0] if names else '0')}"
-        )
-    if chosen in names:
-        return names.index(chosen)
-    if chosen.isdecimal() and int(chosen) < n_objectives:
-        return int(chosen)
-    if n_objectives == 1 and not names:
-        return 0  # the only one, which nobody named
-    raise UnknownName(
-        f"study {record.name!r}: objective", chosen, names or map(str, range(n_objectives))
     )
 
 

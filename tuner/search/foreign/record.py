@@ -7,9 +7,13 @@ from typing import Any, Literal
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
+from pydantic import ValidationError
 
 from tuner.search.database.finished import uncollected
 from tuner.search.database.marks import FORMAT, MARK
+from tuner.search.declared.study_spec import StudySpec
+from tuner.search.declared.whole_trials import STORED
+from tuner.workload import in_words
 
 Direction = Literal["maximize", "minimize"]
 
@@ -50,6 +54,14 @@ class StudyRecord:
         spec = self.user_attrs.get("spec")
         marked = self.user_attrs.get(MARK) == FORMAT
         return spec if marked and isinstance(spec, dict) else None
+
+    @property
+    def trained(self) -> str | None:
+        """What a study of this software trained, in words; of others nobody knows."""
+        try:
+            return in_words(StudySpec.model_validate(self.ours, context=STORED).workload)
+        except ValidationError:
+            return None
 
 
 def record_of(study: Study) -> StudyRecord:

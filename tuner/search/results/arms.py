@@ -204,7 +204,7 @@ def _searched(
         code=code_of(trials),
         data=data_of(trials),
         settings=tuple(trial.params for trial in trials),
-        carried="" if arm.carried is None else arm.carried.in_words,
+        carried="" if arm.carried is None else arm.carried.in_words(in_words(workload)),
     )
 
 

@@ -7,7 +7,7 @@ asking the sampler and writing trials down, is timed on a database of its own (`
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -63,7 +63,7 @@ class Plan:
         workers: Worker processes.
         start_seconds: Until they train.
         data: How much there is to train on, where the data are the user's own.
-        notes: What was passed over in the data, and how they are read.
+        notes: What was passed over in the data, how they are read, and what may mislead.
     """
 
     arms: tuple[ArmPlan, ...]
@@ -145,7 +145,19 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
                 seconds=seconds,
             )
         )
+    notes = (*notes, *_misleading(spec))
     return Plan(tuple(arms), size, ready - began, data, notes)
+
+
+def _misleading(spec: ComparisonSpec) -> Iterator[str]:
+    """Of each arm that begins from trials of another workload, that it does."""
+    for arm in spec.arms:
+        other = arm.carried.of_other(in_words(spec.workload)) if arm.carried is not None else ""
+        if other:
+            yield (
+                f"{arm.name}: begins from trials that trained {other}; their values are taken as "
+                "they are, and may mislead the search"
+            )
 
 
 def _measure(

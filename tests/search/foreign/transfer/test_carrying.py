@@ -8,11 +8,13 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
+from pydantic import ValidationError
 
 from tuner.errors import InvalidInput, UnknownName
 from tuner.optim.equivalence import decoupled_from_filter, describe
 from tuner.optim.equivalence.maps import AlphaGamma
 from tuner.search.declared.spaces import load_space
+from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.foreign.record import StudyRecord, record_of
 from tuner.search.foreign.transfer.carrying import transfer
 from tuner.search.foreign.transfer.mapping import read_mapping
@@ -189,10 +191,10 @@ def test_an_unknown_hyperparameter_in_a_mapping_gets_a_suggestion(mapping):
 
 def test_studies_and_spaces_that_cannot_be_carried_are_refused(mapping):
     nameless = record_of(study(({"x": 1.0}, 0.5)))
-    with pytest.raises(InvalidInput, match=r"no parameter learning_rate .* --mapping FILE"):
+    with pytest.raises(InvalidInput, match=r"no parameter learning_rate, .* --mapping FILE"):
         carry(nameless)
     two = StudyRecord("two", nameless.trials, directions=("maximize", "minimize"))
-    with pytest.raises(InvalidInput, match="has 2 objectives"):
+    with pytest.raises(InvalidInput, match=r"has 2 objectives .0, 1."):
         carry(two, mapping=mapping())
     with pytest.raises(InvalidInput, match="spaces of the rule filter_flip, and 'bop' is one of"):
         transfer(nameless, load_space("bop"), source="old", least=0.5)
@@ -217,3 +219,83 @@ def test_a_study_of_optunas_is_made_whole_or_not_at_all(mapping, tmp_path):
         make_study(address, found)
     with pytest.raises(InvalidInput, match="name the study to make"):
         make_study(f"{tmp_path}/warm.db", found)
+
+
+def test_what_nobody_said_of_a_foreign_study_is_named_and_makes_it_inexact(mapping):
+    record = record_of(study(({"lr": 0.1, "wd": 1e-2}, 0.9)))
+    found = carry(record)
+    assert [trial.weight for trial in found.trials] == [0.5]
+    unsaid = "nobody said that it had momentum 0.0, coupled false: name them in --mapping FILE"
+    assert found.reasons[0].startswith(unsaid)
+    text = MAPPING.replace('"log10_lr", scale = "log10"', '"lr"').replace(
+        '{parameter = "mom"}', "0.9"
+    )
+    (said,) = carry(record, mapping=mapping(text + "coupled = true\n")).trials
+    assert said.settings["alpha"] > 9 * found.trials[0].settings["alpha"]
+
+
+def with_optimizers():
+    """A study that chose among optimizers, one of which has a momentum."""
+    made = optuna.create_study(direction="maximize")
+    for optimizer in ("sgd", "Adam", "mine"):
+        params = {"optimizer": optimizer, "learning_rate": 0.1, "weight_decay": 1e-2}
+        kinds = dict.fromkeys(("learning_rate", "weight_decay", "momentum"), WIDE)
+        kinds["optimizer"] = optuna.distributions.CategoricalDistribution(("sgd", "Adam", "mine"))
+        if optimizer == "sgd":
+            params["momentum"] = 0.5
+        kinds = {name: kinds[name] for name in params}
+        made.add_trial(create_trial(params=params, distributions=kinds, value=0.5))
+    return record_of(made)
+
+
+def test_trials_of_another_optimizer_are_left_out_or_by_the_mapping_all_but_those_meant(mapping):
+    found = carry(with_optimizers())
+    assert [trial.number for trial in found.trials] == [0]
+    assert {each.number: each.reason for each in found.left_out} == {
+        1: "its optimizer is Adam, no SGD",
+        2: "it has no parameter 'momentum'; say as `otherwise` in --mapping FILE what its "
+        "momentum was",
+    }
+    settings = (
+        'steps = 20000\n[settings]\nlearning_rate = {parameter = "learning_rate"}\n'
+        'weight_decay = {parameter = "weight_decay"}\ninit_scale = 1e-30\n'
+        'momentum = {parameter = "momentum", otherwise = 0.9}\n'
+    )
+    for meant, gamma in (("sgd", 0.5), ("mine", 0.1)):
+        chosen = carry(
+            with_optimizers(), mapping=mapping(f'{settings}[only]\noptimizer = "{meant}"\n')
+        )
+        assert [trial.weight for trial in chosen.trials] == [1.0]
+        assert chosen.trials[0].settings["gamma"] == pytest.approx(gamma)
+        assert f"and the mapping is of {meant} only" in chosen.left_out[0].reason
+    with pytest.raises(InvalidInput, match=r"has no parameter 'opt' .it has optimizer"):
+        carry(with_optimizers(), mapping=mapping(settings + "[only]\nopt = 1\n"))
+
+
+def test_of_several_objectives_the_values_of_one_are_carried_with_its_direction():
+    made = optuna.create_study(directions=["maximize", "minimize"])
+    names = ("learning_rate", "weight_decay", "momentum")
+    params = dict(zip(names, (0.1, 1e-2, 0.5), strict=True))
+    kinds = dict.fromkeys(names, WIDE)
+    made.add_trial(create_trial(params=params, distributions=kinds, values=[0.9, 0.2]))
+    record = record_of(made)
+    for chosen, value, minimized in (("0", 0.9, False), ("1", 0.2, True)):
+        carried = carry(record, objective=chosen).carried
+        assert [trial.value for trial in carried.trials] == [value]
+        assert carried.minimized is minimized
+    with pytest.raises(InvalidInput, match=r"has 2 objectives .0, 1.; choose one with objective"):
+        carry(record)
+    with pytest.raises(UnknownName, match="objective"):
+        carry(record, objective="2")
+
+
+def test_trials_whose_lower_values_are_better_begin_no_search_for_higher_ones(mapping):
+    record = record_of(study((sgd(1e-3), 0.3), direction="minimize"))
+    carried = carry(record, mapping=mapping()).carried
+    arm = {"name": "warm", "space": "filter", "sampler": "tpe", "carried": carried.model_dump()}
+    spec = {"name": "a", "workload": {"metric": "loss"}, "arms": [arm], "n_trials": 2}
+    spec |= {"retrain_seeds": 0, "verdict": {"rope": 0.1}}
+    assert ComparisonSpec.model_validate(spec).arms[0].carried == carried
+    spec["workload"] = {}
+    with pytest.raises(ValidationError, match=r"'warm' begins from trials whose lower values are"):
+        ComparisonSpec.model_validate(spec)

@@ -6,10 +6,13 @@ learning_rate = {parameter = "log10_lr", scale = "log10"}
 momentum = {parameter = "mom"}
 weight_decay = 5e-4                # the same for all trials
 coupled = true                     # torch.optim.SGD; false decays the weights themselves
+[only]                             # the trials that are meant
+optimizer = "sgd"
 """
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +40,19 @@ _UNDONE: Mapping[Scale, Callable[[float], float]] = {
 }
 """How a parameter is written -> the hyperparameter of it."""
 
+_CALLED: Mapping[str, tuple[str, ...]] = {"learning_rate": ("lr",), "weight_decay": ("wd",)}
+"""What hyperparameters are called beside their names here."""
+
+_STARTS: tuple[tuple[str, Scale], ...] = (
+    ("", "itself"),
+    ("log10_", "log10"),
+    ("one_minus_", "complement"),
+)
+"""What stands before a name -> how the parameter is written."""
+
+_UNSAID = ("momentum", "weight_decay", "coupled")
+"""Hyperparameters that decide which filter a trial was, and that few studies search all."""
+
 
 class Parameter(Declared):
     """A hyperparameter that a study searched.
@@ -44,10 +60,12 @@ class Parameter(Declared):
     Args:
         parameter: What the study calls it.
         scale: How it is written: its logarithm, 1 less it, or itself.
+        otherwise: The hyperparameter of trials without that parameter; none has it if ``None``.
     """
 
     parameter: StrictStr
     scale: Scale = "itself"
+    otherwise: Scalar | None = unless_none()
 
     def of(self, value: Any) -> Setting:  # Any: what a trial drew
         """The hyperparameter, of what a trial drew.
@@ -85,11 +103,13 @@ class ParameterMapping(Declared):
         name: Of the file.
         steps: Length of each run, which says whether a start was forgotten; ``None`` if unknown.
         settings: Hyperparameter of ``latent_sgd`` -> the study's parameter, or what all had.
+        only: Parameter of the study -> its value in the trials that are meant; all if empty.
     """
 
     name: StrictStr = "mapping"
     steps: Annotated[StrictInt, Field(ge=1, le=10_000_000)] | None = unless_none()
     settings: dict[str, ParameterOrValue]
+    only: dict[str, Scalar] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> "ParameterMapping":
@@ -103,7 +123,17 @@ class ParameterMapping(Declared):
     @property
     def parameters(self) -> set[str]:
         """The study's parameters that it names."""
-        return {each.parameter for each in self.settings.values() if isinstance(each, Parameter)}
+        searched = {
+            each.parameter for each in self.settings.values() if isinstance(each, Parameter)
+        }
+        return searched | self.only.keys()
+
+    @property
+    def unsaid(self) -> str:
+        """Which hyperparameters it leaves to their defaults, and what that is; empty if none."""
+        rule = RULES[RULE]
+        taken = [f"{name} {rule[name].default}" for name in _UNSAID if name not in self.settings]
+        return ", ".join(taken).lower()
 
     def check(self, record: StudyRecord) -> None:
         """Refuse a study that lacks a parameter, or has one that the mapping should name.
@@ -120,6 +150,12 @@ class ParameterMapping(Declared):
                     f"{wanted.parameter!r} (it has {', '.join(map(printable, known)) or 'none'}); "
                     "name it in --mapping FILE"
                 )
+        for name in self.only:
+            if name not in known:
+                raise InvalidInput(
+                    f"mapping, only: study {record.name!r} has no parameter {name!r} (it has "
+                    f"{', '.join(map(printable, known)) or 'none'}); leave it out"
+                )
         left_out = [n for n in known if n in RULES[RULE] and n not in self.parameters]
         if left_out := [name for name in left_out if name not in self.settings]:
             raise InvalidInput(
@@ -133,14 +169,23 @@ class ParameterMapping(Declared):
         Raises:
             InvalidInput: If the trial lacks a parameter, or a value is out of range.
         """
+        for name, meant in self.only.items():
+            if trial.params.get(name) != meant:
+                has = printable(str(trial.params.get(name, "not there")))
+                raise InvalidInput(f"its {name} is {has}, and the mapping is of {meant} only")
         found: dict[str, Setting] = {}
         for name, wanted in self.settings.items():
             if not isinstance(wanted, Parameter):
                 found[name] = wanted
             elif wanted.parameter in trial.params:
                 found[name] = wanted.of(trial.params[wanted.parameter])
+            elif wanted.otherwise is not None:
+                found[name] = wanted.otherwise
             else:
-                raise InvalidInput(f"it has no parameter {wanted.parameter!r}")
+                raise InvalidInput(
+                    f"it has no parameter {wanted.parameter!r}; say as `otherwise` in --mapping "
+                    f"FILE what its {name} was"
+                )
         return complete(RULE, found)
 
 
@@ -162,16 +207,14 @@ def guessed(record: StudyRecord) -> ParameterMapping:
     known = dict.fromkeys(name for trial in record.trials for name in trial.params)
     found: dict[str, Parameter | Scalar] = {}
     for name in RULES[RULE]:
-        for start, written in (("", "itself"), ("log10_", "log10"), ("one_minus_", "complement")):
-            if f"{start}{name}" in known:
-                found[name] = Parameter.model_validate(
-                    {"parameter": f"{start}{name}", "scale": written}
-                )
+        for called, (start, written) in product((name, *_CALLED.get(name, ())), _STARTS):
+            if f"{start}{called}" in known:
+                found[name] = Parameter(parameter=f"{start}{called}", scale=written)
                 break
     if "learning_rate" not in found:
         raise InvalidInput(
-            f"study {record.name!r}: has no parameter learning_rate or log10_learning_rate (it "
-            f"has {', '.join(map(printable, known)) or 'none'}); say by --mapping FILE what its "
-            "parameters are"
+            f"study {record.name!r}: has no parameter learning_rate, lr, log10_learning_rate or "
+            f"log10_lr (it has {', '.join(map(printable, known)) or 'none'}); say by --mapping "
+            "FILE what its parameters are"
         )
     return ParameterMapping(settings=found)
