@@ -1,17 +1,15 @@
 """``tuner fleet``: workers on the nodes of a Ray cluster."""
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tuner.cli.present import AsJson, Database, as_text, as_typed
+from tuner.cli.present import AsJson, Database, RuntimeEnv, as_text, as_typed, runtime_env
 from tuner.cli.stages import Stages
 from tuner.config import database_url
-from tuner.errors import InvalidInput
 from tuner.fleet import driver
 from tuner.fleet.order import GRACE_SECONDS, Order, Shape, Spread, resources
 from tuner.fleet.seats import FleetStatus, WorkerStatus
@@ -58,9 +56,7 @@ def up(
     retries: Annotated[
         int, typer.Option(help="how often a trial that raised is run again")
     ] = RETRIES,
-    runtime_env_json: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Ray's runtime environment of the workers")
-    ] = None,
+    runtime_env_json: RuntimeEnv = None,
     database: Database = None,
 ) -> None:
     """Bring a fleet up: workers that Ray places on nodes, and starts again where a node dies.
@@ -90,7 +86,7 @@ def up(
         now = driver.up(
             address,
             order,
-            runtime_env=_runtime_env(runtime_env_json),
+            runtime_env=runtime_env(runtime_env_json),
             on_status=lambda now: stage(f"{now.up} of {count(now.target, 'worker')} up"),
         )
     typer.echo(f"{now.up} of {count(now.target, 'worker')} up on {now.database}")
@@ -169,18 +165,6 @@ def down(address: Address = None) -> None:
             on_status=lambda now: stage(f"{count(len(now.workers), 'worker')} left"),
         )
     typer.echo(f"the fleet is down{', ended at once' if at_once else ''}; no trial is lost")
-
-
-def _runtime_env(text: str | None) -> dict[str, Any] | None:  # Any: JSON
-    if text is None:
-        return None
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"--runtime-env-json: is no JSON ({error})") from error
-    if not isinstance(given, dict):
-        raise InvalidInput(f"--runtime-env-json: must be a JSON object, got {text}")
-    return given
 
 
 def _in_a_line(now: FleetStatus) -> str:

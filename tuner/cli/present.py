@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -43,6 +43,12 @@ Folder = Annotated[
         "--folder",
         metavar="FOLDER",
         help="write everything: report.html, report.json, CSV sheets, each figure as PNG and SVG",
+    ),
+]
+RuntimeEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime-env-json", metavar="JSON", help="Ray's runtime environment of the workers"
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -144,6 +150,23 @@ def setting(text: str, where: str) -> tuple[str, Setting]:
         return name, float(value)
     except ValueError:
         return name, value
+
+
+def runtime_env(text: str | None) -> dict[str, Any] | None:  # Any: JSON
+    """What ``--runtime-env-json`` says.
+
+    Raises:
+        InvalidInput: If it is no JSON object.
+    """
+    if text is None:
+        return None
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"--runtime-env-json: is no JSON ({error})") from error
+    if not isinstance(given, dict):
+        raise InvalidInput(f"--runtime-env-json: must be a JSON object, got {text}")
+    return given
 
 
 def when(seconds: float) -> str:

@@ -24,6 +24,7 @@ from tuner.fleet.cluster import (
     on_head,
 )
 from tuner.fleet.code import code_here, differing
+from tuner.fleet.environment import check_environment, modules_of, not_importable
 from tuner.fleet.manager import CALLS_AT_ONCE, MANAGER, Manager
 from tuner.fleet.order import Order, Shape, check_room
 from tuner.fleet.seats import FleetStatus
@@ -73,12 +74,15 @@ def up(
         TunerError: If no worker can start.
     """
     order = replace(order, database=for_all_nodes(order.database), code=code_here())
+    if runtime_env is not None:
+        check_environment(runtime_env)
     with entered(address, runtime_env) as ray:
         there = nodes(ray)
         if (manager := named(ray, MANAGER)) is not None:
             _refuse_second(answer(ray, manager.status.remote()))
         _check_database(order.database, there)
         check_room(order.shape, max(order.wish.least, _at_first(order.wish)), _sizes(there))
+        _check_modules(ray, modules_of(runtime_env or {}))
         manager = _managed(ray, order)
         try:
             return _started(ray, manager, on_status)
@@ -186,6 +190,29 @@ def _of_fleet(address: str | None) -> Iterator[tuple[Any, Any]]:  # Any: Ray, an
                 "the fleet's manager is not there any more, or just starts again; look again "
                 "with: tuner fleet status"
             ) from error
+
+
+def _check_modules(ray: Any, modules: list[str]) -> None:  # Any: Ray
+    """Refuse code of the user's that cannot be imported where it is to be trained."""
+    if not modules:
+        return
+    ask = ray.remote(not_importable).options(num_cpus=0, max_retries=0, resources=on_head())
+    try:
+        why: str = ray.get(ask.remote(modules), timeout=START_SECONDS)
+    except ray.exceptions.GetTimeoutError as error:
+        raise TunerError(
+            f"the head of the cluster did not import {', '.join(modules)} within "
+            f"{START_SECONDS:g} seconds; see ray status"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise InvalidInput(
+            f"the runtime environment could not be used on the cluster's head: {last_line(error)}"
+        ) from error
+    if why:
+        raise InvalidInput(
+            f"TUNER_WORKLOADS of the runtime environment names what the cluster's head cannot "
+            f"import: {why}; name its folder in py_modules, and its packages in pip"
+        )
 
 
 def _managed(ray: Any, order: Order) -> Any:  # Any: Ray, an actor of it

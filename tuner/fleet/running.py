@@ -1,8 +1,9 @@
 """Run one comparison to its end on a fleet: one that is up, or one that is up for so long."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from tuner.errors import InvalidInput, NotFound, TunerError
 from tuner.fleet import driver
@@ -29,6 +30,7 @@ def run(
     address: str,
     database: str,
     workers: int | None = None,
+    runtime_env: Mapping[str, Any] | None = None,  # Any: as Ray documents it
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Run what is missing of the comparison on the fleet of a cluster.
@@ -41,6 +43,7 @@ def run(
         database: The address of the database; made if missing.
         workers: How many workers a new fleet has; by default as many as the cluster has GPUs, or
             CPUs.
+        runtime_env: Ray's runtime environment of a new fleet.
         on_progress: Called twice a second.
 
     Returns:
@@ -57,7 +60,7 @@ def run(
     began = time.monotonic()
     store = open_store(database)
     try:
-        with _fleet(address, database, workers), interruptible():
+        with _fleet(address, database, workers, runtime_env), interruptible():
             store.declare(spec)
             now = progress(store, spec)
             if now.complete:
@@ -70,7 +73,12 @@ def run(
 
 
 @contextmanager
-def _fleet(address: str, database: str, workers: int | None) -> Iterator[None]:
+def _fleet(
+    address: str,
+    database: str,
+    workers: int | None,
+    runtime_env: Mapping[str, Any] | None,  # Any: as Ray documents it
+) -> Iterator[None]:
     """A fleet on the database for the time of the block."""
     there = driver.ordered(address)
     if there is not None:
@@ -78,6 +86,11 @@ def _fleet(address: str, database: str, workers: int | None) -> Iterator[None]:
             raise InvalidInput(
                 f"--workers {workers}: a fleet of {there.wish.workers} is up; change it with: "
                 f"tuner fleet scale {workers}"
+            )
+        if runtime_env is not None:
+            raise InvalidInput(
+                "--runtime-env-json: a fleet is up, with the environment that it was brought up "
+                "with; leave it out, or end the fleet with: tuner fleet down"
             )
         if normalise(there.database) != normalise(driver.for_all_nodes(database)):
             raise InvalidInput(
@@ -88,7 +101,7 @@ def _fleet(address: str, database: str, workers: int | None) -> Iterator[None]:
         return
     shape, size = driver.fitting(address)
     size = workers or size
-    driver.up(address, Order(database, Wish(size, size, size), shape))
+    driver.up(address, Order(database, Wish(size, size, size), shape), runtime_env=runtime_env)
     try:
         yield
     finally:

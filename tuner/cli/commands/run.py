@@ -18,7 +18,9 @@ from tuner.cli.present import (
     JsonFile,
     Outputs,
     PictureFile,
+    RuntimeEnv,
     as_typed,
+    runtime_env,
 )
 from tuner.cli.progress import Display
 from tuner.cli.stages import Stages
@@ -54,6 +56,7 @@ def run(
             "one is up, else on one for this run",
         ),
     ] = None,
+    runtime_env_json: RuntimeEnv = None,
 ) -> None:
     """Run a comparison and print its verdict; goes on from where an earlier run stopped.
 
@@ -72,12 +75,15 @@ def run(
     outputs = Outputs(json, html, picture, folder)
     outputs.check()
     declared, url = load(spec), database or database_url()
+    environment = runtime_env(runtime_env_json)
     if fleet is None:
+        if environment is not None:
+            raise InvalidInput("--runtime-env-json: is for workers of a fleet: --fleet")
         finish(declared, url, outputs, partial(launch.run, workers=workers), check_here)
         return
     from tuner.fleet import running  # which a run on this machine does not need
 
-    on_fleet = partial(running.run, address=fleet, workers=workers)
+    on_fleet = partial(running.run, address=fleet, workers=workers, runtime_env=environment)
     finish(declared, url, outputs, on_fleet, _check_arms)
 
 
