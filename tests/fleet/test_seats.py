@@ -1,12 +1,14 @@
 from tuner.fleet.remote_worker import Doing, Seen
-from tuner.fleet.seats import Seat, rows_of, status_of, to_drain
+from tuner.fleet.seats import Seat, rows_of, status_of
 from tuner.search.watch.views import WorkerRow
 
 
-def seat(number: int, doing: Doing | None = "working", **changes: object) -> Seat:
+def seat(
+    number: int, doing: Doing | None = "working", node: str = "node", **changes: object
+) -> Seat:
     seen = None
     if doing is not None:
-        seen = Seen(doing, f"host-{number}-", "host", "node", ("3",), "why" * (doing == "broken"))
+        seen = Seen(doing, f"host-{number}-", "host", node, ("3",), "why" * (doing == "broken"))
     return Seat(number, None, seen=seen, **changes)  # type: ignore[arg-type]
 
 
@@ -22,14 +24,6 @@ def row(name: str, started: float, state: str = "working", **changes: object) ->
         "study_name": "small/old",
     }
     return WorkerRow(**(values | changes))  # type: ignore[arg-type]
-
-
-def test_those_that_do_nothing_end_first_and_the_busy_last():
-    seats = [seat(0), seat(1), seat(2, "broken"), seat(3, None), seat(4)]
-    order = [each.number for each in to_drain(seats, {1}, 5)]
-    assert order == [3, 2, 1, 4, 0]
-    assert [each.number for each in to_drain(seats, {1}, 3)] == order[:3]
-    assert to_drain(seats, {1}, 0) == to_drain(seats, {1}, -2) == []
 
 
 def test_a_seat_tells_what_its_worker_does_and_how_fast_it_is():

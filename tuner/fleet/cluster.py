@@ -195,6 +195,13 @@ def on_head() -> dict[str, float]:
     return {_HEAD: 0.001}
 
 
+def on_node(node_id: str) -> Any:  # Any: Ray has no type for its strategies
+    """How an actor asks to be on a node, or on another where that one is gone or full."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=True, _spill_on_unavailable=True)
+
+
 def heard(call: Callable[[], Result], seconds: float | None = None) -> Result:
     """What a call of Ray's returns, which waits for the head however long that is silent.
 

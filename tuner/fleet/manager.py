@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,11 +14,21 @@ from sqlalchemy.exc import DBAPIError
 from tuner.config import without_password
 from tuner.errors import TunerError
 from tuner.fleet.aim import Aim
-from tuner.fleet.cluster import NAMESPACE, last_line, named, names, nodes, ray_here
+from tuner.fleet.cluster import (
+    ANSWER_SECONDS,
+    NAMESPACE,
+    last_line,
+    named,
+    names,
+    nodes,
+    on_node,
+    ray_here,
+)
 from tuner.fleet.code import code_here, differing
 from tuner.fleet.order import Order
+from tuner.fleet.placing import node_for, to_drain
 from tuner.fleet.remote_worker import RemoteWorker
-from tuner.fleet.seats import NOT_UP, WORKER, FleetStatus, Seat, rows_of, status_of, to_drain
+from tuner.fleet.seats import NOT_UP, WORKER, FleetStatus, Seat, rows_of, status_of
 from tuner.search.database.patience import in_a_line
 from tuner.search.database.store import Store, open_store
 from tuner.search.fleets.book import Entry, State
@@ -58,6 +69,8 @@ class Manager:
         self._said: tuple[Entry, Wish] | None = None
         self._said_at = -_ANYWAY_SECONDS
         self._store: Store | None = None
+        self._roster: list[WorkerRow] = []
+        self._heard = time.monotonic()
         self._trouble = self._not_started = ""
         self._failures, self._not_before = 0, 0.0
         self._aim = self._recalled()
@@ -74,8 +87,8 @@ class Manager:
         return replace(self._order, wish=self._aim.wish)
 
     def status(self) -> FleetStatus:
-        """How the fleet is."""
-        roster = self._roster()
+        """How the fleet is; of its workers, what the database last said."""
+        roster = self._roster
         return FleetStatus(
             fleet_id=self._aim.fleet_id,
             database=without_password(self._order.database),
@@ -106,7 +119,11 @@ class Manager:
     @property
     def _amiss(self) -> str:
         """What is in the way of that."""
-        return "; ".join(filter(None, (self._not_started, self._trouble)))
+        silent = time.monotonic() - self._heard
+        database = self._trouble
+        if not database and silent > ANSWER_SECONDS:
+            database = f"the database has not answered for {silent:.0f} seconds"
+        return "; ".join(filter(None, (self._not_started, database)))
 
     def _manage(self) -> None:
         while True:
@@ -146,7 +163,8 @@ class Manager:
         """Look at every worker, and start or end some."""
         self._look()
         self._take_from_the_dead()
-        roster = self._roster()
+        self._read(store)
+        roster = self._roster
         if self._aim.wish.follows and not self._aim.draining:
             self._follow(store, roster)
         self._fill()
@@ -179,16 +197,13 @@ class Manager:
         self._look()
         self._thin([])
 
-    def _roster(self) -> list[WorkerRow]:
-        if self._store is None:
-            return []
+    def _read(self, store: Store) -> None:
+        """Hear from the database how the workers are; if it is away, what it last said holds."""
         try:
-            roster = list_workers(self._store)
+            self._roster, self._trouble = list_workers(store), ""
+            self._heard = time.monotonic()
         except (DBAPIError, StorageInternalError) as error:
             self._trouble = without_password(in_a_line(error))
-            return []
-        self._trouble = ""
-        return roster
 
     def _look(self) -> None:
         """Hear what workers have answered, and ask them again."""
@@ -241,7 +256,7 @@ class Manager:
         for seat in self._seats.values():
             if seat.restarting and seat.seen is not None and seat.seen.node_id not in alive:
                 self._lose(seat.seen.prefix)
-                seat.seen = None
+                seat.seen, seat.placed = None, ""
 
     def _lose(self, prefix: str) -> None:
         if self._store is None:
@@ -269,22 +284,29 @@ class Manager:
         if self._aim.draining or time.monotonic() < self._not_before:
             return
         missing = self._wanted - sum(not seat.draining for seat in self._seats.values())
+        if missing <= 0:
+            return
+        there, shape = nodes(self._ray), self._order.shape
+        taken = Counter(seat.node_id for seat in self._seats.values())
         for _ in range(missing):
             number = next(n for n in range(len(self._seats) + 1) if n not in self._seats)
+            place = node_for(shape, there, taken)
+            on = {} if place is None else {"scheduling_strategy": on_node(place)}
             actor = self._ray.remote(RemoteWorker).options(
                 name=f"{WORKER}{number}",
                 namespace=NAMESPACE,
                 lifetime="detached",
                 max_restarts=-1,
-                **self._order.shape.options,
+                **{**shape.options, **on},
             )
-            self._seats[number] = Seat(number, actor.remote(self.order()))
+            self._seats[number] = Seat(number, actor.remote(self.order()), placed=place or "")
+            taken[self._seats[number].node_id] += 1
 
     def _thin(self, roster: list[WorkerRow]) -> None:
         """End the workers that are too many."""
         staying = [seat for seat in self._seats.values() if not seat.draining]
         surplus = len(staying) - self._wanted
-        for seat in to_drain(staying, self._idle(roster), surplus):
+        for seat in to_drain(staying, self._idle(roster), surplus, self._order.shape.spread):
             seat.draining = True
         for seat in [seat for seat in self._seats.values() if seat.draining]:
             if seat.seen is None:  # it is nowhere yet

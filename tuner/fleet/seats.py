@@ -1,7 +1,7 @@
 """The fleet's workers as its manager knows them, and as people are told of them."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class Seat:
         seen: What it answered last; None as long as it never did.
         restarting: Whether Ray is to start it anew.
         draining: Whether it is to end.
+        placed: The node that it was to start on; empty if on any.
     """
 
     number: int
@@ -37,6 +38,12 @@ class Seat:
     seen: Seen | None = None
     restarting: bool = False
     draining: bool = False
+    placed: str = ""
+
+    @property
+    def node_id(self) -> str:
+        """Where it is, or is to be; empty if nobody knows."""
+        return self.placed if self.seen is None else self.seen.node_id
 
     @property
     def state(self) -> str:
@@ -145,20 +152,3 @@ def status_of(seat: Seat, roster: Iterable[WorkerRow]) -> WorkerStatus:
         trials_an_hour=finished / hours if hours > 0 else 0.0,
         message=message,
     )
-
-
-def to_drain(seats: Sequence[Seat], idle: Iterable[int], surplus: int) -> list[Seat]:
-    """Which workers end where there are too many: those that do nothing yet, or nothing now.
-
-    Args:
-        seats: Those that are not ending.
-        idle: The numbers of those that train nothing.
-        surplus: How many are too many.
-    """
-    resting = set(idle)
-
-    def cost(seat: Seat) -> tuple[int, int]:
-        works = 2 if seat.number not in resting else 1
-        return (0 if seat.state != "working" else works, -seat.number)
-
-    return sorted(seats, key=cost)[: max(0, surplus)]
