@@ -1,12 +1,22 @@
-"""One way to hear SIGTERM and Ctrl-C: for as long as a block runs, and in the main thread only."""
+"""Requests to stop: SIGTERM and Ctrl-C, heard in the main thread, and those that work asks for.
+
+Each holds for as long as a block runs.
+"""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import current_thread, main_thread
 from types import FrameType
 
+from tuner.errors import Interrupted
+
 Handler = Callable[[int, FrameType | None], object]
+
+_ASK_SECONDS = 0.5
+_stopping: ContextVar[Callable[[], bool] | None] = ContextVar("stopping", default=None)
 
 
 @contextmanager
@@ -72,3 +82,38 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
     with hearing(request, signal.SIGTERM, signal.SIGINT):
         yield lambda: requested
+
+
+@contextmanager
+def stoppable(stopping: Callable[[], bool]) -> Iterator[None]:
+    """Have long work inside, such as building a network, end early once it is not wanted.
+
+    Args:
+        stopping: Asked twice a second at most, wherever ``stop_if_asked`` is called.
+    """
+    asked = time.monotonic()
+
+    def now() -> bool:
+        nonlocal asked
+        if time.monotonic() - asked < _ASK_SECONDS:
+            return False
+        stops = stopping()
+        asked = time.monotonic()
+        return stops
+
+    before = _stopping.set(now)
+    try:
+        yield
+    finally:
+        _stopping.reset(before)
+
+
+def stop_if_asked() -> None:
+    """Between two parts of long work: end it if it is not wanted any more.
+
+    Raises:
+        Interrupted: If so.
+    """
+    stopping = _stopping.get()
+    if stopping is not None and stopping():
+        raise Interrupted("training was told to stop before it began")

@@ -17,6 +17,7 @@ from tuner.bnn.finding import Choices, weights
 from tuner.bnn.normsign import Norm, batch_norm, norm_add_sign, norm_sign, sign_ste
 from tuner.bnn.sign_conv import Way, sign_conv
 from tuner.bnn.sign_product import FEW_OUTPUTS, product_gradients, sign_product
+from tuner.signals import stop_if_asked
 
 
 def _parameter(*shape: int) -> nn.Parameter:
@@ -310,6 +311,9 @@ def initialise(module: nn.Module, seeds: list[int]) -> None:
     Args:
         module: A network of K trials.
         seeds: The K seeds.
+
+    Raises:
+        Interrupted: If the network is not wanted any more; see ``signals.stoppable``.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     for layer in module.modules():
@@ -326,6 +330,7 @@ def initialise(module: nn.Module, seeds: list[int]) -> None:
             weight = layer.weight
             bound = 1.0 if layer.binary_names else 1 / math.sqrt(weight[0, 0].numel())
             for trial, generator in enumerate(generators):
+                stop_if_asked()  # a wide layer takes a second
                 draw = torch.rand(weight.shape[1:], generator=generator, dtype=torch.float64)
                 weight[trial] = ((2 * draw - 1) * bound).to(weight)
             if isinstance(layer, Linear) and layer.bias is not None:

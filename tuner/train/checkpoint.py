@@ -21,6 +21,7 @@ from tuner.errors import Interrupted
 from tuner.kept import at
 from tuner.rules import complete
 from tuner.train import files
+from tuner.train.memory import ran_out
 from tuner.train.precision import conditions
 from tuner.train.run import Run
 from tuner.trial import TrialConfig
@@ -102,9 +103,9 @@ class Checkpoint:
             return run
         try:
             run.restore(state)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # a file can hold anything
+            if ran_out(error):
+                raise
             files.discard(self._place, self._name, error)
             return Run(self._workload, self._trials, self._device)
         return run

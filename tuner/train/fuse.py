@@ -19,11 +19,12 @@ from torch import Tensor
 
 from tuner import kernels
 from tuner.bnn.own_network import trains_alone
-from tuner.errors import DeviceTooSmall
 from tuner.machine import instruction_line
 from tuner.measured import Kept
 from tuner.named import code_version
 from tuner.rules import Setting
+from tuner.signals import stop_if_asked
+from tuner.train.memory import fitting, shortage, too_small
 from tuner.train.precision import activation_dtype
 from tuner.train.run import Run
 from tuner.train.signs.ways import ways
@@ -160,11 +161,13 @@ def trials_per_batch(workload: Workload, device: str) -> int:
         DeviceTooSmall: If a single trial does not fit in the device's memory.
         InvalidInput: If data and network do not fit each other.
         DataMissing: If the data set is not there.
+        Interrupted: If the answer is not wanted any more; see ``signals.stoppable``.
     """
     if trains_alone(workload):
         return 1
     place = torch.device(device)
-    kept = Kept(_KIND, _about(workload, place))
+    with fitting(workload, 1, place.type):
+        kept = Kept(_KIND, _about(workload, place))
     before = kept.answer(Chosen.of)
     if before is not None and not before.doubt:
         return before.trials
@@ -275,12 +278,9 @@ def _first_round(workload: Workload, device: torch.device) -> dict[int, float]:
     for k in (2**i for i in range(MOST_TOGETHER[device.type].bit_length())):
         try:
             seconds = _step_seconds(workload, k, device)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if k == 1:
-                raise DeviceTooSmall(
-                    f"one trial of this workload does not fit in the memory of {device}; "
-                    "train it on the cpu, or make batch_size or the widths smaller"
-                ) from None
+                raise too_small(workload, 1, device.type, str(error)) from None
             break
         speeds[k] = k / seconds
         if k > 2 * _best(speeds) or seconds > _LONG_STEP_SECONDS:
@@ -290,13 +290,16 @@ def _first_round(workload: Workload, device: torch.device) -> dict[int, float]:
 
 def _step_seconds(workload: Workload, k: int, device: torch.device) -> float:
     """The time of a training step of k trials and its data, the least after two to warm up."""
-    run = Run(workload, [TrialConfig("filter_flip", _SETTINGS, seed) for seed in range(k)], device)
-    batches = _endless(run)
+    trials = [TrialConfig("filter_flip", _SETTINGS, seed) for seed in range(k)]
     times: list[float] = []
-    while len(times) < 5 or sum(times[2:]) < _MEASURE_SECONDS:
-        start = run.clock()
-        run.step(*next(batches)).tolist()  # waits for the device
-        times.append(run.clock() - start)
+    with shortage():
+        run = Run(workload, trials, device)
+        batches = _endless(run)
+        while len(times) < 5 or sum(times[2:]) < _MEASURE_SECONDS:
+            stop_if_asked()
+            start = run.clock()
+            run.step(*next(batches)).tolist()  # waits for the device
+            times.append(run.clock() - start)
     return min(times[2:])
 
 

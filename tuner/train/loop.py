@@ -10,7 +10,7 @@ from torch import nn
 
 from tuner import kernels
 from tuner.bnn.checking import check as layers_that_will_not_train
-from tuner.bnn.data.dataset import load_data
+from tuner.bnn.data.dataset import Dataset, load_data
 from tuner.bnn.losses import loss_of
 from tuner.bnn.models import build_network
 from tuner.bnn.own_network import seeded
@@ -19,6 +19,7 @@ from tuner.errors import InvalidInput
 from tuner.named import setting_up
 from tuner.train.batches import Batches
 from tuner.train.checkpoint import Checkpoint, Keep
+from tuner.train.memory import check_memory, fitting, shortage
 from tuner.train.precision import activation_dtype, has_bfloat16
 from tuner.train.recipe.teacher import teacher_of
 from tuner.train.run import Run
@@ -67,10 +68,11 @@ def train(
     Raises:
         InvalidInput: If there is no trial, the rules differ, or a setting is out of range.
         DataMissing: If the data set is not there.
-        Interrupted: If ``keep.stopping`` said so. What ``on_epoch`` raises ends the training too,
-            and nothing is kept of the epoch.
+        Interrupted: If ``keep.stopping`` said so, or before the first epoch ``signals.stoppable``.
+            What ``on_epoch`` raises ends the training too, and nothing is kept of the epoch.
+        torch.OutOfMemoryError: If memory runs out, a GPU's or the machine's.
     """
-    with one_thread(), _trained(workload, trials, on_epoch, device, keep) as run:
+    with one_thread(), shortage(), _trained(workload, trials, on_epoch, device, keep) as run:
         return run.results(test=test)
 
 
@@ -98,7 +100,7 @@ def trained_network(
         DataMissing: As ``train`` does.
         Interrupted: As ``train`` does.
     """
-    with one_thread(), _trained(workload, trials, on_epoch, device, keep) as run:
+    with one_thread(), shortage(), _trained(workload, trials, on_epoch, device, keep) as run:
         result = run.results(test=True)[position]
         if position not in run.active:
             how = "diverged" if result.diverged else "was stopped before its last epoch"
@@ -165,25 +167,14 @@ def check(workload: Workload) -> DataCounts | None:
     Raises:
         InvalidInput: If data, network and batch size do not fit each other.
         DataMissing: If the data set is not there.
+        DeviceTooSmall: If one trial does not fit in this machine's memory.
     """
     kernels.library()
     if workload.precision == "auto" and not any(map(has_bfloat16, ("cpu", "cuda"))):
         _log.warning("this processor has no bfloat16: training in float32, 1.5 to 3 times slower")
-    data = load_data(workload)
-    if not (workload.own_model or workload.own_metric or workload.loss != LOSSES[0]):
-        teacher_of(workload, data, torch.device("cpu"))
-        Batches(data, workload, dtype=torch.float32)
-        build_network(workload, data.shape, data.n_classes, [0])
-    else:
-        plain = replace(workload, real_epochs=0)
-        run = Run(plain, [TrialConfig("filter_flip", {}, 0)], torch.device("cpu"))
-        samples, targets, *_ = next(iter(run.batches.epoch([0], 1)))
-        with seeded(0):
-            where = f"workload.loss: {workload.loss}"
-            setting_up(where, lambda: loss_of(workload)(run.network(samples), targets))
-        for problem in layers_that_will_not_train(run.network, run.rule, samples):
-            _log.warning("%s: %s", workload.model, problem.removeprefix("network."))
-    cpu = torch.device("cpu")
+    data, cpu = load_data(workload), torch.device("cpu")
+    with fitting(workload, 1, "cpu"):
+        _check_network(workload, data, cpu)
     chosen = ways(workload, cpu, activation_dtype(workload, cpu))
     if Way.BOTH in chosen.convolutions + chosen.products:
         _log.warning(
@@ -197,3 +188,21 @@ def check(workload: Workload) -> DataCounts | None:
     if data.counts.warning:
         _log.warning("%s", data.counts.warning)
     return data.counts
+
+
+def _check_network(workload: Workload, data: Dataset, cpu: torch.device) -> None:
+    """Make the network once; one of the user's, or with a loss or metric of theirs, is tried."""
+    if not (workload.own_model or workload.own_metric or workload.loss != LOSSES[0]):
+        teacher_of(workload, data, cpu)
+        Batches(data, workload, dtype=torch.float32)
+        check_memory(workload, data.shape, data.n_classes, n_trials=1, device=cpu)
+        build_network(workload, data.shape, data.n_classes, [0])
+        return
+    plain = replace(workload, real_epochs=0)
+    run = Run(plain, [TrialConfig("filter_flip", {}, 0)], cpu)
+    samples, targets, *_ = next(iter(run.batches.epoch([0], 1)))
+    with seeded(0):
+        where = f"workload.loss: {workload.loss}"
+        setting_up(where, lambda: loss_of(workload)(run.network(samples), targets))
+    for problem in layers_that_will_not_train(run.network, run.rule, samples):
+        _log.warning("%s: %s", workload.model, problem.removeprefix("network."))

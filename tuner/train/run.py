@@ -21,8 +21,10 @@ from tuner.optim.base import BinaryOptimizer
 from tuner.optim.decay import factor
 from tuner.optim.parameters import tensors
 from tuner.optim.uncompiled import Adam
+from tuner.signals import stop_if_asked
 from tuner.train.batches import Batches, generator
 from tuner.train.files import check_progress
+from tuner.train.memory import check_memory
 from tuner.train.precision import activation_dtype
 from tuner.train.recipe import two_steps
 from tuner.train.recipe.teacher import teacher_of
@@ -45,6 +47,8 @@ class Run:
     Raises:
         InvalidInput: If a setting is out of range, or data and network do not fit each other.
         DataMissing: If the data set is not there.
+        Interrupted: If it is not wanted any more once the network is built.
+        torch.OutOfMemoryError: If memory cannot hold the weights of so many trials.
 
     Attributes:
         finished: Epochs trained.
@@ -64,7 +68,10 @@ class Run:
 
         seeds = [trial.seed for trial in trials]
         weights = torch.float64 if dtype == torch.float64 else torch.float32
-        network = build_network(workload, self.data.shape, self.data.n_classes, seeds)
+        shape, n_classes = self.data.shape, self.data.n_classes
+        check_memory(workload, shape, n_classes, n_trials=len(trials), device=device)
+        network = build_network(workload, shape, n_classes, seeds)
+        stop_if_asked()
         self.network = network.to(device=device, dtype=weights)
         if workload.own_model:
             with seeded(seeds[0]):

@@ -207,10 +207,14 @@ class Workload:
             InvalidInput: As ``networks.check`` does.
         """
         if not self.own_model:
-            image = (self.size, self.size) if self.size else IMAGES.get(self.dataset)
             networks.check(
-                self.model, self.layer_widths, binary_ends=self.binary_ends, image=image
+                self.model, self.layer_widths, binary_ends=self.binary_ends, image=self.image
             )
+
+    @property
+    def image(self) -> tuple[int, int] | None:
+        """Height and width of its images, if they are known without the data."""
+        return (self.size, self.size) if self.size else IMAGES.get(self.dataset)
 
     @property
     def own_metric(self) -> bool:

@@ -15,24 +15,29 @@ from tuner.search.work.torch_trainer import TorchTrainer
 from tuner.train import TrialResult
 from tuner.workload import Workload
 
+CPU_SAYS = (
+    "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to allocate 68719476736 bytes. Error code 12 (Cannot allocate memory)"
+)
 WORKLOAD = Workload(widths=(8, 8), epochs=3, batch_size=32, n_train=64, precision="float64")
 TRIALS = [({"alpha": 0.3 / (1 + position)}, position) for position in range(7)]
 ALL = list(range(7))
 
 
 class Memory:
-    """A GPU's, as far as training sees it.
+    """A device's, as far as training sees it.
 
     Args:
         measured: How many trials were found to fit it.
         room: How many do fit it.
+        device: Which device.
 
     Attributes:
         calls: The positions and the device of every attempt to train.
     """
 
-    def __init__(self, measured: int, room: int) -> None:
-        self.measured, self.room = measured, room
+    def __init__(self, measured: int, room: int, device: str) -> None:
+        self.measured, self.room, self.device = measured, room, device
         self.calls: list[tuple[list[int], str]] = []
 
     def trials_per_batch(self, _workload: Workload, device: str) -> int:
@@ -44,9 +49,11 @@ class Memory:
         self.calls.append(([trial.seed for trial in trials], device))
 
         def on_epoch_if_it_fits(report):
-            if device != "cpu" and len(report.trials) > self.room:
-                raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB.")
-            return on_epoch(report)
+            if device != self.device or len(report.trials) <= self.room:
+                return on_epoch(report)
+            if device == "cpu":
+                raise RuntimeError(CPU_SAYS)
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB.")
 
         return TRAIN(workload, trials, on_epoch_if_it_fits, test=test, keep=keep)
 
@@ -63,7 +70,7 @@ def new_process(tmp_path, monkeypatch):
     """A trainer on a stand-in of a GPU, as a new process makes it."""
 
     def make(*, measured: int, room: int = 100, device: str = "cuda"):
-        trainer, memory = TorchTrainer("cpu", checkpoints=tmp_path), Memory(measured, room)
+        trainer, memory = TorchTrainer("cpu", checkpoints=tmp_path), Memory(measured, room, device)
         trainer._device = device
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a stand-in")
         monkeypatch.setattr(tuner.train, "train", memory.train)
@@ -164,6 +171,37 @@ def test_a_gpu_that_runs_out_of_memory_trains_half_as_many_from_then_on(new_proc
     assert exactly(train(trainer)) == exactly(results)
     assert memory.parts == [[0, 1, 2], [3, 4, 5], [6]]
     assert len(warnings(caplog)) == 1
+
+
+@pytest.mark.slow
+def test_a_cpu_that_runs_out_of_memory_trains_half_as_many_from_then_on(new_process, caplog):
+    trainer, memory = new_process(measured=7, room=3, device="cpu")
+    results = train(trainer)
+    parts = [[0, 1, 2], [3, 4, 5], [6]]
+    assert memory.calls == [(part, "cpu") for part in [ALL, *parts]]
+    assert alike(results, train(new_process(measured=7, device="cpu")[0]))
+    assert warnings(caplog) == [
+        "7 trials ran out of the memory of cpu; from now on 3 are trained at once"
+    ]
+    trainer, memory = new_process(measured=7, room=3, device="cpu")
+    on_epoch, stopping = told_to_stop_at(1, epoch=1)
+    with pytest.raises(Interrupted):
+        train(trainer, on_epoch, stopping=stopping)
+    trainer, memory = new_process(measured=7, room=100, device="cpu")
+    assert exactly(train(trainer)) == exactly(results)
+    assert memory.calls == [(part, "cpu") for part in parts]
+
+
+def test_a_trial_that_no_memory_holds_is_refused_with_what_it_asked_for(new_process):
+    trainer, memory = new_process(measured=7, room=0, device="cpu")
+    with pytest.raises(DeviceTooSmall) as refused:
+        train(trainer)
+    assert [len(part) for part, _ in memory.calls] == [7, 3, 1]
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).startswith(
+        "1 trial of mlp at batch_size 32 did not fit in the memory of this machine, of which "
+    )
+    assert "(68.7 GB more were asked for); make the widths or batch_size" in str(refused.value)
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ from tuner.search.queue.queue import Queue
 from tuner.search.watch.progress import study_progress
 from tuner.search.work import batch
 from tuner.search.work.torch_trainer import TorchTrainer
-from tuner.search.work.worker import Worker, batch_of, batch_size
+from tuner.search.work.trainer import batch_of, batch_size
+from tuner.search.work.worker import Worker
 from tuner.workload import Workload
 
 

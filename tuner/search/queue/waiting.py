@@ -46,6 +46,21 @@ def waiting_places(
     return query if comparison is None else query.where(trials.c.comparison == comparison)
 
 
+def may_be_taken(store: Store, study_name: str) -> bool:
+    """Whether trials of the study may run: it and its comparison are active."""
+    query = (
+        select(studies.c.study_name)
+        .join(comparisons, comparisons.c.name == studies.c.comparison)
+        .where(
+            studies.c.study_name == study_name,
+            studies.c.status == ACTIVE,
+            comparisons.c.status == ACTIVE,
+        )
+    )
+    with store.reader.connect() as connection:
+        return connection.scalar(query) is not None
+
+
 def own_code(store: Store, comparison: str, version: str) -> str | None:
     """The version of the user's code that a comparison's first trials ran: this one if none did.
 

@@ -25,6 +25,7 @@ from tuner.search.declared.with_past import with_past
 from tuner.search.queue.claims import Claim, TrialOutcome, TrialsLost
 from tuner.search.queue.queue import Queue
 from tuner.search.work.trainer import Trainer
+from tuner.signals import stoppable
 from tuner.trial import EpochReport, TrialResult
 
 _REPORT_SECONDS = 2.0
@@ -96,7 +97,10 @@ class Batch:
         began = time.monotonic()
         company = claim.company(list(zip(settings, seeds, strict=True)))
         try:
-            with guarded(spec.time_limit and spec.time_limit * len(company)) as guard:
+            with (
+                guarded(spec.time_limit and spec.time_limit * len(company)) as guard,
+                stoppable(guard.sheltered(self._called_off)),
+            ):
                 results = trainer.train(
                     spec.workload,
                     spec.arm.space.rule,
@@ -118,6 +122,18 @@ class Batch:
             )
         }
         self.finished = len(patiently(lambda: self._queue.finish(self._worker, outcomes)))
+
+    def _called_off(self) -> bool:
+        """Whether the trials are not to be trained any more, before their first epoch."""
+        if self._stopping():
+            return True
+        try:
+            standing = self._queue.standing(self._worker, self._claim.trial_ids)
+        except (DBAPIError, StorageInternalError) as error:
+            if not away(error):
+                raise
+            return False
+        return not standing.wanted or len(standing.held) < len(self._claim.trial_ids)
 
     def _suggest_all(self) -> list[dict[str, Setting]]:
         """The trials' settings, asked for in one transaction; what an earlier attempt got stays.

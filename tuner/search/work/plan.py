@@ -20,8 +20,8 @@ from tuner.search.declared.spec import ComparisonSpec
 from tuner.search.declared.study_spec import StudySpec
 from tuner.search.work.idle import coordination_seconds
 from tuner.search.work.surroundings import spawn
+from tuner.search.work.trainer import MEASURED_TRIALS, batch_of
 from tuner.search.work.trainers import Trainers
-from tuner.search.work.worker import MEASURED_TRIALS, batch_of
 from tuner.trial import DataCounts
 from tuner.workload import in_words
 

@@ -53,7 +53,7 @@ class TorchTrainer:
         self._device = device
         self._checkpoints = config.checkpoint_dir() if checkpoints is None else checkpoints
         at(self._checkpoints)
-        self._fits: dict[Workload, int] = {}
+        self._fits: dict[tuple[Workload, str], int] = {}
         self._too_large: set[Workload] = set()
         self._training = tuner.train
         self._equivalence = equivalence
@@ -72,7 +72,7 @@ class TorchTrainer:
                 raise
             self._leave_to_the_cpu(workload, str(error))
             return self.batch_size(workload)
-        return most if device == "cpu" else min(most, self._fits.get(workload, most))
+        return min(most, self._fits.get((workload, device), most))
 
     def _measured(self, workload: Workload, device: str) -> int:
         measure = partial(self._training.trials_per_batch, workload, device)
@@ -84,7 +84,7 @@ class TorchTrainer:
     def conditions(self, workload: Workload) -> Mapping[str, Any]:
         """See ``tuner.train.conditions``; and when it was measured how many train at once."""
         device = self._on(workload)
-        with _own_code(workload):
+        with _own_code(workload), self._training.fitting(workload, 1, device):
             found: Mapping[str, Any] = self._training.conditions(workload, device)
             measured = self._training.chosen(workload, device)
         return {**found, "batch_size": measured} if measured else found
@@ -109,10 +109,11 @@ class TorchTrainer:
     ) -> Sequence[TrialResult]:
         """See ``tuner.train.train``; trials that do not fit this device at once train in parts.
 
-        On a CPU any number fits, and a batch is one part. What code of the user's prints meanwhile
-        goes to the log.
+        A CPU is tried with the whole batch. What code of the user's prints meanwhile goes to the
+        log.
 
         Raises:
+            DeviceTooSmall: If this machine's memory ran out with a single trial.
             OwnCodeExited: If code of the user's called ``sys.exit``.
         """
         with _own_code(workload):
@@ -131,13 +132,6 @@ class TorchTrainer:
         training = self._training
         configs = [training.TrialConfig(rule, settings, seed) for settings, seed in trials]
         keep = training.Keep(self._checkpoints, stopping)
-        if self._device == "cpu":
-            watched = training.Watched(len(configs), on_epoch)
-            at_once: Sequence[TrialResult] = training.train(
-                workload, configs, watched, test=test, keep=keep
-            )
-            watched.note(workload, self._device)
-            return at_once
         parts = training.Parts(self._checkpoints, workload, configs, self._device, test=test)
         while rest := configs[len(parts.results) :]:
             first = len(parts.results)
@@ -145,9 +139,9 @@ class TorchTrainer:
                 raise Interrupted(
                     f"training was told to stop after {first} of {len(configs)} trials"
                 )
-            size = min(self.batch_size(workload), parts.most)  # may turn to the CPU
+            size = self._at_once(workload, len(rest))
             device = self._on(workload)
-            part = rest if device == "cpu" else rest[:size]
+            part = rest[: min(size, parts.most) if device == self._device else size]
             watched = training.Watched(len(part), training.shifted(on_epoch, first))
             attempt = partial(
                 training.train,
@@ -158,10 +152,11 @@ class TorchTrainer:
                 test=test,
                 keep=keep,
             )
-            results = self._if_it_fits(attempt)
+            results, shortage = self._if_it_fits(attempt)
             if results is None:
-                self._make_smaller(workload, len(part))
-                parts.limit(max(1, len(part) // 2))
+                self._make_smaller(workload, len(part), shortage)
+                if device == self._device:
+                    parts.limit(max(1, len(part) // 2))
             else:
                 watched.note(workload, device)
                 parts.add(results)
@@ -169,25 +164,40 @@ class TorchTrainer:
         whole: Sequence[TrialResult] = parts.results
         return whole
 
-    def _if_it_fits(self, attempt: Callable[[], Returned]) -> Returned | None:
-        """What the attempt gives; None, and all memory given back, if that ran out."""
-        try:
-            return attempt()
-        except self._out_of_memory:
-            pass  # the exception holds what it passed through, until here
-        gc.collect()
-        return None
+    def _at_once(self, workload: Workload, n_trials: int) -> int:
+        """How many of so many trials to try at once; on a CPU all, until memory ran out."""
+        if self._on(workload) != "cpu":
+            most = self.batch_size(workload)  # may turn to the CPU
+            if self._on(workload) != "cpu":
+                return min(n_trials, most)
+        return min(n_trials, self._fits.get((workload, "cpu"), n_trials))
 
-    def _make_smaller(self, workload: Workload, n_trials: int) -> None:
-        """Train fewer than so many trials of the workload at once from now on."""
+    def _if_it_fits(self, attempt: Callable[[], Returned]) -> tuple[Returned | None, str]:
+        """What the attempt gives; None and why, all memory given back, if that ran out."""
+        try:
+            return attempt(), ""
+        except self._out_of_memory as error:
+            why = str(error)  # the exception holds what it passed through, until here
+        gc.collect()
+        return None, why
+
+    def _make_smaller(self, workload: Workload, n_trials: int, why: str) -> None:
+        """Train fewer than so many trials of the workload at once from now on.
+
+        Raises:
+            DeviceTooSmall: If it was one, on a CPU.
+        """
+        device = self._on(workload)
         if n_trials == 1:
-            self._leave_to_the_cpu(workload, f"a trial ran out of the memory of {self._device}")
+            if device == "cpu":
+                raise self._training.too_small(workload, 1, device, why)
+            self._leave_to_the_cpu(workload, f"a trial ran out of the memory of {device}")
             return
-        self._fits[workload] = n_trials // 2
+        self._fits[workload, device] = n_trials // 2
         _log.warning(
             "%d trials ran out of the memory of %s; from now on %d are trained at once",
             n_trials,
-            self._device,
+            device,
             n_trials // 2,
         )
 
@@ -199,11 +209,13 @@ class TorchTrainer:
         """Seconds that a batch takes once, and for each epoch; see ``tuner.train.cost``."""
         from tuner.train.cost import cost
 
-        measure = partial(cost, workload, rule, n_trials, self._on(workload))
-        if not workload.functions:
-            return dataclasses.astuple(measure())
-        with heard():
-            return dataclasses.astuple(setting_up(in_words(workload), measure))
+        device = self._on(workload)
+        measure = partial(cost, workload, rule, n_trials, device)
+        with self._training.fitting(workload, n_trials, device):
+            if not workload.functions:
+                return dataclasses.astuple(measure())
+            with heard():
+                return dataclasses.astuple(setting_up(in_words(workload), measure))
 
     def describe(
         self, workload: AnyWorkload, rule: str, settings: Mapping[str, Setting], steps: int

@@ -11,7 +11,7 @@ from tuner.search.objective.trainer import ObjectiveTrainer
 from tuner.search.work import torch_trainer
 from tuner.search.work.trainer import OnEpoch
 from tuner.trial import DataCounts, TrialResult
-from tuner.workload import AnyWorkload, Objective
+from tuner.workload import AnyWorkload, Objective, Workload
 from tuner.workload.files import check_files
 
 
@@ -50,6 +50,17 @@ class Trainers:
     def notes(self, workload: AnyWorkload) -> tuple[str, ...]:
         """What was passed over in the data, and how they are read."""
         return () if isinstance(workload, Objective) else self._ours.notes(workload)
+
+    def check_teacher(self, workload: AnyWorkload) -> None:
+        """Refuse a teacher that cannot teach it, before anything is measured.
+
+        Data of the user's are not looked at for that: their function may take its time.
+
+        Raises:
+            InvalidInput, DataMissing: If it cannot.
+        """
+        if isinstance(workload, Workload) and workload.teacher and not workload.own_dataset:
+            self._ours.check_teacher(workload)
 
     def train(
         self,

@@ -1,7 +1,6 @@
 """A worker: claims trials from the queue and has them trained until it is told to stop."""
 
 import logging
-import math
 import threading
 import time
 import traceback
@@ -17,8 +16,7 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import Interrupted, InvalidInput, NotFound, TunerError
-from tuner.guard import TimeLimitReached, guarded
+from tuner.errors import DeviceTooSmall, Interrupted, InvalidInput, NotFound, TunerError
 from tuner.machine import versions
 from tuner.search.database.patience import away, patiently
 from tuner.search.database.patience import in_a_line as database_said
@@ -28,10 +26,10 @@ from tuner.search.queue.claims import Claim, NextUp, TrialsLost
 from tuner.search.queue.giving_back import suspects
 from tuner.search.queue.outside import reconcile
 from tuner.search.queue.queue import Queue
-from tuner.search.queue.waiting import own_code
+from tuner.search.queue.waiting import may_be_taken, own_code
 from tuner.search.work.batch import Batch
-from tuner.search.work.trainer import Trainer
-from tuner.workload import in_words
+from tuner.search.work.trainer import Trainer, batch_of
+from tuner.signals import stoppable
 
 MAX_FAILED_BATCHES = 3
 """A worker whose batches fail this often in a row stops: the fault may be its own.
@@ -39,52 +37,10 @@ MAX_FAILED_BATCHES = 3
 A study of which it cannot take trials so often in a row, it leaves out.
 """
 
-LEARNING_BATCHES = 20
-"""A sampler that learns is asked in at least this many batches, so that it has what to learn."""
-
-MEASURED_TRIALS = 4
-"""A measurement takes some short trainings, together no longer than so many trials."""
-
 _IDLE_SECONDS, _LONGEST_IDLE_SECONDS = 0.1, 1.0
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-
-def batch_size(n_trials: int, most: int, share: int) -> int:
-    """How many trials of a study to train at once: even parts, one per worker if they are few.
-
-    It is fixed for the whole study, so that a trial trains in the same company, and so gives the
-    same result to the last bit, whoever runs it and however often a run was interrupted. A fused
-    batch costs a good part of its time however small it is, hence at least a quarter of ``most``.
-
-    Args:
-        n_trials: Trials of the study.
-        most: The most to train at once, at least 1.
-        share: How many workers share the queue, at least 1.
-    """
-    least = math.ceil(most / 4)
-    batches = max(math.ceil(n_trials / most), min(share, math.ceil(n_trials / least)))
-    if batches > share:
-        batches = math.ceil(batches / share) * share  # all workers end at about the same time
-    return math.ceil(n_trials / batches)
-
-
-def batch_of(study: StudySpec, trainer: Trainer, share: int) -> int:
-    """How many trials of the study to train at once with this trainer; see ``batch_size``.
-
-    Raises:
-        InvalidInput: If code or data of the user's outlast the study's limit of time meanwhile.
-    """
-    try:
-        with guarded(study.time_limit and MEASURED_TRIALS * study.time_limit):
-            most = trainer.batch_size(study.workload)
-    except TimeLimitReached as error:
-        where = in_words(study.workload)
-        raise InvalidInput(f"{where}: while it was measured how many fit, {error}") from error
-    if study.learns:
-        most = min(most, math.ceil(study.n_trials / LEARNING_BATCHES))
-    return batch_size(study.n_trials, most, share)
 
 
 class Worker:
@@ -135,6 +91,7 @@ class Worker:
         self._share = share
         self._chance = Random(name)
         self._shown: set[tuple[str, int]] = set()
+        self._looked_at: set[str] = set()
         self._cannot = dict(leaving_out)
         self._not_taken: Counter[str] = Counter()
         self.failing: set[str] = set()
@@ -197,7 +154,7 @@ class Worker:
         for place in (*upcoming[:1], *others):
             try:
                 claim = self._take(place)
-            except NotFound:  # deleted just now
+            except (NotFound, Interrupted):  # deleted, paused or cancelled just now
                 return None
             except Exception as error:
                 if away(error) or self._comparison is not None:
@@ -213,8 +170,9 @@ class Worker:
         """Claim what waits there."""
         name, first = place.study_name, place.position
         spec = self._queue.store.study(name)
-        size = place.batch or self._queue.batch(name, self._batch_size(spec))
-        self._check_code(spec)
+        with self._looking_at(name):
+            size = place.batch or self._queue.batch(name, self._batch_size(spec))
+            self._check_code(spec)
         batch = spec.batch_at(first, size)
         if place.retry:
             together = batch = range(first, first + 1)
@@ -251,6 +209,25 @@ class Worker:
             lately = self._queue.lease_seconds
             share = max(1, roster.count(self._queue.store, within_seconds=lately))
         return batch_of(spec, self._trainer, share)
+
+    @contextmanager
+    def _looking_at(self, study_name: str) -> Iterator[None]:
+        """Be at work on a study whose network is built and measured inside, for the first time.
+
+        Raises:
+            Interrupted: If the worker is told to stop, or the study is not to be run any more.
+        """
+        if study_name in self._looked_at:
+            yield
+            return
+        store = self._queue.store
+        roster.begins(store, self._name, study_name, 0)
+        try:
+            with stoppable(lambda: self._stopping() or not may_be_taken(store, study_name)):
+                yield
+            self._looked_at.add(study_name)
+        finally:
+            self._wait_for(partial(self._note, "idle", None))
 
     def _check_code(self, spec: StudySpec) -> None:
         """Refuse trials whose comparison ran another version of the user's code.
@@ -299,6 +276,8 @@ class Worker:
             _log.info("trials finished", extra={**about, "seconds": seconds})
         except (Interrupted, TrialsLost) as error:
             _log.info("trials are left: %s", error or "they are not ours any more", extra=about)
+        except DeviceTooSmall as error:  # at this moment
+            return self._raised(claim, error)
         except TunerError as error:
             if self._comparison is not None:
                 raise
@@ -316,7 +295,8 @@ class Worker:
     def _raised(self, claim: Claim, error: Exception) -> str:
         """Note that training raised; returns what it was, or nothing if that came from outside."""
         about = {"study": claim.study_name, "trial": claim.trial_ids, "worker": self._name}
-        text = "".join(traceback.format_exception(error))
+        known = isinstance(error, TunerError)
+        text = str(error) if known else "".join(traceback.format_exception(error))
         if self._wait_for(lambda: self._disturbed(claim)):
             _log.info("trials are left: %s", _in_a_line(error), extra=about)
             return ""

@@ -11,6 +11,7 @@ from tuner.bnn.layers import Conv2d, Linear
 from tuner.bnn.models import build_network
 from tuner.bnn.own_network import seeded, try_out
 from tuner.train.batches import Batches
+from tuner.train.memory import check_memory
 from tuner.workload import Workload
 
 
@@ -91,8 +92,10 @@ def layers_of(workload: Workload, dtype: str) -> Layers:
     Raises:
         InvalidInput: If data and network do not fit each other.
         DataMissing: If the data set is not there.
+        torch.OutOfMemoryError: If this machine's memory cannot hold the network.
     """
     data = load_data(workload)
+    check_memory(workload, data.shape, data.n_classes, n_trials=1, device=torch.device("cpu"))
     network = build_network(workload, data.shape, data.n_classes, [0]).eval()
     convolutions, products = sign_convolutions(network), sign_products(network)
     if not convolutions and not products:
