@@ -8,6 +8,7 @@ from tuner.errors import InvalidInput
 from tuner.named import check_allowed
 from tuner.search.declared.spec import ComparisonSpec
 from tuner.workload import Objective, Workload
+from tuner.workload.weights import least_weights
 
 
 def check(spec: ComparisonSpec, settings: Settings) -> ComparisonSpec:
@@ -24,22 +25,22 @@ def check(spec: ComparisonSpec, settings: Settings) -> ComparisonSpec:
     n_studies = sum(map(spec.repeats_of, spec.arms))
     workload = spec.workload
     limits = [
-        ("arms", len(spec.arms), settings.max_arms, "MAX_ARMS"),
+        ("arms: must be", len(spec.arms), settings.max_arms, "MAX_ARMS"),
         (
-            "n_trials, of all arms and repeats, what is trained afresh included",
+            "n_trials: of all arms and repeats, with what is trained afresh, must be",
             n_trials,
             settings.max_trials,
             "MAX_TRIALS",
         ),
-        ("repeats, of all arms together", n_studies, settings.max_studies, "MAX_STUDIES"),
-        ("workload.epochs", workload.epochs, settings.max_epochs, "MAX_EPOCHS"),
+        ("repeats: of all arms together must be", n_studies, settings.max_studies, "MAX_STUDIES"),
+        ("workload.epochs: must be", workload.epochs, settings.max_epochs, "MAX_EPOCHS"),
     ]
     check_allowed(workload)
     if isinstance(workload, Workload):
         limits += _of_network(workload, settings)
-    for field, value, most, setting in limits:
+    for what, value, most, setting in limits:
         if value > most:
-            raise InvalidInput(f"{field}: must be at most {most} (TUNER_{setting}), got {value}")
+            raise InvalidInput(f"{what} at most {most} (TUNER_{setting}), got {value}")
     if isinstance(workload, Objective) or not (workload.folder or workload.teacher):
         return spec
     if workload.folder:
@@ -64,10 +65,13 @@ def _place(named: str, field: str, settings: Settings) -> str:
 
 
 def _of_network(workload: Workload, settings: Settings) -> list[tuple[str, int, int, str]]:
-    """Field, value, the most that is allowed, and which setting says so."""
-    widths = workload.layer_widths
+    """Field and rule, value, the most that is allowed, and which setting says so."""
+    size, widths = workload.batch_size, workload.layer_widths
+    widest, weights = max(widths, default=0), least_weights(workload)
+    network = "workload.widths" if workload.widths else "workload.model"
     return [
-        ("workload.batch_size", workload.batch_size, settings.max_batch_size, "MAX_BATCH_SIZE"),
-        ("workload.widths", max(widths, default=0), settings.max_width, "MAX_WIDTH"),
-        ("workload.widths, their number", len(widths), settings.max_layers, "MAX_LAYERS"),
+        ("workload.batch_size: must be", size, settings.max_batch_size, "MAX_BATCH_SIZE"),
+        ("workload.widths: each must be", widest, settings.max_width, "MAX_WIDTH"),
+        ("workload.widths: their number must be", len(widths), settings.max_layers, "MAX_LAYERS"),
+        (f"{network}: its weights must be", weights, settings.max_weights, "MAX_WEIGHTS"),
     ]

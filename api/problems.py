@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents: every one, whoever raised it."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +20,7 @@ from tuner.api.reports.maker import MakerDied
 from tuner.errors import Busy, Conflict, DatabaseProblem, InvalidInput, NotFound, Stale
 from tuner.logs import request_id
 from tuner.search.database.patience import away, collided, in_a_line
-from tuner.search.declared.files import broken_rule
+from tuner.search.declared.files import broken_rule, dotted
 
 _RETRY_SECONDS = "5"
 _MOST_RULES = 100
@@ -31,7 +32,11 @@ _log = logging.getLogger(__name__)
 class BrokenRule(BaseModel):
     """A field of the request, and the rule that it breaks."""
 
-    field: str = Field(examples=["arms.0.space"])
+    field: str = Field(
+        examples=["arms.0.space"],
+        description="keys and places in lists, from 0; a parameter's or a header's name; body or "
+        "request where the rule is about all of it",
+    )
     rule: str = Field(examples=["search space 'filtr' is unknown; did you mean 'filter'?"])
 
 
@@ -43,41 +48,62 @@ class Problem(BaseModel):
     status: int = Field(examples=[409])
     detail: str = Field(examples=["comparison 'digits' is cancelled"])
     request_id: str = Field(description="quote it when you ask for help; it is in the log too")
-    errors: list[BrokenRule] | None = Field(
-        default=None, description="what to mend, field by field"
-    )
 
 
-def problem(
+class Refusal(Problem):
+    """A request that breaks rules (422)."""
+
+    errors: list[BrokenRule] = Field(min_length=1, description="what to mend, field by field")
+
+
+def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer that says so."""
+    return _answer(Problem, status, detail, headers)
+
+
+def refusal(detail: str, rules: list[BrokenRule]) -> JSONResponse:
+    """The answer that a request breaks these rules."""
+    return _answer(Refusal, 422, detail, errors=rules)
+
+
+def _answer(
+    kind: type[Problem],
     status: int,
     detail: str,
-    *,
-    errors: list[BrokenRule] | None = None,
     headers: Mapping[str, str] | None = None,
+    **more: list[BrokenRule],
 ) -> JSONResponse:
-    """The answer that says so."""
-    content = Problem(
-        title=_phrase(status),
-        status=status,
-        detail=detail,
-        request_id=request_id.get(),
-        errors=errors,
+    content = kind.model_validate(
+        {
+            "title": _phrase(status),
+            "status": status,
+            "detail": detail,
+            "request_id": request_id.get(),
+            **more,
+        }
     )
     return JSONResponse(
-        content.model_dump(exclude_none=True),
-        status,
-        dict(headers or {}),
-        media_type="application/problem+json",
+        content.model_dump(), status, dict(headers or {}), media_type="application/problem+json"
     )
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:  # Any: OpenAPI
     """For a route's ``responses``: that it may answer so, besides what every route may."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": _phrase(status), "content": content}
+        status: {
+            "description": _phrase(status),
+            "content": {
+                "application/problem+json": {
+                    "schema": {"$ref": f"#/components/schemas/{_kind(status).__name__}"}
+                }
+            },
+        }
         for status in sorted({*statuses, *_EVERYWHERE})
     }
+
+
+def _kind(status: int) -> type[Problem]:
+    return Refusal if status == 422 else Problem
 
 
 def _phrase(status: int) -> str:
@@ -100,7 +126,7 @@ def install(app: FastAPI) -> None:
         Conflict: lambda error: problem(409, str(error)),
         Stale: lambda error: problem(412, str(error)),
         Busy: lambda error: problem(409, str(error), headers={"Retry-After": _RETRY_SECONDS}),
-        InvalidInput: lambda error: problem(422, str(error)),
+        InvalidInput: lambda error: _refused(str(error)),
         DatabaseProblem: _database,
         MakerDied: lambda error: problem(503, str(error), headers={"Retry-After": _RETRY_SECONDS}),
         DBAPIError: _database,
@@ -136,11 +162,9 @@ def _methods(request: Request) -> list[str]:
 def _http(error: HTTPException) -> JSONResponse:
     detail = error.detail
     if error.status_code == 400 and detail == "There was an error parsing the body":
-        return problem(
-            422,
-            "body: is not valid JSON",
-            errors=[BrokenRule(field="body", rule="is not valid JSON")],
-        )
+        return _refused("body: is not valid JSON")
+    if error.status_code == 422:
+        return _refused(detail)
     if detail == HTTPStatus(error.status_code).phrase:
         detail = _DETAILS.get(error.status_code, detail)
     return problem(error.status_code, detail, headers=error.headers)
@@ -172,7 +196,18 @@ def _broken_rules(errors: Any) -> JSONResponse:  # Any: pydantic's ErrorDetails
     first = rules[0]
     more = f" (and {len(innermost) - 1} more)" if len(innermost) > 1 else ""
     where = f"{first.field}: " if first.field else ""
-    return problem(422, f"{where}{first.rule}{more}", errors=rules)
+    return refusal(f"{where}{first.rule}{more}", rules)
+
+
+_NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)*|[A-Z]\w*-\w+): ")
+"""How what names a field or a header begins."""
+
+
+def _refused(detail: str) -> JSONResponse:
+    """The answer where one rule is broken, in words that may begin with the field."""
+    named = _NAMED.match(detail)
+    field, rule = (named[1], detail[named.end() :]) if named else ("request", detail)
+    return refusal(detail, [BrokenRule(field=field, rule=rule)])
 
 
 def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
@@ -182,7 +217,7 @@ def _broken_rule(error: Any) -> BrokenRule:  # Any: pydantic's ErrorDetails
         return BrokenRule(field="body", rule="must be JSON, under Content-Type: application/json")
     place, rule = broken_rule(error)
     source, *names = place or ("body",)
-    return BrokenRule(field=".".join(map(str, names)) or str(source), rule=rule)
+    return BrokenRule(field=dotted(names) or str(source), rule=rule)
 
 
 def _database(error: Exception) -> JSONResponse:

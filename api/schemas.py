@@ -105,11 +105,11 @@ class StudySummary(BaseModel):
     n_trials: int
     status: str = Field(examples=["active"], description=_STATUS)
     revision: int
-    waiting: int
+    waiting: int = Field(description="to be trained yet, whether they can be seen or not")
     running: int
     done: int
     failed: int
-    cancelled: int
+    cancelled: int = Field(description="called off, or not needed any more; all five: n_trials")
     best: float | None = Field(description="best validation score so far")
 
 

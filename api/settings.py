@@ -32,6 +32,7 @@ class Settings:
         max_arms: ``TUNER_MAX_ARMS``: of a comparison.
         max_width: ``TUNER_MAX_WIDTH``: of a layer.
         max_layers: ``TUNER_MAX_LAYERS``: of a network that names its widths.
+        max_weights: ``TUNER_MAX_WEIGHTS``: of a network, as far as they are known without data.
         max_batch_size: ``TUNER_MAX_BATCH_SIZE``: samples per step.
         max_body_bytes: ``TUNER_MAX_BODY_BYTES``: of a request.
         max_connections: ``TUNER_MAX_CONNECTIONS``: at once.
@@ -57,6 +58,7 @@ class Settings:
     max_arms: int = 50
     max_width: int = 8192
     max_layers: int = 100
+    max_weights: int = 250_000_000
     max_batch_size: int = 65_536
     max_body_bytes: int = 1_048_576
     max_connections: int = 1000
@@ -84,6 +86,7 @@ class Settings:
                 "max_arms",
                 "max_width",
                 "max_layers",
+                "max_weights",
                 "max_batch_size",
                 "max_body_bytes",
                 "max_connections",

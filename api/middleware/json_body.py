@@ -1,10 +1,11 @@
 """Bodies of JSON that cannot be meant are refused before anybody looks at what they say.
 
 A key that occurs twice: which of the two was meant? More values than any declaration has: each is
-looked at, and meanwhile nobody else is answered.
+looked at, and meanwhile nobody else is answered. Lists in lists without end: nothing reads them.
 """
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -16,6 +17,11 @@ from tuner.search.declared.files import shown
 MOST_VALUES = 10_000
 """A comparison of 50 arms, each with a space of its own, has a fifth of that."""
 
+MOST_LEVELS = 100
+"""A comparison has lists and objects in each other on seven levels."""
+
+_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+
 
 class StrictRequest(Request):
     """A request whose JSON has every key once."""
@@ -24,7 +30,8 @@ class StrictRequest(Request):
         """The body's value.
 
         Raises:
-            HTTPException: 422 if a key occurs twice in one object, or there are too many values.
+            HTTPException: 422 if a key occurs twice in one object, or there are too many values
+                or levels of them.
             json.JSONDecodeError: If the body is no JSON.
         """
         if not hasattr(self, "_json"):
@@ -33,6 +40,7 @@ class StrictRequest(Request):
                 raise HTTPException(
                     422, f"body: must have at most {MOST_VALUES} keys and values, got more"
                 )
+            _refuse_depth(body)
             self._json = json.loads(body, object_pairs_hook=_each_once)
         return self._json
 
@@ -42,6 +50,21 @@ def strict(request: Request) -> StrictRequest:
     if isinstance(request, StrictRequest):
         return request
     return StrictRequest(request.scope, request.receive)
+
+
+def _refuse_depth(body: bytes) -> None:
+    levels = 0
+    for found in _BRACKET.finditer(body):
+        if found[0] in b"[{":
+            levels += 1
+        elif found[0] in b"]}":
+            levels -= 1
+        if levels > MOST_LEVELS:
+            raise HTTPException(
+                422,
+                f"body: is nested too deeply; lists and objects must lie in each other on at most "
+                f"{MOST_LEVELS} levels",
+            )
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: any JSON value

@@ -9,7 +9,7 @@ from tuner.api import limits
 from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, UnknownName
 from tuner.search.database.store import Store
-from tuner.search.declared.files import broken_rule
+from tuner.search.declared.files import broken_rule, dotted
 from tuner.search.declared.spec import ComparisonSpec, declared
 from tuner.search.queue import control
 
@@ -65,9 +65,4 @@ def _numbered(study: str, number: int) -> str:
 def _mistake(error: object) -> Mistake:
     """One of pydantic's errors, in our words."""
     place, rule = broken_rule(error)
-    return Mistake(".".join(map(_place, place)), rule)
-
-
-def _place(part: str | int) -> str:
-    """A key, or a place in a list as people count."""
-    return f"{part}" if isinstance(part, str) else f"[{part + 1}]"
+    return Mistake(dotted(place), rule)

@@ -127,11 +127,11 @@ def of_question(store: Store, storages: Mapping[str, str], question: Question) -
         NotFound: If a file of a storage is not there.
     """
     if (question.studies is None) == (question.scores is None):
-        raise InvalidInput("compare: give either studies or scores")
+        raise InvalidInput("body: give either studies or scores")
     check_question(question.protocol, question.reading)
     if question.studies is None:
         if question.objective is not None or question.last_reports:
-            raise InvalidInput("objective, last_reports: are of studies; scores have none")
+            raise InvalidInput("objective: is of studies, as last_reports is; scores have none")
         return _reports.make(making.scores_compared, question)
     studies = [
         each

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from tuner.api.auth import Reader
 from tuner.api.idempotency import HEADER
 from tuner.api.pages.rendering import SWAGGER, asset
-from tuner.api.problems import Problem, errors
+from tuner.api.problems import Problem, Refusal, errors
 
 PATH = "/v1/openapi.json"
 _PAGE = """<!doctype html>
@@ -45,11 +45,12 @@ _IDEMPOTENCY_KEY = {
 def openapi(request: Request, _who: Reader) -> dict[str, Any]:  # Any: OpenAPI
     """The OpenAPI document of /v1."""
     document: dict[str, Any] = deepcopy(request.app.openapi())  # FastAPI keeps its own
-    made = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas.update(made.pop("$defs", {}), Problem=made)
+    for kind in (Problem, Refusal):
+        made = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(made.pop("$defs", {}), **{kind.__name__: made})
     for path in document["paths"].values():
         for method, operation in path.items():
             if method == "post" and "202" in operation["responses"]:

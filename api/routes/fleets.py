@@ -64,7 +64,7 @@ class FleetSize(BaseModel):
                 return workers, workers
             case None, int(least), int(most):
                 return least, most
-        raise InvalidInput('say either {"workers": 4}, or {"min": 0, "max": 8}')
+        raise InvalidInput('body: say either {"workers": 4}, or {"min": 0, "max": 8}')
 
 
 @router.get("", operation_id="list_fleets", summary="List fleets", responses=errors(401))

@@ -122,7 +122,7 @@ def translate(
 ) -> schemas.Translation:
     """The exact filter, what the equivalence needs, and which knobs are redundant; or the SGD."""
     if (body.magnitude is None) == (body.filter is None):
-        raise InvalidInput("translate: give either magnitude or filter")
+        raise InvalidInput("body: give either magnitude or filter")
     if body.magnitude is not None:
         given = body.magnitude.model_dump(exclude_none=True)
         record, _ = filter_of_sgd({**given, "learning_rate_decay": body.schedule}, body.steps)

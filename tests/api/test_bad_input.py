@@ -91,10 +91,59 @@ def test_a_body_that_is_no_object_is_refused(client, body):
     assert answer.status_code in (400, 422)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 5000 + "]" * 5000,
+        '{"a":' * 5000 + "1" + "}" * 5000,
+        '{"a": "\\"]", "b": ' + "[" * 100 + "]" * 100 + "}",
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "mine"}])
+def test_a_body_nested_too_deeply_is_told_so_and_how_deep_it_may_be(client, body, headers):
+    answer = client.post("/v1/comparisons", content=body, headers=JSON | headers)
+    rule = "is nested too deeply; lists and objects must lie in each other on at most 100 levels"
+    assert refused(answer) == f"body: {rule}"
+    assert answer.json()["errors"] == [{"field": "body", "rule": rule}]
+
+
+def test_brackets_in_texts_are_no_levels(client):
+    body = BODY | {"description": '[{"' * 500 + "\\"}
+    answer = client.post("/v1/comparisons", content=json.dumps(body), headers=JSON)
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given", "field"),
+    [
+        ("POST", "comparisons", {"content": '{"name": 1, "name": 2}'}, "body"),
+        ("POST", "comparisons", {"content": "{"}, "body"),
+        (
+            "POST",
+            "comparisons",
+            {"content": json.dumps(BODY | {"description": "\ud800"})},
+            "request",
+        ),
+        ("POST", "comparisons", {"headers": {"Idempotency-Key": "a b"}}, "Idempotency-Key"),
+        ("POST", "compare", {"json": {}}, "body"),
+        ("POST", "translate", {"json": {}}, "body"),
+        ("GET", "comparisons", {"params": {"cursor": "x"}}, "cursor"),
+        ("GET", "comparisons", {"params": {"limit": 0}}, "limit"),
+        ("GET", "trials/x", {}, "trial_id"),
+    ],
+)
+def test_whatever_is_refused_names_what_is_to_be_mended(client, method, path, given, field):
+    answer = client.request(method, f"/v1/{path}", **({"headers": JSON} | given))
+    refused(answer)
+    (broken,) = answer.json()["errors"]
+    assert broken["field"] == field and broken["rule"]
+    assert answer.json()["detail"].endswith(broken["rule"])
+
+
 def test_more_studies_than_a_server_keeps_going_are_refused(client):
     answer = client.post("/v1/comparisons", json=BODY | {"repeats": 501})
     assert refused(answer) == (
-        "repeats, of all arms together: must be at most 1000 (TUNER_MAX_STUDIES), got 1002"
+        "repeats: of all arms together must be at most 1000 (TUNER_MAX_STUDIES), got 1002"
     )
 
 

@@ -143,20 +143,35 @@ def test_a_malformed_submission_names_the_field_and_the_rule_and_changes_nothing
 @pytest.mark.parametrize(
     ("setting", "field"),
     [
-        ({"max_trials": 75}, "n_trials, of all arms and repeats, what is trained afresh included"),
+        ({"max_trials": 75}, "n_trials"),
+        ({"max_studies": 1}, "repeats"),
         ({"max_epochs": 1}, "workload.epochs"),
         ({"max_arms": 1}, "arms"),
         ({"max_width": 63}, "workload.widths"),
-        ({"max_layers": 2}, "workload.widths, their number"),
+        ({"max_layers": 2}, "workload.widths"),
+        ({"max_weights": 12_000}, "workload.model"),
         ({"max_batch_size": 63}, "workload.batch_size"),
     ],
 )
 def test_a_submission_too_large_for_the_server_is_refused(serve, setting, field):
     answer = serve(**setting).post("/v1/comparisons", json=SPEC)
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"{field}: must be at most")
-    ((name, _),) = setting.items()
-    assert f"(TUNER_{name.upper()})" in answer.json()["detail"]
+    (broken,) = answer.json()["errors"]
+    ((name, most),) = setting.items()
+    assert broken["field"] == field
+    assert f"must be at most {most} (TUNER_{name.upper()}), got " in broken["rule"]
+    assert answer.json()["detail"] == f"{field}: {broken['rule']}"
+
+
+def test_an_absurdly_large_network_is_refused_where_it_is_declared(client):
+    workload = {"workload": {"epochs": 1, "widths": [8192] * 100}}
+    answer = client.post("/v1/comparisons", json=SPEC | workload)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "workload.widths: its weights must be at most 250000000 (TUNER_MAX_WEIGHTS), got "
+        "6645948417",
+    )
+    assert client.get("/v1/comparisons").json()["items"] == []
 
 
 @pytest.mark.slow

@@ -71,7 +71,19 @@ def test_the_document_is_valid_and_its_operations_are_named(document):
         for status, response in operation["responses"].items():
             if status >= "400":
                 assert list(response["content"]) == ["application/problem+json"], (path, status)
+                (said,) = response["content"].values()
+                kind = "Refusal" if status == "422" else "Problem"
+                assert said["schema"] == {"$ref": f"#/components/schemas/{kind}"}, (path, status)
         assert (method == "get") or "403" in operation["responses"]
+
+
+def test_what_is_refused_says_what_to_mend_and_no_other_problem_does(document):
+    schemas = document["components"]["schemas"]
+    assert "errors" in schemas["Refusal"]["required"]
+    assert schemas["Refusal"]["properties"]["errors"]["items"] == {
+        "$ref": "#/components/schemas/BrokenRule"
+    }
+    assert "errors" not in schemas["Problem"]["properties"]
 
 
 def test_bodies_have_examples_that_are_accepted(client, document):

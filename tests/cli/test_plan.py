@@ -48,8 +48,8 @@ def planned(tmp_path_factory):
     made, folder = [], tmp_path_factory.mktemp("planned")
     (folder / "mine.toml").write_text(SPEC)
 
-    def plan(spec, *, workers):
-        made.append(make_plan(spec, workers=workers))
+    def plan(spec, **how):
+        made.append(make_plan(spec, **how))
         return made[-1]
 
     make_plan = plans.make_plan
@@ -77,7 +77,9 @@ def test_a_plan_names_arms_cost_and_what_cannot_be_shown(planned):
 @pytest.mark.slow
 def test_a_plan_as_json_has_the_same_numbers(planned, monkeypatch):
     folder, _, made = planned
-    monkeypatch.setattr(plans, "make_plan", lambda _, workers: replace(made, workers=workers))
+    monkeypatch.setattr(
+        plans, "make_plan", lambda _, workers, **_how: replace(made, workers=workers)
+    )
     path = folder / "mine.toml"
     printed = CliRunner().invoke(app, ["plan", str(path), "--workers", "1", "--json"])
     assert printed.exit_code == 0, printed.output
@@ -95,7 +97,7 @@ def test_a_plan_as_json_has_the_same_numbers(planned, monkeypatch):
 def test_a_plan_counts_data_of_the_users_own_and_warns_of_copies(planned, monkeypatch):
     folder, _, made = planned
     counted = replace(made, data=DataCounts(3, 90, 10, 20, 2, "ab"), notes=("[a] is passed over",))
-    monkeypatch.setattr(plans, "make_plan", lambda _, workers: replace(counted, workers=workers))
+    monkeypatch.setattr(plans, "make_plan", lambda _, **_how: replace(counted, workers=1))
     command = ["plan", str(folder / "mine.toml"), "--workers", "1"]
     told = " ".join(CliRunner().invoke(app, command).stdout.split())
     assert "data: 3 classes; 90 samples to train on, 10 to validate on, 20 to test on" in told
@@ -114,6 +116,11 @@ def test_a_plan_counts_data_of_the_users_own_and_warns_of_copies(planned, monkey
             r"workload\.folder: there is no folder .*/photos; .*; and workload\.teacher: .*/net\.",
         ),
         ('dataset = "digits"\nwidths = [16]', r"mine\.toml: workload\.widths: mlp needs a binary"),
+        ('dataset = "digits"\nteacher = "."', r"workload\.teacher: /.* is a folder; it must be a"),
+        (
+            'dataset = "digits"\nteacher = "mine.toml"',
+            r"workload\.teacher: /.*/mine\.toml is no safetensors file; it must be a packed file",
+        ),
     ],
 )
 def test_what_is_missing_or_cannot_be_is_said_before_anything_is_measured(

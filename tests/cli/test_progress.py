@@ -31,6 +31,8 @@ def state(taken: int, *, settled: bool = False, stops: bool = True) -> Progress:
         to_retrain=0,
         queued=10,
         retraining=0,
+        waiting=10,
+        afresh_cancelled=0,
     )
     looks = LooksProgress((10, 15), 20, ended=10, taken=taken, stops=stops, settled=settled)
     return Progress((arm,), looks=looks)

@@ -1,6 +1,7 @@
 """What `tuner status` says of a comparison: its looks, and who is on the way to it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -81,6 +82,25 @@ def test_status_says_that_a_comparison_ended_early(store: Store, spec: Compariso
     ended = "look 1 of 2, after 20 of 40 searches: the verdict is settled, so the searches end"
     assert ended in told() and "look 2" not in told()
     assert json.loads(tuner("status", "--json").stdout)[spec.name]["looks"]["settled"] is True
+
+
+def test_the_numbers_of_status_add_up_before_and_after_a_cancellation(store: Store):
+    control.submit(store, load("digits"))
+
+    def line() -> list[int]:
+        """Of the arm magnitude: done, of, running, waiting, failed, cancelled, afresh, of."""
+        (row,) = (
+            row for row in tuner("status").output.splitlines() if row.startswith("magnitude ")
+        )
+        return [int(number) for number in re.findall(r"\d+", row)]
+
+    (arm,) = (a for a in load("digits").arms if a.name == "magnitude")
+    trials, afresh = load("digits").trials_of(arm), line()[-1]
+    assert line() == [0, trials, 0, trials + afresh, 0, 0, 0, afresh]
+    control.change_comparison(store, "digits", "cancel")
+    assert line() == [0, trials, 0, 0, 0, trials + afresh, 0, 0]
+    told_by_json = json.loads(tuner("status", "--json").stdout)["digits"]["arms"]
+    assert {(each["waiting"], each["running"]) for each in told_by_json} == {(0, 0)}
 
 
 def test_status_names_no_looks_where_none_are_declared(store: Store):

@@ -11,7 +11,7 @@ from tuner.api.pages.launching import Mistake
 from tuner.api.schemas import Question
 from tuner.errors import DatabaseProblem, InvalidInput, NotFound, UnknownName
 from tuner.search.database.store import NUMBERS, Store
-from tuner.search.declared.files import broken_rule
+from tuner.search.declared.files import broken_rule, dotted
 from tuner.search.foreign.compare import check_question, judged_studies, stored_studies
 
 OFFERED = 500
@@ -76,7 +76,7 @@ class Form:
             return [Mistake("", str(error))]
         except ValidationError as error:
             broken = map(broken_rule, error.errors(include_url=False))
-            return [Mistake(".".join(map(str, place)), rule) for place, rule in broken]
+            return [Mistake(dotted(place), rule) for place, rule in broken]
         return question
 
 

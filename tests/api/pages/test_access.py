@@ -173,7 +173,7 @@ def test_an_unknown_study_is_not_found(browser):
         ),
         (("epochs = 2", "epoch = 2"), "key 'epoch' is unknown; did you mean 'epochs'?"),
         (("epochs = 2", "epochs = 99999"), "workload.epochs: must be at most 10000"),
-        (('"magnitude"', '"magnitud"'), "arms.[2].space : search space 'magnitud' is unknown"),
+        (('"magnitude"', '"magnitud"'), "arms.1.space : search space 'magnitud' is unknown"),
         (('name = "mine"', 'name = "small"'), "holds another declaration under this name"),
         (("[[arms]]", "[[arms"), "this is not valid TOML"),
         (("n_trials = 4", f"n_trials = {'9' * 5000}"), "this is not valid TOML"),

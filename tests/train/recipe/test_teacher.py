@@ -124,7 +124,7 @@ def test_a_teacher_that_is_not_there_or_does_not_fit_is_refused(workload, traine
     check(workload)
     file = Path(workload.teacher)
     with pytest.raises(DataMissing, match=r"other.safetensors cannot be read \(No such file or .*"
-                       r"make it by tuner export TRIAL --to"):  # fmt: skip
+                       r"which tuner export TRIAL --to"):  # fmt: skip
         check(replace(workload, teacher=str(tmp_path / "other.safetensors")))
     written(file, network(n_classes=7))
     with pytest.raises(InvalidInput, match=r"says logits of shape \[7\], the data have 10"):

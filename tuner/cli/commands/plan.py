@@ -40,9 +40,9 @@ def plan(
     declared = load(spec)
     if isinstance(declared.workload, Workload):
         check_files(declared.workload)
-    if not as_json:
-        Console(stderr=True).print("measuring this machine for some seconds", style="dim")
-    made = make_plan(declared, workers=workers)
+    made = make_plan(
+        declared, workers=workers, on_measuring=_silent if as_json else _say_it_is_measured
+    )
     prospects = outlook(design(declared))
     if as_json:
         answer = {
@@ -58,6 +58,14 @@ def plan(
         typer.echo(as_text(answer))
         return
     _print(declared, made, prospects)
+
+
+def _say_it_is_measured() -> None:
+    Console(stderr=True).print("measuring this machine for some seconds", style="dim")
+
+
+def _silent() -> None:
+    """JSON says it all."""
 
 
 def design(spec: ComparisonSpec) -> Design:

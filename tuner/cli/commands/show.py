@@ -129,14 +129,17 @@ def _errors(store: Store, comparison: str) -> list[str]:
 
 def _progress_table(title: str, arms: tuple[ArmProgress, ...], unit: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("arm", "done", "running", "failed", "best validation", "afresh"):
+    headings = ("arm", "done", "running", "waiting", "failed", "cancelled", "best validation")
+    for heading in (*headings, "afresh"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for arm in arms:
         table.add_row(
             arm.name,
             f"{arm.done}/{arm.total}",
             str(arm.running),
+            str(arm.waiting),
             str(arm.failed),
+            str(arm.cancelled + arm.afresh_cancelled),
             "-" if arm.best is None else written(arm.best, unit),
             f"{arm.retrained}/{arm.to_retrain}",
         )

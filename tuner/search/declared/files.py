@@ -144,7 +144,12 @@ _NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)*): ")
 
 def _one_line(error: Any) -> str:  # Any: pydantic's ErrorDetails, a loosely typed dict
     place, rule = broken_rule(error)
-    return ": ".join(filter(None, (".".join(map(str, place)), rule)))
+    return ": ".join(filter(None, (dotted(place), rule)))
+
+
+def dotted(place: Iterable[str | int]) -> str:
+    """A place in what was given as every answer names it: keys and places in lists, from 0."""
+    return ".".join(map(str, place))
 
 
 def broken_rule(error: Any) -> tuple[tuple[str | int, ...], str]:  # Any: as _one_line

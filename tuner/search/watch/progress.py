@@ -50,6 +50,8 @@ class StudyProgress:
 class ArmProgress:
     """How far one arm is.
 
+    ``done + retrained + running + waiting + cancelled`` is ``total + to_retrain``.
+
     Args:
         name: The arm.
         done: Trials that ended, failed ones included.
@@ -62,6 +64,9 @@ class ArmProgress:
         to_retrain: Those in all, likewise.
         queued: Trials of the search that wait or are in training; 0 once it has ended.
         retraining: Those that wait or are in training; 0 once they have ended.
+        waiting: Trials that are to be trained yet, afresh too, whether they are enqueued or not.
+        afresh_cancelled: Settings that were to be trained afresh and were called off; no part of
+            ``to_retrain``.
     """
 
     name: str
@@ -75,6 +80,8 @@ class ArmProgress:
     to_retrain: int
     queued: int
     retraining: int
+    waiting: int
+    afresh_cancelled: int
 
     @property
     def searched(self) -> bool:
@@ -162,21 +169,25 @@ def arms_progress(
         cancelled = sum(search.cancelled for search in searches)
         hopeless = done == total and not bests
         fresh = sum(study.queued if hopeless or cancelled else study.n_trials for study in again)
+        afresh_cancelled = sum(each.cancelled for each in again)
+        to_retrain = fresh - afresh_cancelled
+        retrained = sum(each.done + each.failed for each in again)
+        running = sum(each.running for each in (*searches, *again))
         arms.append(
             ArmProgress(
                 name=arm.name,
                 done=done,
                 total=total,
-                running=sum(search.running for search in searches)
-                + sum(each.running for each in again),
-                failed=sum(search.failed for search in searches)
-                + sum(each.failed for each in again),
+                running=running,
+                failed=sum(each.failed for each in (*searches, *again)),
                 cancelled=cancelled,
                 best=(min if spec.workload.minimized else max)(bests, default=None),
-                retrained=sum(each.done + each.failed for each in again),
-                to_retrain=fresh - sum(each.cancelled for each in again),
+                retrained=retrained,
+                to_retrain=to_retrain,
                 queued=sum(search.left for search in searches),
                 retraining=sum(each.left for each in again),
+                waiting=total + to_retrain - done - retrained - running - cancelled,
+                afresh_cancelled=afresh_cancelled,
             )
         )
     return tuple(arms)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, case, func, select, true
 
 from tuner.search.database.store import Store
-from tuner.search.database.tables import Now, comparisons, trials, workers
+from tuner.search.database.tables import Now, comparisons, workers
 from tuner.search.queue.queue import LEASE_SECONDS
+from tuner.search.watch.views import STATE
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Totals:
     """The totals of a database.
 
     Args:
-        trials: Queue state -> how many.
+        trials: Queue state -> how many; those that are being enqueued wait.
         comparisons: Status -> how many.
         workers: State -> how many were seen lately.
         epochs: Trial epochs trained by the workers of the last week.
@@ -38,7 +39,7 @@ def totals(store: Store) -> Totals:
         func.coalesce(func.sum(case((lately, workers.c.training_seconds), else_=0.0)), 0.0),
     )
     with store.engine.connect() as connection:
-        by_state = _counts(connection, trials.c.state, true())
+        by_state = _counts(connection, STATE, true())
         by_status = _counts(connection, comparisons.c.status, true())
         seen = _counts(connection, workers.c.state, lately)
         epochs, epochs_lately, seconds_lately = connection.execute(worked).one()

@@ -24,6 +24,7 @@ from tuner.search.database.tables import (
     DONE,
     HELD,
     LIVE,
+    PAUSED,
     STARTING,
     UNFINISHED,
     WAITING,
@@ -62,7 +63,10 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A study, and its trials by state; see ``tables.studies``."""
+    """A study, and its ``n_trials`` trials by state; see ``tables.studies``.
+
+    Those that are not enqueued yet wait, unless the study has ended: then they are cancelled.
+    """
 
     id: int
     study_name: str
@@ -130,8 +134,10 @@ _COMPARISON = (
 _MOST_REMEMBERED = 2000
 _Key = tuple[int, str]  # trial id, study name: SQLite gives the numbers of deleted ones again
 _finished: WeakKeyDictionary[Store, OrderedDict[_Key, FrozenTrial]] = WeakKeyDictionary()
-_STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
-_TRIAL = [_STATE if name == "state" else trials.c[name] for name in TrialRow._fields]
+STATE = case((trials.c.state == HELD, WAITING), else_=trials.c.state).label("state")
+"""A trial's state as people see it: what is being enqueued waits."""
+
+_TRIAL = [STATE if name == "state" else trials.c[name] for name in TrialRow._fields]
 
 # What is asked again and again: making a query of its parts takes longer than answering it.
 _NEWEST = select(*_COMPARISON).order_by(comparisons.c.created.desc(), comparisons.c.name.desc())
@@ -347,6 +353,9 @@ def _with_counts(store: Store, rows: Sequence[Row[Any]]) -> list[StudyRow]:
 
 def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
     ended = row.status == ACTIVE and 0 < row.n_trials == counts.done + counts.failed
+    status = COMPLETE if ended else row.status
+    others = row.n_trials - counts.running - counts.done - counts.failed
+    cancelled = counts.cancelled if status in (ACTIVE, PAUSED) else others
     return StudyRow(
         id=row.id,
         study_name=row.study_name,
@@ -355,13 +364,13 @@ def _study(row: Row[Any], counts: StudyProgress) -> StudyRow:
         repeat=row.repeat,
         retrain=row.retrain,
         n_trials=row.n_trials,
-        status=COMPLETE if ended else row.status,
+        status=status,
         revision=row.revision,
-        waiting=counts.waiting + counts.held,
+        waiting=others - cancelled,
         running=counts.running,
         done=counts.done,
         failed=counts.failed,
-        cancelled=counts.cancelled,
+        cancelled=cancelled,
         best=counts.best,
     )
 

@@ -7,7 +7,7 @@ asking the sampler and writing trials down, is timed on a database of its own (`
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -108,12 +108,18 @@ class _Measured:
         return batches * (self.start_seconds + study.workload.epochs * self.epoch_seconds)
 
 
-def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
+def plan(
+    spec: ComparisonSpec,
+    *,
+    workers: int | None = None,
+    on_measuring: Callable[[], object] = lambda: None,
+) -> Plan:
     """What the comparison will take on this machine; measures for some seconds, stores nothing.
 
     Args:
         spec: The comparison.
         workers: Worker processes, as for ``launch.run``.
+        on_measuring: Called once it is measured, after what the workload names was looked at.
 
     Raises:
         InvalidInput: If data and network do not fit each other.
@@ -124,7 +130,7 @@ def plan(spec: ComparisonSpec, *, workers: int | None = None) -> Plan:
     asked = [*searches.values(), *again]
     size = min(workers or len(gpus()) or cores(), spec.n_searched)
     began = time.monotonic()
-    per_worker, ready, data, notes = _measure(asked, size)
+    per_worker, ready, data, notes = _measure(asked, size, on_measuring)
     by_study = dict(zip([study.study_name for study in asked], _means(per_worker), strict=True))
     arms = []
     for arm in spec.arms:
@@ -161,7 +167,7 @@ def _misleading(spec: ComparisonSpec) -> Iterator[str]:
 
 
 def _measure(
-    asked: Sequence[StudySpec], size: int
+    asked: Sequence[StudySpec], size: int, on_measuring: Callable[[], object]
 ) -> tuple[list[list[_Measured]], float, DataCounts | None, tuple[str, ...]]:
     """What each worker measured; when, by the monotonic clock, all were ready; on what data.
 
@@ -171,6 +177,9 @@ def _measure(
     try:
         for slot in range(size):
             members.append(spawn(_measure_here, list(asked), size, slot=slot))
+        for _, pipe in members:
+            _heard(pipe)
+        on_measuring()
         data: list[tuple[DataCounts | None, tuple[str, ...]]]
         data = [_heard(pipe) for _, pipe in members]
         ready = time.monotonic()
@@ -199,6 +208,8 @@ def _measure_here(asked: Sequence[StudySpec], share: int, device: str, pipe: Con
     """What each study takes in this process; the same rule and batch are measured once."""
     try:
         trainer = Trainers(device)
+        trainer.check_teacher(asked[0].workload)
+        pipe.send("now it is measured")
         known: dict[tuple[str, int], _Measured] = {}
         batches = [min(batch_of(study, trainer, share), study.n_trials) for study in asked]
         pipe.send((trainer.counts(asked[0].workload), trainer.notes(asked[0].workload)))

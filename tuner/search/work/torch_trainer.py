@@ -205,6 +205,15 @@ class TorchTrainer:
         _log.warning("%s; it goes on on the CPU, which takes far longer", why)
         self._too_large.add(workload)
 
+    def check_teacher(self, workload: Workload) -> None:
+        """Refuse a teacher that does not know the workload's samples and classes."""
+        import torch
+
+        from tuner.bnn.data.dataset import load_data
+        from tuner.train.recipe.teacher import teacher_of
+
+        teacher_of(workload, load_data(workload), torch.device("cpu"))
+
     def cost(self, workload: Workload, rule: str, n_trials: int) -> tuple[float, float]:
         """Seconds that a batch takes once, and for each epoch; see ``tuner.train.cost``."""
         from tuner.train.cost import cost
