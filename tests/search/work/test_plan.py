@@ -47,7 +47,7 @@ def test_a_plan_counts_every_trial_and_epoch_and_gives_each_arm_its_time():
 
 
 def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeypatch):
-    def measured(asked, size):
+    def measured(asked, size, _on_measuring):
         assert size == 2
         each = {"old": (5, 1.0, 0.5), "new": (5, 2.0, 0.25)}
         one = [plans._Measured(*each[study.arm.name]) for study in asked]
@@ -67,7 +67,7 @@ def test_the_time_is_that_of_all_batches_and_of_what_stands_between_them(monkeyp
 
 
 def test_an_arm_that_begins_from_trials_of_another_workload_is_named(monkeypatch):
-    def measured(asked, _size):
+    def measured(asked, _size, _on_measuring):
         return [[plans._Measured(5, 1.0, 0.5) for _ in asked]], time.monotonic(), None, ("read",)
 
     monkeypatch.setattr(plans, "_measure", measured)
