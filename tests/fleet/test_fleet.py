@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from comparisons import comparison, outcomes
 from fastapi.testclient import TestClient
@@ -17,6 +18,7 @@ from light_trainer import LightTrainer
 from ray_nodes import NODE
 
 from tests.cli.commands import SPEC, tuner, write
+from tests.search.database.storage.pooler import is_installed, pooled
 from tuner.api.app import create_app
 from tuner.api.settings import Settings
 from tuner.errors import Conflict, InvalidInput, NotFound, TunerError
@@ -248,3 +250,64 @@ def test_a_run_joins_the_fleet_that_is_up_and_asked_twice_to_end_that_does_so_at
     words, _ = first.communicate(timeout=WAIT_SECONDS)
     assert "the fleet is down" in words
     assert (trials(store, "endless", "running"), trials(store, "endless", "waiting")) == (0, 48)
+
+
+OWN_SPEC = """
+n_trials = 4
+retrain_seeds = 0
+
+[workload]
+objective = "travelling:objective"
+epochs = 1
+
+[[arms]]
+name = "filter"
+space = "filter"
+
+[[arms]]
+name = "magnitude"
+space = "magnitude"
+"""
+OWN_CODE = """
+import os
+
+def objective(trial):
+    assert "py_modules_files" in __file__ and os.environ["MINE"] == "set"
+    return 0.5
+"""
+
+
+def test_code_of_ones_own_travels_with_the_command_that_names_it(
+    address, postgres_url, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lib" / "travelling").mkdir(parents=True)
+    module = tmp_path / "lib" / "travelling" / "__init__.py"
+    where = ("--fleet", address, "--database", postgres_url, "--workers", 1)
+    variables = {"TUNER_WORKLOADS": "travelling", "MINE": "set"}
+    environment = json.dumps({"py_modules": ["./lib/travelling"], "env_vars": variables})
+
+    def run() -> Any:
+        return tuner("run", write(OWN_SPEC), *where, "--runtime-env-json", environment)
+
+    module.write_text("import not_there_at_all", encoding="utf-8")
+    done = run()
+    words = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "cannot import: travelling: ModuleNotFoundError" in words
+    with pytest.raises(NotFound):
+        driver.status(address)
+    module.write_text(OWN_CODE, encoding="utf-8")
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert "done after" in done.output
+
+
+@pytest.mark.skipif(not is_installed(), reason="Debian's pgbouncer is not installed")
+def test_a_fleet_works_through_a_pooler_by_few_connections(address, order, postgres_url):
+    with pooled(postgres_url, connections=2) as through:
+        driver.up(address, replace(order, database=through))
+        assert running.run(SMALL_SPEC, address=address, database=through).complete
+        with psycopg.connect(postgres_url) as watching:
+            count = "select count(*) from pg_stat_activity where datname = current_database()"
+            assert watching.execute(count).fetchone() == (2 + 1,)  # this one
+        driver.down(address)

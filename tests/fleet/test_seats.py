@@ -36,7 +36,7 @@ def test_a_seat_tells_what_its_worker_does_and_how_fast_it_is():
 
 def test_a_seat_without_a_worker_says_what_it_waits_for():
     told = status_of(seat(1, None), [])
-    assert (told.state, told.message) == ("waiting", "for a node with room for it")
+    assert (told.state, told.message) == ("waiting", "for a node with room, or to start")
     assert status_of(seat(1, None, restarting=True), []).state == "restarting"
     assert status_of(seat(1), []).state == "starting"
     assert status_of(seat(1, draining=True), []).state == "draining"

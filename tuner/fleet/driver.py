@@ -242,8 +242,8 @@ def _started(ray: Any, manager: Any, on_status: OnStatus) -> FleetStatus:  # Any
     except ray.exceptions.RayError as error:
         raise InvalidInput(
             "the fleet's manager could not start on the cluster's head: "
-            f"{last_line(error)}; its nodes need this software, in their image or by "
-            "--runtime-env-json"
+            f"{last_line(error)}; its nodes need this software, the same as here, in their image "
+            "or by --runtime-env-json"
         ) from error
     if refusal:
         raise InvalidInput(

@@ -73,9 +73,11 @@ class Manager:
         self._heard = time.monotonic()
         self._trouble = self._not_started = ""
         self._failures, self._not_before = 0, 0.0
-        self._aim = self._recalled()
         self.differs = differing(order.code, code_here())
-        if not self.differs:
+        self._aim = self._recalled()
+        self._look()
+        again = self._ray.get_runtime_context().was_current_actor_reconstructed
+        if again or not self.differs:  # what is up already has to be ended by somebody
             threading.Thread(target=self._manage, name="manager", daemon=True).start()
 
     def refusal(self) -> str:
@@ -119,11 +121,12 @@ class Manager:
     @property
     def _amiss(self) -> str:
         """What is in the way of that."""
+        other = f"the head runs other code now: {self.differs}" if self.differs else ""
         silent = time.monotonic() - self._heard
         database = self._trouble
         if not database and silent > ANSWER_SECONDS:
             database = f"the database has not answered for {silent:.0f} seconds"
-        return "; ".join(filter(None, (self._not_started, database)))
+        return "; ".join(filter(None, (other, self._not_started, database)))
 
     def _manage(self) -> None:
         while True:
@@ -281,7 +284,7 @@ class Manager:
 
     def _fill(self) -> None:
         """Start the workers that are missing."""
-        if self._aim.draining or time.monotonic() < self._not_before:
+        if self._aim.draining or self.differs or time.monotonic() < self._not_before:
             return
         missing = self._wanted - sum(not seat.draining for seat in self._seats.values())
         if missing <= 0:

@@ -129,7 +129,7 @@ def rows_of(seat: Seat, roster: Iterable[WorkerRow]) -> list[WorkerRow]:
 def status_of(seat: Seat, roster: Iterable[WorkerRow]) -> WorkerStatus:
     """What people are told of a seat."""
     if seat.seen is None:
-        return WorkerStatus(seat.number, seat.state, message="for a node with room for it")
+        return WorkerStatus(seat.number, seat.state, message="for a node with room, or to start")
     seen, rows = seat.seen, rows_of(seat, roster)
     row = rows[0] if rows else None
     state, message = seat.state, seen.message
