@@ -21,7 +21,8 @@ def doctor(
     """Check the set-up: database, disks, keys, compiler, GPUs, data sets; say what to do.
 
     One line for each check: ok, warning or problem. The exit status is 1 if there is a problem.
-    Nothing is made, changed or downloaded.
+    Nothing is changed or downloaded. Where TUNER_CHECKPOINT_DIR is an address, one small file is
+    written there and removed again.
 
     For example:
 
