@@ -7,7 +7,7 @@
 # `ray symmetric-run` starts Ray on every node, runs this file's second half on the first one, and
 # ends Ray with it. Two minutes before the time limit Slurm signals the job: the fleet is drained
 # (epochs are ended, training is kept in TUNER_CHECKPOINT_DIR, trials go back to the queue), and the
-# job is requeued to go on. Needs `pip install "bnn-tuner[ray]"` on every node.
+# job is requeued to go on. Every node needs this software with its extra `ray` (docs/clusters.md).
 #
 #SBATCH --job-name=tuner-fleet
 #SBATCH --nodes=2
