@@ -132,10 +132,25 @@ def test_a_cluster_with_other_code_is_refused_with_what_differs(address, order, 
         driver.status(address)
 
 
+@pytest.fixture
+def add_gpu_node(cluster):
+    """Adds a node with a GPU; those that are there in the end are taken away."""
+    added = []
+
+    def add():
+        added.append(cluster.add_node(**GPU_NODE))
+        return added[-1]
+
+    yield add
+    for node in added:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node)
+
+
 def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
-    address, cluster, store, order, tmp_path
+    address, cluster, add_gpu_node, store, order, tmp_path
 ):
-    node = cluster.add_node(**GPU_NODE)
+    node = add_gpu_node()
     shape, wish = Shape(gpus=0.5), Wish(1, 1, 2, idle_seconds=2.0)
     began = driver.up(address, replace(order, shape=shape, wish=wish))
     assert (began.up, began.target) == (1, 1)
@@ -145,7 +160,7 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     submit(store, SMALL_SPEC)
     wait_until(lambda: len(live(store)) == 2 and trials(store, "small", "done") > 0)
     cluster.remove_node(node, allow_graceful=False)
-    node = cluster.add_node(**GPU_NODE)
+    node = add_gpu_node()
     wait_until(lambda: is_complete(store))
 
     calm = f"sqlite:///{tmp_path}/calm.db"
@@ -180,7 +195,6 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     assert "1 of 1 worker up" in seen and "(head)" in seen
     ended = tuner("fleet", "down", "--address", address)
     assert ended.output.endswith("the fleet is down; no trial is lost\n")
-    cluster.remove_node(node)
 
 
 def test_a_server_without_ray_shows_the_fleet_and_scales_it(address, store, order):

@@ -151,6 +151,7 @@ class Manager:
 
     @contextmanager
     def _opened(self) -> Iterator[Store]:
+        self._heard = time.monotonic()  # what went before did not wait for the database
         store = open_store(self._order.database, must_exist=True)
         try:
             self._store = store
