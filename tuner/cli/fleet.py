@@ -41,13 +41,13 @@ def up(
     cpus: Annotated[float, typer.Option(help="CPUs that each takes")] = 1.0,
     memory: Annotated[float | None, typer.Option(help="GiB that each takes \\[any]")] = None,
     least: Annotated[
-        int | None, typer.Option("--min", help="so few at least, as the queue is long")
+        int | None, typer.Option("--min", help="fewest workers, where the queue is short")
     ] = None,
     most: Annotated[
-        int | None, typer.Option("--max", help="so many at most, as the queue is long")
+        int | None, typer.Option("--max", help="most workers, where the queue is long")
     ] = None,
     idle: Annotated[
-        float, typer.Option(help="seconds that more stay than the queue's length asks for")
+        float, typer.Option(help="seconds that workers stay which the queue no longer asks for")
     ] = IDLE_SECONDS,
     spread: Annotated[Spread, typer.Option(help="to many nodes, or to few")] = "spread",
     grace: Annotated[
@@ -136,7 +136,7 @@ def scale(
     workers: Annotated[int, typer.Argument(help="how many worker processes")],
     address: Address = None,
 ) -> None:
-    """Have the fleet have so many workers from now on, however long the queue is.
+    """Give the fleet so many workers from now on, however long the queue is.
 
     Those that are too many finish their epoch and put their trials back.
 

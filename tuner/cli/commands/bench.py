@@ -87,9 +87,9 @@ def bench(
     constant:S, uniform:A,B, exponential:MEAN or lognormal:MEDIAN,SIGMA: trials
     and claims a second, connections, processors; on TUNER_BENCH_POSTGRES
 
-    All but these take about half an hour on two cores, a few minutes with
-    --quick; verdicts takes a quarter of an hour, fleet five minutes. Ctrl-C ends the run and
-    prints what was measured so far.
+    The contests take about half an hour on two cores, a few minutes with
+    --quick; verdicts takes a quarter of an hour, fleet five minutes. Ctrl-C
+    ends the run and prints what was measured so far.
 
     For example:
 

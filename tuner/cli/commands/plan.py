@@ -28,7 +28,7 @@ def plan(
 ) -> None:
     """Say what a comparison will cost and what it can show, before anything runs.
 
-    Trains every kind of batch for a few epochs to tell the time on this machine; nothing is
+    Trains each kind of batch for a few epochs to estimate the time on this machine; no trial is
     stored.
 
     For example:

@@ -58,7 +58,7 @@ def serve(
         typer.Option(
             min=1,
             envvar="TUNER_KEEP_ALIVE_SECONDS",
-            help="so long a connection may be idle; more than a proxy in front lets it be",
+            help="seconds that a connection may be idle; set it above that of a proxy in front",
         ),
     ] = 75,
     trusted_proxies: Annotated[
@@ -243,7 +243,7 @@ class _Workers:
 def notify() -> None:
     """Send a test by every way of telling people that the environment sets up.
 
-    ``tuner serve`` tells them when a comparison ends, stalls or begins to fail.
+    tuner serve sends notices when a comparison ends, stalls or begins to fail.
 
     For example:
 
