@@ -7,7 +7,7 @@ from functools import lru_cache
 from threading import RLock
 from typing import Any
 
-from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, Engine, bindparam, insert, select
@@ -16,11 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from tuner import __version__
 from tuner.errors import Conflict, InvalidInput, NoComparison, NotFound
 from tuner.search.database.events import record
-from tuner.search.database.joined import AT_ONCE, REMOVED, LastingSession
+from tuner.search.database.joined import LastingSession
 from tuner.search.database.marks import FORMAT, MARK, is_ours
 from tuner.search.database.opening import connect, normalise
+from tuner.search.database.storage.cache import Cache
 from tuner.search.database.storage.limits import limit_idleness
-from tuner.search.database.storage.many import STUDY_ID, study_names
+from tuner.search.database.storage.many import STUDY_ID, numbers_of, study_names
 from tuner.search.database.tables import DELETING, Now, comparisons, studies
 from tuner.search.declared.differences import differences
 from tuner.search.declared.spec import ComparisonSpec, declaration_hash
@@ -70,8 +71,7 @@ class Store:
         self.rdb = storage
         self.engine = storage.engine
         self.reader: Engine = storage.engine
-        self.optuna: BaseStorage = get_storage(storage)
-        self._read: dict[int, str] = {}
+        self.optuna = Cache(storage)
         self.gives_numbers_again = storage.engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = nullcontext()
         if self.gives_numbers_again:
@@ -237,24 +237,6 @@ class Store:
             if is_ours(study.user_attrs, study.study_name)
         }
 
-    def remove_some(self, names: Collection[str], n_trials: int) -> int | None:
-        """Remove so many trials of one of these studies in Optuna, within a transaction.
-
-        Optuna removes a study whole, however large, and asks six queries for each trial; so its
-        request is carried out for a part of what depends on the study, as long as there is more.
-
-        Returns:
-            About how many were removed; None if none of these studies is there.
-        """
-        made = self.made_studies()
-        study_id = next((made[name] for name in names if name in made), None)
-        if study_id is None:
-            return None
-        session = self.rdb.scoped_session()
-        session.info[AT_ONCE] = n_trials
-        self.optuna.delete_study(study_id)
-        return int(session.info[REMOVED])
-
     def study_id(self, study_name: str) -> int | None:
         """The number that Optuna and its dashboard have given the study; None if none is there.
 
@@ -277,16 +259,23 @@ class Store:
     def trials_of(self, study_name: str) -> list[FrozenTrial]:
         """The study's trials, finished ones from a cache; not to be changed.
 
-        SQLite gives the number of a deleted study again, and what is remembered of the old one
-        would be taken for the new one's: then all is forgotten.
-
         Raises:
             KeyError: If Optuna has no study of that name.
         """
         study_id = self.rdb.get_study_id_from_name(study_name)
-        if self._read.setdefault(study_id, study_name) != study_name:
-            self.optuna, self._read = get_storage(self.rdb), {study_id: study_name}
+        self.optuna = self.optuna.of(study_id, study_name)
         return self.optuna.get_all_trials(study_id, deepcopy=False)
+
+    def see(self, study_name: str, trial_ids: Collection[int]) -> None:
+        """Have Optuna's cache see trials that are to be written to; the others are not read.
+
+        Raises:
+            KeyError: If Optuna has no study of that name with any of them.
+        """
+        with self.reader.connect() as connection:
+            study_id, numbers = numbers_of(connection, study_name, trial_ids)
+        self.optuna = self.optuna.of(study_id, study_name)
+        self.optuna.see(study_id, numbers)
 
     def study(self, study_name: str) -> StudySpec:
         """What the study was declared as; what Optuna keeps of that, people can change.

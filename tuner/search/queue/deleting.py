@@ -1,10 +1,12 @@
 """Deleting a comparison with its studies and trials, here and in Optuna, a slice at a time."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
 from tuner.search.database.events import record
+from tuner.search.database.joined import AT_ONCE, REMOVED
 from tuner.search.database.storage.hanging import remove_files
 from tuner.search.database.store import Store
 from tuner.search.database.tables import (
@@ -60,10 +62,29 @@ def delete_some(
     remove_files(connection, [made[name] for name in names if name in made], of_these)
     if of_these:
         return 0
-    removed = store.remove_some(names, n_trials)
+    removed = remove_some(store, names, n_trials)
     if removed is not None:
         return removed
     connection.execute(delete(studies).where(of_it))
     connection.execute(delete(comparisons).where(comparisons.c.name == comparison))
     record(connection, comparison, "deleted")
     return None
+
+
+def remove_some(store: Store, names: Collection[str], n_trials: int) -> int | None:
+    """Remove so many trials of one of these studies in Optuna, within a transaction.
+
+    Optuna removes a study whole, however large, and asks six queries for each trial; so its
+    request is carried out for a part of what depends on the study, as long as there is more.
+
+    Returns:
+        About how many were removed; None if none of these studies is there.
+    """
+    made = store.made_studies()
+    study_id = next((made[name] for name in names if name in made), None)
+    if study_id is None:
+        return None
+    session = store.rdb.scoped_session()
+    session.info[AT_ONCE] = n_trials
+    store.optuna.delete_study(study_id)
+    return int(session.info[REMOVED])

@@ -16,6 +16,7 @@ from tuner.search.database.tables import (
     studies,
     trials,
 )
+from tuner.search.queue.deleting import remove_some
 
 
 def mark(connection: Connection, comparison: str) -> tuple[int, list[str], list[str]]:
@@ -75,7 +76,7 @@ def retry_some(
     if rows:
         _put_back(store, connection, rows)
         return len(rows)
-    if store.remove_some(data["emptied"], n_trials) is not None:
+    if remove_some(store, data["emptied"], n_trials) is not None:
         return 0
     emptied = studies.c.study_name.in_(data["emptied"])
     changed = {"batch": None, "revision": studies.c.revision + 1}

@@ -183,7 +183,7 @@ class Worker:
         if not claim.trial_ids:
             self._holds = False
             return None
-        self._show_to_optuna(claim)
+        self._show_to_optuna(claim, spec)
         roster.begins(self._queue.store, self._name, name, len(claim.trial_ids))
         return claim if together == batch else replace(claim, batch=batch)
 
@@ -246,11 +246,16 @@ class Worker:
                 '(declared with code_changes = "noted" from the start, it runs both and notes it)'
             )
 
-    def _show_to_optuna(self, claim: Claim) -> None:
-        """Let Optuna's cache see the trials, once: it writes to trials it has seen only."""
-        name = claim.study_name
-        if not self._shown.issuperset((name, trial_id) for trial_id in claim.trial_ids):
-            frozen = self._queue.store.trials_of(name)
+    def _show_to_optuna(self, claim: Claim, spec: StudySpec) -> None:
+        """Let Optuna's cache see the trials: it writes to trials it has seen only.
+
+        Of a study whose sampler learns it reads all of them, once, before there is a transaction.
+        """
+        store, name = self._queue.store, claim.study_name
+        if not spec.learns:
+            store.see(name, claim.trial_ids)
+        elif not self._shown.issuperset((name, trial_id) for trial_id in claim.trial_ids):
+            frozen = store.trials_of(name)
             self._shown.update((name, trial._trial_id) for trial in frozen)
 
     def _train(self, claim: Claim) -> str:

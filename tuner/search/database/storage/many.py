@@ -27,6 +27,16 @@ STUDY_ID = select(models.StudyModel.__table__.c.study_id).where(
 )
 """The number of the study ``study_name``."""
 
+_trials: Table = models.TrialModel.__table__
+_NUMBERS = (
+    select(_trials.c.study_id, _trials.c.trial_id, _trials.c.number)
+    .join_from(models.StudyModel.__table__, _trials)
+    .where(
+        models.StudyModel.__table__.c.study_name == bindparam("study_name"),
+        _trials.c.trial_id.in_(bindparam("trial_ids", expanding=True)),
+    )
+)
+
 _AMONG = select(models.StudyModel.__table__.c.study_name).where(
     models.StudyModel.__table__.c.study_name.in_(bindparam("names", expanding=True))
 )
@@ -101,6 +111,21 @@ def end_as_failed(
         session.execute(insert(attributes), rows)
         session.expire_all()  # what was read before
         return ended
+
+
+def numbers_of(
+    connection: Connection, study_name: str, trial_ids: Collection[int]
+) -> tuple[int, dict[int, int]]:
+    """The number of the study that has these trials; trial id -> number of each in the study.
+
+    Raises:
+        KeyError: If there is no such study, or it has none of them.
+    """
+    these = {"study_name": study_name, "trial_ids": list(trial_ids)}
+    rows = connection.execute(_NUMBERS, these).all()
+    if not rows:
+        raise KeyError(f"Optuna has no study {study_name!r} with these trials")
+    return rows[0].study_id, {row.trial_id: row.number for row in rows}
 
 
 def study_names(connection: Connection, names: Sequence[str]) -> list[str]:
