@@ -1,7 +1,9 @@
 """How processes that compute begin: what they inherit, what they hear, how they end."""
 
+import gc
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +36,19 @@ def tell(question: str, device: str, pipe: Connection) -> None:
 def server() -> Path:
     """The folder of the process that this one was forked from."""
     return Path("/proc", str(os.getppid()))
+
+
+def unshared() -> int:
+    """How much of this process's memory is its own by now, in kB."""
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Private_\w+: +(\d+)", rollup, re.MULTILINE)))
+
+
+def taken_by_looking_for_garbage() -> int:
+    """How much memory is no longer shared, in kB, after all objects were looked through."""
+    before = unshared()
+    gc.collect()
+    return unshared() - before
 
 
 def asked(question: str, slot: int = 0) -> Any:
@@ -86,12 +101,13 @@ def wait_for_word(_device: str, pipe: Connection) -> None:
 
 @pytest.mark.slow
 @forked
-def test_the_server_has_imported_torch_has_one_thread_and_the_variables_from_its_start():
+def test_the_server_has_imported_torch_has_one_thread_and_shares_what_it_imported():
     """In a process of its own: in this one a server may run that was asked for less."""
     questions = (
         "'torch' in sys.modules and 'tuner.train' in sys.modules",
         "len(list((server() / 'task').iterdir()))",
         "(server() / 'environ').read_text().split('\\0')",
+        "taken_by_looking_for_garbage()",
     )
     asks = "import json\nfrom tests.search.work.test_surroundings import asked\n"
     done = subprocess.run(
@@ -101,9 +117,10 @@ def test_the_server_has_imported_torch_has_one_thread_and_the_variables_from_its
         capture_output=True,
         check=True,
     )
-    imported, threads, variables = json.loads(done.stdout)
+    imported, threads, variables, taken = json.loads(done.stdout)
     assert imported is True
     assert threads == 1
+    assert taken < 4096
     assert {f"{name}={value}" for name, value in (ONE_THREAD | KEEP_MEMORY).items()} <= {
         *variables
     }

@@ -1,5 +1,6 @@
 """How processes that compute are started: their device, their environment, who hears Ctrl-C."""
 
+import gc
 import os
 import signal
 import sys
@@ -123,7 +124,12 @@ def prepare(imported: Sequence[str] = ()) -> bool:
 
 
 def _begin(variables: Mapping[str, str], work: Callable[..., None], *arguments: object) -> None:
-    """Work in a new process, in the environment of the one that asked for it."""
+    """Work in a new process, in the environment of the one that asked for it.
+
+    What was imported before the fork is no garbage: looking for some there would write to every
+    object of it, and no page of that memory would be shared any more.
+    """
+    gc.freeze()
     os.environ.clear()
     os.environ.update(variables)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
