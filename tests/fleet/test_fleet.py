@@ -197,6 +197,29 @@ def test_no_trial_is_lost_or_run_twice_when_a_node_dies_and_another_comes(
     assert ended.output.endswith("the fleet is down; no trial is lost\n")
 
 
+def test_a_fleet_of_none_grows_with_the_queue_and_says_while_its_database_is_away(
+    address, postgres, store, order
+):
+    began = driver.up(address, replace(order, wish=Wish(0, 0, 2, idle_seconds=1.0)))
+    assert (began.target, began.workers) == (0, ())
+    submit(store, SMALL_SPEC)
+    wait_until(lambda: is_complete(store))
+    assert {place["host"] for place in places(store, SMALL_SPEC)}
+    wait_until(lambda: not driver.status(address).fleet.workers)
+
+    def shown() -> str:
+        return tuner("fleet", "status", "--address", address).output
+
+    name = store.engine.url.database
+    postgres.psql(f"alter database {name} allow_connections false;")
+    all_of_it = f"from pg_stat_activity where datname = '{name}'"
+    postgres.psql(f"select pg_terminate_backend(pid) {all_of_it};")
+    wait_until(lambda: "is not currently accepting connections" in shown())
+    assert "trouble: " in shown() and "0 of 0 workers up, from 0 to 2" in shown()
+    postgres.psql(f"alter database {name} allow_connections true;")
+    wait_until(lambda: "trouble" not in shown())
+
+
 def test_a_server_without_ray_shows_the_fleet_and_scales_it(address, store, order):
     driver.up(address, replace(order, wish=Wish(1, 1, 1)))
     app = create_app(Settings(database=order.database, secret="not a secret at all"))
