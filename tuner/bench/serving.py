@@ -1,7 +1,7 @@
 """Jobs that load a server and a queue as a laboratory would: readers, submitters, workers.
 
 The database holds thousands of finished trials. Clients are threads of one process, the server
-is a process of its own, as ``tuner serve`` starts it.
+is a process of its own, as ``tuner serve`` starts it; fleets are measured with it too.
 """
 
 import ctypes
@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from optuna.trial import TrialState
@@ -84,6 +86,112 @@ def _outcome(trial_id: int) -> TrialOutcome:
     return TrialOutcome(TrialState.COMPLETE, value, {"run": run})
 
 
+class Server:
+    """The product's server, in a process of its own; it ends with the thread that made this.
+
+    Args:
+        database: The address of a database that a store was opened on.
+
+    Raises:
+        TunerError: If it did not start.
+    """
+
+    def __init__(self, database: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        command = [sys.executable, "-m", "tuner", "serve", "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            [*command, "--database", database],
+            env={**os.environ, **_UNLIMITED},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_the_parent,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.close()
+                raise TunerError("the server did not start; try it with: tuner serve")
+            time.sleep(0.1)
+
+    def connected(self) -> http.client.HTTPConnection:
+        """A connection of a client's."""
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+
+    def get(self, path: str) -> Any:  # Any: decoded JSON
+        """What it answers."""
+        with closing(self.connected()) as connection:
+            connection.request("GET", path)
+            return json.loads(connection.getresponse().read())
+
+    def close(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def _ready(self) -> bool:
+        try:
+            return bool(self.get("/v1/readiness").get("status") == "ready")
+        except OSError:
+            return False
+
+
+class Shown:
+    """What a person or a script looks at.
+
+    Args:
+        server: Whose.
+        comparisons: Names of comparisons among the first there, whose queues are filled.
+    """
+
+    def __init__(self, server: Server, comparisons: Sequence[str]) -> None:
+        self._names = comparisons
+        studies = server.get("/v1/studies?limit=200")["items"]
+        self._studies = [study["id"] for study in studies if study["comparison"] in comparisons]
+        trials = server.get(f"/v1/studies/{self._studies[0]}/trials?limit=200")["items"]
+        self._trials = [trial["trial_id"] for trial in trials]
+
+    def path(self, chance: random.Random) -> str:
+        """One of the pages and lists."""
+        study, trial = chance.choice(self._studies), chance.choice(self._trials)
+        return chance.choice(
+            (
+                "/v1/comparisons",
+                f"/v1/comparisons/{chance.choice(self._names)}",
+                "/v1/studies",
+                f"/v1/studies/{study}",
+                f"/v1/studies/{study}/trials",
+                f"/v1/studies/{study}/best",
+                f"/v1/trials/{trial}",
+                "/v1/workers",
+            )
+        )
+
+
+def answered(
+    connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None
+) -> float:
+    """Seconds until a request was answered.
+
+    Raises:
+        TunerError: If it was refused.
+    """
+    began = time.perf_counter()
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    seconds = time.perf_counter() - began
+    if answer.status >= 400:
+        raise TunerError(f"{method} {path} was answered {answer.status}: {text[:200]!r}")
+    return seconds
+
+
+def p95(seconds: Sequence[float]) -> float:
+    """How long the slowest twentieth of the answers took at least; of one answer or more."""
+    return sorted(seconds)[int(0.95 * len(seconds))]
+
+
 class Served(Job):
     """A server over a database of finished trials, and clients that ask it all at once.
 
@@ -105,28 +213,10 @@ class Served(Job):
         store = open_store(self.database)
         if not store.names():
             fill(store, self.n_trials)
-        self._names = store.names()
+        names = store.names()
         store.close()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        command = [sys.executable, "-m", "tuner", "serve", "--port", str(self._port)]
-        self._server = subprocess.Popen(
-            [*command, "--database", self.database],
-            env={**os.environ, **_UNLIMITED},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=_end_with_the_parent,
-        )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._ready():
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise TunerError("the server did not start; try it with: tuner serve")
-            time.sleep(0.1)
-        studies = self._get("/v1/studies?limit=200")["items"]
-        self._studies = [study["id"] for study in studies]
-        trials = self._get(f"/v1/studies/{self._studies[0]}/trials?limit=200")["items"]
-        self._trials = [trial["trial_id"] for trial in trials]
+        self._server = Server(self.database)
+        self._shown = Shown(self._server, names)
 
     def run(self, number: int) -> Slice:
         """All clients ask as fast as they are answered; see ``Job``."""
@@ -135,8 +225,7 @@ class Served(Job):
             seeds = [number * self.clients + client for client in range(self.clients)]
             taken = [seconds for answers in pool.map(self._client, seeds) for seconds in answers]
         seconds = time.perf_counter() - began
-        p95 = sorted(taken)[int(0.95 * len(taken))]
-        return Slice(len(taken), seconds, p95_seconds=p95)
+        return Slice(len(taken), seconds, p95_seconds=p95(taken))
 
     def ask(self, chance: random.Random) -> tuple[str, str, str | None]:
         """The next request of a client: method, path, body."""
@@ -145,30 +234,11 @@ class Served(Job):
     def _client(self, seed: int) -> list[float]:
         """Seconds that each answer took."""
         chance, taken = random.Random(seed), []
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         deadline = time.perf_counter() + self.seconds
-        while time.perf_counter() < deadline:
-            method, path, body = self.ask(chance)
-            began = time.perf_counter()
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            taken.append(time.perf_counter() - began)
-            if answer.status >= 400:
-                raise TunerError(f"{method} {path} was answered {answer.status}: {text[:200]!r}")
-        connection.close()
+        with closing(self._server.connected()) as connection:
+            while time.perf_counter() < deadline:
+                taken.append(answered(connection, *self.ask(chance)))
         return taken
-
-    def _get(self, path: str) -> Any:  # Any: decoded JSON
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        connection.request("GET", path)
-        return json.loads(connection.getresponse().read())
-
-    def _ready(self) -> bool:
-        try:
-            return bool(self._get("/v1/readiness").get("status") == "ready")
-        except OSError:
-            return False
 
 
 class Reads(Served):
@@ -176,20 +246,7 @@ class Reads(Served):
 
     def ask(self, chance: random.Random) -> tuple[str, str, str | None]:
         """One of the pages and lists; see ``Served``."""
-        study, trial = chance.choice(self._studies), chance.choice(self._trials)
-        path = chance.choice(
-            (
-                "/v1/comparisons",
-                f"/v1/comparisons/{chance.choice(self._names)}",
-                "/v1/studies",
-                f"/v1/studies/{study}",
-                f"/v1/studies/{study}/trials",
-                f"/v1/studies/{study}/best",
-                f"/v1/trials/{trial}",
-                "/v1/workers",
-            )
-        )
-        return "GET", path, None
+        return "GET", self._shown.path(chance), None
 
 
 class Submits(Served):

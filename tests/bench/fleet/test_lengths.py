@@ -24,6 +24,7 @@ def test_draws_have_the_mean_that_is_said_and_hang_on_the_seed_alone(text, expec
     assert mean(values) == pytest.approx(expected, rel=0.05)
     assert values == [lengths(str(drawn)).draw(seed) for seed in range(4000)]
     assert min(values) > 0
+    assert mean(value > drawn.longest for value in values) < 0.003
 
 
 NONE = (

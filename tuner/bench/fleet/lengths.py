@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from random import Random
+from statistics import NormalDist
 
 from tuner.errors import InvalidInput
 
@@ -35,6 +36,19 @@ class Lengths:
                 return (first + rest[0]) / 2
             case "lognormal":
                 return first * math.exp(rest[0] ** 2 / 2)
+        return first
+
+    @property
+    def longest(self) -> float:
+        """In seconds: one draw in a thousand takes longer, or none does."""
+        first, *rest = self.numbers
+        match self.kind:
+            case "uniform":
+                return rest[0]
+            case "exponential":
+                return first * math.log(1000)
+            case "lognormal":
+                return first * math.exp(rest[0] * NormalDist().inv_cdf(0.999))
         return first
 
     def draw(self, seed: int) -> float:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -13,23 +13,28 @@ from sqlalchemy import func, select
 
 from tuner.bench.fleet.asks import Ask, asks
 from tuner.bench.fleet.lengths import Lengths
+from tuner.bench.fleet.reading import reading
 from tuner.bench.fleet.server import cpu_seconds, watched
-from tuner.bench.fleet.sleeping import Times, simulate
+from tuner.bench.fleet.sleeping import Sleeping, Times, simulate
 from tuner.bench.measured_on import load_of_others
-from tuner.bench.serving import declaration
+from tuner.bench.serving import Server, declaration, p95
 from tuner.errors import InvalidInput, TunerError
 from tuner.machine import cores, processor
 from tuner.search.database.store import Store, open_store
-from tuner.search.database.tables import DONE, trials
+from tuner.search.database.tables import DONE, WAITING, trials
 from tuner.search.database.tables import workers as workers_table
 from tuner.search.queue.control import change_comparison
 from tuner.search.queue.filling import enqueue
+from tuner.search.queue.queue import Queue
 from tuner.search.work.surroundings import ONE_THREAD, fork
 
 _IMPORTED = ["tuner.bench.fleet.sleeping", "psycopg", "numpy.random"]
 _WARM_SECONDS = 30.0
-_MOST_A_SECOND = 200
-"""More trials than this a second no machine finished: so long queues are."""
+_MOST_A_SECOND = 500
+"""Queues are as long as fleets need that finish so many trials a second; none did on a machine."""
+
+_MARGIN = 1.2
+"""Chance lets a fleet of a few workers finish more trials than it does in the mean."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Row:
         database_cores: Processors that the server kept busy; None if it is elsewhere.
         worker_cores: Processors that the workers kept busy.
         load: Share of the processors that others took; None if unsaid.
+        reads: Answers that clients of the server had meanwhile.
+        reads_p95_ms: How long the slowest twentieth of them took at least; None without any.
     """
 
     workers: int
@@ -57,6 +64,8 @@ class Row:
     database_cores: float | None
     worker_cores: float
     load: float | None
+    reads: int = 0
+    reads_p95_ms: float | None = None
 
 
 @dataclass
@@ -65,6 +74,7 @@ class FleetResults:
 
     Args:
         training: How long training took, as the command line writes it.
+        batch: How many trials each worker trained together.
         seconds: How long each fleet was measured.
         processor: The machine's.
         cores: How many of them the fleet and, if it is here, the server share.
@@ -74,6 +84,7 @@ class FleetResults:
     """
 
     training: str
+    batch: int
     seconds: float
     processor: str
     cores: int
@@ -86,11 +97,32 @@ class FleetResults:
         return {"schema_version": 1, **asdict(self)}
 
 
+@dataclass(frozen=True)
+class _Bench:
+    """What is the same for all fleets.
+
+    Args:
+        database: The address.
+        store: What is there.
+        trainer: What each worker sleeps by.
+        seconds: How long each fleet is measured.
+        server: What is read from meanwhile; None if nobody reads.
+    """
+
+    database: str
+    store: Store
+    trainer: Sleeping
+    seconds: float
+    server: Server | None
+
+
 def run_fleets(
     database: str,
     sizes: Sequence[int],
     lengths: Lengths,
     *,
+    batch: int,
+    reads: bool,
     seconds: float,
     finished: Sequence[int],
     on_row: Callable[[Row], None],
@@ -101,64 +133,77 @@ def run_fleets(
         database: The address of a PostgreSQL database without comparisons.
         sizes: Workers of each fleet.
         lengths: How long training takes.
+        batch: How many trials a worker trains together.
+        reads: Whether a server is asked meanwhile.
         seconds: How long each fleet is measured, once all of it works.
         finished: After how many finished trials a sampler is asked.
         on_row: Called with each row.
 
     Raises:
         InvalidInput: If the database is SQLite, or holds comparisons.
-        TunerError: If a worker could not start; says why.
+        TunerError: If a worker or the server could not start, says why; or if a queue was empty
+            too soon.
     """
-    results = FleetResults(str(lengths), seconds, processor(), cores())
-    store = open_store(database)
+    results = FleetResults(str(lengths), batch, seconds, processor(), cores())
     try:
-        if store.gives_numbers_again:
-            raise InvalidInput("tuner bench fleet: needs PostgreSQL; workers of many machines do")
-        if store.names():
-            raise InvalidInput("tuner bench fleet: its database must hold no comparison")
-        for number, workers in enumerate(sizes):
-            row = _measure(store, database, f"fleet-{number}", workers, lengths, seconds)
-            results.rows.append(row)
-            on_row(row)
-        results.asks += asks(finished)
+        with closing(open_store(database)) as store, ExitStack() as stack:
+            if store.gives_numbers_again:
+                raise InvalidInput(
+                    "tuner bench fleet: needs PostgreSQL; workers of many machines do"
+                )
+            if store.names():
+                raise InvalidInput("tuner bench fleet: its database must hold no comparison")
+            server = stack.enter_context(closing(Server(database))) if reads else None
+            bench = _Bench(database, store, Sleeping(lengths, batch), seconds, server)
+            for number, workers in enumerate(sizes):
+                row = _measure(bench, f"fleet-{number}", workers)
+                results.rows.append(row)
+                on_row(row)
+            results.asks += asks(finished)
     except KeyboardInterrupt:
         results.stopped = True
-    finally:
-        store.close()
     return results
 
 
-def _measure(
-    store: Store, database: str, name: str, workers: int, lengths: Lengths, seconds: float
-) -> Row:
+def _measure(bench: _Bench, name: str, workers: int) -> Row:
     """One fleet, from its queue to its end."""
-    wanted = workers / lengths.mean
-    patience = _WARM_SECONDS + 8 * lengths.mean
-    n_trials = math.ceil(min(1.5 * wanted, _MOST_A_SECOND) * (patience + seconds)) + 2 * workers
-    spec = declaration(name, math.ceil(n_trials / 2))
-    store.declare(spec)
-    enqueue(store, spec)
-    with _fleet(database, workers, lengths, name) as pipes, watched(store) as seen:
+    store, mean = bench.store, bench.trainer.lengths.mean
+    wanted = workers * bench.trainer.batch / mean
+    patience = _WARM_SECONDS + mean + bench.trainer.lengths.longest
+    held = 2 * workers * bench.trainer.batch
+    _fill(bench, name, wanted, patience + bench.seconds, held=held)
+    with (
+        _fleet(bench, workers, name) as pipes,
+        watched(store) as seen,
+        reading(bench.server, name) as answers,
+    ):
         others, began = load_of_others(), time.monotonic()
         for pipe in pipes:  # one after the other, or all would come for trials at once
             pipe.send(None)
-            time.sleep(lengths.mean / workers)
+            time.sleep(mean / workers)
         while _n_warm(store, name) < workers and time.monotonic() < began + patience:
             time.sleep(0.5)
-        first, done, spent = time.monotonic(), _n_done(store, name), cpu_seconds(store)
-        time.sleep(seconds)
-        last, done, ended = time.monotonic(), _n_done(store, name) - done, cpu_seconds(store)
+        first, done, spent = time.monotonic(), _n(store, name, DONE), cpu_seconds(store)
+        time.sleep(bench.seconds)
+        last, done, ended = time.monotonic(), _n(store, name, DONE) - done, cpu_seconds(store)
+        left = _n(store, name, WAITING)
         for pipe in pipes:
             pipe.send(None)
         times: list[Times] = [_answer(pipe) for pipe in pipes]
         load = others()
     change_comparison(store, name, "cancel")
+    if not left:
+        raise TunerError(
+            f"{workers} workers: their queue was empty before they were measured; give them "
+            "longer training, or fewer trials together"
+        )
     trained = [
         max(0.0, min(end, last) - max(start, first))
         for each in times
         for start, end in each.trained
     ]
     claims = sum(first <= start < last for each in times for start, _ in each.trained)
+    read = [answer.seconds for answer in answers if first <= answer.asked < last]
     return Row(
         workers=workers,
         wanted=wanted,
@@ -171,11 +216,24 @@ def _measure(
         else (ended - spent) / (last - first),
         worker_cores=sum(each.cpu_seconds for each in times) / (last - began),
         load=load,
+        reads=len(read),
+        reads_p95_ms=1000 * p95(read) if read else None,
     )
 
 
+def _fill(bench: _Bench, name: str, wanted: float, seconds: float, *, held: int) -> None:
+    """Declare a comparison whose queue lasts so long, in batches all alike, and some are held."""
+    batch = bench.trainer.batch
+    n_trials = min(_MARGIN * wanted, _MOST_A_SECOND) * seconds + held
+    spec = declaration(name, batch * math.ceil(n_trials / 2 / batch))
+    bench.store.declare(spec)
+    enqueue(bench.store, spec)
+    for study in spec.studies():
+        Queue(bench.store).batch(study.study_name, batch)
+
+
 @contextmanager
-def _fleet(database: str, workers: int, lengths: Lengths, name: str) -> Iterator[list[Connection]]:
+def _fleet(bench: _Bench, workers: int, name: str) -> Iterator[list[Connection]]:
     """So many worker processes, ready; ended with the block.
 
     Raises:
@@ -187,8 +245,8 @@ def _fleet(database: str, workers: int, lengths: Lengths, name: str) -> Iterator
             started.append(
                 fork(
                     simulate,
-                    database,
-                    lengths,
+                    bench.database,
+                    bench.trainer,
                     f"{name}-{number}",
                     number,
                     variables=ONE_THREAD,
@@ -227,7 +285,8 @@ def _n_warm(store: Store, fleet: str) -> int:
         return connection.scalar(query) or 0
 
 
-def _n_done(store: Store, comparison: str) -> int:
-    query = select(func.count()).where(trials.c.comparison == comparison, trials.c.state == DONE)
+def _n(store: Store, comparison: str, state: str) -> int:
+    """How many of its trials are in a state."""
+    query = select(func.count()).where(trials.c.comparison == comparison, trials.c.state == state)
     with store.reader.connect() as connection:
         return connection.scalar(query) or 0

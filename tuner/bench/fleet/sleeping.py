@@ -1,7 +1,7 @@
 """A simulated worker: the product's, in a process of its own, whose training is a sleep."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -14,6 +14,7 @@ from tuner.rules import Setting
 from tuner.search.database.store import open_store
 from tuner.search.queue.queue import Queue
 from tuner.search.work.keeper import kept
+from tuner.search.work.trainer import OnEpoch
 from tuner.search.work.worker import Worker
 from tuner.trial import EpochPoint, EpochReport, TrialResult
 from tuner.workload import AnyWorkload
@@ -43,15 +44,17 @@ class Sleeping:
 
     Args:
         lengths: How long.
+        batch: How many trials it trains together, side by side.
         trained: When it began and ended each training.
     """
 
     lengths: Lengths
+    batch: int = 1
     trained: list[tuple[float, float]] = field(default_factory=list)
 
     def batch_size(self, _workload: AnyWorkload) -> int:
-        """One."""
-        return 1
+        """As many as it was told."""
+        return self.batch
 
     def conditions(self, _workload: AnyWorkload) -> dict[str, str]:
         """Where it sleeps."""
@@ -68,63 +71,84 @@ class Sleeping:
         workload: AnyWorkload,
         _rule: str,
         trials: Sequence[tuple[Mapping[str, Setting], int]],
-        on_epoch: Callable[[EpochReport], Collection[int]],
+        on_epoch: OnEpoch,
         *,
         test: bool,
         stopping: Callable[[], bool],
     ) -> list[TrialResult]:
-        """Sleep for each trial; see ``Trainer``."""
+        """Sleep once for all trials, as long as the first one's seed says; see ``Trainer``."""
         del test
+        seeds = [seed for _, seed in trials]
         began = time.monotonic()
         try:
-            return [
-                self._sleep(place, seed, workload.epochs, on_epoch, stopping)
-                for place, (_, seed) in enumerate(trials)
-            ]
+            return self._sleep(seeds, workload.epochs, on_epoch, stopping)
         finally:
             self.trained.append((began, time.monotonic()))
 
     def _sleep(
-        self,
-        place: int,
-        seed: int,
-        epochs: int,
-        on_epoch: Callable[[EpochReport], Collection[int]],
-        stopping: Callable[[], bool],
-    ) -> TrialResult:
-        seconds = self.lengths.draw(seed) / epochs
-        curve = []
+        self, seeds: Sequence[int], epochs: int, on_epoch: OnEpoch, stopping: Callable[[], bool]
+    ) -> list[TrialResult]:
+        seconds = self.lengths.draw(seeds[0]) / epochs
+        active, stopped = list(range(len(seeds))), set[int]()
+        curves: list[list[EpochPoint]] = [[] for _ in seeds]
         for epoch in range(1, epochs + 1):
-            deadline = time.monotonic() + seconds
-            while (left := deadline - time.monotonic()) > 0:
-                time.sleep(min(left, _LOOK_SECONDS))
-                if stopping():
-                    raise Interrupted("told to stop")
-            score = (seed % 997) / 997 * epoch / epochs
-            curve.append(EpochPoint(epoch, 1 - score, score, 0.01, seconds))
-            on_epoch(
-                EpochReport(
-                    epoch=epoch,
-                    trials=(place,),
-                    train_loss=(1 - score,),
-                    val_accuracy=(score,),
-                    flip_ratio=(0.01,),
-                    seconds=(seconds,),
-                    train_seconds=(seconds,),
-                )
+            _rest(seconds, stopping)
+            each = seconds / len(active)
+            for place in active:
+                score = (seeds[place] % 997) / 997 * epoch / epochs
+                curves[place].append(EpochPoint(epoch, 1 - score, score, 0.01, each))
+            leaving = set(on_epoch(_report(epoch, active, curves))) & set(active)
+            if epoch < epochs:
+                stopped |= leaving
+                active = [place for place in active if place not in leaving]
+            if not active:
+                break
+        return [
+            TrialResult(
+                val_accuracy=curve[-1].val_accuracy,
+                test_accuracy=None,
+                curve=tuple(curve),
+                diverged=False,
+                stopped=place in stopped,
+                seconds=sum(point.seconds for point in curve),
+                steps=0,
             )
-        return TrialResult(
-            val_accuracy=curve[-1].val_accuracy,
-            test_accuracy=None,
-            curve=tuple(curve),
-            diverged=False,
-            stopped=False,
-            seconds=seconds * epochs,
-            steps=0,
-        )
+            for place, curve in enumerate(curves)
+        ]
 
 
-def simulate(database: str, lengths: Lengths, name: str, number: int, pipe: Connection) -> None:
+def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
+    """Sleep for an epoch.
+
+    Raises:
+        Interrupted: If it is told to stop meanwhile.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, _LOOK_SECONDS))
+        if stopping():
+            raise Interrupted("told to stop")
+
+
+def _report(
+    epoch: int, active: Sequence[int], curves: Sequence[Sequence[EpochPoint]]
+) -> EpochReport:
+    """The epoch of the trials that are left, of all together."""
+    points = [curves[place][-1] for place in active]
+    seconds = tuple(point.seconds for point in points)
+    return EpochReport(
+        epoch=epoch,
+        trials=tuple(active),
+        train_loss=tuple(point.train_loss for point in points),
+        val_accuracy=tuple(point.val_accuracy for point in points),
+        flip_ratio=tuple(point.flip_ratio for point in points),
+        seconds=seconds,
+        train_seconds=seconds,
+        curves=tuple(curves[place] for place in active),
+    )
+
+
+def simulate(database: str, trainer: Sleeping, name: str, number: int, pipe: Connection) -> None:
     """What the process runs: says that it is ready, hears when to begin and when to stop.
 
     Then it says what it did.
@@ -136,7 +160,7 @@ def simulate(database: str, lengths: Lengths, name: str, number: int, pipe: Conn
         leave(1)
     pipe.send(None)
     pipe.recv()
-    trainer, before = Sleeping(lengths), time.process_time()
+    before = time.process_time()
     worker = Worker(
         Queue(store),
         trainer,

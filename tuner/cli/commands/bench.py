@@ -51,6 +51,13 @@ def bench(
         str | None,
         typer.Option(help="of fleet: seconds of training, as a distribution \\[lognormal:2,0.5]"),
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="of fleet: so many trials a worker trains at a time \\[1]"),
+    ] = None,
+    reads: Annotated[
+        bool, typer.Option("--reads", help="of fleet: have ten clients read from a server too")
+    ] = False,
     json: JsonFile = None,
 ) -> None:
     """Measure this software on this machine: its speed, and how often its verdicts are right.
@@ -85,7 +92,8 @@ def bench(
 
     fleet: what a database bears of workers that sleep for training, drawn from
     constant:S, uniform:A,B, exponential:MEAN or lognormal:MEDIAN,SIGMA: trials
-    and claims a second, connections, processors; on TUNER_BENCH_POSTGRES
+    and claims a second, connections, processors; on TUNER_BENCH_POSTGRES.
+    With --reads ten clients ask tuner serve once a second each meanwhile
 
     The contests take about half an hour on two cores, a few minutes with
     --quick; verdicts takes a quarter of an hour, fleet five minutes. Ctrl-C
@@ -102,6 +110,8 @@ def bench(
     tuner bench verdicts --situation noise-twice
 
     tuner bench fleet --workers 8 --workers 64 --training exponential:1
+
+    tuner bench fleet --workers 128 --batch 16 --training uniform:20,40 --reads
     """
     outputs = Outputs(json)
     outputs.check()
@@ -109,9 +119,11 @@ def bench(
         _check_alone(VERDICTS, contests or (), "--situation and --methods")
         _verdicts(situation or (), rounds, quick=quick, methods=methods, outputs=outputs)
         return
-    if FLEET in (contests or ()) or workers or training:
-        _check_alone(FLEET, contests or (), "--workers and --training")
-        _fleet(workers or (), training, quick=quick, outputs=outputs)
+    if FLEET in (contests or ()) or workers or training or batch or reads:
+        _check_alone(FLEET, contests or (), "--workers, --training, --batch and --reads")
+        _fleet(
+            workers or (), training, batch=batch or 1, reads=reads, quick=quick, outputs=outputs
+        )
         return
     from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
     from tuner.bench.run import run_contests
@@ -145,11 +157,21 @@ def _check_alone(name: str, contests: Sequence[str], options: str) -> None:
         raise InvalidInput(f"{name} is no contest of speed: run tuner bench {name} by itself")
 
 
-def _fleet(sizes: Sequence[int], training: str | None, *, quick: bool, outputs: Outputs) -> None:
+def _fleet(
+    sizes: Sequence[int],
+    training: str | None,
+    *,
+    batch: int,
+    reads: bool,
+    quick: bool,
+    outputs: Outputs,
+) -> None:
     """Measure fleets and show what came out."""
     from tuner.cli.fleet_bench import bench_fleets
 
-    results = bench_fleets(sizes, training, quick=quick, console=outputs.console)
+    results = bench_fleets(
+        sizes, training, batch=batch, reads=reads, quick=quick, console=outputs.console
+    )
     _end(outputs, results.to_json() if results.rows else None, stopped=results.stopped)
 
 
