@@ -6,6 +6,7 @@ and ``tuner.optim`` builds from it. A new rule is one entry here and one class i
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -31,7 +32,8 @@ class Number:
             above = value > self.low if self.open_low else value >= self.low
             below = value < self.high if self.open_high else value <= self.high
             if above and below:
-                return float(value)
+                with suppress(OverflowError):  # a whole number beyond all floats
+                    return float(value)
         raise InvalidInput(f"{where} must be in {self}, got {value!r}")
 
     def __str__(self) -> str:

@@ -242,6 +242,12 @@ def test_a_number_outside_its_range_is_refused_by_name(rule, name, number):
             build_optimizer(rule, [weights], [{name: value}], steps=3)
 
 
+def test_a_whole_number_beyond_all_floats_is_refused_by_name():
+    for rule, name in (("bop", "tau"), ("latent_sgd", "clip")):
+        with pytest.raises(InvalidInput, match=rf"{rule}\.{name} must be in .*, got 1000"):
+            complete(rule, {name: 10**400})
+
+
 def test_names_that_do_not_exist_are_refused_with_the_choices():
     with pytest.raises(UnknownName, match=r"update rule 'filterflip' is unknown.*filter_flip"):
         complete("filterflip", {})
