@@ -203,6 +203,13 @@ def test_inputs_that_are_never_below_0_are_said_and_named():
     net(noise(9, 8))
 
 
+def test_a_layer_of_two_names_stays_real_by_either():
+    middle = nn.Linear(4, 4)
+    net = nn.Sequential(nn.Linear(4, 4), middle, nn.Linear(4, 4), middle)
+    for skip in ("1", "3"):
+        assert binary_names(binarize(copy.deepcopy(net), skip=skip)) == ["0", "2"]
+
+
 def test_layers_that_cannot_be_made_binary_are_refused():
     with pytest.raises(InvalidInput, match=r"no layer is left to make binary of 0, 1; skip=\(\)"):
         binarize(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)))

@@ -53,7 +53,9 @@ def binarize(
     else:
         asked = (chosen(model, choice, "binarize: skip") for choice in each_choice(skip))
         kept = {name for modules in asked for name in modules}
-    wanted = {name: layer for name, layer in _layers(model) if name not in kept}
+    modules = dict(model.named_modules(remove_duplicate=False))
+    real = {id(modules[name]) for name in kept}  # a layer may have several names
+    wanted = {name: layer for name, layer in _layers(model) if id(layer) not in real}
     _refuse_unready(model, kept)
     _refuse_shared(model, wanted)
     if not wanted:
