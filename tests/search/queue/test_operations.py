@@ -132,6 +132,14 @@ def test_several_who_carry_an_operation_out_at_once_do_it_once(store: Store, oth
     assert study_progress(store, "small")["small/old"].waiting == 130
 
 
+def test_progress_is_told_as_it_is_after_each_slice(store: Store):
+    enqueue(store, comparison())
+    fail(store, "small/old", 3)
+    seen: list[tuple[int, int]] = []
+    control.retry_failed(store, "small", on_progress=lambda *now: seen.append(now))
+    assert seen == [(3, 3), (3, 3)]  # all are put back, then they wait
+
+
 @pytest.mark.slow
 def test_a_slice_that_breaks_off_is_done_again_from_its_beginning(
     store: Store, monkeypatch: pytest.MonkeyPatch

@@ -186,7 +186,8 @@ def carry_out(
         DBAPIError, StorageInternalError: If the database is away; it goes on later.
     """
     deadline, attempts = time.monotonic() + within_seconds, 0
-    while (operation := get(store, operation_id)).runs and time.monotonic() < deadline:
+    operation = get(store, operation_id)
+    while operation.runs and time.monotonic() < deadline:
         try:
             _do_some(store, operation)
             attempts = 0
@@ -198,6 +199,7 @@ def carry_out(
                 continue  # whoever was in the way is done, or will be
             _log.exception("operation %d (%s) failed", operation.id, operation.kind)
             _end(store, operation, f"{type(error).__name__}: {error}")
+        operation = get(store, operation_id)
         on_progress(operation.done, operation.total)
     return operation
 
