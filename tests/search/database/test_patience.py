@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from tuner.errors import DatabaseProblem
 from tuner.search.database import patience
@@ -66,6 +66,28 @@ def test_an_error_that_optuna_or_we_wrapped_is_seen_through(tmp_path: Path):
         wrapped.__cause__ = gone(tmp_path)
         assert away(wrapped)
     assert not away(ValueError("no"))
+
+
+def test_words_in_a_query_do_not_make_its_error_pass():
+    engine = create_engine("sqlite://")
+    asked = text("select * from locked where name = :name")
+    with engine.connect() as connection, pytest.raises(OperationalError) as said:
+        connection.execute(asked, {"name": "the disk is busy"})
+    assert not away(said.value)
+
+
+def test_a_damaged_file_is_not_waited_for(tmp_path: Path):
+    file = tmp_path / "damaged.db"
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.execute(text("create table words (word text)"))
+        connection.execute(text("insert into words values (:word)"), [{"word": "w" * 500}] * 100)
+    engine.dispose()
+    file.write_bytes(file.read_bytes()[:4096] + bytes(file.stat().st_size - 4096))
+    with engine.connect() as connection, pytest.raises(DatabaseError, match="malformed") as said:
+        connection.execute(text("select * from words"))
+    assert not away(said.value)
+    engine.dispose()
 
 
 def test_what_the_database_said_is_one_line():

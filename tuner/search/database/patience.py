@@ -21,8 +21,15 @@ from tuner.errors import DatabaseProblem
 PATIENCE_SECONDS = 600.0
 """How long a worker waits for its database before it gives up."""
 
-_SQLITE_PASSING = ("locked", "busy", "unable to open", "disk", "readonly")
-"""SQLite has one kind of error for what passes and for what does not."""
+_SQLITE_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
+"""SQLite has one kind of error for what passes and for what does not, and codes to tell them."""
 
 _LOCKED, _READ_ONLY = "55P03", "25006"
 """What PostgreSQL calls a lock that was not to be had in time, and a database for reading only."""
@@ -69,8 +76,9 @@ def away(error: BaseException) -> bool:
         return error.__cause__ is not None and away(error.__cause__)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(getattr(error, "orig", None), sqlite3.Error):
-        return any(word in str(error) for word in _SQLITE_PASSING)
+    if isinstance(said := getattr(error, "orig", None), sqlite3.Error):
+        code = getattr(said, "sqlite_errorcode", 0)  # none where Python itself refuses
+        return code & 0xFF in _SQLITE_PASSING
     return isinstance(error, OperationalError | InterfaceError) or _code(error) == _READ_ONLY
 
 
