@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -55,15 +55,21 @@ def _copied(path: Path, copy: Path) -> bool:
     before = _state(path)
     for end in _ENDS:
         _beside(copy, end).unlink(missing_ok=True)
-        if _beside(path, end).exists():
+        with suppress(FileNotFoundError):  # whoever closes the file removes what lies beside it
             _beside(copy, end).write_bytes(_beside(path, end).read_bytes())
     return _state(path) == before
 
 
 def _state(path: Path) -> list[tuple[int, int] | None]:
-    found = [_beside(path, end) for end in _ENDS]
-    stats = [each.stat() if each.exists() else None for each in found]
-    return [None if stat is None else (stat.st_size, stat.st_mtime_ns) for stat in stats]
+    found: list[tuple[int, int] | None] = []
+    for end in _ENDS:
+        try:
+            stat = _beside(path, end).stat()
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((stat.st_size, stat.st_mtime_ns))
+    return found
 
 
 def _beside(path: Path, end: str) -> Path:

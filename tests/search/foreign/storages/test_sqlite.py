@@ -199,3 +199,22 @@ def test_a_file_that_is_written_on_and_on_is_read_as_every_reader_does(
         connection.execute("UPDATE trial_values SET value = 9 WHERE trial_id = 1")
         connection.commit()
         assert values(file) == [9.0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_what_another_process_removes_while_it_is_copied_is_not_missed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    writer = sqlite3.connect(file)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("UPDATE trial_values SET value = 9 WHERE trial_id = 1")
+    writer.commit()
+    read = Path.read_bytes
+
+    def after_the_writer_closed(path: Path) -> bytes:
+        if path.name.endswith("-wal"):
+            writer.close()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", after_the_writer_closed)
+    assert values(file) == [9.0, 0.1, 0.2, 0.3, 0.4]
+    assert not Path(f"{file}-wal").exists()
