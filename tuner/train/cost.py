@@ -47,19 +47,22 @@ def cost(workload: Workload, rule: str, n_trials: int, device: str) -> Cost:
         return _timed(workload, trials, device)
     short = _timed(replace(workload, n_train=few), trials, device)
     longer = _timed(replace(workload, n_train=more), trials, device)
-    per_sample = (longer.epoch_seconds - short.epoch_seconds) / (more - few)
+    per_sample = max(0.0, longer.epoch_seconds - short.epoch_seconds) / (more - few)
     return Cost(longer.start_seconds, longer.epoch_seconds + per_sample * (whole - more))
 
 
 def _timed(workload: Workload, trials: list[TrialConfig], device: str) -> Cost:
-    """The mean of a few epochs after the first, and what came before them."""
+    """The mean of a few epochs after the first, if there are any, and what came before them."""
     began = time.perf_counter()
     ends: list[float] = []
+    lasted: list[float] = []
 
-    def note(_report: EpochReport) -> Collection[int]:
+    def note(report: EpochReport) -> Collection[int]:
         ends.append(time.perf_counter())
+        lasted.append(sum(report.seconds))
         return ()
 
     train(replace(workload, epochs=_EPOCHS), trials, note, device=device)
-    epoch = (ends[-1] - ends[0]) / (len(ends) - 1)
+    after_the_first = len(ends) - 1  # none where all diverged in it
+    epoch = (ends[-1] - ends[0]) / after_the_first if after_the_first else lasted[0]
     return Cost(max(0.0, ends[0] - began - epoch), max(epoch, 0.0))

@@ -109,6 +109,21 @@ def test_the_time_of_a_long_epoch_is_told_from_short_ones(monkeypatch, n_train, 
     assert found.epoch_seconds == pytest.approx(expected)
 
 
+def test_a_disturbed_measurement_makes_no_long_epoch_take_less_than_a_short_one(monkeypatch):
+    def timed(workload, _trials, _device):
+        return costs.Cost(2.0, 0.3 if workload.n_train == 80 else 0.2)  # the short one was held up
+
+    monkeypatch.setattr(costs, "_timed", timed)
+    workload = Workload(widths=(8, 8), batch_size=4, precision="float32")
+    assert costs.cost(workload, "filter_flip", 1, "cpu") == costs.Cost(2.0, 0.2)
+
+
+def test_trials_that_all_diverge_in_their_first_epoch_are_timed_too():
+    workload = Workload(widths=(8, 8), real_learning_rate=1e38, precision="float32")
+    found = costs.cost(workload, "filter_flip", 2, "cpu")
+    assert found.epoch_seconds > 0
+
+
 @pytest.mark.slow
 def test_what_stands_between_batches_is_timed_with_real_workers_and_leaves_nothing(
     tmp_path, monkeypatch
