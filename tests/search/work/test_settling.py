@@ -178,6 +178,18 @@ def test_several_keepers_take_each_look_once(store: Store, database: str):
     assert now.looks is not None and (now.looks.taken, now.looks.settled) == (1, False)
 
 
+def test_a_keeper_that_comes_late_takes_no_look_of_which_trials_are_to_run(store: Store):
+    spec = settling(ALIKE, rope=0.0)
+    enqueue(store, spec)
+    work_here(store)
+    Keeper(store).tend()
+    work_here(store)
+    for _ in range(3):
+        take_look(store, spec)
+    assert looks_taken(store) == [("not settled", 10)]
+    assert [arm.total for arm in progress(store, spec).arms] == [22, 22]
+
+
 @pytest.mark.slow
 def test_a_run_ends_by_itself_and_run_again_does_nothing(store: Store, database: str):
     spec = settling(FAR)

@@ -9,22 +9,26 @@ from tuner.search.database.events import record
 from tuner.search.database.store import Store
 from tuner.search.database.tables import ACTIVE, comparisons, studies
 from tuner.search.declared.spec import ComparisonSpec
+from tuner.search.watch.progress import progress
 
 SETTLED = ("supported", "equivalent", "fragile")
 """The kinds of verdict that end a comparison."""
 
 
 def take_look(store: Store, spec: ComparisonSpec) -> None:
-    """Look at the verdict, now that all up to the look has ended; nothing if somebody else did.
+    """Look at the verdict once all up to the look has ended; nothing if somebody else did.
 
     Where it is settled, the judged arms have all their trials, and their incumbents are retrained;
     else they get those up to the next look.
 
     Args:
         store: The database.
-        spec: A comparison of which nothing is left to run before it is decided.
+        spec: The comparison.
     """
     before = store.budgets(spec.name)
+    reached = progress(store, spec)  # after the budgets: what a look added has not ended
+    if not (reached.ended and reached.undecided):
+        return
     number, after = _next(spec, before)
     settled = _settled(store, spec)
     if settled:
