@@ -19,8 +19,8 @@ from tuner.search.foreign.compare import judged_studies, stored_studies
 from tuner.search.queue import control
 from tuner.search.queue.queue import Queue
 from tuner.search.results.arms import arms
-from tuner.search.watch.progress import progress
-from tuner.search.watch.views import get_comparison, list_studies
+from tuner.search.watch.progress import Progress, progress
+from tuner.search.watch.views import get_comparison, list_studies, list_workers
 from tuner.search.watch.waits import note
 from tuner.search.work import launch
 from tuner.search.work.keeper import Keeper
@@ -188,6 +188,26 @@ def test_a_keeper_that_comes_late_takes_no_look_of_which_trials_are_to_run(store
         take_look(store, spec)
     assert looks_taken(store) == [("not settled", 10)]
     assert [arm.total for arm in progress(store, spec).arms] == [22, 22]
+
+
+@pytest.mark.slow
+def test_a_run_that_begins_with_a_look_has_workers_for_what_follows(store: Store, database: str):
+    spec = settling(ALIKE, rope=0.0)
+    enqueue(store, spec)
+    work_here(store)
+    Keeper(store).tend()
+    work_here(store)
+    before, started = len(list_workers(store)), []
+
+    def look_once(_now: Progress) -> None:
+        started.append(len(list_workers(store)) - before)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(
+            spec, database=database, workers=2, make_trainer=LightTrainer, on_progress=look_once
+        )
+    assert started == [2] and looks_taken(store) == [("not settled", 10)]
 
 
 @pytest.mark.slow

@@ -63,7 +63,8 @@ def run(
         if now.complete:
             return Keeper(store).tend_one(spec)
         check_active(store, spec.name)
-        left = sum(arm.total + arm.to_retrain - arm.done - arm.retrained for arm in now.arms)
+        ended = sum(arm.done + arm.retrained for arm in now.arms)
+        left = spec.n_searched + spec.n_afresh - ended  # at most: it may end at a look
         size = min(workers or len(gpus()) or cores(), left)
         with interruptible():
             crew = Crew(Task(database, spec.name, make_trainer), size, queue)
