@@ -6,6 +6,7 @@ import pytest
 from comparisons import comparison
 from light_trainer import LightTrainer, LoadingTrainer
 
+from tuner.errors import InvalidInput, TunerError
 from tuner.search.database.store import Store, open_store
 from tuner.search.queue.queue import Queue
 from tuner.search.watch import views, waits
@@ -18,6 +19,13 @@ def store(database: str) -> Iterator[Store]:
     opened.declare(comparison())
     yield opened
     opened.close()
+
+
+class Talker:
+    """Refuses to work, at more length than a pipe holds."""
+
+    def __init__(self, _device: str) -> None:
+        raise InvalidInput("workload.dataset: no " + "and no " * 200_000)
 
 
 def states(store: Store) -> list[str]:
@@ -53,3 +61,16 @@ def test_a_worker_that_is_up_says_so_itself(store: Store, database: str):
     finally:
         crew.stop()
     assert states(store) == ["stopped"]
+
+
+@pytest.mark.slow
+def test_a_worker_ends_however_much_it_has_to_say(store: Store, database: str):
+    crew = Crew(Task(database, "small", Talker, grace_seconds=0.0), 1, Queue(store))
+    (member,) = crew._members
+    try:
+        member.process.join(60)
+        assert not member.process.is_alive()
+        with pytest.raises(TunerError, match=r"^workload\.dataset: no and no"):
+            crew.watch(0)
+    finally:
+        crew.stop()

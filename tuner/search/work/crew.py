@@ -36,6 +36,9 @@ MakeTrainer = Callable[[str], Trainer]
 """Makes a trainer for a device, in the worker process; a module-level function or class."""
 
 _MORE_DEATHS = 6
+_MOST_WORDS = 10_000
+"""Characters of a process's last words, which the pipe holds until it has ended."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -287,7 +290,8 @@ def _work(
     except Exception as error:
         fatal = isinstance(error, TunerError)
         words = str(error) if fatal else f"{type(error).__name__}: {error}"
-        pipe.send((fatal, words, worker.failing if worker is not None else set()))
+        failing = worker.failing if worker is not None else set()
+        pipe.send((fatal, words[:_MOST_WORDS], failing))
         leave(1)
     leave(0)
 
