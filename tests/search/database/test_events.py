@@ -9,14 +9,14 @@ from tuner.search.database.tables import Now
 from tuner.search.database.tables import events as table
 
 
-def happen(store: Store, *kinds: str, comparison: str | None = "a") -> None:
+def happen(store: Store, *kinds: str) -> None:
     with store.engine.begin() as connection:
         for kind in kinds:
-            record(connection, comparison, kind, n=1)
+            record(connection, "a", kind, n=1)
 
 
-def kinds(store: Store, after: int, **options: str) -> list[str]:
-    return [event.kind for event in events_after(store.engine, after, **options)]
+def kinds(store: Store, after: int) -> list[str]:
+    return [event.kind for event in events_after(store.engine, after)]
 
 
 def test_events_come_in_order_and_only_those_after_the_last_one_known(store: Store):
@@ -27,13 +27,6 @@ def test_events_come_in_order_and_only_those_after_the_last_one_known(store: Sto
     assert kinds(store, newest(store.engine)) == []
     assert newest(store.engine, kind="claimed") == first.id + 1
     assert first.data == {"n": 1}
-
-
-def test_events_of_one_comparison_leave_the_others_out(store: Store):
-    happen(store, "submitted", comparison="a")
-    happen(store, "claimed", comparison="b")
-    happen(store, "finished", comparison="a")
-    assert kinds(store, 0, comparison="a") == ["submitted", "finished"]
 
 
 def test_what_follows_a_number_still_to_come_is_held_back_until_it_is_there(store: Store):

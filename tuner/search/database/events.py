@@ -75,9 +75,7 @@ def last_of(comparison: ColumnElement[str]) -> ScalarSelect[int]:
     return newest.scalar_subquery()
 
 
-def events_after(
-    engine: Engine, after: int, *, comparison: str | None = None, limit: int = 500
-) -> list[Event]:
+def events_after(engine: Engine, after: int, *, limit: int = 500) -> list[Event]:
     """The events that followed one, oldest first.
 
     A number that is missing between two others may belong to a transaction that is still open
@@ -87,7 +85,6 @@ def events_after(
     Args:
         engine: The database.
         after: The number of the last one that is known.
-        comparison: Only this comparison's.
         limit: How many at most.
     """
     query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
@@ -104,7 +101,6 @@ def events_after(
     return [
         Event(row.id, row.created, row.comparison, row.kind, json.loads(row.data))
         for row in visible
-        if comparison is None or row.comparison == comparison
     ]
 
 
