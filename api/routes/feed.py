@@ -2,8 +2,8 @@
 
 Everybody's clock strikes at the same moments. Who wakes first then looks, the others wait for the
 same look, as do those whom the next strike wakes before it is over; and what it saw is put into
-words once. Who knows less than is kept here, as those do
-who come back after a while, reads for themselves.
+words once. Those who know less than is kept here, since they come back after a while, read for
+themselves.
 """
 
 import asyncio

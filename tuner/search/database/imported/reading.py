@@ -240,7 +240,7 @@ class _Contents:
         except _UNFIT as error:
             raise ValueError(f"values, params: {error}") from error
         shares = study.spec.workload.unit == ACCURACY
-        if isinstance(line.system_attrs.get("fixed_params", {}), dict) is False:
+        if not isinstance(line.system_attrs.get("fixed_params", {}), dict):
             raise ValueError("system_attrs.fixed_params: must be an object")
         if check_record(line.user_attrs, shares=shares).index != place.position:
             raise ValueError(f"user_attrs.index: must be the position, {place.position}")
