@@ -191,12 +191,12 @@ def _measure(bench: _Bench, name: str, workers: int) -> Row:
             pipe.send(None)
         times: list[Times] = [_answer(pipe) for pipe in pipes]
         load = others()
-    change_comparison(store, name, "cancel")
     if not left:
         raise TunerError(
             f"{workers} workers: their queue was empty before they were measured; give them "
             "longer training, or fewer trials together"
         )
+    change_comparison(store, name, "cancel")
     trained = [
         max(0.0, min(end, last) - max(start, first))
         for each in times
