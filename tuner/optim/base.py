@@ -6,7 +6,7 @@ replaces another without touching the module.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import eq, is_
+from operator import is_
 from typing import Any
 
 import torch
@@ -30,12 +30,11 @@ from tuner.optim.parameters import (
     trainable,
 )
 from tuner.optim.plain import (
-    Mark,
-    first_values,
+    Sight,
     is_plain,
+    is_strange,
     marks,
     may_look,
-    not_signs,
     numbers,
     outside_inference,
 )
@@ -116,7 +115,7 @@ class BinaryOptimizer(Optimizer):
                 self._notices.given(param)
                 state = self.state[param]
                 state.update(self._start(param, group))
-                (self._left[id(param)],) = marks([param], [state])
+                self._left.update(marks([param], [state]))
                 self._notices.starts_as(param)
 
     @property
@@ -176,22 +175,24 @@ class BinaryOptimizer(Optimizer):
         first = self.step_count == 1
         flips = list[Tensor]()
         for group in self.param_groups:
-            for param in group["params"]:
-                self._notices.look_at_gradient(param)
-            found = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            self._notices.look_at_gradients(group["params"])
+            found = [(p, grad) for p in group["params"] if (grad := p.grad) is not None]
             if not found:
                 continue
             params, gradients = zip(*found, strict=True)
-            of_all = vars(self)["state"]  # a rule may have steps that others are yet to see there
-            states = [of_all[param] for param in params]
-            settled = self._look_at(params, states, group, first=first)
-            as_before = all(settled) and self._compiled.issuperset(map(id, params))
-            lot = Lot(params, gradients, states, settled, self.per_trial, as_before)
-            flips += self._update_lot(lot, group)
-            self._left.update(zip(map(id, params), marks(params, states), strict=True))
+            states = self._states_of(params, group)
+            settled, sight = self._look_at(params, states, group, first=first)
+            lot = Lot(params, gradients, states, settled, self.per_trial, sight)
+            together, apart = self._parted(lot)
+            flips += (self._update_together(each, group) for each in together)
+            flips += (self._update(*each, group) for each in apart)
+            if together == [lot]:
+                self._sights[id(group)] = sight.written() if sight else Sight.of(params, states)
+            else:
+                self._sights[id(group)] = None
+                self._left.update(marks(params, states))
             if self._at_times and not self.per_trial:
-                for param, state in zip(params, states, strict=True):
-                    self._notices.look_at_state(param, state)
+                self._notices.look_at_states(params, states)
         if flips:
             self.flips = total(flips)
         owner = type(self).__name__
@@ -207,32 +208,35 @@ class BinaryOptimizer(Optimizer):
 
     def _look_at(
         self, params: Sequence[Tensor], states: Sequence[State], group: Group, *, first: bool
-    ) -> list[bool]:
-        """Of each whether nobody wrote to it since the last step; what was written is taken in."""
+    ) -> tuple[list[bool], Sight | None]:
+        """Of each whether nobody wrote to it since the last step; what was written is taken in.
+
+        Beside it what is seen of them, if their last step was one compiled call for all of them.
+        """
+        sight, last = Sight.of(params, states), self._sights.get(id(group))
+        if sight is not None and sight == last and not (self._at_times or first):
+            return [True] * len(params), sight
+        self._left.update({} if last is None else last.marks())
+        now = marks(params, states) if sight is None else sight.marks()
+        left = [self._left.get(id(param)) for param in params]
         watched = self._at_times or any(map(self._rewrites, {param.dtype for param in params}))
-        now, left = marks(params, states), list(map(self._left.get, map(id, params)))
-        settled = list(map(eq, left, now))
-        if all(settled) and not (watched or first):
-            return settled
+        settled = [now[id(param)] == mark for param, mark in zip(params, left, strict=True)]
         for place, (param, state) in enumerate(zip(params, states, strict=True)):
             strange = watched and self._is_strange(param, group)
             if settled[place] and not (strange or first):
                 continue
-            if not state:  # what was loaded had none for it
-                state.update(self._start(param, group))
             same_shape(param, state, type(self).__name__, self.param_groups)
-            values = (
-                numbers(param) if may_look(param, urgent=first or not settled[place]) else None
-            )
+            urgent = first or not settled[place]
+            values = numbers(param) if may_look(param, urgent=urgent) else None
             if values is None:
                 continue
             if not self.holds(values, state, group):
                 self._adopt(param, state, group)
                 settled[place] = False
                 self._notices.see("written", param)
-            elif (mark := left[place]) and mark[0] != now[place][0]:  # written, not moved
+            elif (mark := left[place]) and mark[0] != now[id(param)][0]:  # written, not moved
                 self._notices.written(param)
-        return settled
+        return settled, None
 
     def finite(self, n_trials: int) -> Tensor:
         """Whether every number of a trial's state is finite, shape [K], for K = ``n_trials``."""
@@ -287,8 +291,8 @@ class BinaryOptimizer(Optimizer):
 
     def _forget(self) -> None:
         """Know nothing of what was seen so far."""
-        self._left: dict[int, Mark] = {}
-        self._compiled: set[int] = set()
+        self._left: dict[int, tuple[Any, ...]] = {}
+        self._sights: dict[int, Sight | None] = {}
         self._checked: dict[int, list[Any]] = {}
         self._aliases: dict[int, Any] = {}
         self._notices = Notices()
@@ -351,7 +355,7 @@ class BinaryOptimizer(Optimizer):
 
     def _is_strange(self, param: Tensor, group: Group) -> bool:  # noqa: ARG002
         """Whether the first values are no signs: who writes to a parameter writes to all of it."""
-        return param.is_cpu and is_plain(param) and not_signs(first_values(param))
+        return is_strange(param)
 
     def _as_state(self, gradient: Tensor, like: Tensor) -> Tensor:
         """The gradient in the state's type, where it is dense."""
@@ -362,18 +366,18 @@ class BinaryOptimizer(Optimizer):
         """The state of a new parameter; writes its first signs."""
         raise NotImplementedError
 
-    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
-        """Take one step on parameters of a group; returns how many signs changed.
+    def _states_of(self, params: Sequence[Tensor], group: Group) -> list[State]:
+        """Their states, with all that a step needs: what was loaded may have none for some."""
+        of_all = vars(self)["state"]  # a rule may have steps that others are yet to see there
+        states = [of_all[param] for param in params]
+        if not all(states):
+            for param, state in zip(params, states, strict=True):
+                state.update({} if state else self._start(param, group))
+        return states
 
-        Those to which a compiled step can be taken, take it together.
-        """
-        together, apart = compiled.parted(lot, by=self.counted_by)
-        self._compiled.difference_update(map(id, apart.params))
-        self._compiled.update(*(map(id, each.params) for each in together))
-        return [
-            *(self._update_together(each, group) for each in together),
-            *(self._update(*each, group) for each in apart),
-        ]
+    def _parted(self, lot: Lot) -> tuple[list[Lot], Lot]:
+        """Those that take a compiled step, in lots that take it together, and the others."""
+        return compiled.parted(lot, by=self.counted_by)
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
         """Take the compiled step; returns how many signs changed, as ``_count`` does."""

@@ -37,12 +37,12 @@ def fits(lot: Lot) -> bool:
     dtype, found = lot.params[0].dtype, lot.columns
     if found is None or not there_for(dtype):
         return False
-    shapes = list(map(_SHAPE, lot.params))
+    shapes = list(map(_SHAPE, lot.params)) if lot.sight is None else lot.sight.shapes
     if not _reachable(lot.gradients, shapes, dtype):
         return False
-    return lot.as_before or (
-        _reachable(lot.params, shapes, dtype)
-        and all(_reachable(column, shapes, torch.float32) for column in found.values())
+    return lot.sight is not None or all(
+        _reachable(column, shapes, torch.float32 if name else dtype)
+        for name, column in found.items()
     )
 
 
@@ -167,8 +167,8 @@ def _more(
     lot: Lot, rows: Tensor, kept: Sequence[Tensor], bounds: Bounds, last_rows: Tensor
 ) -> tuple[list["array[int]"], tuple[kernels.Argument, ...]]:
     """The states, and what both take beside them."""
-    least = _addresses(lot, bounds.least)
-    more = (rows.shape[1], rows, _addresses(lot, kept), last_rows, bounds.most, least)
+    least = _addresses(bounds.least)
+    more = (rows.shape[1], rows, _addresses(kept), last_rows, bounds.most, least)
     return [_slot_states(lot, rows)], more
 
 
@@ -252,21 +252,22 @@ def _call(
         f"tuner_{rule}_{kernels.suffix(lot.params[0].dtype)}",
         len(lot.params),
         trials,
-        array("q", [param.numel() // trials for param in lot.params]),
+        array("q", [numel // trials for numel in map(Tensor.numel, lot.params)]),
         flips,
         array("q", lot.settled),
-        _addresses(lot, lot.params),
+        *_states(lot, ""),
         *states,
-        _addresses(lot, lot.gradients),
+        _addresses(lot.gradients),
         *more,
     )
-    increment_version((*lot.params, *chain.from_iterable((lot.columns or {}).values())))
+    increment_version(chain.from_iterable((lot.columns or {}).values()))
     return flips
 
 
 def _states(lot: Lot, *names: str) -> list["array[int]"]:
-    """Where the tensors of these names lie in the states."""
-    return [_addresses(lot, (lot.columns or {}).get(name)) for name in names]
+    """Where the tensors of these columns lie; null pointers if there are none."""
+    nowhere = [0] * len(lot.params)
+    return [array("q", lot.addresses.get(name, nowhere)) for name in names]
 
 
 def trials_of(lot: Lot) -> int:
@@ -274,9 +275,8 @@ def trials_of(lot: Lot) -> int:
     return len(lot.params[0]) if lot.per_trial else 1
 
 
-def _addresses(lot: Lot, tensors: Sequence[Tensor] | None) -> "array[int]":
-    """Where they lie; null pointers if there are none."""
-    return array("q", [0] * len(lot.params) if tensors is None else map(Tensor.data_ptr, tensors))
+def _addresses(tensors: Sequence[Tensor]) -> "array[int]":
+    return array("q", map(Tensor.data_ptr, tensors))
 
 
 def _per_row(lot: Lot, *values: Value) -> list[Tensor]:

@@ -177,12 +177,13 @@ class FilterFlip(WritesBehind, Flipping):
             return running.at_rest(param, group["slots"])
         return filters.cascade_at_rest(param, group["gamma"])
 
-    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
+    def _states_of(self, params: Sequence[Tensor], group: Group) -> list[State]:
+        states = super()._states_of(params, group)
         if "slots" not in group and not filters.one_average(group["gamma"]):
-            for param, state in zip(lot.params, lot.states, strict=True):
+            for param, state in zip(params, states, strict=True):
                 if "m" not in state:
                     state["m"] = state_like(param)
-        return super()._update_lot(lot, group)
+        return states
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
         if "slots" in group:

@@ -5,6 +5,7 @@ optimizer state and takes the parameter's gradient as its own (straight-through 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
 import torch
@@ -239,10 +240,11 @@ class LatentSGD(Latent):
         if group["coupled"]:
             state["unset"] = True
 
-    def _update_lot(self, lot: Lot, group: Group) -> list[Tensor]:
-        for param, state in zip(lot.params, lot.states, strict=True):
+    def _states_of(self, params: Sequence[Tensor], group: Group) -> list[State]:
+        states = super()._states_of(params, group)
+        for param, state in zip(params, states, strict=True):
             self._make_average(param, state, group)
-        return super()._update_lot(lot, group)
+        return states
 
     def _update_together(self, lot: Lot, group: Group) -> Tensor:
         rate, channels = self._rate(group), self._channels(lot, group)

@@ -1,7 +1,7 @@
 """What an optimizer says unasked, once each, of what would else go wrong in silence."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,34 +49,43 @@ class Notices:
 
     def __init__(self) -> None:
         self._without: dict[int, int] = {}
+        self._looked_at: set[int] = set()
         self._trained = 0
         self._starts: dict[int, Tensor] = {}
         self._said: set[str] = set()
         self._seen: dict[str, list[Tensor]] = {}
 
-    def look_at_gradient(self, param: Tensor) -> None:
-        """See whether all of the parameter's first gradients are missing, or zero everywhere."""
-        steps = self._without.get(id(param), 0)
-        if steps < 0 or not param.requires_grad or _is_recording(param):
+    def look_at_gradients(self, params: Sequence[Tensor]) -> None:
+        """See whether all of a parameter's first gradients are missing, or zero everywhere."""
+        if self._looked_at.issuperset(map(id, params)):
+            return
+        for param in params:
+            if id(param) not in self._looked_at and param.requires_grad:
+                self._look_at_gradient(param)
+
+    def _look_at_gradient(self, param: Tensor) -> None:
+        if _is_recording(param):
             return
         known = None if param.grad is None else numbers(param.grad)
         unknown = known is None and param.grad is not None
         if unknown or (known is not None and _has_any(known)):
-            self._without[id(param)] = -1
+            self._looked_at.add(id(param))
             return
-        self._without[id(param)] = steps + 1 if steps + 1 < FIRST_STEPS else -1
-        if steps + 1 == FIRST_STEPS:
+        self._without[id(param)] = self._without.get(id(param), 0) + 1
+        if self._without[id(param)] == FIRST_STEPS:
+            self._looked_at.add(id(param))
             self.see("cut off" if known is None else "dead", param)
 
-    def look_at_state(self, param: Tensor, state: Mapping[str, Any]) -> None:
-        """See whether the state holds a NaN or an infinity."""
-        if "broken" in self._said or _is_recording(param):
-            return
-        for _, value in tensors(state):
-            known = numbers(value)
-            if known is not None and not bool(known.isfinite().all()):
+    def look_at_states(
+        self, params: Sequence[Tensor], states: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """See whether a parameter's state holds a NaN or an infinity."""
+        for param, state in zip(params, states, strict=True):
+            if "broken" in self._said or _is_recording(param):
+                continue
+            known = (numbers(value) for _, value in tensors(state))
+            if any(each is not None and not bool(each.isfinite().all()) for each in known):
                 self.see("broken", param)
-                return
 
     def see(self, what: str, param: Tensor) -> None:
         """Note something of a parameter in this step."""

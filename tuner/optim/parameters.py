@@ -12,13 +12,13 @@ from torch.nn.utils import parametrize
 
 from tuner.errors import InvalidInput
 from tuner.optim.groups import Group
-from tuner.optim.plain import columns, is_plain
+from tuner.optim.plain import Sight, columns, is_plain
 
 State = dict[str, Any]
 """Of one parameter: tensors of its shape, or with one number a trial, and a count of steps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lot:
     """Parameters of one group that take a step, and what goes with each, in parallel lists.
 
@@ -28,7 +28,8 @@ class Lot:
         states: Theirs.
         settled: Of each whether nobody wrote to it or its state since the optimizer's last step.
         per_trial: Whether their leading axis is the trials'.
-        as_before: Whether all of them took a compiled step last, and are as it left them.
+        sight: What is seen of them, where all of them took one compiled step last, and are as that
+            left them.
     """
 
     params: Sequence[Tensor]
@@ -36,16 +37,29 @@ class Lot:
     states: Sequence[State]
     settled: Sequence[bool]
     per_trial: bool
-    as_before: bool = False
+    sight: Sight | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, State]]:
         """Parameter, gradient and state, one parameter after the other."""
         return zip(self.params, self.gradients, self.states, strict=True)
 
     @cached_property
-    def columns(self) -> dict[str, list[Tensor]] | None:
-        """The tensors of the states, name by name; None if they hold different ones."""
-        return columns(self.states)
+    def columns(self) -> Mapping[str, Sequence[Tensor]] | None:
+        """The tensors, name by name: those of the states, and the parameters under "".
+
+        None if the states hold different ones.
+        """
+        if self.sight is not None:
+            return self.sight.columns
+        found = columns(self.states)
+        return None if found is None else {"": self.params, **found}
+
+    @cached_property
+    def addresses(self) -> Mapping[str, Sequence[int]]:
+        """Where the tensors of the columns lie."""
+        if self.sight is not None:
+            return self.sight.addresses
+        return {n: list(map(Tensor.data_ptr, each)) for n, each in (self.columns or {}).items()}
 
     def part(self, positions: Sequence[int]) -> "Lot":
         """Those at these positions."""

@@ -1,6 +1,7 @@
 """Whether a tensor is plain memory, what is written there, and who wrote it last."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from operator import attrgetter
 from typing import Any
@@ -12,8 +13,7 @@ Mark = tuple[Any, ...]
 Method = Callable[..., None]
 
 _ORDINARY = Tensor.__torch_dispatch__
-_FORM, _VERSION = attrgetter("shape", "dtype"), attrgetter("_version")
-_contiguous = Tensor.is_contiguous
+_VERSION, _SHAPE, _DTYPE = map(attrgetter, ("_version", "shape", "dtype"))
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -35,11 +35,12 @@ def numbers(tensor: Tensor) -> Tensor | None:
     return None if tensor.device.type == "meta" or not is_plain(tensor) else tensor
 
 
-def first_values(tensor: Tensor) -> Tensor:
-    """A few of its numbers, without a copy of all."""
-    if tensor.is_contiguous():
-        return tensor.view(-1)[:64]
-    return tensor[(0,) * (tensor.dim() - 1)][:64]
+def is_strange(tensor: Tensor) -> bool:
+    """Whether a tensor whose numbers are at hand has others than signs among the first of them."""
+    if not (tensor.is_cpu and is_plain(tensor)):
+        return False
+    few = tensor.view(-1) if tensor.is_contiguous() else tensor[(0,) * (tensor.dim() - 1)]
+    return not_signs(few[:64])
 
 
 def not_signs(values: Tensor) -> bool:
@@ -53,12 +54,12 @@ def all_plain(tensors: Iterable[Tensor]) -> bool:
     return all(kind.__torch_dispatch__ is _ORDINARY for kind in kinds)
 
 
-def columns(states: Sequence[Mapping[str, Any]]) -> dict[str, list[Tensor]] | None:
+def columns(states: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Tensor]] | None:
     """The tensors of some parameters' states, name by name; None if they hold different ones."""
     names = states[0].keys()
     if any(state.keys() != names for state in states):
         return None
-    found = {}
+    found = dict[str, Sequence[Tensor]]()
     for name in names:
         column = [state[name] for state in states]
         are_tensors = {issubclass(kind, Tensor) for kind in set(map(type, column))}
@@ -69,20 +70,72 @@ def columns(states: Sequence[Mapping[str, Any]]) -> dict[str, list[Tensor]] | No
     return found
 
 
-def marks(params: Sequence[Tensor], states: Sequence[Mapping[str, Any]]) -> list[Mark]:
-    """Of each parameter what changes whenever torch writes to it or its state, or replaces them.
+@dataclass(frozen=True)
+class Sight:
+    """What changes whenever torch writes to some parameters or their states, or replaces them.
 
-    A parameter's version comes first. Writes through ``.data`` go unseen, as they do to autograd.
+    Writes through ``.data`` go unseen, as they do to autograd.
+
+    Args:
+        columns: The tensors, name by name: the parameters under "", those of their states.
+        versions: Of each column, the parameters' first.
+        addresses: Of each column.
+        without_gaps: Of each column, whether its tensors are.
+        shapes: The parameters'.
+        dtypes: The parameters'.
+        ids: The parameters'.
     """
-    found = columns(states)
-    tensors = [] if found is None else [params, *found.values()]
-    plain = all(map(all_plain, tensors))
-    if found is None or not (plain or len(params) == 1):
-        pairs = zip(params, states, strict=True)
-        return [mark for param, state in pairs for mark in marks([param], [state])]
-    address = Tensor.data_ptr if plain else id
-    seen = (map(see, column) for column in tensors for see in (_VERSION, address, _contiguous))
-    return list(zip(*seen, map(_FORM, params), strict=True))
+
+    columns: Mapping[str, Sequence[Tensor]] = field(compare=False)
+    versions: list[list[int]]
+    addresses: dict[str, list[int]]
+    without_gaps: list[list[bool]]
+    shapes: list[torch.Size]
+    dtypes: list[torch.dtype]
+    ids: list[int]
+
+    @classmethod
+    def of(cls, params: Sequence[Tensor], states: Sequence[Mapping[str, Any]]) -> "Sight | None":
+        """That of some parameters; None if they cannot be seen together."""
+        found = columns(states)
+        if found is None:
+            return None
+        found = {"": params, **found}
+        plain = all(map(all_plain, found.values()))
+        if not (plain or len(params) == 1):
+            return None
+        address = Tensor.data_ptr if plain else id
+        return cls(
+            columns=found,
+            versions=_versions(found),
+            addresses={name: list(map(address, column)) for name, column in found.items()},
+            without_gaps=[list(map(Tensor.is_contiguous, column)) for column in found.values()],
+            shapes=list(map(_SHAPE, params)),
+            dtypes=list(map(_DTYPE, params)),
+            ids=list(map(id, params)),
+        )
+
+    def written(self) -> "Sight":
+        """As it is after a step that wrote to all of them and replaced none."""
+        return replace(self, versions=_versions(self.columns))
+
+    def marks(self) -> dict[int, Mark]:
+        """What of it is each parameter's, by the parameter's id; its version comes first."""
+        rest = (*self.addresses.values(), *self.without_gaps, self.shapes, self.dtypes)
+        return dict(zip(self.ids, zip(*self.versions, *rest, strict=True), strict=True))
+
+
+def _versions(found: Mapping[str, Sequence[Tensor]]) -> list[list[int]]:
+    return [list(map(_VERSION, column)) for column in found.values()]
+
+
+def marks(params: Sequence[Tensor], states: Sequence[Mapping[str, Any]]) -> dict[int, Mark]:
+    """The marks of parameters of all kinds; see ``Sight``."""
+    sight = Sight.of(params, states)
+    if sight is not None:
+        return sight.marks()
+    each = [marks([param], [state]) for param, state in zip(params, states, strict=True)]
+    return {key: mark for one in each for key, mark in one.items()}
 
 
 def outside_inference(method: Method) -> Method:

@@ -50,7 +50,7 @@ class _Kept:
         """Have the gradients enter the states: they count as written to, so the bounds end."""
         if self.due:
             nowhere = [torch.zeros_like(gradient) for gradient in self.lot.gradients]
-            compiled.slots(replace(self.lot, params=nowhere), self.rows)
+            compiled.slots(replace(self.lot, params=nowhere, sight=None), self.rows)
         self.due = False
 
 
@@ -125,6 +125,6 @@ def _forms(tensors: Sequence[Tensor]) -> list[tuple[torch.dtype, torch.Size]]:
 
 def _pays(lot: Lot) -> bool:
     """Whether they have much state, and more numbers of it than a step's signs need."""
-    of_each = len(lot.columns or ())
+    of_each = len(lot.columns or ()) - 1
     numbers = sum(param.numel() for param in lot.params) * of_each
     return of_each > 1 and numbers * torch.float32.itemsize >= FEWEST_BYTES
