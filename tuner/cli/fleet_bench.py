@@ -59,7 +59,7 @@ def bench_fleets(
         )
     if any(size < 1 for size in sizes):
         raise InvalidInput(f"workers: must be at least 1, got {min(sizes)}")
-    chosen = lengths(training or TRAINING)
+    chosen = lengths(TRAINING if training is None else training)
     console.print(
         f"training takes {chosen}, {chosen.mean:.3g} s in the mean, "
         f"{count(batch, 'trial')} at a time\n{_COLUMNS}",

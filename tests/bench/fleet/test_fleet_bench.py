@@ -110,7 +110,12 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path):
     assert "got 'fast'" in bench("--training", "fast", TUNER_BENCH_POSTGRES=database).stderr
     assert "got 0" in bench("--workers", "0", TUNER_BENCH_POSTGRES=database).stderr
     assert bench("--batch", "0", TUNER_BENCH_POSTGRES=database).exit_code == 2
+    assert "got ''" in bench("--training", "", TUNER_BENCH_POSTGRES=database).stderr
     assert "by itself" in bench("digits").stderr
+    assert "leave --rounds out" in bench("--rounds", "3").stderr
+    assert "add verdicts" in bench("--situation", "alike-20").stderr
+    verdicts = CliRunner().invoke(app, ["bench", "verdicts", "--batch", "4"])
+    assert "add fleet" in verdicts.stderr
     other = CliRunner().invoke(app, ["bench", "digits", "--workers", "3"])
     assert "add fleet" in other.stderr
     assert "add fleet" in CliRunner().invoke(app, ["bench", "digits", "--reads"]).stderr

@@ -115,12 +115,19 @@ def bench(
     """
     outputs = Outputs(json)
     outputs.check()
-    if VERDICTS in (contests or ()) or situation or methods:
-        _check_alone(VERDICTS, contests or (), "--situation and --methods")
+    named = contests or ()
+    verdicts = VERDICTS in named or situation or methods
+    fleet = FLEET in named or workers or training is not None or batch or reads
+    if verdicts:
+        _check_alone(VERDICTS, named, "--situation and --methods")
+    if fleet:
+        _check_alone(FLEET, named, "--workers, --training, --batch and --reads")
+    if verdicts:
         _verdicts(situation or (), rounds, quick=quick, methods=methods, outputs=outputs)
         return
-    if FLEET in (contests or ()) or workers or training or batch or reads:
-        _check_alone(FLEET, contests or (), "--workers, --training, --batch and --reads")
+    if fleet:
+        if rounds is not None:
+            raise InvalidInput("tuner bench fleet measures each size once; leave --rounds out")
         _fleet(
             workers or (), training, batch=batch or 1, reads=reads, quick=quick, outputs=outputs
         )
@@ -128,13 +135,13 @@ def bench(
     from tuner.bench.contests import CONTESTS  # torch takes a second or two to import
     from tuner.bench.run import run_contests
 
-    for name in contests or ():
+    for name in named:
         if name not in CONTESTS:
             raise UnknownName("contest", name, (*CONTESTS, VERDICTS, FLEET))
     console = outputs.console
     with _Display(console) as display:
         results = run_contests(
-            {name: CONTESTS[name] for name in contests or CONTESTS},
+            {name: CONTESTS[name] for name in named or CONTESTS},
             rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
             quick=quick,
             on_step=display,
