@@ -209,17 +209,23 @@ def test_what_is_as_the_last_step_left_it_is_not_looked_at_again(name, monkeypat
     assert len(quick) == STEPS - len(looked)
 
 
-@pytest.mark.parametrize(
-    "shape", [lambda data: data.view(25), lambda data: data[:3], lambda data: data.repeat(2, 1)]
-)
-@pytest.mark.parametrize("name", COMPILED)
-def test_a_parameter_that_was_given_another_shape_is_refused(name, shape):
+def stepped(name):
+    """Two weights, and a rule that took four steps on them."""
     weights = [weight(seed, 5, 5) for seed in range(2)]
     rule = make(name, weights)
     for _ in range(4):
         for param in weights:
             param.grad = torch.ones_like(param)
         rule.step()
+    return weights, rule
+
+
+@pytest.mark.parametrize(
+    "shape", [lambda data: data.view(25), lambda data: data[:3], lambda data: data.repeat(2, 1)]
+)
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_parameter_that_was_given_another_shape_is_refused(name, shape):
+    weights, rule = stepped(name)
     weights[1].data = shape(weights[1].data)
     weights[1].grad = torch.ones_like(weights[1])
     with pytest.raises(RuntimeError, match=r"parameter 1 of group 0.* of shape \[5, 5\]"):
@@ -228,12 +234,7 @@ def test_a_parameter_that_was_given_another_shape_is_refused(name, shape):
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_sparse_gradient_is_refused_after_steps_with_dense_ones(name):
-    weights = [weight(seed, 5, 5) for seed in range(2)]
-    rule = make(name, weights)
-    for _ in range(4):
-        for param in weights:
-            param.grad = torch.ones_like(param)
-        rule.step()
+    weights, rule = stepped(name)
     weights[1].grad = torch.ones(5, 5).to_sparse()
     with pytest.raises(ValueError, match="does not support sparse gradients"):
         rule.step()
